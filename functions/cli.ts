@@ -1,0 +1,122 @@
+import { Command, CommanderError, Option } from 'commander'
+import { type Answer, run } from '../lib/app.ts'
+import { asRotationError } from '../lib/base/errors.ts'
+import { silentLog } from '../lib/base/log.ts'
+import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
+import { type Action, ERROR_CODES, OUTCOMES } from '../lib/model.ts'
+import { parseEvent } from './event.ts'
+import { jsonLog } from './output.ts'
+import { errorText, progressPrinter, resultText } from './text.ts'
+
+interface Flags {
+  readonly config?: string
+  readonly target?: readonly string[]
+  readonly json?: boolean
+  readonly verbose?: boolean
+  readonly force?: boolean
+  readonly until?: string
+  readonly accept?: string
+  readonly timeout?: string
+}
+
+const COMMANDS: Readonly<Record<Action, string>> = {
+  plan: 'say what a run would do, to which slot, and why; changes nothing anywhere',
+  rotate: 'rotate what is due, or everything with --force',
+  status: 'show what is bound, what is in the slots, and what is served on the device port',
+  rollback: 'bind the previous certificate again, prove it, and hold',
+  hold: 'make no unattended change from now on',
+  resume: 'end a hold or a back-off; the next run goes on',
+}
+
+const EXIT_HELP = `
+Exit codes: 0 ok · 1 failed, refused, rolled back, held, or backing off after a failure
+            2 usage, settings, or what the settings point at · 3 suspended or busy: run again later`
+
+/** The exit code of an answer: failures first, then set-up, then waiting. */
+export function exitCode(answer: Answer): number {
+  const codes = answer.results.map(result => {
+    const code = result.error?.code
+    const waitsAfterFailure = result.decision.reason === 'backing-off' || result.decision.reason === 'paused'
+    if (code) return ERROR_CODES[code].exit
+    return waitsAfterFailure && OUTCOMES[result.outcome].exit !== 0 ? 1 : OUTCOMES[result.outcome].exit
+  })
+  return [1, 2, 3].find(code => codes.includes(code as 0 | 1 | 2 | 3)) ?? 0
+}
+
+async function perform(action: Action, flags: Flags): Promise<number> {
+  const { force, until, accept, target } = flags
+  const event = parseEvent({
+    action,
+    ...(target ? { targets: target } : {}),
+    ...(force ? { force } : {}),
+    ...(until ? { until } : {}),
+    ...(accept ? { accept } : {}),
+  })
+  const interrupt = new AbortController()
+  process.once('SIGINT', () => interrupt.abort(new Error('interrupted')))
+  process.once('SIGTERM', () => interrupt.abort(new Error('terminated')))
+  const answer = await run({
+    config: flags.config ?? null,
+    event,
+    trigger: 'manual',
+    deadline: systemClock.now() + 30 * MINUTE_MS,
+    log: flags.verbose ? jsonLog('debug') : silentLog,
+    signal: interrupt.signal,
+    ...(flags.json ? {} : { progress: progressPrinter(process.stderr) }),
+  })
+  process.stdout.write(
+    flags.json ? `${JSON.stringify(answer, null, 2)}\n` : resultText(answer, action, process.stdout.isTTY),
+  )
+  return exitCode(answer)
+}
+
+function program(setExit: (code: number) => void): Command {
+  const cli = new Command('iotda-cert')
+    .description('Keeps the TLS server certificate of a Huawei Cloud IoTDA custom domain fresh.')
+    .version('0.1.0')
+    .addHelpText('after', EXIT_HELP)
+    .showHelpAfterError('(iotda-cert --help lists the commands)')
+    .exitOverride()
+  for (const [action, description] of Object.entries(COMMANDS) as [Action, string][]) {
+    const command = cli
+      .command(action)
+      .description(description)
+      .option('-c, --config <file>', 'settings file, or inline JSON (default: IOTDA_CERT_CONFIG)')
+      .option('-t, --target <name...>', 'only these targets')
+      .option('--json', 'the answer as JSON on standard output')
+      .option('-v, --verbose', 'log every call to standard error')
+      .exitOverride()
+    if (action === 'rotate') {
+      command
+        .option('-f, --force', 'rotate although nothing is due; overrides held and back-off, never the CA')
+        .option('--until <step>', 'stop after this step and hold')
+        .option('--accept <fingerprint>', 'accept exactly this certificate in spite of preflight')
+    }
+    if (action === 'plan') command.addOption(new Option('-f, --force', 'as if forced'))
+    command.action(async (flags: Flags) => setExit(await perform(action, flags)))
+  }
+  return cli
+}
+
+/** Runs one command line; returns the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  let code = 0
+  try {
+    await program(value => {
+      code = value
+    }).parseAsync([...argv], { from: 'user' })
+    return code
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2
+    const error = asRotationError(thrown)
+    if (argv.includes('--json')) {
+      const { code: errorCode, message, hint } = error
+      process.stdout.write(
+        `${JSON.stringify({ version: 1, ok: false, results: [], error: { code: errorCode, message, hint } }, null, 2)}\n`,
+      )
+    } else process.stderr.write(errorText(error))
+    return ERROR_CODES[error.code].exit
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2))

@@ -1,0 +1,73 @@
+import { RotationError } from '../lib/base/errors.ts'
+import { ACTIONS, type Action, type RunEvent, STEPS, type StepName } from '../lib/model.ts'
+
+/** What a bare schedule event means: rotate everything. */
+export const rotateEverything: RunEvent = {
+  action: 'rotate',
+  targets: null,
+  force: false,
+  until: null,
+  accept: null,
+}
+
+const RESERVED = ['probe', 'doctor', 'revoke', 'watch']
+const KEYS = ['action', 'targets', 'force', 'until', 'accept']
+const bad = (what: string, hint: string): RotationError =>
+  new RotationError('usage', `the event is not understood: ${what}`, { retry: 'never', hint })
+
+/**
+ * Parses `{"action":"rotate","targets":["factory-1"],"force":true,"until":"add","accept":"<fingerprint>"}`.
+ * An event may narrow, pace or force a run; any other key is refused. @throws RotationError `usage`
+ */
+export function parseEvent(value: unknown): RunEvent {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw bad('it is no object', 'Send {"action":"rotate"}.')
+  const event = value as Record<string, unknown>
+  const unknown = Object.keys(event).find(key => !KEYS.includes(key))
+  if (unknown) throw bad(`unknown key "${unknown}"`, `Known keys: ${KEYS.join(', ')}.`)
+  return {
+    action: actionOf(event.action),
+    targets: targetsOf(event.targets),
+    force: forceOf(event.force),
+    until: untilOf(event.until),
+    accept: acceptOf(event.accept),
+  }
+}
+
+function actionOf(action: unknown): Action {
+  if (action === undefined) return 'rotate'
+  const known = ACTIONS.find(a => a === action)
+  if (known) return known
+  if (RESERVED.includes(String(action)))
+    throw bad(`action "${action}" is reserved and not supported yet`, `Actions: ${ACTIONS.join(', ')}.`)
+  throw bad('unknown action', `Actions: ${ACTIONS.join(', ')}.`)
+}
+
+function targetsOf(targets: unknown): readonly string[] | null {
+  if (targets === undefined || targets === null) return null
+  if (Array.isArray(targets) && targets.length > 0 && targets.every(t => typeof t === 'string'))
+    return [...new Set<string>(targets)]
+  throw bad('"targets" is no list of names', 'Leave it out for all targets.')
+}
+
+function forceOf(force: unknown): boolean {
+  if (force === undefined || typeof force === 'boolean') return force ?? false
+  throw bad('"force" is not true or false', 'Send true or false.')
+}
+
+function untilOf(until: unknown): StepName | null {
+  if (until === undefined || until === null) return null
+  const step = STEPS.find(s => s === until)
+  if (step) return step
+  throw bad('"until" names no step', `Steps: ${STEPS.join(', ')}.`)
+}
+
+function acceptOf(accept: unknown): string | null {
+  if (accept === undefined || accept === null) return null
+  const fingerprint = String(accept)
+    .toLowerCase()
+    .replaceAll(':', '')
+    .replace(/^sha256\//, '')
+  if (/^[0-9a-f]{64}$/.test(fingerprint)) return fingerprint
+  throw bad('"accept" is no SHA-256 fingerprint', 'Give the 64 hex digits that the refusal names.')
+}

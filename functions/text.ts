@@ -1,0 +1,85 @@
+import type { Answer } from '../lib/app.ts'
+import type { RotationError } from '../lib/base/errors.ts'
+import { formatDuration } from '../lib/base/time.ts'
+import { type Action, OUTCOMES, type StepName, type StepRecord, type StepStatus } from '../lib/model.ts'
+import type { ReportedLeaf, TargetResult } from '../lib/rotation/report.ts'
+
+/** Human text for a terminal. */
+
+const MARK: Readonly<Record<StepStatus, string>> = {
+  done: '✓',
+  skipped: '·',
+  suspended: '…',
+  refused: '✗',
+  failed: '✗',
+}
+
+interface Terminal {
+  readonly isTTY?: boolean
+  write(text: string): unknown
+}
+
+/** Prints each step when it ends; on a terminal also the one at work. */
+export function progressPrinter(
+  terminal: Terminal,
+): (target: string, step: StepName, ended: StepRecord | null) => void {
+  return (target, step, ended) => {
+    const label = `${target}  ${step.padEnd(9)}`
+    if (!ended) {
+      if (terminal.isTTY) terminal.write(`\r  … ${label}`)
+      return
+    }
+    const took = ended.durationMs >= 1_000 ? `  (${formatDuration(ended.durationMs)})` : ''
+    terminal.write(
+      `${terminal.isTTY ? '\r\x1b[K' : ''}  ${MARK[ended.status]} ${label} ${ended.detail}${took}\n`,
+    )
+  }
+}
+
+/** The answer in words. */
+export function resultText(answer: Answer, action: Action, colour = false): string {
+  return answer.results.map(result => targetText(result, action, colour)).join('\n')
+}
+
+function targetText(result: TargetResult, action: Action, colour: boolean): string {
+  const { outcome, decision, error, warnings, deleted } = result
+  const { ok, text } = OUTCOMES[outcome]
+  const lines = [`${paint(outcome, ok ? 32 : 31, colour)}  ${result.target}: ${text}`]
+  lines.push(`  ${decision.due ? 'due' : 'idle'} (${decision.reason}): ${decision.detail}`)
+  if (action === 'plan' && decision.due)
+    lines.push(...result.steps.filter(s => s.step === 'free').map(s => `  slot     ${s.detail}`))
+  if (result.before) lines.push(`  before   ${leafText(result.before)}`)
+  if (result.after && result.after.fingerprint !== result.before?.fingerprint)
+    lines.push(`  after    ${leafText(result.after)}`)
+  if (result.seen) lines.push(...seenText(result.seen))
+  for (const { serverCertificateId, why } of deleted) lines.push(`  deleted  ${serverCertificateId}: ${why}`)
+  for (const { code, message } of warnings)
+    lines.push(`  ${paint('warning', 33, colour)}  ${code}: ${message}`)
+  if (error) lines.push(`  ${paint('error', 31, colour)}    ${error.code}: ${error.message}`)
+  if (error?.hint) lines.push(`  hint     ${error.hint}`)
+  if (error?.retryAt) lines.push(`  not before ${error.retryAt}`)
+  if (decision.nextCheckAt) lines.push(`  next     ${decision.nextCheckAt}`)
+  return `${lines.join('\n')}\n`
+}
+
+function seenText(seen: NonNullable<TargetResult['seen']>): readonly string[] {
+  const slots = seen.slots.map(slot => {
+    const role = slot.bound ? 'bound ' : 'unused'
+    return `  slot     ${slot.serverCertificateId}  ${role}  ${slot.leaf ? leafText(slot.leaf) : `until ${slot.expiryDate}`}`
+  })
+  const served = seen.served.map(
+    ({ address, leaf, error }) => `  served   ${address}: ${leaf ? leafText(leaf) : error}`,
+  )
+  return [...slots, ...served]
+}
+
+const leafText = ({ subject, names, issuer, notAfter, keyType, fingerprint }: ReportedLeaf): string =>
+  `${subject || names.join(', ')}, ${keyType}, by ${issuer}, until ${notAfter} (${fingerprint.slice(0, 16)}…)`
+
+const paint = (text: string, code: number, colour: boolean): string =>
+  colour ? `\x1b[${code}m${text}\x1b[0m` : text
+
+/** An error before there was a target. */
+export function errorText(error: RotationError): string {
+  return `error  ${error.code}: ${error.message}\n${error.hint ? `hint   ${error.hint}\n` : ''}`
+}

@@ -1,0 +1,299 @@
+import { Client, type ClientOptions, crypto } from 'acme-client'
+import { RotationError } from '../base/errors.ts'
+import type { Secret } from '../base/secret.ts'
+import { type Directory, resourceUrl } from './directory.ts'
+import { AcmeProblem, type ProblemDocument, problemOf, problemUrlOf, readProblem } from './problem.ts'
+import {
+  type AcmeAnswer,
+  type AcmeConnection,
+  createTransport,
+  MAX_BAD_NONCES,
+  type Transport,
+} from './transport.ts'
+
+export type OrderStatus = 'pending' | 'ready' | 'processing' | 'valid' | 'invalid'
+
+/** An order (RFC 8555 section 7.1.3). */
+export interface Order {
+  readonly url: string
+  readonly status: OrderStatus
+  readonly finalize: string
+  readonly authorizations: readonly string[]
+  /** Present once the order is valid. */
+  readonly certificate: string | null
+  /** Milliseconds since the epoch. */
+  readonly expires: number | null
+  readonly error: ProblemDocument | null
+  /** The instant Retry-After of this answer named. */
+  readonly retryAt: number | null
+}
+
+export interface Challenge {
+  readonly type: string
+  readonly url: string
+  readonly status: string
+  /** Null for challenge types without one, such as dns-persist-01. */
+  readonly token: string | null
+  readonly error: ProblemDocument | null
+}
+
+/** An authorization (RFC 8555 section 7.1.4). A wildcard's name stands without its `*.`. */
+export interface Authorization {
+  readonly url: string
+  readonly name: string
+  readonly wildcard: boolean
+  readonly status: string
+  readonly challenges: readonly Challenge[]
+}
+
+/** What newAccount is told (RFC 8555 section 7.3). */
+export type AccountRequest =
+  | { readonly onlyReturnExisting: true }
+  | { readonly termsOfServiceAgreed: true; readonly contact?: readonly string[] }
+
+export interface OrderRequest {
+  readonly names: readonly string[]
+  readonly profile: string | null
+  /** The predecessor's CertID (RFC 9773 section 5). */
+  readonly replaces: string | null
+}
+
+/**
+ * One account at one CA in one run; calls are made one after another. Each call throws RotationError
+ * `unreachable`, `unavailable`, `rate-limited`, `ca-rejected`, `order-failed` or `out-of-time`, with the CA's
+ * problem behind it (`problemOf`).
+ */
+export interface AcmeClient {
+  readonly connection: AcmeConnection
+  readonly supportsRenewalInfo: boolean
+  /** Creates or finds the account of the key and uses it from then on; its URL. */
+  register(request: AccountRequest): Promise<string>
+  newOrder(request: OrderRequest): Promise<Order>
+  order(url: string): Promise<Order>
+  authorization(url: string): Promise<Authorization>
+  /** The TXT value that answers a dns-01 challenge (RFC 8555 section 8.4). */
+  txtValue(token: string): Promise<string>
+  /** Tells the CA that the challenge is ready to be looked at. */
+  respond(challengeUrl: string): Promise<void>
+  finalize(order: Order, csrPem: string): Promise<Order>
+  /** PEM, leaf first. */
+  certificate(order: Order): Promise<string>
+  deactivate(authorizationUrl: string): Promise<void>
+}
+
+export interface ClientSetup {
+  readonly connection: AcmeConnection
+  readonly directory: Directory
+  /** Fetches the directory anew: some of its URLs answered 404 or 405. */
+  readonly reloadDirectory: () => Promise<Directory>
+  readonly accountKey: Secret
+  readonly accountUrl: string | null
+  readonly externalAccount: { readonly kid: string; readonly hmacKey: Secret } | null
+}
+
+/** The untyped parts of acme-client 5.4.0 that are replaced or called; a contract test pins them. */
+export interface ClientInternals {
+  readonly http: {
+    request: (url: string, method: string, options?: { data?: unknown }) => Promise<AcmeAnswer>
+    getNonce: () => Promise<string>
+    directoryCache: Readonly<Record<string, unknown>> | null
+    directoryTimestamp: number
+    directoryMaxAge: number
+    maxBadNonceRetries: number
+  }
+  readonly api: {
+    accountUrl: string | null
+    createAccount: (data: object) => Promise<AcmeAnswer>
+  }
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+const fields = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+const STATUSES: readonly string[] = ['pending', 'ready', 'processing', 'valid', 'invalid']
+
+const readOrder = (settings: string, value: unknown, retryAt: number | null): Order => {
+  const { url, status, finalize, authorizations, certificate, expires, error } = fields(value)
+  if (!STATUSES.includes(text(status)))
+    throw new RotationError('unavailable', `${settings}: order: the answer has no status that is known`)
+  const expiresAt = Date.parse(text(expires))
+  return {
+    url: text(url),
+    status: status as OrderStatus,
+    finalize: text(finalize),
+    authorizations: Array.isArray(authorizations) ? authorizations.map(text) : [],
+    certificate: text(certificate) || null,
+    expires: Number.isNaN(expiresAt) ? null : expiresAt,
+    error: error ? readProblem(error, 0) : null,
+    retryAt,
+  }
+}
+
+const readAuthorization = (url: string, value: unknown): Authorization => {
+  const { identifier, wildcard, status, challenges } = fields(value)
+  return {
+    url,
+    name: text(fields(identifier).value),
+    wildcard: wildcard === true,
+    status: text(status),
+    challenges: (Array.isArray(challenges) ? challenges : []).map(fields).map(challenge => ({
+      type: text(challenge.type),
+      url: text(challenge.url),
+      status: text(challenge.status),
+      token: text(challenge.token) || null,
+      error: challenge.error ? readProblem(challenge.error, 0) : null,
+    })),
+  }
+}
+
+const rawClient = (setup: ClientSetup): Client => {
+  const { connection, accountKey, accountUrl, externalAccount } = setup
+  const options: ClientOptions = { directoryUrl: connection.directoryUrl, accountKey: accountKey.reveal() }
+  if (accountUrl !== null) options.accountUrl = accountUrl
+  if (externalAccount)
+    options.externalAccountBinding = {
+      kid: externalAccount.kid,
+      hmacKey: externalAccount.hmacKey.reveal(),
+    }
+  return new Client(options)
+}
+
+/** What a URL is called in messages: the directory's key, else its path. */
+const nameIn = (directory: Directory, url: string): string => {
+  const known = Object.entries(directory.body).find(([, value]) => value === url)
+  return known?.[0] ?? new URL(url).pathname
+}
+
+/** Puts our transport under acme-client; returns what asks again when the directory has moved. */
+const installTransport = (setup: ClientSetup, internals: ClientInternals) => {
+  const { http } = internals
+  let directory = setup.directory
+  let reloaded = false
+  const use = (next: Directory): void => {
+    directory = next
+    http.directoryCache = next.body
+  }
+  const transport = createTransport(setup.connection, url => nameIn(directory, url))
+  /** Runs a call on a directory URL again with a new directory, once, when the CA does not know the URL. */
+  const located = async <T>(call: () => Promise<T>, statuses = [404, 405]): Promise<T> => {
+    try {
+      return await call()
+    } catch (thrown) {
+      const moved =
+        statuses.includes(problemOf(thrown)?.status ?? 0) &&
+        Object.values(directory.body).includes(problemUrlOf(thrown))
+      if (!moved || reloaded) throw thrown
+      reloaded = true
+      use(await setup.reloadDirectory())
+      return await call()
+    }
+  }
+  const freshNonce = async (): Promise<string> => {
+    const answer = await transport.request(resourceUrl(directory, 'newNonce') ?? '', 'HEAD')
+    const nonce = answer.headers['replay-nonce']
+    if (nonce) return nonce
+    throw new RotationError('unavailable', `${setup.connection.settings}: newNonce: the answer has no nonce`)
+  }
+  use(directory)
+  http.directoryTimestamp = 0
+  http.directoryMaxAge = Number.POSITIVE_INFINITY
+  http.maxBadNonceRetries = MAX_BAD_NONCES
+  http.request = transport.request
+  http.getNonce = async () => transport.takeNonce() ?? (await located(freshNonce))
+  return { transport, located }
+}
+
+/** acme-client reports what it cannot use as a bare Error. */
+const typed = async <T>(settings: string, call: string, work: Promise<T>): Promise<T> => {
+  try {
+    return await work
+  } catch (thrown) {
+    if (thrown instanceof RotationError) throw thrown
+    const why = thrown instanceof Error ? thrown.message : String(thrown)
+    throw new RotationError('unavailable', `${settings}: ${call}: ${why}`, { cause: thrown })
+  }
+}
+
+const registered = async (setup: ClientSetup, api: ClientInternals['api'], request: AccountRequest) => {
+  // Client.createAccount() would send an update when the account exists, which CAs refuse.
+  const answer = await api.createAccount({ ...request })
+  const url = answer.headers.location
+  if (url) return url
+  throw new RotationError('unavailable', `${setup.connection.settings}: newAccount: the answer has no URL`)
+}
+
+const orderBody = ({ names, profile, replaces }: OrderRequest) => ({
+  identifiers: names.map(value => ({ type: 'dns', value })),
+  ...(profile === null ? {} : { profile }),
+  ...(replaces === null ? {} : { replaces }),
+})
+
+type OrderCalls = Pick<AcmeClient, 'newOrder' | 'order' | 'finalize' | 'certificate'>
+
+const orderCalls = (client: Client, settings: string, transport: Transport): OrderCalls => {
+  const read = async (call: string, work: Promise<unknown>): Promise<Order> =>
+    readOrder(settings, await typed(settings, call, work), transport.lastRetryAt())
+  // acme-client's Order type has members that its code never reads.
+  const handle = (order: Partial<Order>) => order as unknown as Parameters<Client['getOrder']>[0]
+  return {
+    newOrder: request => read('newOrder', client.createOrder(orderBody(request))),
+    order: url => read('order', client.getOrder(handle({ url }))),
+    finalize: (order, csrPem) => read('finalize', client.finalizeOrder(handle(order), csrPem)),
+    certificate: async order => {
+      const pem: unknown = await typed(settings, 'certificate', client.getCertificate(handle(order)))
+      if (typeof pem === 'string' && pem.includes('-----BEGIN CERTIFICATE-----')) return pem
+      throw new RotationError('unavailable', `${settings}: certificate: the answer is no PEM text`)
+    },
+  }
+}
+
+/** acme-client for one account, over our transport. @throws RotationError `settings-invalid` for an unusable account key */
+export function createAcmeClient(setup: ClientSetup): AcmeClient {
+  const { connection } = setup
+  const { settings } = connection
+  const client = rawClient(setup)
+  const internals = client as unknown as ClientInternals
+  const { transport, located } = installTransport(setup, internals)
+  const orders = orderCalls(client, settings, transport)
+  return {
+    ...orders,
+    connection,
+    get supportsRenewalInfo() {
+      return typeof internals.http.directoryCache?.renewalInfo === 'string'
+    },
+    register: request =>
+      located(() => typed(settings, 'newAccount', registered(setup, internals.api, request))),
+    // With `replaces` a 404 says that the predecessor is not known.
+    newOrder: request =>
+      located(() => orders.newOrder(request), request.replaces === null ? [404, 405] : [405]),
+    authorization: async url => {
+      const partial = { authorizations: [url] } as unknown as Parameters<Client['getAuthorizations']>[0]
+      const [found] = await typed(settings, 'authorization', client.getAuthorizations(partial))
+      return readAuthorization(url, found)
+    },
+    txtValue: token =>
+      client.getChallengeKeyAuthorization({ type: 'dns-01', token, url: '', status: 'pending' }),
+    respond: async url => {
+      const challenge = { type: 'dns-01', token: '', url, status: 'pending' } as const
+      await typed(settings, 'challenge', client.completeChallenge(challenge))
+    },
+    deactivate: async url => {
+      const partial = { url } as unknown as Parameters<Client['deactivateAuthorization']>[0]
+      await typed(settings, 'deactivate authorization', client.deactivateAuthorization(partial))
+    },
+  }
+}
+
+/**
+ * A certificate signing request (RFC 2986) as PEM for a PKCS#8 key: all names in the subjectAltName; the first
+ * is the common name if it is shorter than 64 characters.
+ */
+export async function createCsr(names: readonly string[], key: Secret): Promise<string> {
+  const [first = ''] = names
+  const commonName = first.length < 64 ? { commonName: first } : {}
+  const [, csr] = await crypto.createCsr({ altNames: [...names], ...commonName }, key.reveal())
+  return csr.toString()
+}
+
+/** The error for something a CA wrote into an order or a challenge. */
+export const embeddedProblem = (problem: ProblemDocument): AcmeProblem => new AcmeProblem(problem, null)

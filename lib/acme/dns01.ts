@@ -1,0 +1,98 @@
+import { asRotationError } from '../base/errors.ts'
+import type { DnsSolver, Run } from '../contracts.ts'
+import { awaitPropagation, effectiveName } from '../dns/propagation.ts'
+
+/** One TXT value that answers a dns-01 challenge. */
+export interface TxtValue {
+  /** Where it is written, after CNAME delegation: absolute, with its final dot. */
+  readonly fqdn: string
+  readonly value: string
+  /** The name it validates, without `*.`; tells which solver writes it. */
+  readonly domain: string
+}
+
+export type Propagated = Awaited<ReturnType<typeof awaitPropagation>>
+
+/** DNS-01 (RFC 8555 section 8.4) for the names of one order, in one run. */
+export interface Dns01 {
+  /**
+   * Proves that each name's TXT record can be written, before an order is placed. Changes nothing.
+   * @throws RotationError of the solver
+   */
+  prepare(names: readonly string[]): Promise<void>
+  /** Where the values go; the same value on the same name once. */
+  locate(values: readonly Omit<TxtValue, 'fqdn'>[]): Promise<readonly TxtValue[]>
+  /** Writes the values, one after another. @throws RotationError of the solver */
+  present(values: readonly TxtValue[]): Promise<void>
+  /** Waits until every authoritative server has every value. @throws RotationError `propagation-timeout` */
+  propagated(values: readonly TxtValue[]): Promise<Propagated>
+  /** Removes exactly these values; returns those that could not be removed. Never throws. */
+  remove(values: readonly TxtValue[]): Promise<readonly TxtValue[]>
+}
+
+const baseOf = (name: string): string => name.replace(/^\*\./, '').toLowerCase()
+
+/** Drops repeated values of a name. */
+export function distinct(values: readonly TxtValue[]): readonly TxtValue[] {
+  const seen = new Map(values.map(txt => [`${txt.fqdn} ${txt.value}`, txt]))
+  return [...seen.values()]
+}
+
+/** `solverFor` gives the solver of a domain name. */
+export function createDns01(solverFor: (domain: string) => DnsSolver, run: Run): Dns01 {
+  const effective = new Map<string, string>()
+  const fqdnOf = async (domain: string): Promise<string> => {
+    const known = effective.get(domain)
+    if (known !== undefined) return known
+    const found = await effectiveName(`_acme-challenge.${domain}.`, solverFor(domain).propagation, run)
+    effective.set(domain, found)
+    return found
+  }
+  const bySolver = (values: readonly TxtValue[]): ReadonlyMap<DnsSolver, readonly TxtValue[]> => {
+    const groups = new Map<DnsSolver, TxtValue[]>()
+    for (const txt of values) {
+      const solver = solverFor(txt.domain)
+      groups.set(solver, [...(groups.get(solver) ?? []), txt])
+    }
+    return groups
+  }
+
+  return {
+    prepare: async names => {
+      for (const domain of new Set(names.map(baseOf)))
+        await solverFor(domain).prepare(await fqdnOf(domain), run)
+    },
+    locate: async values => {
+      const located: TxtValue[] = []
+      for (const { domain, value } of values)
+        located.push({ fqdn: await fqdnOf(baseOf(domain)), value, domain: baseOf(domain) })
+      return distinct(located)
+    },
+    present: async values => {
+      for (const { fqdn, value, domain } of values) {
+        run.log.info({ fqdn, domain }, 'writing the TXT value of a challenge')
+        await solverFor(domain).present(fqdn, value, run)
+      }
+    },
+    propagated: async values => {
+      for (const [solver, group] of bySolver(values)) {
+        const outcome = await awaitPropagation(group, solver.propagation, run)
+        if (outcome.kind === 'suspended') return outcome
+      }
+      return { kind: 'seen' }
+    },
+    remove: async values => {
+      const left: TxtValue[] = []
+      for (const txt of values) {
+        try {
+          await solverFor(txt.domain).cleanUp(txt.fqdn, txt.value, run)
+        } catch (thrown) {
+          const { code, message } = asRotationError(thrown)
+          run.log.warn({ code, fqdn: txt.fqdn }, `a TXT value stays for now: ${message}`)
+          left.push(txt)
+        }
+      }
+      return left
+    },
+  }
+}

@@ -1,0 +1,252 @@
+import { X509Certificate } from 'node:crypto'
+import { asRotationError, RotationError } from '../base/errors.ts'
+import { HttpFailure } from '../base/http.ts'
+import { iso, SECOND_MS } from '../base/time.ts'
+import type { CertificateRequest, Journal, Obtained } from '../contracts.ts'
+import { certId, parseChain } from '../x509/certificate.ts'
+import { generateKey, keyFits } from '../x509/key.ts'
+import { type AcmeClient, createCsr, type Order } from './client.ts'
+import type { Dns01 } from './dns01.ts'
+import { type Notes, openNotes } from './journal.ts'
+import { problemOf, problemUrlOf } from './problem.ts'
+import { pause } from './transport.ts'
+import { authorize, validationFailure } from './validation.ts'
+
+/** One order being driven to its certificate. */
+export interface OrderWork {
+  readonly client: AcmeClient
+  readonly dns: Dns01
+  readonly request: CertificateRequest
+  readonly journal: Journal
+}
+
+export type Suspended = Extract<Obtained, { kind: 'suspended' }>
+
+interface World extends OrderWork {
+  readonly notes: Notes
+}
+
+/** What a step of an order comes to: the order as the CA shows it now, or a wait for a later run. */
+type Next = { readonly kind: 'order'; readonly order: Order } | Suspended
+
+const POLL_FIRST_MS = SECOND_MS
+const POLL_MOST_MS = 10 * SECOND_MS
+const RETRY_AFTER_MOST_MS = 30 * SECOND_MS
+
+const pollDelayMs = (order: Order, attempt: number, now: number): number =>
+  order.retryAt === null
+    ? Math.min(POLL_FIRST_MS * 2 ** attempt, POLL_MOST_MS)
+    : Math.min(Math.max(order.retryAt - now, SECOND_MS), RETRY_AFTER_MOST_MS)
+
+/** Reads the order until its status changes (RFC 8555 section 7.4). Only the order: it follows its authorizations. */
+const poll = async ({ client }: World, first: Order, what: string): Promise<Next> => {
+  const { run } = client.connection
+  let order = first
+  for (let attempt = 0; order.status === first.status; attempt += 1) {
+    const now = run.clock.now()
+    const delayMs = pollDelayMs(order, attempt, now)
+    if (now + delayMs >= run.deadline)
+      return { kind: 'suspended', until: now + delayMs, why: `the CA ${what}` }
+    await pause(client.connection, delayMs, 'order')
+    order = await client.order(first.url)
+  }
+  return { kind: 'order', order }
+}
+
+// --- the order: an old one or a new one ------------------------------------------------------------------------
+
+const GONE: readonly string[] = ['malformed', 'unauthorized']
+
+/** Whether the CA says that there is no such order for this account. */
+const isGone = (thrown: unknown): boolean => {
+  const problem = problemOf(thrown)
+  return problem !== null && (problem.status === 404 || GONE.includes(problem.type))
+}
+
+/** The order of an earlier run, if it can still lead to a certificate. */
+const resumed = async ({ client, notes }: World): Promise<Order | null> => {
+  const noted = notes.order()
+  if (noted === null) return null
+  const { run } = client.connection
+  try {
+    const order = await client.order(noted.url)
+    const isOver = order.expires !== null && order.expires <= run.clock.now() && order.status !== 'valid'
+    if (order.status !== 'invalid' && !isOver) {
+      run.log.info({ order: order.url, status: order.status }, 'going on with the order of an earlier run')
+      return order
+    }
+    run.log.info({ order: order.url, status: order.status }, 'the order of an earlier run is dead')
+  } catch (thrown) {
+    if (!isGone(thrown)) throw thrown
+    run.log.info({ order: noted.url }, 'the CA no longer knows the order of an earlier run')
+  }
+  await notes.dropped()
+  return null
+}
+
+/** RFC 9773 section 5; null when the CA has no renewal info or there is no predecessor it could know. */
+const predecessorOf = ({ client, request }: World): string | null => {
+  if (!client.supportsRenewalInfo || request.replaces === null) return null
+  try {
+    return certId(new X509Certificate(request.replaces))
+  } catch {
+    return null
+  }
+}
+
+/** What a CA may answer when it does not like `replaces`; a second refusal, without it, is meant. */
+const mayBlameReplaces = (thrown: unknown): boolean => {
+  const problem = problemOf(thrown)
+  if (problem === null) return false
+  return [404, 409].includes(problem.status) || ['malformed', 'unauthorized'].includes(problem.type)
+}
+
+/** Places a new order (RFC 8555 section 7.4). */
+const placed = async (world: World): Promise<Order> => {
+  const { client, dns, notes, request } = world
+  const { run } = client.connection
+  // Values of a dead order: its authorizations are abandoned.
+  await sweep(world)
+  await dns.prepare(request.spec.names)
+  const { names, profile } = request.spec
+  const replaces = predecessorOf(world)
+  let order: Order
+  try {
+    order = await client.newOrder({ names, profile, replaces })
+  } catch (thrown) {
+    if (replaces === null || !mayBlameReplaces(thrown)) throw thrown
+    run.log.warn({ replaces }, `ordering without the predecessor: ${asRotationError(thrown).message}`)
+    order = await client.newOrder({ names, profile, replaces: null })
+  }
+  await notes.placed(order)
+  run.log.info({ order: order.url, status: order.status, names }, 'order placed')
+  return order
+}
+
+/** Removes the values of the journal; those that stay are tried again by a later run. Never throws. */
+const sweep = async ({ client, dns, notes }: World): Promise<void> => {
+  const { run } = client.connection
+  if (notes.txt().length === 0 || run.signal.aborted) return
+  const left = await dns.remove(notes.txt())
+  try {
+    await notes.removed(left)
+  } catch (thrown) {
+    run.log.warn({}, `the journal still names removed TXT values: ${asRotationError(thrown).message}`)
+  }
+}
+
+// --- the steps -----------------------------------------------------------------------------------------------------
+
+const validate = async (world: World, order: Order): Promise<Next> => {
+  const outcome = await authorize(world, world.notes, order)
+  if (outcome.kind === 'suspended') return outcome
+  return poll(world, order, 'has not yet validated every name')
+}
+
+/** Whether no answer came, so that the request may or may not have taken effect. */
+const isAmbiguous = (thrown: unknown): boolean =>
+  thrown instanceof RotationError && thrown.cause instanceof HttpFailure
+
+/** Sends the CSR (RFC 8555 section 7.4). A lost answer is no failed request: the order is read before anything else. */
+const finalize = async (world: World, order: Order): Promise<Next> => {
+  const { client, journal, request } = world
+  const key = await journal.privateKey(() => generateKey(request.spec.keyType))
+  const csr = await createCsr(request.spec.names, key)
+  for (const last of [false, true]) {
+    try {
+      const answer = await client.finalize(order, csr)
+      return answer.status === 'ready'
+        ? await poll(world, answer, 'has not yet begun to issue')
+        : { kind: 'order', order: answer }
+    } catch (thrown) {
+      // A CA may show an order as ready a moment before its finalize believes it.
+      const notReady = problemOf(thrown)?.type === 'orderNotReady'
+      if (!notReady && asRotationError(thrown).code !== 'unavailable') throw thrown
+      const seen = await client.order(order.url)
+      if (seen.status !== 'ready') return { kind: 'order', order: seen }
+      if (last || !(notReady || isAmbiguous(thrown))) throw thrown
+    }
+  }
+  throw new RotationError('internal', `${client.connection.settings}: finalize: no verdict`)
+}
+
+/** Downloads the chain (RFC 8555 section 7.4.2). */
+const download = async ({ client, journal, request, notes }: World, order: Order): Promise<Obtained> => {
+  const { settings } = client.connection
+  const chainPem = await client.certificate(order)
+  const [leaf] = parseChain(chainPem)
+  const key = await journal.privateKey(() => generateKey(request.spec.keyType))
+  if (leaf && keyFits(key, leaf)) return { kind: 'obtained', chainPem }
+  await notes.dropped()
+  throw new RotationError('order-failed', `${settings}: certificate: it was issued for another private key`, {
+    hint: 'The next run places a new order.',
+  })
+}
+
+/** An order, authorization or certificate that vanished under the run: the next run starts anew. */
+const lost = async ({ client, notes }: World, thrown: unknown): Promise<unknown> => {
+  const url = problemUrlOf(thrown)
+  if (problemOf(thrown)?.status !== 404 || notes.order() === null || url === null) return thrown
+  await notes.dropped()
+  return new RotationError('order-failed', `${client.connection.settings}: the CA no longer knows ${url}`, {
+    cause: (thrown as Error).cause,
+    hint: 'The next run places a new order.',
+  })
+}
+
+const drive = async (world: World, first: Order, seen: (order: Order) => void): Promise<Obtained> => {
+  for (let order = first; ; ) {
+    seen(order)
+    let next: Next
+    switch (order.status) {
+      case 'pending':
+        next = await validate(world, order)
+        break
+      case 'ready':
+        next = await finalize(world, order)
+        break
+      case 'processing':
+        next = await poll(world, order, 'is issuing the certificate')
+        break
+      case 'valid':
+        return download(world, order)
+      case 'invalid':
+        throw await validationFailure(world.client, world.notes, order)
+    }
+    if (next.kind === 'suspended') return next
+    order = next.order
+  }
+}
+
+const advance = async (world: World): Promise<Obtained> => {
+  const first = (await resumed(world)) ?? (await placed(world))
+  let latest = first
+  try {
+    return await drive(world, first, order => {
+      latest = order
+    })
+  } catch (thrown) {
+    throw await lost(world, thrown)
+  } finally {
+    // Only a pending order still needs its values; a dropped one has none.
+    if (latest.status !== 'pending' || world.notes.order() === null) await sweep(world)
+  }
+}
+
+/**
+ * Obtains a certificate through one order (RFC 8555 section 7.4), going on where the journal says an earlier
+ * run stopped. What a run of the CA's or of DNS's takes longer than this run has is `suspended`.
+ * @throws RotationError `validation-failed` (a name could not be validated), `order-failed`,
+ * `propagation-timeout`, those of AcmeClient, and those of the DNS solver
+ */
+export async function obtainCertificate(work: OrderWork): Promise<Obtained> {
+  const world: World = { ...work, notes: openNotes(work.journal) }
+  const { run } = work.client.connection
+  try {
+    return await advance(world)
+  } catch (thrown) {
+    const resumable = world.notes.order() !== null && !run.signal.aborted
+    if (!(thrown instanceof RotationError) || thrown.code !== 'out-of-time' || !resumable) throw thrown
+    return { kind: 'suspended', until: run.clock.now(), why: `no time left (${iso(run.deadline)})` }
+  }
+}

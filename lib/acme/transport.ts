@@ -1,0 +1,162 @@
+import packageJson from '../../package.json' with { type: 'json' }
+import { RotationError } from '../base/errors.ts'
+import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../base/http.ts'
+import { parseRetryAfter, SECOND_MS } from '../base/time.ts'
+import type { Run } from '../contracts.ts'
+import { refusal } from './problem.ts'
+
+/** How a CA's servers tell clients apart (RFC 8555 section 6.1 asks for it). */
+export const USER_AGENT = `iotda-cert/${packageJson.version}`
+
+const REQUEST_TIMEOUT_MS = 30 * SECOND_MS
+/** How often one request is signed again with another nonce. */
+export const MAX_BAD_NONCES = 10
+
+/** One CA as seen by one run. */
+export interface AcmeConnection {
+  /** Path of the source in the settings, for messages, e.g. `sources.letsencrypt`. */
+  readonly settings: string
+  readonly directoryUrl: string
+  readonly http: Http
+  readonly run: Run
+}
+
+const outOfTime = (settings: string, call: string, cause?: unknown): RotationError =>
+  new RotationError('out-of-time', `${settings}: ${call}: the run has no time left`, { cause, retry: 'now' })
+
+const failed = (connection: AcmeConnection, call: string, failure: HttpFailure): RotationError => {
+  const { settings, run } = connection
+  if (run.signal.aborted || run.clock.now() >= run.deadline) return outOfTime(settings, call, failure)
+  const message = `${settings}: ${call}: ${failure.message}`
+  if (failure.reason === 'connect')
+    return new RotationError('unreachable', message, {
+      cause: failure,
+      hint: `Check ${settings}.directory and the way out to it.`,
+    })
+  if (failure.reason === 'tls')
+    return new RotationError('unreachable', message, {
+      cause: failure,
+      hint: `Check ${settings}.directory; a private CA needs its root in ${settings}.caCertificates.`,
+    })
+  return new RotationError('unavailable', message, { cause: failure })
+}
+
+/**
+ * One request within the run's time. Any answer is returned, whatever its status.
+ * @throws RotationError `unreachable`, `unavailable` (no whole answer), `out-of-time`
+ */
+export async function ask(
+  connection: AcmeConnection,
+  call: string,
+  request: Pick<HttpRequest, 'method' | 'url' | 'headers' | 'body'>,
+): Promise<HttpResponse> {
+  const { http, run, settings } = connection
+  const leftMs = run.deadline - run.clock.now()
+  if (run.signal.aborted || leftMs <= 0) throw outOfTime(settings, call, run.signal.reason)
+  try {
+    return await http.request({
+      ...request,
+      headers: { 'user-agent': USER_AGENT, ...request.headers },
+      timeoutMs: Math.min(REQUEST_TIMEOUT_MS, leftMs),
+      signal: run.signal,
+    })
+  } catch (thrown) {
+    throw thrown instanceof HttpFailure ? failed(connection, call, thrown) : thrown
+  }
+}
+
+/** Sleeps within a run. @throws RotationError `out-of-time` when the run is aborted meanwhile */
+export async function pause(connection: AcmeConnection, durationMs: number, what: string): Promise<void> {
+  const { clock, signal } = connection.run
+  try {
+    await clock.sleep(durationMs, signal)
+  } catch (thrown) {
+    throw signal.aborted ? outOfTime(connection.settings, what, thrown) : thrown
+  }
+}
+
+/** A JSON object out of an answer. @throws RotationError `unavailable` when it is something else */
+export function jsonObject(connection: AcmeConnection, call: string, text: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    value = null
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>
+  throw new RotationError('unavailable', `${connection.settings}: ${call}: the answer cannot be read`, {
+    hint: `Check that ${connection.settings}.directory is the URL of an ACME directory.`,
+  })
+}
+
+/** What acme-client expects of its HTTP layer. */
+export interface AcmeAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** The JSON object, PEM text, or an empty object when there is no body. */
+  readonly data: unknown
+}
+
+export interface Transport {
+  /** Stands in for acme-client's `http.request`. @throws RotationError, except for a nonce that can be replaced */
+  request(url: string, method: string, options?: { readonly data?: unknown }): Promise<AcmeAnswer>
+  /** A nonce that an earlier answer brought, or null. */
+  takeNonce(): string | null
+  /** The instant Retry-After of the last answer named, or null. */
+  lastRetryAt(): number | null
+}
+
+const dataOf = (connection: AcmeConnection, call: string, method: string, text: string): unknown => {
+  if (method === 'HEAD' || text.trim() === '') return {}
+  return text.trimStart().startsWith('-----BEGIN ') ? text : jsonObject(connection, call, text)
+}
+
+/**
+ * The transport of one client in one run: nonces are kept per client (RFC 8555 section 6.5), a refused one is
+ * given back to acme-client to sign again. `nameOf` tells what a URL is called in messages.
+ */
+export function createTransport(connection: AcmeConnection, nameOf: (url: string) => string): Transport {
+  const { run, settings } = connection
+  const nonces: string[] = []
+  let badNonces = 0
+  let retryAt: number | null = null
+
+  const isBadNonce = (method: string, answer: HttpResponse): boolean =>
+    method === 'POST' && answer.status === 400 && answer.text.includes('urn:ietf:params:acme:error:badNonce')
+
+  return {
+    takeNonce: () => nonces.pop() ?? null,
+    lastRetryAt: () => retryAt,
+    request: async (url, verb, options = {}) => {
+      const method = verb.toUpperCase() as HttpRequest['method']
+      const call = nameOf(url)
+      const answer = await ask(connection, call, {
+        method,
+        url,
+        ...(options.data === undefined
+          ? {}
+          : { headers: { 'content-type': 'application/jose+json' }, body: JSON.stringify(options.data) }),
+      })
+      const now = run.clock.now()
+      retryAt = parseRetryAfter(answer.headers['retry-after'], now)
+      run.log.debug({ call, method, status: answer.status }, 'request to the CA')
+      if (isBadNonce(method, answer) && badNonces < MAX_BAD_NONCES) {
+        badNonces += 1
+        // Not kept: acme-client takes this answer's nonce for its next try.
+        return { status: 400, headers: answer.headers, data: jsonObject(connection, call, answer.text) }
+      }
+      badNonces = 0
+      const nonce = answer.headers['replay-nonce']
+      if (nonce && method === 'POST') nonces.push(nonce)
+      if (answer.status >= 400) throw refusal(settings, call, url, answer, now)
+      if (answer.status >= 300)
+        throw new RotationError('unavailable', `${settings}: ${call}: the CA answers ${answer.status}`)
+      return {
+        status: answer.status,
+        headers: answer.headers,
+        data: dataOf(connection, call, method, answer.text),
+      }
+    },
+  }
+}

@@ -1,0 +1,121 @@
+import * as v from 'valibot'
+import { parseDuration } from './time.ts'
+
+/**
+ * Building blocks of settings. A reference (`env:NAME`, `file:PATH`, `awssm:NAME`, `csms:NAME`) stays a
+ * {@link Reference} until the loader has resolved it: to a Secret where the field is secret, else to its text.
+ */
+
+/** A value that stands elsewhere. Only the loader resolves it. */
+export interface Reference {
+  readonly reference: true
+  readonly secret: boolean
+  /** `literal` when the value itself stands in the settings. */
+  readonly scheme: 'env' | 'file' | 'awssm' | 'csms' | 'literal'
+  readonly value: string
+}
+
+export const isReference = (value: unknown): value is Reference =>
+  typeof value === 'object' && value !== null && (value as Reference).reference === true
+
+const toReference = (text: string, isSecret: boolean): Reference => {
+  const [, scheme, value] = /^(env|file|awssm|csms):(.+)$/s.exec(text) ?? []
+  return scheme === undefined || value === undefined
+    ? { reference: true, secret: isSecret, scheme: 'literal', value: text }
+    : { reference: true, secret: isSecret, scheme: scheme as Reference['scheme'], value }
+}
+
+const text = (what: string) =>
+  v.pipe(v.string(`must be ${what}`), v.minLength(1, `must be ${what}, not empty`))
+
+/**
+ * A secret by reference. The schema's output type is what a driver gets after loading, a Secret; between
+ * validation and loading the value is a Reference.
+ */
+export const secretField = () =>
+  v.pipe(
+    text('a secret reference such as env:NAME or file:PATH'),
+    v.transform(value => toReference(value, true) as unknown as import('./secret.ts').Secret),
+  )
+
+/** A PEM text, in place or as `file:PATH`; null for none. */
+export const pemField = () =>
+  v.pipe(
+    text('PEM text or file:PATH'),
+    v.check(
+      value => /^(env|file):/.test(value) || value.includes('-----BEGIN '),
+      'must be PEM text or file:PATH',
+    ),
+    v.transform(value => toReference(value, false) as unknown as string),
+  )
+
+/** A name for a target, certificate, driver and so on, and a reference to one. */
+export const nameField = () =>
+  v.pipe(text('a name'), v.regex(/^[A-Za-z0-9][\w.-]*$/, 'must be a name: letters, digits, . _ -'))
+
+const LOOPBACK = /^(127(\.\d{1,3}){3}|localhost|\[::1\])$/
+
+/** Whether a URL points at this machine, the only place that may be reached without verified TLS. */
+export const isLoopbackUrl = (url: string): boolean =>
+  URL.canParse(url) && LOOPBACK.test(new URL(url).hostname)
+
+/** An https URL; http only to loopback. */
+export const urlField = () =>
+  v.pipe(
+    text('an https URL'),
+    v.check(value => URL.canParse(value), 'must be a URL such as https://host/path'),
+    v.check(
+      value =>
+        !URL.canParse(value) ||
+        new URL(value).protocol === 'https:' ||
+        (new URL(value).protocol === 'http:' && isLoopbackUrl(value)),
+      'must be https (http is allowed to loopback only)',
+    ),
+    v.check(value => !URL.canParse(value) || new URL(value).username === '', 'must not carry credentials'),
+  )
+
+/** A duration such as `30d`, `6h`, `90s`; milliseconds after validation. */
+export const durationField = (atMostMs = Number.MAX_SAFE_INTEGER) =>
+  v.pipe(
+    text('a duration such as 30d, 6h or 90s'),
+    v.check(value => parseDuration(value) !== null, 'must be a duration such as 30d, 6h or 90s'),
+    v.transform(value => parseDuration(value) ?? 0),
+    v.maxValue(atMostMs, 'is too long'),
+  )
+
+/** `host` or `host:port`. */
+export const serverField = () =>
+  v.pipe(
+    text('a server, host or host:port'),
+    v.regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?$/, 'must be host or host:port'),
+  )
+
+export const portField = () =>
+  v.pipe(
+    v.number('must be a port number'),
+    v.integer('must be a port number'),
+    v.minValue(1, 'must be 1 to 65535'),
+    v.maxValue(65535, 'must be 1 to 65535'),
+  )
+
+/** How a solver's TXT values are awaited; see PropagationSettings. */
+export const propagationField = () =>
+  v.optional(
+    v.pipe(
+      v.strictObject({
+        resolvers: v.optional(v.array(serverField()), []),
+        nameservers: v.optional(v.array(serverField()), []),
+        port: v.optional(portField(), 53),
+        within: v.optional(durationField(), '3m'),
+        every: v.optional(durationField(), '2s'),
+        settle: v.optional(durationField(), '0s'),
+      }),
+      v.transform(({ within, every, settle, ...rest }) => ({
+        ...rest,
+        withinMs: within,
+        everyMs: every,
+        settleMs: settle,
+      })),
+    ),
+    {},
+  )

@@ -1,0 +1,86 @@
+import type { SolverReference } from '../contracts.ts'
+import { covers } from '../x509/certificate.ts'
+import type { Mistake } from './mistakes.ts'
+import type { CertificateShape, SettingsShape, TargetShape } from './settings.ts'
+
+/** One driver as the settings choose it, validated by its own schema. */
+export interface Chosen {
+  readonly type: string
+  readonly settings: unknown
+}
+
+export interface ChosenDrivers {
+  readonly sources: Readonly<Record<string, Chosen>>
+  readonly solvers: Readonly<Record<string, Chosen>>
+  readonly store: Chosen
+  readonly notifiers: Readonly<Record<string, Chosen>>
+}
+
+export const asRecord = (value: unknown): Record<string, unknown> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+
+/** Whether everything that is named is there, every domain is covered, and no instance is named twice. */
+export function checkNames(shape: SettingsShape, mistakes: Mistake[]): void {
+  const named = (path: string, name: string, section: 'certificates' | 'sources' | 'credentials'): void => {
+    if (Object.hasOwn(shape[section], name)) return
+    const known = Object.keys(shape[section]).join(', ') || 'none'
+    mistakes.push({ path, message: `there is no "${name}" in ${section} (there: ${known})` })
+  }
+  for (const [i, target] of shape.targets.entries()) {
+    named(`targets[${i}].certificate`, target.certificate, 'certificates')
+    named(`targets[${i}].credentials`, target.credentials, 'credentials')
+    checkDomain(shape, target, i, mistakes)
+    checkUnique(shape, target, i, mistakes)
+  }
+  for (const [name, certificate] of Object.entries(shape.certificates))
+    named(`certificates.${name}.source`, sourceOf(certificate), 'sources')
+}
+
+function checkDomain(
+  { certificates }: SettingsShape,
+  target: TargetShape,
+  i: number,
+  mistakes: Mistake[],
+): void {
+  const certificate = certificates[target.certificate]
+  if (!certificate || covers(certificate.names, target.domain)) return
+  const message = `certificate "${target.certificate}" (${certificate.names.join(', ')}) does not cover ${target.domain}: add it to certificates.${target.certificate}.names`
+  mistakes.push({ path: `targets[${i}].domain`, message })
+}
+
+function checkUnique({ targets }: SettingsShape, target: TargetShape, i: number, mistakes: Mistake[]): void {
+  const earlier = targets.slice(0, i)
+  if (earlier.some(t => t.name === target.name))
+    mistakes.push({ path: `targets[${i}].name`, message: `"${target.name}" is taken by another target` })
+  const twin = earlier.find(t => sameInstance(t.instance, target.instance))
+  if (twin) {
+    const message = `is the same instance as target "${twin.name}": an instance has one domain configuration and two slots, so it is one target`
+    mistakes.push({ path: `targets[${i}].instance`, message })
+  }
+}
+
+const sameInstance = (a: TargetShape['instance'], b: TargetShape['instance']): boolean =>
+  (a.instanceId !== null && a.instanceId === b.instanceId) ||
+  (new URL(a.endpoint).host === new URL(b.endpoint).host &&
+    a.projectId === b.projectId &&
+    (a.instanceId ?? b.instanceId) === (b.instanceId ?? a.instanceId))
+
+/** A source's `solver` names entries of `solvers`; a solver's `credentials` is checked when it is built. */
+export function checkSolvers({ sources, solvers }: ChosenDrivers, mistakes: Mistake[]): void {
+  for (const [name, { settings }] of Object.entries(sources)) {
+    const { solver } = asRecord(settings) as { solver?: SolverReference }
+    const wanted = typeof solver === 'string' ? [['', solver] as const] : Object.entries(solver ?? {})
+    for (const [zone, wantedName] of wanted) {
+      if (Object.hasOwn(solvers, wantedName)) continue
+      const path = `sources.${name}.solver${zone === '' ? '' : `.${zone}`}`
+      mistakes.push({
+        path,
+        message: `there is no "${wantedName}" in solvers (there: ${Object.keys(solvers).join(', ') || 'none'})`,
+      })
+    }
+  }
+}
+
+/** The one source of a certificate. */
+export const sourceOf = ({ source }: CertificateShape): string =>
+  typeof source === 'string' ? source : (source[0] ?? '')

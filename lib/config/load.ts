@@ -1,0 +1,238 @@
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import * as v from 'valibot'
+import { RotationError } from '../base/errors.ts'
+import type { Secret } from '../base/secret.ts'
+import type { CertificateSpec, Target } from '../model.ts'
+import { asRecord, type Chosen, type ChosenDrivers, checkNames, checkSolvers, sourceOf } from './checks.ts'
+import { explain, joinPath, type Mistake, mistaken } from './mistakes.ts'
+import { createResolver, onlyLoopback, type Resolver } from './references.ts'
+import { type CertificateShape, type SettingsShape, settingsShape, type TargetShape } from './settings.ts'
+
+export interface Settings {
+  readonly targets: readonly Target[]
+  /** By target name. */
+  readonly access: Readonly<
+    Record<string, { readonly credentials: string; readonly caCertificates: string | null }>
+  >
+  readonly certificates: Readonly<Record<string, CertificateSpec>>
+  readonly sources: Readonly<Record<string, Chosen>>
+  readonly solvers: Readonly<Record<string, Chosen>>
+  readonly credentials: Readonly<
+    Record<
+      string,
+      { readonly accessKey: Secret; readonly secretKey: Secret; readonly securityToken: Secret | null }
+    >
+  >
+  readonly store: Chosen & { readonly sealKey: Secret | null }
+  readonly notifiers: readonly Chosen[]
+  readonly intervalMs: number
+}
+
+/** The registries' schemas: how the loader learns what a driver's settings are, without knowing any driver. */
+export interface DriverSchemas {
+  /** Null when there is no such driver; then `known` lists the ones there are. */
+  schema(kind: 'source' | 'solver' | 'store' | 'notifier', type: string): Promise<v.GenericSchema | null>
+  known(kind: 'source' | 'solver' | 'store' | 'notifier'): readonly string[]
+}
+
+/** What the process stands on; the CLI and the functions give the real ones. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly folder: string
+}
+
+/**
+ * Loads the settings from a file's path or inline JSON; null: from what IOTDA_CERT_CONFIG says. Reports every mistake at once.
+ * @throws RotationError `settings-invalid`
+ */
+export async function loadSettings(
+  from: string | null,
+  drivers: DriverSchemas,
+  around: Surroundings = processSurroundings(),
+): Promise<Settings> {
+  const { text, where, folder } = await readText(from ?? around.env.IOTDA_CERT_CONFIG ?? noSettings(), around)
+  const raw = parseJson(text, where)
+  const parsed = v.safeParse(settingsShape, raw)
+  const mistakes: Mistake[] = [...(parsed.success ? [] : explain(parsed.issues))]
+  const chosen = await chooseDrivers(raw, drivers, mistakes)
+  if (!parsed.success) throw mistaken(mistakes, where)
+
+  const read = (path: string): Promise<string> => readFile(resolve(folder, path), 'utf8')
+  const resolver = createResolver({ env: around.env, read, literals: onlyLoopback(raw), mistakes })
+  const shape = await resolver(parsed.output, '')
+  const resolved = await resolveChosen(chosen, resolver)
+  checkNames(shape, mistakes)
+  checkSolvers(resolved, mistakes)
+  if (mistakes.length > 0) throw mistaken(mistakes, where)
+  return settle(shape, resolved, folder)
+}
+
+async function resolveChosen(chosen: ChosenDrivers, resolver: Resolver): Promise<ChosenDrivers> {
+  const section = async (drivers: Readonly<Record<string, Chosen>>, pathOf: (name: string) => string) =>
+    Object.fromEntries(
+      await Promise.all(
+        Object.entries(drivers).map(
+          async ([name, c]) =>
+            [name, { type: c.type, settings: await resolver(c.settings, pathOf(name)) }] as const,
+        ),
+      ),
+    )
+  return {
+    sources: await section(chosen.sources, name => `sources.${name}`),
+    solvers: await section(chosen.solvers, name => `solvers.${name}`),
+    store: { type: chosen.store.type, settings: await resolver(chosen.store.settings, 'store') },
+    notifiers: await section(chosen.notifiers, index => `notifiers[${index}]`),
+  }
+}
+
+function noSettings(): never {
+  throw new RotationError('usage', 'no settings are given', {
+    retry: 'never',
+    hint: 'Use --config FILE, or set IOTDA_CERT_CONFIG to the path of a settings file or to inline JSON.',
+  })
+}
+
+/** This process; the only place that reads its environment. */
+export const processSurroundings = (): Surroundings => ({ env: process.env, folder: process.cwd() })
+
+async function readText(
+  from: string,
+  { folder }: Surroundings,
+): Promise<{ text: string; where: string; folder: string }> {
+  if (from.trimStart().startsWith('{')) return { text: from, where: 'the inline settings', folder }
+  if (/^(s3|csms|awssm):/.test(from)) {
+    throw mistaken(
+      [
+        {
+          path: '',
+          message: `settings from ${from.split(':')[0]}: are not supported yet; give a file or inline JSON`,
+        },
+      ],
+      'IOTDA_CERT_CONFIG',
+    )
+  }
+  const path = resolve(folder, from)
+  try {
+    return { text: await readFile(path, 'utf8'), where: `the settings file ${from}`, folder: dirname(path) }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`
+    throw mistaken(
+      [{ path: '', message: `${why}; give one with --config FILE or IOTDA_CERT_CONFIG` }],
+      `the settings file ${from}`,
+    )
+  }
+}
+
+function parseJson(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    // The parser's message quotes the text around the mistake, which may be a secret: only the position is kept.
+    const position = /position (\d+)/.exec((error as Error).message)?.[1]
+    const before = text.slice(0, Number(position ?? 0)).split('\n')
+    const at = position ? ` at line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}` : ''
+    throw mistaken([{ path: '', message: `is no valid JSON${at}` }], where)
+  }
+}
+
+// --- drivers -----------------------------------------------------------------------------------------------
+
+async function chooseDrivers(
+  raw: unknown,
+  drivers: DriverSchemas,
+  mistakes: Mistake[],
+): Promise<ChosenDrivers> {
+  const section = (name: string): Record<string, unknown> => asRecord(asRecord(raw)[name])
+  const all = async (
+    kind: 'source' | 'solver' | 'notifier',
+    path: string,
+  ): Promise<Record<string, Chosen>> => {
+    const entries = Object.entries(section(path)).map(async ([name, value]) => {
+      const at = joinPath(path, kind === 'notifier' ? Number(name) : name)
+      return [name, await choose(kind, at, value, drivers, mistakes)] as const
+    })
+    return Object.fromEntries(await Promise.all(entries))
+  }
+  const store = asRecord(raw).store ?? { type: 'file', path: './state' }
+  const { sealKey: _, ...storeSettings } = asRecord(store)
+  return {
+    sources: await all('source', 'sources'),
+    solvers: await all('solver', 'solvers'),
+    store: await choose('store', 'store', storeSettings, drivers, mistakes),
+    notifiers: await all('notifier', 'notifiers'),
+  }
+}
+
+async function choose(
+  kind: 'source' | 'solver' | 'store' | 'notifier',
+  path: string,
+  value: unknown,
+  drivers: DriverSchemas,
+  mistakes: Mistake[],
+): Promise<Chosen> {
+  const { type, ...own } = asRecord(value)
+  if (typeof type !== 'string') return { type: '', settings: {} }
+  const schema = await drivers.schema(kind, type)
+  if (!schema) {
+    mistakes.push({
+      path: joinPath(path, 'type'),
+      message: `must be one of ${drivers
+        .known(kind)
+        .map(k => JSON.stringify(k))
+        .join(', ')}`,
+    })
+    return { type, settings: {} }
+  }
+  const parsed = v.safeParse(schema, own)
+  if (!parsed.success) mistakes.push(...explain(parsed.issues, path))
+  return { type, settings: parsed.success ? parsed.output : {} }
+}
+
+// --- the result --------------------------------------------------------------------------------------------
+
+function settle(shape: SettingsShape, chosen: ChosenDrivers, folder: string): Settings {
+  const { type, settings } = chosen.store
+  const path = asRecord(settings).path
+  // Relative to the settings file, so that a cron job's working directory does not matter.
+  const storeSettings =
+    typeof path === 'string' ? { ...asRecord(settings), path: resolve(folder, path) } : settings
+  return {
+    targets: shape.targets.map(toTarget),
+    access: Object.fromEntries(
+      shape.targets.map(t => [
+        t.name,
+        { credentials: t.credentials, caCertificates: t.instance.caCertificates },
+      ]),
+    ),
+    certificates: Object.fromEntries(
+      Object.entries(shape.certificates).map(([name, c]) => [name, toSpec(name, c)]),
+    ),
+    sources: chosen.sources,
+    solvers: chosen.solvers,
+    credentials: shape.credentials,
+    store: { type, settings: storeSettings, sealKey: shape.store.sealKey },
+    notifiers: Object.values(chosen.notifiers),
+    intervalMs: shape.schedule.interval,
+  }
+}
+
+function toTarget({
+  credentials: _c,
+  profiles: _p,
+  minAge: _m,
+  bindWindow: _b,
+  probe,
+  instance,
+  ...rest
+}: TargetShape): Target {
+  const { within, host, ...probing } = probe
+  const { caCertificates: _ca, ...address } = instance
+  return { ...rest, instance: address, probe: { ...probing, host: host ?? rest.domain, withinMs: within } }
+}
+
+function toSpec(name: string, certificate: CertificateShape): CertificateSpec {
+  const { source: _, ...rest } = certificate
+  return { ...rest, name, source: sourceOf(certificate) }
+}

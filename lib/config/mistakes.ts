@@ -1,0 +1,76 @@
+import type * as v from 'valibot'
+import { RotationError } from '../base/errors.ts'
+
+/** One thing that is wrong in the settings. */
+export interface Mistake {
+  /** E.g. `targets[0].instance.endpoint`. */
+  readonly path: string
+  readonly message: string
+}
+
+/** Every mistake in one error. @returns RotationError `settings-invalid` */
+export function mistaken(mistakes: readonly Mistake[], where: string): RotationError {
+  const count = mistakes.length === 1 ? 'a mistake' : `${mistakes.length} mistakes`
+  const lines = mistakes.map(({ path, message }) => `  ${path || 'settings'}: ${message}`)
+  return new RotationError('settings-invalid', `${where} has ${count}:\n${lines.join('\n')}`, {
+    retry: 'never',
+    hint: 'Nothing was changed anywhere. Mend what is listed and run again.',
+  })
+}
+
+/** What validation found, in words. Never repeats a value: it may be a secret in the wrong place. */
+export function explain(issues: readonly v.BaseIssue<unknown>[], prefix = ''): readonly Mistake[] {
+  return issues.map(issue => {
+    const path = pathOf(issue, prefix)
+    if (issue.type === 'strict_object' && issue.expected === 'never')
+      return { path, message: unknownKey(issue) }
+    if (issue.received === 'undefined') return { path, message: 'is missing' }
+    return {
+      path,
+      message: issue.message.startsWith('Invalid')
+        ? `must be ${issue.expected ?? 'something else'}, not ${kindOf(issue.input)}`
+        : issue.message,
+    }
+  })
+}
+
+/** The path of a key below a section, e.g. `sources.letsencrypt` and `directory`. */
+export function joinPath(prefix: string, key: string | number): string {
+  if (typeof key === 'number') return `${prefix}[${key}]`
+  return prefix === '' ? key : `${prefix}.${key}`
+}
+
+function pathOf(issue: v.BaseIssue<unknown>, prefix: string): string {
+  return (issue.path ?? []).reduce((path, item) => joinPath(path, item.key as string | number), prefix)
+}
+
+const kindOf = (value: unknown): string =>
+  value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`
+
+function unknownKey(issue: v.BaseIssue<unknown>): string {
+  const last = issue.path?.at(-1)
+  const key = String(last?.key ?? '')
+  const known = knownKeys(issue)
+  const near = known.find(candidate => distance(candidate.toLowerCase(), key.toLowerCase()) <= 2)
+  return near
+    ? `is not a setting; did you mean "${near}"?`
+    : `is not a setting${known.length > 0 ? ` (known here: ${known.join(', ')})` : ''}`
+}
+
+function knownKeys(issue: v.BaseIssue<unknown>): readonly string[] {
+  const { requirement } = issue as { requirement?: unknown }
+  return Array.isArray(requirement) ? requirement.map(String) : []
+}
+
+/** Levenshtein distance of two short words. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (const [i, char] of [...a].entries()) {
+    const next = [i + 1]
+    for (const [j, other] of [...b].entries()) {
+      next.push(Math.min((next[j] ?? 0) + 1, (row[j + 1] ?? 0) + 1, (row[j] ?? 0) + (char === other ? 0 : 1)))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

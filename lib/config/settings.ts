@@ -1,0 +1,210 @@
+import { domainToASCII } from 'node:url'
+import * as v from 'valibot'
+import { durationField, nameField, pemField, portField, secretField, urlField } from '../base/fields.ts'
+import { parseDuration } from '../base/time.ts'
+import { KEY_ENCODINGS, KEY_TYPES } from '../model.ts'
+
+/**
+ * The shape of the settings file: what each key means, its default, and its unit. Unknown keys are errors.
+ * The sections with a `type` are validated further by their driver.
+ */
+
+const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/
+const MINIMUM_WITHIN = '1s'
+
+const isDomain = (name: string): boolean => {
+  const labels = name.split('.')
+  return name.length <= 253 && labels.length >= 2 && labels.every(label => LABEL.test(label))
+}
+/** Lower-case A-labels without a final dot; empty when it is no domain name. */
+const toAscii = (name: string): string => domainToASCII(name.trim().replace(/\.$/, '')).toLowerCase()
+
+const domain = () =>
+  v.pipe(
+    v.string('must be a domain name'),
+    v.check(
+      name => isDomain(toAscii(name)),
+      'must be a domain name such as iot.example.com, without a wildcard',
+    ),
+    v.transform(toAscii),
+  )
+
+const certificateName = () =>
+  v.pipe(
+    v.string('must be a domain name'),
+    v.transform(name => (name.startsWith('*.') ? `*.${toAscii(name.slice(2))}` : toAscii(name))),
+    v.check(
+      name => isDomain(name.replace(/^\*\./, '')),
+      'must be a domain name, or a wildcard such as *.example.com',
+    ),
+  )
+
+const oneOf = <const T extends readonly string[]>(values: T) =>
+  v.picklist(values, `must be one of ${values.map(value => JSON.stringify(value)).join(', ')}`)
+
+const optionalText = () =>
+  v.optional(v.nullable(v.pipe(v.string('must be a text'), v.minLength(1, 'must not be empty'))), null)
+
+const renewBefore = () =>
+  v.pipe(
+    v.string('must be a duration such as "30d" or a share such as "1/3"'),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const [, part, whole] = /^(\d{1,3})\/(\d{1,3})$/.exec(dataset.value) ?? []
+      const share = part && whole ? Number(part) / Number(whole) : null
+      if (share !== null && share > 0 && share < 1) return { share }
+      const durationMs = parseDuration(dataset.value)
+      if (share === null && durationMs !== null && durationMs > 0) return { durationMs }
+      addIssue({ message: 'must be a duration such as "30d" or a share such as "1/3"' })
+      return NEVER
+    }),
+  )
+
+/** Settings of a later version: the key is known, any value but the default is not supported yet. */
+const notYet = <T>(fallback: T) =>
+  v.optional(
+    v.custom<T>(
+      value => JSON.stringify(value) === JSON.stringify(fallback),
+      `is not supported yet: leave it out or set it to ${JSON.stringify(fallback)}`,
+    ),
+    fallback as never,
+  )
+
+const instance = v.strictObject({
+  region: v.pipe(
+    v.string('must be a region such as "cn-north-4"'),
+    v.regex(/^[a-z0-9-]+$/, 'must be a region such as "cn-north-4"'),
+  ),
+  projectId: v.pipe(
+    v.string('must be the project id'),
+    v.regex(/^[0-9A-Za-z]{1,64}$/, 'must be the project id (32 hex characters, console: My Credentials)'),
+  ),
+  /** UUID of the instance (console: Overview); sent as `Instance-Id`. */
+  instanceId: optionalText(),
+  /** Application access address over HTTPS (console: Overview, Access Details). */
+  endpoint: urlField(),
+  signing: v.optional(oneOf(['auto', 'standard', 'derived']), 'auto'),
+  /** Roots for the endpoint's own HTTPS instead of Node's. */
+  caCertificates: v.optional(v.nullable(pemField()), null),
+})
+
+const probe = v.strictObject({
+  mode: v.optional(oneOf(['best-effort', 'require', 'off']), 'best-effort'),
+  /** Default: the target's domain. */
+  host: optionalText(),
+  port: v.optional(portField(), 8883),
+  /** IP addresses to ask instead of those the host resolves to. */
+  addresses: v.optional(
+    v.array(v.pipe(v.string('must be an IP address'), v.ip('must be an IP address'))),
+    [],
+  ),
+  steady: v.optional(
+    v.pipe(
+      v.number('must be a number'),
+      v.integer('must be whole'),
+      v.minValue(1, 'must be 1 to 100'),
+      v.maxValue(100, 'must be 1 to 100'),
+    ),
+    3,
+  ),
+  within: v.optional(
+    v.pipe(
+      durationField(),
+      v.minValue(parseDuration(MINIMUM_WITHIN) ?? 0, `must be at least ${MINIMUM_WITHIN}`),
+    ),
+    '3m',
+  ),
+})
+
+const target = v.strictObject({
+  name: nameField(),
+  /** The custom domain. */
+  domain: domain(),
+  /** Name of an entry of `credentials`. */
+  credentials: nameField(),
+  instance,
+  /** Name of an entry of `certificates`. */
+  certificate: nameField(),
+  keyEncoding: v.optional(oneOf(KEY_ENCODINGS), 'pkcs1'),
+  /** `create`: a missing domain configuration is created; it is never deleted. */
+  domainConfiguration: v.optional(oneOf(['require', 'create']), 'require'),
+  /** PEM of the roots burnt into the devices, in place or as file:PATH. Default: Node's roots. */
+  trustedRoots: v.optional(v.nullable(pemField()), null),
+  probe: v.optional(probe, {}),
+  ocsp: v.optional(oneOf(['require-url', 'follow-certificate']), 'require-url'),
+  slots: v.optional(
+    v.strictObject({ delete: v.optional(oneOf(['superseded', 'managed', 'never']), 'superseded') }),
+    {},
+  ),
+  profiles: notYet<readonly never[]>([]),
+  minAge: notYet('0s'),
+  bindWindow: notYet<readonly never[]>([]),
+})
+
+const source = v.union(
+  [
+    nameField(),
+    v.pipe(
+      v.array(nameField()),
+      v.length(1, 'must name exactly one source: several in order are not supported yet'),
+    ),
+  ],
+  'must be the name of a source',
+)
+
+const certificate = v.strictObject({
+  names: v.pipe(
+    v.array(certificateName(), 'must be a list of domain names'),
+    v.minLength(1, 'must have at least one name'),
+    v.maxLength(100, 'must have at most 100 names'),
+  ),
+  keyType: v.optional(oneOf(KEY_TYPES), 'rsa-2048'),
+  source,
+  /** Threshold against `expiry_date`: a duration or a share of the lifetime, at most 2/3. Default: renewal info, else 1/3. */
+  renewBefore: v.optional(v.nullable(renewBefore()), null),
+  ari: v.optional(v.boolean('must be true or false'), true),
+  /** ACME profile. */
+  profile: optionalText(),
+})
+
+const driver = v.looseObject(
+  { type: v.string('must be the name of a driver') },
+  'must be an object with a "type"',
+)
+
+const credentials = v.strictObject({
+  type: oneOf(['huaweicloud']),
+  accessKey: secretField(),
+  secretKey: secretField(),
+  securityToken: v.optional(v.nullable(secretField()), null),
+})
+
+const store = v.pipe(
+  v.optional(
+    v.looseObject({
+      type: v.string('must be the name of a store'),
+      sealKey: v.optional(v.nullable(secretField()), null),
+    }),
+    { type: 'file', path: './state' },
+  ),
+)
+
+/** The whole file. */
+export const settingsShape = v.strictObject({
+  $schema: v.optional(v.string()),
+  version: v.literal(1, 'must be 1'),
+  targets: v.pipe(
+    v.array(target, 'must be a list of targets'),
+    v.minLength(1, 'must have at least one target'),
+  ),
+  certificates: v.record(nameField(), certificate, 'must be an object of certificates by name'),
+  sources: v.record(nameField(), driver, 'must be an object of sources by name'),
+  solvers: v.optional(v.record(nameField(), driver, 'must be an object of solvers by name'), {}),
+  credentials: v.record(nameField(), credentials, 'must be an object of credentials by name'),
+  store,
+  notifiers: v.optional(v.array(driver, 'must be a list of notifiers'), []),
+  schedule: v.optional(v.strictObject({ interval: v.optional(durationField(), '30m') }), {}),
+})
+
+export type SettingsShape = v.InferOutput<typeof settingsShape>
+export type TargetShape = SettingsShape['targets'][number]
+export type CertificateShape = SettingsShape['certificates'][string]

@@ -1,0 +1,190 @@
+/**
+ * The four plugs. A driver is one file that exports `define…({ settings, create })` by default.
+ *
+ * For all of them: a method MUST throw a RotationError whose message names the driver and the call, MUST stop
+ * when `run.signal` is aborted, MUST NOT read the environment, files it was not given, or the clock, and MUST
+ * NOT write a secret anywhere but to the service it is meant for. Methods MAY be called again after any crash.
+ */
+import type { GenericSchema, InferOutput } from 'valibot'
+import type { Http } from './base/http.ts'
+import type { Log } from './base/log.ts'
+import type { Secret } from './base/secret.ts'
+import type { Clock } from './base/time.ts'
+import type { HuaweiKeys } from './huawei/signer.ts'
+import type { CertificateSpec, Leaf, RenewalInfo } from './model.ts'
+
+/** What every call of one run shares. */
+export interface Run {
+  readonly runId: string
+  readonly clock: Clock
+  readonly log: Log
+  /** The run must have answered by then (milliseconds since the epoch). */
+  readonly deadline: number
+  /** Aborted when the run must stop at once. */
+  readonly signal: AbortSignal
+}
+
+/** What a driver may be built from. */
+export interface DriverContext {
+  /** The name in the settings, for messages. */
+  readonly name: string
+  /** An HTTP client that trusts these roots, or Node's when null. */
+  readonly http: (caCertificates: string | null) => Http
+  readonly clock: Clock
+  readonly log: Log
+  /** Current keys of a `credentials` entry; asked again for each call, since they may be temporary. */
+  readonly huaweiKeys: (credentials: string) => Promise<HuaweiKeys>
+}
+
+export interface Driver<Schema extends GenericSchema, Context, Made> {
+  /** Validates the driver's own settings, without `type`. */
+  readonly settings: Schema
+  readonly create: (settings: InferOutput<Schema>, context: Context) => Made
+}
+
+// --- sources -----------------------------------------------------------------------------------------------
+
+/** What a source is asked for. */
+export interface CertificateRequest {
+  readonly spec: CertificateSpec
+  /** PEM of the leaf this one will replace, when there is a clear predecessor (RFC 9773 section 5). */
+  readonly replaces: string | null
+}
+
+/**
+ * The notes of one pending certificate. Whatever cannot be found again later MUST be written before the deed:
+ * the order's URL and the private key before finalize, a TXT value before it is presented.
+ */
+export interface Journal {
+  /** What was written last, by this run or an earlier one; `{}` at first. JSON values only, no secrets. */
+  readonly notes: Readonly<Record<string, unknown>>
+  /** Replaces the notes; durable when it resolves. */
+  write(notes: Readonly<Record<string, unknown>>): Promise<void>
+  /** The pending certificate's private key (PKCS#8 PEM): made and stored sealed the first time, then the same. */
+  privateKey(make: () => Promise<string>): Promise<Secret>
+}
+
+/** What a source remembers apart from any certificate: its account, the directory, its budget. */
+export interface SourceMemory {
+  /** JSON values only, no secrets; `{}` at first. */
+  read(): Promise<Readonly<Record<string, unknown>>>
+  /** Durable when it resolves. @throws RotationError `store-conflict` when another run wrote in between */
+  write(notes: Readonly<Record<string, unknown>>): Promise<void>
+  /** A secret of the source, e.g. its account key: made and stored sealed the first time, then the same. */
+  secret(name: string, make: () => Promise<string>): Promise<Secret>
+}
+
+export type Obtained =
+  | { readonly kind: 'obtained' /** Leaf first, then intermediates. */; readonly chainPem: string }
+  | { readonly kind: 'suspended'; readonly until: number; readonly why: string }
+
+export interface CertificateSource {
+  /**
+   * Obtains one certificate, or goes on where the journal says an earlier run stopped. The key MUST come from
+   * `journal.privateKey`. MUST return `suspended` rather than sleep past `run.deadline`. A source SHOULD NOT
+   * make a second order for one journal unless the first is certainly dead.
+   */
+  obtain(request: CertificateRequest, journal: Journal, run: Run): Promise<Obtained>
+  /** Gives up what the journal names: outstanding authorizations and TXT values. SHOULD NOT throw for what is gone. */
+  abandon(journal: Journal, run: Run): Promise<void>
+  /**
+   * When the CA suggests to renew this leaf; null when it has no such service. MUST NOT throw for a failing
+   * CA: such an answer has no window and says when to ask again.
+   */
+  renewalInfo?(leafPem: string, leaf: Leaf, run: Run): Promise<RenewalInfo | null>
+}
+
+export interface SourceContext extends DriverContext {
+  readonly memory: SourceMemory
+  /** The solver for a domain name, by the longest zone the settings name. */
+  readonly solver: (reference: SolverReference, domain: string) => DnsSolver
+}
+
+/** The name of a solver, or names by zone. */
+export type SolverReference = string | Readonly<Record<string, string>>
+
+export const defineSource = <S extends GenericSchema>(driver: Driver<S, SourceContext, CertificateSource>) =>
+  driver
+
+// --- solvers -----------------------------------------------------------------------------------------------
+
+/** How to tell that every authoritative server answers with a value. */
+export interface PropagationSettings {
+  /** Recursive resolvers (`host` or `host:port`) to find zones with; empty: the system's. */
+  readonly resolvers: readonly string[]
+  /** Servers (`host` or `host:port`) to ask instead of the authoritative ones that are found; empty: find them. */
+  readonly nameservers: readonly string[]
+  /** Port of the authoritative servers. */
+  readonly port: number
+  readonly withinMs: number
+  readonly everyMs: number
+  /** A last wait after every server agreed. */
+  readonly settleMs: number
+}
+
+/** Writes and removes TXT values for DNS-01 (RFC 8555 section 8.4). `fqdn` is absolute, lower-case, with its final dot. */
+export interface DnsSolver {
+  readonly propagation: PropagationSettings
+  /** The smallest call that proves `fqdn` can be written, before an order is placed. Changes nothing. */
+  prepare(fqdn: string, run: Run): Promise<void>
+  /** Adds the value to what is there. MUST keep other values; MUST succeed when it is there already. */
+  present(fqdn: string, value: string, run: Run): Promise<void>
+  /** Removes exactly this value. MUST keep other values; MUST succeed when it is gone already. */
+  cleanUp(fqdn: string, value: string, run: Run): Promise<void>
+}
+
+export const defineSolver = <S extends GenericSchema>(driver: Driver<S, DriverContext, DnsSolver>) => driver
+
+// --- stores ------------------------------------------------------------------------------------------------
+
+export interface StoredDocument {
+  readonly body: string
+  /** Changes with every write of the document; opaque. */
+  readonly revision: string
+}
+
+/**
+ * Keeps documents (UTF-8 text) under keys of `[a-z0-9-]` segments joined by `/`. `write` MUST be atomic and
+ * conditional: of two writers that expect the same revision exactly one succeeds. A crash at any instant MUST
+ * leave the old or the new document, whole.
+ */
+export interface StateStore {
+  /** Names this writer for leases: unique among living processes. */
+  readonly writer: string
+  /** Null when absent. @throws RotationError `store-unreadable` when it is there and cannot be read */
+  read(key: string): Promise<StoredDocument | null>
+  /** `expected` null: it must not exist. Returns the new revision. @throws RotationError `store-conflict` */
+  write(key: string, body: string, expected: string | null): Promise<string>
+  /** Succeeds when it is gone already. */
+  remove(key: string): Promise<void>
+  /** True only if that writer certainly no longer lives. */
+  isGone(writer: string): Promise<boolean>
+  /** A seal key the store keeps itself, or null when the settings must give one. 32 bytes, base64. */
+  ownSealKey(): Promise<Secret | null>
+}
+
+export const defineStore = <S extends GenericSchema>(driver: Driver<S, DriverContext, StateStore>) => driver
+
+// --- notifiers ---------------------------------------------------------------------------------------------
+
+/** One alert, version 1 of its shape; plain JSON. */
+export interface AlertEvent {
+  readonly version: 1
+  readonly event: string
+  readonly severity: 'info' | 'warning' | 'critical'
+  /** The same for every alert about one target. */
+  readonly dedupKey: string | null
+  readonly target: string | null
+  readonly domain: string | null
+  readonly reason: string
+  readonly error: { readonly code: string; readonly message: string; readonly hint: string | null } | null
+  readonly runId: string
+  readonly at: string
+}
+
+export interface Notifier {
+  /** Delivers one alert. What it throws is a warning of the run, never its result. */
+  notify(event: AlertEvent, run: Run): Promise<void>
+}
+
+export const defineNotifier = <S extends GenericSchema>(driver: Driver<S, DriverContext, Notifier>) => driver

@@ -1,0 +1,242 @@
+import { RotationError } from '../base/errors.ts'
+import type { Secret } from '../base/secret.ts'
+import { isUnknownPath } from '../huawei/answer.ts'
+import { type HuaweiCall, type HuaweiClient, serviceCodeOf } from '../huawei/client.ts'
+import {
+  certificatePage,
+  configurationPage,
+  type DomainConfiguration,
+  domainConfiguration,
+  ID,
+  type Page,
+  type ServerCertificate,
+  type ShownServerCertificate,
+  serverCertificate,
+  shownServerCertificate,
+} from './wire.ts'
+
+export type { DomainConfiguration, ServerCertificate, ShownServerCertificate } from './wire.ts'
+export { parseIotdaDate } from './wire.ts'
+
+/**
+ * The calls on server certificates and domain configurations. Reads are retried, changes never. Throws what
+ * {@link HuaweiClient} throws; an answer that does not fit is `unavailable` and names the field.
+ */
+export interface IotdaClient {
+  /** All of them, newest first. https://support.huaweicloud.com/intl/en-us/api-iothub/ListServerCertificate.html */
+  listServerCertificates(signal?: AbortSignal): Promise<readonly ServerCertificate[]>
+  /**
+   * Null when the service answers that it does not exist (404 from the service itself, not for an unknown path).
+   * https://support.huaweicloud.com/intl/en-us/api-iothub/ShowServerCertificate.html
+   */
+  showServerCertificate(id: string, signal?: AbortSignal): Promise<ShownServerCertificate | null>
+  /** Not idempotent: a second call takes a second slot. https://support.huaweicloud.com/intl/en-us/api-iothub/CreateServerCertificate.html */
+  addServerCertificate(
+    material: {
+      /** Leaf first. */
+      readonly certificatePem: string
+      readonly privateKey: Secret
+      readonly privateKeyPassword?: Secret | null
+    },
+    signal?: AbortSignal,
+  ): Promise<ServerCertificate>
+  /** Succeeds when it is gone already. https://support.huaweicloud.com/intl/en-us/api-iothub/DeleteServerCertificate.html */
+  deleteServerCertificate(id: string, signal?: AbortSignal): Promise<void>
+  /** https://support.huaweicloud.com/intl/en-us/api-iothub/ListDomainConfigurations.html */
+  listDomainConfigurations(signal?: AbortSignal): Promise<readonly DomainConfiguration[]>
+  /** https://support.huaweicloud.com/intl/en-us/api-iothub/ShowDomainConfiguration.html */
+  showDomainConfiguration(id: string, signal?: AbortSignal): Promise<DomainConfiguration>
+  /** https://support.huaweicloud.com/intl/en-us/api-iothub/CreateDomainConfiguration.html */
+  createDomainConfiguration(
+    configuration: { readonly domainName: string; readonly serverCertificateId: string },
+    signal?: AbortSignal,
+  ): Promise<DomainConfiguration>
+  /**
+   * Binds another certificate. What the platform does without the config is undocumented, so pass the one that
+   * Show gave; null leaves it out. https://support.huaweicloud.com/intl/en-us/api-iothub/UpdateDomainConfiguration.html
+   */
+  updateDomainConfiguration(
+    id: string,
+    change: {
+      readonly serverCertificateId: string
+      readonly serverCertificateConfig: Readonly<Record<string, unknown>> | null
+    },
+    signal?: AbortSignal,
+  ): Promise<DomainConfiguration>
+}
+
+const PAGE_LIMIT = 50
+
+const gone = (error: unknown): boolean => {
+  // A page of a proxy or a wrong path answers 404 as well; neither says anything about the certificate.
+  if (!(error instanceof RotationError) || error.code !== 'service-refused') return false
+  const said = serviceCodeOf(error)
+  return said?.status === 404 && !isUnknownPath(said.code)
+}
+
+/** Follows the marker until a page is short. A service that ignored the marker would answer for ever. */
+async function collect<Item>(
+  operation: string,
+  idOf: (item: Item) => string,
+  fetch: (query: Readonly<Record<string, string | number>>) => Promise<Page<Item>>,
+): Promise<readonly Item[]> {
+  const found = new Map<string, Item>()
+  let marker: string | null = null
+  for (;;) {
+    const answer: Page<Item> = await fetch({ limit: PAGE_LIMIT, ...(marker === null ? {} : { marker }) })
+    for (const item of answer.items) {
+      if (found.has(idOf(item)))
+        throw new RotationError(
+          'unavailable',
+          `iotda: ${operation} answered ${idOf(item)} twice; its list cannot be relied on`,
+        )
+      found.set(idOf(item), item)
+    }
+    const last = answer.items.at(-1)
+    if (last === undefined || answer.items.length < PAGE_LIMIT) return [...found.values()]
+    marker = answer.marker ?? idOf(last)
+  }
+}
+
+/** The client of one IoTDA instance. `DeleteDomainConfiguration` is left out on purpose: it cuts every device off. */
+export function createIotdaClient(huawei: HuaweiClient): IotdaClient {
+  if (huawei.projectId === null)
+    throw new RotationError('settings-invalid', 'iotda: a project id is needed', {
+      retry: 'never',
+      hint: 'Set instance.projectId.',
+    })
+  const base = `/v5/iot/${encodeURIComponent(huawei.projectId)}`
+  return { ...certificateCalls(huawei, `${base}/server-certificates`), ...configurationCalls(huawei, base) }
+}
+
+/** An id as a path segment. The pattern keeps `..` and `/` out, which would address something else. */
+const segment = (value: string): string => {
+  if (ID.test(value)) return `/${value}`
+  throw new RotationError('internal', 'iotda: an id that IoTDA cannot have given was asked for', {
+    retry: 'never',
+  })
+}
+
+type CertificateCalls = Pick<
+  IotdaClient,
+  'listServerCertificates' | 'showServerCertificate' | 'addServerCertificate' | 'deleteServerCertificate'
+>
+
+function certificateCalls(huawei: HuaweiClient, path: string): CertificateCalls {
+  const action = (name: string): Pick<HuaweiCall, 'iamAction'> => ({
+    iamAction: `iotda:servercertificate:${name}`,
+  })
+  return {
+    listServerCertificates: signal => {
+      const operation = 'ListServerCertificates'
+      const call = { operation, method: 'GET', path, ...action('queryList'), signal } as const
+      return collect(
+        operation,
+        it => it.serverCertificateId,
+        query => huawei.call({ ...call, query, expect: certificatePage }),
+      )
+    },
+    showServerCertificate: async (serverCertificateId, signal) => {
+      try {
+        return await huawei.call({
+          operation: 'ShowServerCertificate',
+          method: 'GET',
+          path: path + segment(serverCertificateId),
+          ...action('query'),
+          expect: shownServerCertificate,
+          signal,
+        })
+      } catch (error) {
+        if (gone(error)) return null
+        throw error
+      }
+    },
+    addServerCertificate: ({ certificatePem, privateKey, privateKeyPassword }, signal) =>
+      huawei.call({
+        operation: 'CreateServerCertificate',
+        method: 'POST',
+        path,
+        body: {
+          certificate_pem: certificatePem,
+          private_key: privateKey.reveal(),
+          ...(privateKeyPassword ? { private_key_password: privateKeyPassword.reveal() } : {}),
+        },
+        ...action('create'),
+        expect: serverCertificate,
+        signal,
+      }),
+    deleteServerCertificate: async (serverCertificateId, signal) => {
+      try {
+        await huawei.call({
+          operation: 'DeleteServerCertificate',
+          method: 'DELETE',
+          path: path + segment(serverCertificateId),
+          ...action('delete'),
+          signal,
+        })
+      } catch (error) {
+        if (!gone(error)) throw error
+      }
+    },
+  }
+}
+
+type ConfigurationCalls = Omit<IotdaClient, keyof CertificateCalls>
+
+function configurationCalls(huawei: HuaweiClient, base: string): ConfigurationCalls {
+  const path = `${base}/domain-configurations`
+  const action = (name: string): Pick<HuaweiCall, 'iamAction'> => ({
+    iamAction: `iotda:domainconfiguration:${name}`,
+  })
+  return {
+    listDomainConfigurations: signal => {
+      const operation = 'ListDomainConfigurations'
+      const call = { operation, method: 'GET', path, ...action('queryList'), signal } as const
+      return collect(
+        operation,
+        it => it.configurationId,
+        query => huawei.call({ ...call, query, expect: configurationPage }),
+      )
+    },
+    showDomainConfiguration: async (configurationId, signal) =>
+      huawei.call({
+        operation: 'ShowDomainConfiguration',
+        method: 'GET',
+        path: path + segment(configurationId),
+        ...action('query'),
+        expect: domainConfiguration,
+        signal,
+      }),
+    createDomainConfiguration: ({ domainName, serverCertificateId }, signal) =>
+      huawei.call({
+        operation: 'CreateDomainConfiguration',
+        method: 'POST',
+        path,
+        body: {
+          domain_name: domainName,
+          access_protocol: 'Device-MQTTS',
+          server_certificate_id: serverCertificateId,
+        },
+        ...action('create'),
+        expect: domainConfiguration,
+        signal,
+      }),
+    updateDomainConfiguration: async (
+      configurationId,
+      { serverCertificateId, serverCertificateConfig: config },
+      signal,
+    ) =>
+      huawei.call({
+        operation: 'UpdateDomainConfiguration',
+        method: 'PUT',
+        path: path + segment(configurationId),
+        body: {
+          server_certificate_id: serverCertificateId,
+          ...(config === null ? {} : { server_certificate_config: config }),
+        },
+        ...action('update'),
+        expect: domainConfiguration,
+        signal,
+      }),
+  }
+}

@@ -1,0 +1,244 @@
+import { createHash } from 'node:crypto'
+import { DAY_MS, formatDuration, HOUR_MS, iso } from '../base/time.ts'
+import type { CertificateSpec, DueReason, IdleReason, Leaf, RunEvent, Slot } from '../model.ts'
+import type { CertificateDocument, TargetDocument } from './documents.ts'
+import type { Inspection, Plan, Verdict } from './world.ts'
+
+/** All that a decision depends on. */
+export interface Facts {
+  readonly now: number
+  readonly intervalMs: number
+  readonly spec: CertificateSpec
+  readonly specHash: string
+  readonly event: RunEvent
+  readonly inspection: Inspection
+  /** The target's document after it was reconciled with the world. */
+  readonly document: TargetDocument
+}
+
+/** A certificate that is about to expire: the larger of 1/20 of its lifetime and 24 h, at most 1/4 of it. */
+export function emergencyMs(leaf: Leaf): number {
+  const lifetimeMs = leaf.notAfter - leaf.notBefore
+  return Math.min(lifetimeMs / 4, Math.max(lifetimeMs / 20, DAY_MS))
+}
+
+/**
+ * Due, or idle; always with a reason. Layered: what an earlier run left open, then whether a certificate is
+ * wanted, then what may stand in the way, in the order of precedence. Pure.
+ */
+export function decide(facts: Facts): Verdict {
+  const open = leftOpen(facts)
+  if (open) return open
+  const emergency = isEmergency(facts)
+  const wanted = wantedBecause(facts, emergency)
+  if (!wanted) return drifted(facts) ?? fresh(facts)
+  return inTheWay(facts, wanted, emergency) ?? { ...wanted, emergency }
+}
+
+type Wanted = Omit<Verdict, 'emergency'>
+
+const due = (reason: DueReason, detail: string, plan: Plan = 'deploy'): Wanted => ({
+  due: true,
+  reason,
+  detail,
+  plan,
+  nextCheckAt: null,
+})
+const idle = (reason: IdleReason, detail: string, nextCheckAt: number | null): Verdict => ({
+  due: false,
+  reason,
+  detail,
+  plan: 'none',
+  nextCheckAt,
+  emergency: false,
+})
+
+/** A bind without a verdict, or a rollback that was not finished, comes before anything else. */
+function leftOpen({ document, inspection }: Facts): Verdict | null {
+  const { pending } = document
+  if (!pending) return null
+  const isBound = inspection.bound?.serverCertificateId === pending.serverCertificateId
+  if (pending.failedWhy) {
+    return {
+      ...due('resume', `the old certificate is to be put back: ${pending.failedWhy}`, 'roll-back'),
+      emergency: false,
+    }
+  }
+  if (pending.boundAt === null && !(isBound && pending.replaces)) return null
+  return {
+    ...due('resume', 'a certificate was bound, and whether it is served is not yet known', 'verify'),
+    emergency: false,
+  }
+}
+
+function isEmergency({ inspection, now }: Facts): boolean {
+  const leaf = inspection.bound?.slot?.leaf
+  return leaf !== null && leaf !== undefined && leaf.notAfter - now <= emergencyMs(leaf)
+}
+
+function wantedBecause(facts: Facts, emergency: boolean): Wanted | null {
+  const { inspection, document, specHash, event, now } = facts
+  const slot = inspection.bound?.slot
+  if (!inspection.bound) return due('no-certificate', 'no certificate is bound to the domain')
+  if (!slot)
+    return due(
+      'no-certificate',
+      `the binding names ${inspection.bound.serverCertificateId}, which is not there`,
+    )
+  const ends = slot.leaf?.notAfter ?? slot.expiryDate
+  if (ends <= now) return due('expired', `the bound certificate expired ${formatDuration(now - ends)} ago`)
+  if (emergency) return due('emergency', `the bound certificate ends in ${formatDuration(ends - now)}`)
+  if (event.force) return due('forced', 'a person asked for it')
+  if (document.current && document.current.specHash !== specHash) {
+    return due('settings-changed', 'the settings ask for another certificate than was obtained')
+  }
+  const renewal = renewalOf(facts, slot)
+  if (renewal.due) return due(renewal.reason, renewal.detail)
+  return waitingToBeDeployed(facts, slot)
+}
+
+/** A certificate (or order) that an earlier run began and this target has not got. */
+function waitingToBeDeployed({ inspection, document, specHash }: Facts, slot: Slot): Wanted | null {
+  const { pending } = inspection.documents.certificate
+  if (!pending || pending.specHash !== specHash || pending.id === document.declined) return null
+  if (pending.fingerprint === null) return due('resume', 'an order is in progress')
+  if (pending.fingerprint === slot.leaf?.fingerprint || document.rolledBack.includes(pending.fingerprint))
+    return null
+  return due('resume', 'a certificate was obtained and is not deployed yet')
+}
+
+/** What stands in the way of a wanted certificate, strongest first: the CA, held, back-off. */
+function inTheWay(facts: Facts, wanted: Wanted, emergency: boolean): Verdict | null {
+  const { document, inspection, event, now, specHash } = facts
+  const { notBefore, pending } = inspection.documents.certificate
+  if (notBefore && now < notBefore.at && !obtained(pending, document, specHash)) {
+    return idle('paused', `the CA asks to wait until ${iso(notBefore.at)}: ${notBefore.why}`, notBefore.at)
+  }
+  const pressing = event.force || emergency || wanted.reason === 'expired'
+  if (
+    document.held &&
+    document.held.specHash === specHash &&
+    !event.force &&
+    !emergencyBreaksHold(document, pressing, now)
+  ) {
+    return idle('held', `${document.held.why} (since ${iso(document.held.since)})`, null)
+  }
+  if (document.retryAfter !== null && now < document.retryAfter && !pressing) {
+    const after = document.failures === 1 ? 'a failure' : `${document.failures} failures`
+    return idle(
+      'backing-off',
+      `after ${after} the next try is at ${iso(document.retryAfter)}`,
+      document.retryAfter,
+    )
+  }
+  return null
+}
+
+const obtained = (
+  pending: CertificateDocument['pending'],
+  document: TargetDocument,
+  specHash: string,
+): boolean =>
+  pending?.fingerprint !== null &&
+  pending?.specHash === specHash &&
+  !document.rolledBack.includes(pending.fingerprint)
+
+/** The emergency leaves `held` once a day. */
+function emergencyBreaksHold(document: TargetDocument, pressing: boolean, now: number): boolean {
+  return pressing && (document.emergencyAt === null || now - document.emergencyAt >= DAY_MS)
+}
+
+/** The port serves another certificate than the bound one: the binding is sent again, once a run. */
+function drifted({ inspection, document, now }: Facts): Verdict | null {
+  const { bound, served } = inspection
+  const leaf = bound?.slot?.leaf
+  if (!leaf || document.held || (document.retryAfter !== null && now < document.retryAfter)) return null
+  const other = served.find(s => s.leaf && s.leaf.fingerprint !== leaf.fingerprint)
+  if (!other) return null
+  const detail = `${other.address} serves ${other.leaf?.subject ?? 'another certificate'} instead of what is bound`
+  return { ...due('resume', detail, 'repair'), emergency: false }
+}
+
+function fresh(facts: Facts): Verdict {
+  const slot = facts.inspection.bound?.slot
+  if (!slot) return idle('fresh', 'nothing is wanted', null)
+  const { at, detail } = renewalOf(facts, slot)
+  return idle('fresh', detail, at)
+}
+
+/** When the bound certificate is to be renewed, and by whose word. */
+interface Renewal {
+  readonly due: boolean
+  readonly reason: DueReason
+  readonly at: number
+  readonly detail: string
+}
+
+function renewalOf({ spec, inspection, now, intervalMs }: Facts, slot: Slot): Renewal {
+  const starts = slot.leaf?.notBefore ?? slot.effectiveDate
+  const ends = slot.leaf?.notAfter ?? slot.expiryDate
+  const lifetimeMs = ends - starts
+  const left = `${formatDuration(ends - now)} left`
+  const { renewBefore } = spec
+  const window = inspection.renewalInfo?.window ?? null
+  const suggested = window && instantIn(window, inspection.renewalInfo?.fingerprint ?? '')
+  const inWindow = window !== null && suggested !== null && windowDue(window, suggested, now, intervalMs)
+  if (inWindow) {
+    const detail = `the CA suggests ${iso(window.start)} to ${iso(window.end)}; ${left}`
+    return { due: true, reason: 'renewal-window', at: now, detail }
+  }
+  if (renewBefore === null && suggested !== null) {
+    return {
+      due: false,
+      reason: 'renewal-window',
+      at: suggested,
+      detail: `${left}; the CA suggests ${iso(suggested)}`,
+    }
+  }
+  const share = lifetimeMs < 10 * DAY_MS ? 1 / 2 : 1 / 3
+  const asked =
+    renewBefore === null
+      ? lifetimeMs * share
+      : 'share' in renewBefore
+        ? lifetimeMs * renewBefore.share
+        : renewBefore.durationMs
+  const at = ends - Math.min(asked, (lifetimeMs * 2) / 3)
+  const earliest = suggested === null ? at : Math.min(at, suggested)
+  return {
+    due: now >= at,
+    reason: 'expiring',
+    at: earliest,
+    detail: now >= at ? left : `${left}; renewal at ${iso(earliest)}`,
+  }
+}
+
+/**
+ * One instant of the window, drawn from the certificate itself so that every run draws the same
+ * (RFC 9773 section 4.2 asks for a uniformly random one).
+ */
+export function instantIn(
+  window: { readonly start: number; readonly end: number },
+  fingerprint: string,
+): number {
+  const drawn = createHash('sha256')
+    .update(`${fingerprint}|${window.start}|${window.end}`)
+    .digest()
+    .readUInt32BE(0)
+  return Math.floor(window.start + (window.end - window.start) * (drawn / 2 ** 32))
+}
+
+/** Due at the drawn instant, or at the last run before the window closes: inside it the CA counts no limits. */
+function windowDue(
+  window: { readonly start: number; readonly end: number },
+  at: number,
+  now: number,
+  intervalMs: number,
+): boolean {
+  return now >= at || now + intervalMs >= window.end
+}
+
+/** The back-off after a number of failures: 1 h doubling to 24 h, never more than 1/10 of the time left. */
+export function backOffMs(failures: number, leftMs: number): number {
+  const doubled = Math.min(24 * HOUR_MS, HOUR_MS * 2 ** Math.min(failures - 1, 10))
+  return leftMs > 0 ? Math.min(doubled, leftMs / 10) : Math.min(doubled, HOUR_MS)
+}

@@ -1,0 +1,181 @@
+import * as v from 'valibot'
+import { RotationError } from '../base/errors.ts'
+
+/**
+ * The documents kept between runs: only what the world cannot be asked again. Absent means "adopt what is
+ * bound"; unreadable means "fail and change nothing". Instants are milliseconds since the epoch.
+ */
+
+const instant = v.number()
+const schema = v.literal(1)
+
+const Binding = v.object({
+  serverCertificateId: v.string(),
+  fingerprint: v.nullable(v.string()),
+})
+
+/** What a bind replaced, written before the bind so that it can be undone after any crash. */
+const Replaced = v.object({
+  serverCertificateId: v.string(),
+  serverCertificateConfig: v.nullable(v.record(v.string(), v.unknown())),
+  fingerprint: v.nullable(v.string()),
+  /** What the port showed before the bind: the predecessor, at some address; anything at all. */
+  served: v.boolean(),
+  reachable: v.boolean(),
+})
+
+const PendingBinding = v.object({
+  fingerprint: v.string(),
+  specHash: v.string(),
+  /** Null until the add is confirmed. */
+  serverCertificateId: v.nullable(v.string()),
+  /** Null until a bind is about to happen; `first` when there was nothing to replace. */
+  replaces: v.nullable(v.union([Replaced, v.literal('first')])),
+  boundAt: v.nullable(instant),
+  /** Verify found the new leaf unusable: what is left to do is putting the old one back. */
+  failedWhy: v.nullable(v.string()),
+})
+
+export const TargetDocument = v.object({
+  schema,
+  name: v.string(),
+  current: v.nullable(v.object({ ...Binding.entries, specHash: v.string() })),
+  previous: v.nullable(Binding),
+  pending: v.nullable(PendingBinding),
+  /** Ids we added and have not deleted. */
+  added: v.array(v.string()),
+  /** Fingerprints never bound again unattended, newest last. */
+  rolledBack: v.array(v.string()),
+  /** Roll-backs since the last good rotation. */
+  rollBacks: v.number(),
+  /** When somebody else's certificate was first seen in a slot, by id. */
+  seen: v.record(v.string(), instant),
+  /** A pending certificate that this target does not want, because a person bound another one meanwhile. */
+  declined: v.nullable(v.string()),
+  held: v.nullable(v.object({ since: instant, why: v.string(), specHash: v.string() })),
+  failures: v.number(),
+  retryAfter: v.nullable(instant),
+  lastBoundAt: v.nullable(instant),
+  /** When the emergency last overrode `held`. */
+  emergencyAt: v.nullable(instant),
+  lastResult: v.nullable(
+    v.object({ runId: v.string(), at: instant, outcome: v.string(), error: v.nullable(v.string()) }),
+  ),
+  /** The last alert sent, so that one state is not reported at every run. */
+  alert: v.nullable(v.object({ key: v.string(), at: instant })),
+})
+export type TargetDocument = v.InferOutput<typeof TargetDocument>
+export type PendingBinding = v.InferOutput<typeof PendingBinding>
+export type Replaced = v.InferOutput<typeof Replaced>
+
+export const CertificateDocument = v.object({
+  schema,
+  name: v.string(),
+  /** A certificate being obtained, or obtained and not yet deployed to every target. */
+  pending: v.nullable(
+    v.object({
+      id: v.string(),
+      specHash: v.string(),
+      source: v.string(),
+      since: instant,
+      notes: v.record(v.string(), v.unknown()),
+      chainPem: v.nullable(v.string()),
+      fingerprint: v.nullable(v.string()),
+    }),
+  ),
+  current: v.nullable(v.object({ fingerprint: v.string(), specHash: v.string(), notAfter: instant })),
+  /** The CA's own word: no new order before this instant. */
+  notBefore: v.nullable(v.object({ at: instant, why: v.string() })),
+  renewalInfo: v.nullable(
+    v.object({
+      fingerprint: v.string(),
+      window: v.nullable(v.object({ start: instant, end: instant })),
+      explanationUrl: v.nullable(v.string()),
+      nextFetchAt: instant,
+    }),
+  ),
+})
+export type CertificateDocument = v.InferOutput<typeof CertificateDocument>
+export type PendingCertificate = NonNullable<CertificateDocument['pending']>
+
+export const SourceDocument = v.object({ schema, notes: v.record(v.string(), v.unknown()) })
+export type SourceDocument = v.InferOutput<typeof SourceDocument>
+
+export const LeaseDocument = v.object({
+  schema,
+  /** Null when it was given back. */
+  writer: v.nullable(v.string()),
+  runId: v.string(),
+  until: instant,
+})
+export type LeaseDocument = v.InferOutput<typeof LeaseDocument>
+
+export const HistoryDocument = v.object({
+  schema,
+  rotations: v.array(
+    v.object({
+      runId: v.string(),
+      at: instant,
+      outcome: v.string(),
+      reason: v.string(),
+      before: v.nullable(v.string()),
+      after: v.nullable(v.string()),
+      error: v.nullable(v.string()),
+    }),
+  ),
+})
+export type HistoryDocument = v.InferOutput<typeof HistoryDocument>
+
+/** What a target without a document starts from. */
+export const newTarget = (name: string): TargetDocument => ({
+  schema: 1,
+  name,
+  current: null,
+  previous: null,
+  pending: null,
+  added: [],
+  rolledBack: [],
+  rollBacks: 0,
+  seen: {},
+  declined: null,
+  held: null,
+  failures: 0,
+  retryAfter: null,
+  lastBoundAt: null,
+  emergencyAt: null,
+  lastResult: null,
+  alert: null,
+})
+
+/** What a certificate without a document starts from. */
+export const newCertificate = (name: string): CertificateDocument => ({
+  schema: 1,
+  name,
+  pending: null,
+  current: null,
+  notBefore: null,
+  renewalInfo: null,
+})
+
+/** Parses a document. @throws RotationError `store-unreadable` */
+export function parseDocument<T>(schema: v.GenericSchema<unknown, T>, key: string, body: string): T {
+  const unreadable = (why: string, cause?: unknown) =>
+    new RotationError('store-unreadable', `state document ${key} cannot be read: ${why}`, {
+      cause,
+      retry: 'never',
+      hint: 'Nothing was changed. Restore the document from a backup, or move it away: then what is bound is adopted.',
+    })
+  let value: unknown
+  try {
+    value = JSON.parse(body)
+  } catch (error) {
+    throw unreadable('it is no JSON', error)
+  }
+  const version = (value as { schema?: unknown } | null)?.schema
+  if (typeof version === 'number' && version > 1)
+    throw unreadable(`its schema ${version} is newer than this program`)
+  const parsed = v.safeParse(schema, value)
+  if (!parsed.success)
+    throw unreadable(parsed.issues.map(i => `${v.getDotPath(i) ?? 'document'}: ${i.message}`).join('; '))
+  return parsed.output
+}

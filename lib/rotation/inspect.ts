@@ -1,0 +1,119 @@
+import { RotationError } from '../base/errors.ts'
+import type { DomainConfiguration, ServerCertificate } from '../iotda/client.ts'
+import type { Leaf, RenewalInfo, Served, Slot } from '../model.ts'
+import { leafOf, parseChain } from '../x509/certificate.ts'
+import type { CertificateDocument } from './documents.ts'
+import type { Inspection, World } from './world.ts'
+
+/**
+ * One look at everything: the binding, the slots, what is served, what is written down. Two sequential round
+ * trips to IoTDA (lists, then every certificate); whatever does not depend on another runs beside it.
+ */
+export async function inspect(world: World): Promise<Inspection> {
+  const { iotda, target, run, records } = world
+  const [configurations, certificates, served, targetDocument, certificateDocument] = await Promise.all([
+    iotda.listDomainConfigurations(run.signal),
+    iotda.listServerCertificates(run.signal),
+    look(world),
+    records.target(target).refresh(),
+    records.certificate(world.spec.name).refresh(),
+  ])
+  const configuration = onlyConfiguration(world, configurations)
+  const slots = await Promise.all(certificates.map(certificate => readSlot(world, certificate)))
+  const bound = boundOf(configuration, slots)
+  return {
+    at: run.clock.now(),
+    configuration,
+    bound,
+    slots,
+    served,
+    renewalInfo: await renewalInfo(world, certificateDocument, bound?.slot ?? null),
+    documents: { target: targetDocument, certificate: certificateDocument },
+  }
+}
+
+/** What every address of the device port serves now; nothing when the probe is off. */
+export function look({ target, endpoint, run }: World): Promise<readonly Served[]> {
+  return target.probe.mode === 'off'
+    ? Promise.resolve([])
+    : endpoint.look(target.probe, target.domain, run.signal)
+}
+
+/** The domain as compared: lower case, without a final dot. */
+export const sameDomain = (a: string, b: string): boolean => normal(a) === normal(b)
+const normal = (domain: string): string => domain.toLowerCase().replace(/\.$/, '')
+
+function onlyConfiguration(world: World, all: readonly DomainConfiguration[]): DomainConfiguration | null {
+  const { domain, name } = world.target
+  const own = all.find(c => sameDomain(c.domainName, domain))
+  if (own) return own
+  const other = all[0]
+  if (!other) return null
+  throw new RotationError(
+    'domain-mismatch',
+    `target ${name}: the instance's domain configuration is for ${other.domainName}, the settings say ${domain}`,
+    {
+      retry: 'never',
+      hint: 'Check targets[].domain and targets[].instance (endpoint, projectId, instanceId): one of them points at another instance. Nothing was changed.',
+    },
+  )
+}
+
+async function readSlot({ iotda, run }: World, certificate: ServerCertificate): Promise<Slot> {
+  const shown = await iotda.showServerCertificate(certificate.serverCertificateId, run.signal)
+  const { serverCertificateId, effectiveDate, expiryDate } = certificate
+  const certificatePem = shown?.certificatePem ?? null
+  return {
+    serverCertificateId,
+    effectiveDate,
+    expiryDate,
+    certificatePem,
+    leaf: certificatePem === null ? null : readLeaf(certificatePem),
+  }
+}
+
+/** The leaf of a PEM that IoTDA holds; null when it cannot be read (whoever uploaded it). */
+function readLeaf(pem: string): Leaf | null {
+  try {
+    const [leaf] = parseChain(pem)
+    return leaf ? leafOf(leaf) : null
+  } catch {
+    return null
+  }
+}
+
+function boundOf(configuration: DomainConfiguration | null, slots: readonly Slot[]): Inspection['bound'] {
+  const serverCertificateId = configuration?.serverCertificateId
+  if (!serverCertificateId) return null
+  return { serverCertificateId, slot: slots.find(s => s.serverCertificateId === serverCertificateId) ?? null }
+}
+
+/** The kept answer of the CA while it is fresh, else a new one; a CA that does not answer changes nothing. */
+async function renewalInfo(
+  world: World,
+  { renewalInfo: kept }: CertificateDocument,
+  bound: Slot | null,
+): Promise<RenewalInfo | null> {
+  const { source, spec, run, records } = world
+  const now = run.clock.now()
+  const leaf = bound?.leaf
+  if (!spec.ari || !source.renewalInfo || !bound?.certificatePem || !leaf || leaf.notAfter <= now) return null
+  const usable = kept?.fingerprint === leaf.fingerprint ? kept : null
+  if (usable && now < usable.nextFetchAt) return usable
+  try {
+    const fetched = await source.renewalInfo(bound.certificatePem, leaf, run)
+    // A failed fetch does not forget a window that was good.
+    const info =
+      fetched && !fetched.window && usable?.window ? { ...fetched, window: usable.window } : fetched
+    if (info && world.event.action === 'rotate') {
+      await records.certificate(spec.name).update(document => ({ ...document, renewalInfo: info }))
+    }
+    return info
+  } catch (error) {
+    run.log.warn(
+      { target: world.target.name, error: (error as Error).message },
+      'renewal info was not to be had',
+    )
+    return usable
+  }
+}

@@ -1,0 +1,117 @@
+import { RotationError } from '../base/errors.ts'
+import type { Outcome, Slot } from '../model.ts'
+import { parseChain } from '../x509/certificate.ts'
+import type { TargetDocument } from './documents.ts'
+import { takeLease } from './lease.ts'
+import { instanceKey } from './record.ts'
+import { report, type TargetResult } from './report.ts'
+import { fail, lookAndDecide, perform, startJob } from './rotate.ts'
+import { boundId, type Job, type World, warn } from './world.ts'
+
+/** `hold`: no unattended change from now on. */
+export const hold = (world: World): Promise<TargetResult> =>
+  byHand(world, async job => {
+    const { run, specHash } = world
+    const why = 'held by hand'
+    await job.targetDocument.update(d => ({ ...d, held: { since: run.clock.now(), why, specHash } }))
+    job.verdict = {
+      ...job.verdict,
+      due: false,
+      reason: 'held',
+      detail: `${why}; \`iotda-cert resume\` ends it`,
+    }
+    return 'idle'
+  })
+
+/** `resume`: ends a hold and the back-off; the next run goes on. */
+export const resume = (world: World): Promise<TargetResult> =>
+  byHand(world, async job => {
+    const { held } = await job.targetDocument.get()
+    await job.targetDocument.update(d =>
+      d.held || d.retryAfter ? { ...d, held: null, retryAfter: null, failures: 0, rollBacks: 0 } : d,
+    )
+    await lookAndDecide(world, job)
+    const next = job.verdict.due ? 'the next run rotates' : 'nothing is due'
+    job.verdict = {
+      ...job.verdict,
+      detail: `${held ? `no longer held (${held.why})` : 'was not held'}; ${next}: ${job.verdict.detail}`,
+    }
+    return 'idle'
+  })
+
+/** `rollback`: binds the previous certificate again, proves it, and holds. */
+export const rollback = (world: World): Promise<TargetResult> =>
+  byHand(world, async job => {
+    job.lease = await takeLease(world.store, instanceKey(world.target), world.run)
+    await lookAndDecide(world, job)
+    const document = await job.targetDocument.get()
+    const slot = previousSlot(world, job, document)
+    const leaf = slot.leaf
+    if (!leaf || !slot.certificatePem)
+      throw unusable(`certificate ${slot.serverCertificateId} cannot be read`)
+    // The hold comes first: a scheduled run must not undo what a person is doing.
+    const why = 'rolled back by hand'
+    await job.targetDocument.update(d => ({
+      ...d,
+      held: { since: world.run.clock.now(), why, specHash: world.specHash },
+      rolledBack: d.current?.fingerprint ? [...d.rolledBack, d.current.fingerprint] : d.rolledBack,
+      pending: {
+        fingerprint: leaf.fingerprint,
+        specHash: world.specHash,
+        serverCertificateId: slot.serverCertificateId,
+        replaces: null,
+        boundAt: null,
+        failedWhy: null,
+      },
+    }))
+    job.material = { chainPem: slot.certificatePem, leaf, key: null }
+    job.verdict = { ...job.verdict, due: true, reason: 'forced', detail: why, plan: 'deploy' }
+    const outcome = await perform(world, job, await steps())
+    warn(job, 'held', `${why}; run \`iotda-cert resume\` to rotate again`)
+    return outcome
+  })
+
+const steps = async () => {
+  const { bind } = await import('./deploy.ts')
+  const { rollBack, verify } = await import('./verify.ts')
+  const { record } = await import('./settle.ts')
+  return [
+    ['bind', bind],
+    ['verify', verify],
+    ['roll-back', rollBack],
+    ['record', record],
+  ] as const
+}
+
+function previousSlot({ target, run }: World, job: Job, { previous }: TargetDocument): Slot {
+  const bound = boundId(job)
+  const { slots } = job.inspection
+  const slot = previous
+    ? slots.find(s => s.serverCertificateId === previous.serverCertificateId)
+    : slots.find(s => s.serverCertificateId !== bound)
+  if (!slot || slot.serverCertificateId === bound)
+    throw unusable('there is no previous certificate in the other slot')
+  if (slot.expiryDate <= run.clock.now())
+    throw unusable(`the previous certificate ${slot.serverCertificateId} has expired`)
+  if (slot.certificatePem) parseChain(slot.certificatePem)
+  run.log.info({ target: target.name, serverCertificateId: slot.serverCertificateId }, 'rolling back by hand')
+  return slot
+}
+
+const unusable = (why: string): RotationError =>
+  new RotationError('nothing-to-roll-back', `no rollback: ${why}`, {
+    retry: 'never',
+    hint: 'The bound certificate stays. `iotda-cert status` shows what is in the slots.',
+  })
+
+async function byHand(world: World, work: (job: Job) => Promise<Outcome>): Promise<TargetResult> {
+  const job = startJob(world)
+  try {
+    await lookAndDecide(world, job)
+    return report(world, job, await work(job), null)
+  } catch (thrown) {
+    return await fail(world, job, thrown)
+  } finally {
+    await job.lease?.release()
+  }
+}

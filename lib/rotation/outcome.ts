@@ -1,0 +1,85 @@
+import type { RotationError } from '../base/errors.ts'
+import { ERROR_CODES, type ErrorCode, type Outcome } from '../model.ts'
+import { backOffMs } from './decide.ts'
+import type { TargetDocument } from './documents.ts'
+import type { Job, World } from './world.ts'
+
+const HISTORY_AT_MOST = 50
+
+/** Codes that end a run as `refused`: nothing was deployed, and nothing is broken. */
+const REFUSALS: readonly ErrorCode[] = ['preflight-refused', 'certificate-invalid', 'slots-full']
+
+/** The outcome that an error stands for. */
+export function outcomeOf({ code }: RotationError): Outcome {
+  if (code === 'busy' || code === 'lease-lost') return 'busy'
+  if (code === 'out-of-time') return 'suspended'
+  return REFUSALS.includes(code) ? 'refused' : 'failed'
+}
+
+/** Writes down how a run ended, when that says something new. */
+export async function afterRun(
+  world: World,
+  job: Job,
+  outcome: Outcome,
+  error: RotationError | null,
+): Promise<void> {
+  if (world.event.action === 'plan' || world.event.action === 'status' || outcome === 'busy') return
+  const { runId, clock } = world.run
+  const at = clock.now()
+  const { lastResult } = await job.targetDocument.get()
+  const isNews = outcome !== 'idle' || (lastResult !== null && lastResult.outcome !== 'idle')
+  if (!isNews || (lastResult?.outcome === outcome && ['suspended', 'held'].includes(outcome))) return
+  await job.targetDocument.update(d => ({
+    ...d,
+    lastResult: { runId, at, outcome, error: error?.code ?? null },
+  }))
+  if (!['rotated', 'repaired', 'rolled-back', 'refused', 'failed'].includes(outcome)) return
+  const before = job.inspection.bound?.slot?.leaf?.fingerprint ?? null
+  const after = job.material?.leaf.fingerprint ?? null
+  const entry = { runId, at, outcome, reason: job.verdict.reason, before, after, error: error?.code ?? null }
+  await world.records
+    .history(world.target)
+    .update(h => ({ ...h, rotations: [...h.rotations, entry].slice(-HISTORY_AT_MOST) }))
+}
+
+/** Writes a failure down with its back-off. Never throws: a failure that cannot be written is still reported. */
+export async function afterFailure(
+  world: World,
+  job: Job,
+  outcome: Outcome,
+  error: RotationError,
+): Promise<void> {
+  try {
+    if (
+      world.event.action === 'rotate' &&
+      outcome !== 'busy' &&
+      outcome !== 'suspended' &&
+      costs(job, error)
+    ) {
+      await job.targetDocument.update(d => backedOff(d, world, job, error))
+    }
+    await afterRun(world, job, outcome, error)
+  } catch (thrown) {
+    world.run.log.warn(
+      { target: world.target.name, error: (thrown as Error).message },
+      'how the run ended could not be written down',
+    )
+  }
+}
+
+/**
+ * Whether trying again costs anybody anything: what a person mends in the settings may be tried at once after
+ * mending, what reached a CA may not.
+ */
+function costs(job: Job, { code }: RotationError): boolean {
+  if (!job.verdict.due) return false
+  return ERROR_CODES[code].exit === 1 || code === 'ca-rejected' || code === 'certificate-invalid'
+}
+
+function backedOff(document: TargetDocument, { run }: World, job: Job, error: RotationError): TargetDocument {
+  const now = run.clock.now()
+  const failures = document.failures + 1
+  const leftMs = (job.inspection.bound?.slot?.expiryDate ?? now) - now
+  const retryAfter = Math.max(now + backOffMs(failures, leftMs), error.retryAt ?? 0)
+  return { ...document, failures, retryAfter }
+}

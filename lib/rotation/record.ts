@@ -1,0 +1,199 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type * as v from 'valibot'
+import { RotationError } from '../base/errors.ts'
+import { seal, unseal } from '../base/seal.ts'
+import type { Secret } from '../base/secret.ts'
+import { secret } from '../base/secret.ts'
+import type { Journal, SourceMemory, StateStore } from '../contracts.ts'
+import type { CertificateSpec, Target } from '../model.ts'
+import {
+  CertificateDocument,
+  HistoryDocument,
+  newCertificate,
+  newTarget,
+  parseDocument,
+  SourceDocument,
+  TargetDocument,
+} from './documents.ts'
+
+/** One document of the state: read once, then changed by functions, each change written under compare-and-swap. */
+export interface Document<T> {
+  /** The document as last read or written by this run; read from the store the first time. */
+  get(): Promise<T>
+  /** Reads it again. */
+  refresh(): Promise<T>
+  /**
+   * Applies a change and writes it; applied again to what another writer left, when there was one. A change
+   * that returns its argument writes nothing. @throws RotationError `store-conflict` after several conflicts
+   */
+  update(change: (document: T) => T): Promise<T>
+}
+
+/** Everything this program writes down. */
+export interface Records {
+  target(target: Target): Document<TargetDocument>
+  history(target: Target): Document<HistoryDocument>
+  certificate(name: string): Document<CertificateDocument>
+  source(name: string): SourceMemory
+  /** The journal of a certificate's pending entry. */
+  journal(name: string, pendingId: string): Promise<Journal>
+  /** The sealed key of a pending certificate; null when it was never made, or is wiped. */
+  privateKey(name: string, pendingId: string): Promise<Secret | null>
+  wipeKey(name: string, pendingId: string): Promise<void>
+}
+
+const CONFLICTS_AT_MOST = 8
+
+/** A key segment for any name: lower case, with a hash where that lost something. */
+export function segment(name: string): string {
+  const slug = name.toLowerCase().replaceAll(/[^a-z0-9-]/g, '-')
+  return slug === name ? slug : `${slug}-${createHash('sha256').update(name).digest('hex').slice(0, 8)}`
+}
+
+/** The identity of a target: project, instance and domain; its name is only a label. */
+export function targetKey(target: Target): string {
+  const { projectId, instanceId, endpoint } = target.instance
+  return `${segment(target.domain)}-${digest([projectId, instanceId ?? endpoint, target.domain])}`
+}
+
+/** The identity of an instance, for its lease. */
+export function instanceKey(target: Target): string {
+  const { projectId, instanceId, endpoint } = target.instance
+  return digest([projectId, instanceId ?? endpoint])
+}
+
+const digest = (parts: readonly string[]): string =>
+  createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16)
+
+/** What makes a certificate another certificate: compared with the settings, never with the leaf. */
+export function specHashOf(spec: CertificateSpec): string {
+  return digest([...spec.names].sort().concat(spec.keyType, spec.source, spec.profile ?? ''))
+}
+
+/** A new id for a pending certificate. */
+export const newPendingId = (): string => randomUUID()
+
+function openDocument<T>(
+  store: StateStore,
+  key: string,
+  schema: v.GenericSchema<unknown, T>,
+  empty: T,
+): Document<T> {
+  let known: { value: T; revision: string | null } | null = null
+  let queue: Promise<unknown> = Promise.resolve()
+
+  const load = async () => {
+    const stored = await store.read(key)
+    known = stored
+      ? { value: parseDocument(schema, key, stored.body), revision: stored.revision }
+      : { value: empty, revision: null }
+    return known
+  }
+  const change = async (apply: (document: T) => T): Promise<T> => {
+    for (let conflicts = 0; ; conflicts += 1) {
+      const { value, revision } = known ?? (await load())
+      const next = apply(value)
+      if (next === value) return value
+      try {
+        known = {
+          value: next,
+          revision: await store.write(key, `${JSON.stringify(next, null, 1)}\n`, revision),
+        }
+        return next
+      } catch (error) {
+        const conflict = error instanceof RotationError && error.code === 'store-conflict'
+        if (!conflict || conflicts === CONFLICTS_AT_MOST) throw error
+        await load()
+      }
+    }
+  }
+  // One change at a time: several targets of one run may share a document.
+  const inTurn = <R>(work: () => Promise<R>): Promise<R> => {
+    const result = queue.then(work, work)
+    queue = result.catch(() => {})
+    return result
+  }
+  return {
+    get: () => inTurn(async () => (known ?? (await load())).value),
+    refresh: () => inTurn(async () => (await load()).value),
+    update: apply => inTurn(() => change(apply)),
+  }
+}
+
+/** Opens the state. `sealKey` seals private keys; it is asked for at the first key only. */
+export function openRecords(store: StateStore, sealKey: () => Promise<Secret>): Records {
+  const open = new Map<string, Document<unknown>>()
+  const document = <T>(key: string, schema: v.GenericSchema<unknown, T>, empty: T): Document<T> => {
+    const known = open.get(key) ?? openDocument(store, key, schema, empty)
+    open.set(key, known as Document<unknown>)
+    return known as Document<T>
+  }
+  const readSecret = async (key: string): Promise<Secret | null> => {
+    const stored = await store.read(key)
+    return stored && unseal(await sealKey(), stored.body, key)
+  }
+  /** Made at most once: of two writers, the first one's secret is everybody's. */
+  const ensureSecret = async (key: string, make: () => Promise<string>): Promise<Secret> => {
+    const known = await readSecret(key)
+    if (known) return known
+    const made = await make()
+    try {
+      await store.write(key, seal(await sealKey(), made, key), null)
+      return secret(made)
+    } catch (error) {
+      const theirs =
+        error instanceof RotationError && error.code === 'store-conflict' ? await readSecret(key) : null
+      if (!theirs) throw error
+      return theirs
+    }
+  }
+  const certificate = (name: string) =>
+    document(`certificates/${segment(name)}`, CertificateDocument, newCertificate(name))
+  const keyOf = (name: string, pendingId: string) => `certificates/${segment(name)}/${segment(pendingId)}`
+
+  return {
+    target: target => document(`targets/${targetKey(target)}`, TargetDocument, newTarget(target.name)),
+    history: target =>
+      document(`targets/${targetKey(target)}/history`, HistoryDocument, { schema: 1, rotations: [] }),
+    certificate,
+    source: name => {
+      const notes = document(`sources/${segment(name)}`, SourceDocument, { schema: 1, notes: {} })
+      return {
+        read: async () => (await notes.get()).notes,
+        write: async next => void (await notes.update(() => ({ schema: 1, notes: { ...next } }))),
+        secret: (label, make) => ensureSecret(`sources/${segment(name)}/${segment(label)}`, make),
+      }
+    },
+    journal: (name, pendingId) =>
+      openJournal(certificate(name), pendingId, make => ensureSecret(keyOf(name, pendingId), make)),
+    privateKey: (name, pendingId) => readSecret(keyOf(name, pendingId)),
+    wipeKey: (name, pendingId) => store.remove(keyOf(name, pendingId)),
+  }
+}
+
+async function openJournal(
+  certificate: Document<CertificateDocument>,
+  pendingId: string,
+  privateKey: Journal['privateKey'],
+): Promise<Journal> {
+  const { pending } = await certificate.get()
+  let notes: Journal['notes'] = pending?.id === pendingId ? pending.notes : {}
+  return {
+    get notes() {
+      return notes
+    },
+    write: async next => {
+      await certificate.update(document => {
+        if (document.pending?.id !== pendingId) {
+          throw new RotationError(
+            'store-conflict',
+            `pending certificate ${pendingId} was dropped by another run`,
+          )
+        }
+        return { ...document, pending: { ...document.pending, notes: { ...next } } }
+      })
+      notes = next
+    },
+    privateKey,
+  }
+}

@@ -1,0 +1,118 @@
+import type { RotationError } from '../base/errors.ts'
+import { iso } from '../base/time.ts'
+import type { Leaf, Outcome, ReportedError, Served, Slot, StepRecord, Warning } from '../model.ts'
+import type { Job, World } from './world.ts'
+
+/** A leaf as it stands in an answer. */
+export interface ReportedLeaf {
+  readonly serverCertificateId: string | null
+  readonly fingerprint: string
+  readonly serial: string
+  readonly subject: string
+  readonly issuer: string
+  readonly names: readonly string[]
+  readonly notBefore: string
+  readonly notAfter: string
+  readonly keyType: string
+}
+
+/** One target's part of the answer; plain JSON, instants in ISO 8601. */
+export interface TargetResult {
+  readonly target: string
+  readonly outcome: Outcome
+  readonly decision: {
+    readonly due: boolean
+    readonly reason: string
+    readonly detail: string
+    readonly nextCheckAt: string | null
+  }
+  readonly steps: readonly StepRecord[]
+  readonly before: ReportedLeaf | null
+  readonly after: ReportedLeaf | null
+  readonly deleted: readonly { readonly serverCertificateId: string; readonly why: string }[]
+  readonly warnings: readonly Warning[]
+  readonly error: ReportedError | null
+  /** In the answers of `plan` and `status`: what is in the slots, and what each address serves. */
+  readonly seen?: {
+    readonly slots: readonly {
+      readonly serverCertificateId: string
+      readonly bound: boolean
+      readonly leaf: ReportedLeaf | null
+      readonly expiryDate: string
+    }[]
+    readonly served: readonly {
+      readonly address: string
+      readonly leaf: ReportedLeaf | null
+      readonly error: string | null
+    }[]
+  }
+}
+
+/** Puts one target's result together. */
+export function report(world: World, job: Job, outcome: Outcome, error: RotationError | null): TargetResult {
+  const { bound } = job.inspection
+  const before = bound?.slot?.leaf ? reportedLeaf(bound.slot.leaf, bound.serverCertificateId) : null
+  const { due, reason, detail, nextCheckAt } = job.verdict
+  return {
+    target: world.target.name,
+    outcome,
+    decision: { due, reason, detail, nextCheckAt: nextCheckAt === null ? null : iso(nextCheckAt) },
+    steps: job.steps,
+    before,
+    after: afterwards(job, outcome, before),
+    deleted: job.deleted,
+    warnings: job.warnings,
+    error: error && reportedError(error),
+    ...(world.event.action === 'plan' || world.event.action === 'status' ? { seen: seen(job) } : {}),
+  }
+}
+
+export const reportedError = ({ code, message, hint, retryAt }: RotationError): ReportedError => ({
+  code,
+  message,
+  hint,
+  retryAt: retryAt === null ? null : iso(retryAt),
+})
+
+function afterwards(
+  { proof, material, inspection }: Job,
+  outcome: Outcome,
+  before: ReportedLeaf | null,
+): ReportedLeaf | null {
+  if (outcome !== 'rotated' || !proof) return before
+  if (!material) return before
+  const slot = inspection.slots.find(s => s.leaf?.fingerprint === material.leaf.fingerprint)
+  return reportedLeaf(material.leaf, slot?.serverCertificateId ?? null)
+}
+
+export function reportedLeaf(leaf: Leaf, serverCertificateId: string | null): ReportedLeaf {
+  const { fingerprint, serial, subject, issuer, names, keyType } = leaf
+  return {
+    serverCertificateId,
+    fingerprint,
+    serial,
+    subject,
+    issuer,
+    names,
+    notBefore: iso(leaf.notBefore),
+    notAfter: iso(leaf.notAfter),
+    keyType,
+  }
+}
+
+function seen({ inspection }: Job): NonNullable<TargetResult['seen']> {
+  const { slots, served, bound } = inspection
+  return {
+    slots: slots.map((slot: Slot) => ({
+      serverCertificateId: slot.serverCertificateId,
+      bound: slot.serverCertificateId === bound?.serverCertificateId,
+      leaf: slot.leaf && reportedLeaf(slot.leaf, slot.serverCertificateId),
+      expiryDate: iso(slot.expiryDate),
+    })),
+    served: served.map(({ address, leaf, error }: Served) => ({
+      address,
+      leaf: leaf && reportedLeaf(leaf, null),
+      error,
+    })),
+  }
+}

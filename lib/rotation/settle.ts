@@ -1,0 +1,87 @@
+import { backOffMs } from './decide.ts'
+import type { TargetDocument } from './documents.ts'
+import { done, type Job, type Step, skipped, type World } from './world.ts'
+
+/** Roll-backs in a row before the target is held. */
+const ROLL_BACKS_AT_MOST = 2
+
+/** Writes down what has become current and previous, and lets go of what is no longer needed. */
+export const record: Step = async (world, job) => {
+  const { proof } = job
+  if (!proof) return skipped('nothing to write down')
+  if (proof.kind === 'bad') {
+    await job.targetDocument.update(d => rolledBack(d, world, job, proof.why))
+    await settleCertificate(world, job)
+    return { ...done('the rollback is written down'), outcome: 'rolled-back' }
+  }
+  await job.targetDocument.update(d => promoted(d, world))
+  await settleCertificate(world, job)
+  return { ...done('current and previous are written down'), outcome: 'rotated' }
+}
+
+function promoted(document: TargetDocument, { event }: World): TargetDocument {
+  const { pending } = document
+  if (!pending?.serverCertificateId) return document
+  const { serverCertificateId, fingerprint, specHash, replaces } = pending
+  const replaced = replaces && replaces !== 'first' ? replaces : null
+  return {
+    ...document,
+    current: { serverCertificateId, fingerprint, specHash },
+    previous: replaced
+      ? { serverCertificateId: replaced.serverCertificateId, fingerprint: replaced.fingerprint }
+      : document.previous,
+    pending: null,
+    declined: null,
+    // A rollback by hand holds until a person says so.
+    held: event.action === 'rollback' ? document.held : null,
+    failures: 0,
+    retryAfter: null,
+    rollBacks: 0,
+  }
+}
+
+/** A rolled-back leaf is never bound again unattended; one more is tried after a back-off, then the target is held. */
+function rolledBack(
+  document: TargetDocument,
+  world: World,
+  { inspection }: Job,
+  why: string,
+): TargetDocument {
+  const { pending } = document
+  if (!pending) return document
+  const at = world.run.clock.now()
+  const rollBacks = document.rollBacks + 1
+  const failures = document.failures + 1
+  const current = inspection.slots.find(s => s.serverCertificateId === document.current?.serverCertificateId)
+  const giveUp = `${rollBacks} new certificates in a row had to be rolled back, last: ${why}`
+  return {
+    ...document,
+    pending: null,
+    rolledBack: [...document.rolledBack, pending.fingerprint].slice(-20),
+    rollBacks,
+    held:
+      rollBacks < ROLL_BACKS_AT_MOST ? document.held : { since: at, why: giveUp, specHash: world.specHash },
+    failures,
+    retryAfter: at + backOffMs(failures, (current?.expiryDate ?? at) - at),
+  }
+}
+
+/** Once every target that shares the certificate has it (or has rolled it back), its key is wiped. */
+export async function settleCertificate({ records, sharing, spec }: World, job: Job): Promise<void> {
+  const { pending } = await job.certificateDocument.get()
+  if (!pending?.fingerprint) return
+  const { fingerprint } = pending
+  const documents = await Promise.all(sharing.map(target => records.target(target).refresh()))
+  const has = (d: TargetDocument): boolean =>
+    d.current?.fingerprint === fingerprint || d.rolledBack.includes(fingerprint) || d.declined === pending.id
+  if (!documents.every(has)) return
+  const isCurrent = documents.some(d => d.current?.fingerprint === fingerprint)
+  await records.wipeKey(spec.name, pending.id)
+  await job.certificateDocument.update(d => {
+    if (d.pending?.id !== pending.id) return d
+    const current = isCurrent
+      ? { fingerprint, specHash: pending.specHash, notAfter: job.material?.leaf.notAfter ?? 0 }
+      : d.current
+    return { ...d, pending: null, current }
+  })
+}

@@ -1,0 +1,121 @@
+import { RotationError } from '../base/errors.ts'
+import type { Turns } from '../base/parallel.ts'
+import type { Secret } from '../base/secret.ts'
+import type { CertificateSource, Run, StateStore } from '../contracts.ts'
+import type { DomainConfiguration, IotdaClient } from '../iotda/client.ts'
+import type { Endpoint } from '../iotda/endpoint.ts'
+import type {
+  CertificateSpec,
+  Decision,
+  Leaf,
+  Outcome,
+  RenewalInfo,
+  RunEvent,
+  Served,
+  Slot,
+  StepName,
+  StepRecord,
+  Target,
+  Warning,
+} from '../model.ts'
+import type { CertificateDocument, PendingCertificate, TargetDocument } from './documents.ts'
+import type { Lease } from './lease.ts'
+import type { Document, Records } from './record.ts'
+
+/** All that the rotation of one target may touch. Built by the app; the steps never reach around it. */
+export interface World {
+  readonly target: Target
+  readonly spec: CertificateSpec
+  readonly specHash: string
+  readonly event: RunEvent
+  readonly run: Run
+  /** How often a schedule looks; renewal info and next checks are planned with it. */
+  readonly intervalMs: number
+  readonly iotda: IotdaClient
+  readonly endpoint: Endpoint
+  readonly source: CertificateSource
+  readonly store: StateStore
+  readonly records: Records
+  /** Every target that shares the certificate, this one included. */
+  readonly sharing: readonly Target[]
+  /** Runs one piece of work at a time for each key, within this process. */
+  readonly inTurn: Turns
+  /** Told of each step when it starts and when it ends. */
+  readonly progress: (target: string, step: StepName, ended: StepRecord | null) => void
+}
+
+/** One look at the outside. */
+export interface Inspection {
+  readonly at: number
+  /** The one domain configuration, or null. */
+  readonly configuration: DomainConfiguration | null
+  /** What the configuration is bound to. `slot` null: the binding names a certificate that is not there. */
+  readonly bound: { readonly serverCertificateId: string; readonly slot: Slot | null } | null
+  readonly slots: readonly Slot[]
+  /** Empty when the probe is off. */
+  readonly served: readonly Served[]
+  readonly renewalInfo: RenewalInfo | null
+  readonly documents: { readonly target: TargetDocument; readonly certificate: CertificateDocument }
+}
+
+/** What a decision asks the run to do. */
+export type Plan = 'none' | 'verify' | 'roll-back' | 'repair' | 'deploy'
+
+export interface Verdict extends Decision {
+  readonly plan: Plan
+  readonly emergency: boolean
+}
+
+/** What verify concluded. */
+export type Proof =
+  | { readonly kind: 'served' }
+  | { readonly kind: 'unverified'; readonly why: string }
+  | { readonly kind: 'bad'; readonly why: string }
+
+/** The work on one target in one run: what was seen, what was decided, and what has come of it so far. */
+export interface Job {
+  inspection: Inspection
+  verdict: Verdict
+  lease: Lease | null
+  readonly targetDocument: Document<TargetDocument>
+  readonly certificateDocument: Document<CertificateDocument>
+  pending: PendingCertificate | null
+  material: { readonly chainPem: string; readonly leaf: Leaf; readonly key: Secret | null } | null
+  proof: Proof | null
+  /** Something was deleted in this run: a refusal right after it may be the platform catching up. */
+  deletedJustNow: boolean
+  readonly deleted: { readonly serverCertificateId: string; readonly why: string }[]
+  readonly warnings: Warning[]
+  readonly steps: StepRecord[]
+}
+
+/** What a step says. A step that cannot go on for good throws a RotationError. */
+export type StepResult =
+  | {
+      readonly status: 'done' | 'skipped'
+      readonly detail: string
+      readonly call?: string
+      readonly outcome?: Outcome
+    }
+  | { readonly status: 'suspended'; readonly until: number; readonly detail: string; readonly call?: string }
+
+export type Step = (world: World, job: Job) => Promise<StepResult>
+
+export const done = (detail: string, call?: string): StepResult => ({
+  status: 'done',
+  detail,
+  ...(call ? { call } : {}),
+})
+export const skipped = (detail: string): StepResult => ({ status: 'skipped', detail })
+export const suspend = (until: number, detail: string): StepResult => ({ status: 'suspended', until, detail })
+
+/** Thrown when the binding is not what this run decided on: the run looks again and decides anew. */
+export const changed = (what: string): RotationError =>
+  new RotationError('changed', `${what}: somebody else is at work; deciding anew`, { retry: 'now' })
+
+/** The id this run decided on replacing; null when nothing is bound. */
+export const boundId = (job: Job): string | null => job.inspection.bound?.serverCertificateId ?? null
+
+export const warn = (job: Job, code: string, message: string): void => {
+  if (!job.warnings.some(w => w.code === code && w.message === message)) job.warnings.push({ code, message })
+}

@@ -1,0 +1,299 @@
+import * as v from 'valibot'
+import { RotationError } from '../base/errors.ts'
+import { nameField, pemField, propagationField, urlField } from '../base/fields.ts'
+import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
+import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
+import { bareName, checkName, stopped } from '../dns/question.ts'
+import { createHuaweiClient, type HuaweiClient, serviceCodeOf } from '../huawei/client.ts'
+
+const settings = v.strictObject({
+  /** Name of an entry of `credentials`. */
+  credentials: nameField(),
+  /** Default: `https://dns.myhuaweicloud.com`, or the region's own when `region` is given. */
+  endpoint: v.optional(v.nullable(urlField()), null),
+  region: v.optional(v.nullable(nameField()), null),
+  /** Sent as `X-Project-Id`; without it the keys' own project of the region is meant. */
+  projectId: v.optional(v.nullable(nameField()), null),
+  /** Seconds; for record sets this solver creates, others keep theirs. */
+  ttl: v.optional(
+    v.pipe(
+      v.number('must be a number of seconds'),
+      v.integer('must be whole seconds'),
+      v.minValue(1, 'must be at least 1'),
+      v.maxValue(2_147_483_647, 'is too long'),
+    ),
+    300,
+  ),
+  caCertificates: v.optional(v.nullable(pemField()), null),
+  propagation: propagationField(),
+})
+type Settings = v.InferOutput<typeof settings>
+
+const zoneShape = v.object({ id: v.string(), name: v.string(), status: v.optional(v.string()) })
+type Zone = v.InferOutput<typeof zoneShape>
+
+const recordSetShape = v.object({
+  id: v.string(),
+  name: v.string(),
+  type: v.string(),
+  status: v.string(),
+  ttl: v.optional(v.number()),
+  /** Each value in literal double quotes. */
+  records: v.array(v.string()),
+  description: v.nullish(v.string()),
+  line: v.nullish(v.string()),
+})
+type RecordSet = v.InferOutput<typeof recordSetShape>
+
+const PAGE_SIZE = 500
+const DEFAULT_REGION = 'cn-north-4'
+const POLL_MS = 2 * SECOND_MS
+const WRITE_WITHIN_MS = 2 * MINUTE_MS
+const LOST_ATTEMPTS = 3
+
+/** Another change came between reading and writing, or is still being carried out. */
+const CONFLICTS = new Set(['DNS.0021', 'DNS.0209', 'DNS.0312', 'DNS.0313', 'DNS.0314'])
+
+const MAX_STRING = 255
+
+const quoted = (value: string): string =>
+  (value.match(new RegExp(`.{1,${MAX_STRING}}`, 'gs')) ?? [''])
+    .map(text => `"${text.replace(/["\\]/g, '\\$&')}"`)
+    .join(' ')
+
+const textOf = (record: string): string => {
+  const strings = record.match(/"(?:[^"\\]|\\.)*"/g)
+  return strings ? strings.map(text => text.slice(1, -1).replace(/\\(.)/g, '$1')).join('') : record
+}
+
+const noop = (): void => {}
+const queues = new Map<string, Promise<void>>()
+
+/** Runs one work at a time for each key, in the order of the calls; an aborted run stops queueing. */
+const inTurn = async <T>(key: string, what: string, run: Run, work: () => Promise<T>): Promise<T> => {
+  const mine = (queues.get(key) ?? Promise.resolve()).then(work)
+  const tail = mine.then(noop, noop)
+  queues.set(key, tail)
+  let leave = noop
+  const aborted = new Promise<never>((_, reject) => {
+    leave = () => reject(stopped(run, what))
+  })
+  run.signal.addEventListener('abort', leave, { once: true })
+  try {
+    return await Promise.race([mine, aborted])
+  } finally {
+    run.signal.removeEventListener('abort', leave)
+    void tail.then(() => queues.get(key) === tail && queues.delete(key))
+  }
+}
+
+interface Api {
+  readonly driver: string
+  readonly client: HuaweiClient
+}
+
+/** Every item of a list, page by page. */
+async function listAll<T>(
+  { client }: Api,
+  list: {
+    readonly operation: string
+    readonly path: string
+    readonly query: Readonly<Record<string, string>>
+    readonly field: string
+    readonly shape: v.GenericSchema<unknown, T>
+  },
+  run: Run,
+): Promise<readonly T[]> {
+  const { operation, path, query, field, shape } = list
+  const metadata = v.object({ total_count: v.number() })
+  const expect = v.pipe(
+    v.object({ [field]: v.array(shape), metadata }),
+    v.transform(page => ({
+      items: page[field] as T[],
+      total: (page.metadata as { total_count: number }).total_count,
+    })),
+  )
+  const all: T[] = []
+  for (;;) {
+    const page = { ...query, limit: PAGE_SIZE, offset: all.length }
+    const request = { operation, method: 'GET', path, query: page, signal: run.signal } as const
+    const { items, total } = await client.call({ ...request, expect })
+    all.push(...items)
+    if (items.length === 0 || all.length >= total) return all
+  }
+}
+
+/** The longest zone that holds the name. https://support.huaweicloud.com/intl/en-us/api-dns/dns_api_62003.html */
+async function findZone(api: Api, fqdn: string, run: Run): Promise<Zone> {
+  checkName(fqdn, api.driver)
+  const labels = bareName(fqdn).split('.')
+  for (let at = 0; at < labels.length; at += 1) {
+    const name = labels.slice(at).join('.')
+    const query = { type: 'public', name, search_mode: 'equal' }
+    // `name` alone is a fuzzy match, and a service that does not know `search_mode` passes over it.
+    const list = { operation: 'ListPublicZones', path: '/v2/zones', query, field: 'zones', shape: zoneShape }
+    const found = await listAll(api, list, run)
+    const zones = found.filter(zone => bareName(zone.name) === name)
+    const zone = zones.find(({ status }) => status === 'ACTIVE') ?? zones[0]
+    if (zone) return zone
+  }
+  throw new RotationError('solver-zone-missing', `${api.driver}: ListPublicZones: no zone holds ${fqdn}`, {
+    retry: 'never',
+    hint: 'Create the public zone in this account, or check credentials, region and projectId of the solver.',
+  })
+}
+
+const recordSetsPath = (zone: Zone): string => `/v2/zones/${encodeURIComponent(zone.id)}/recordsets`
+
+async function findRecordSet(api: Api, zone: Zone, fqdn: string, run: Run): Promise<RecordSet | null> {
+  const query = { name: fqdn, type: 'TXT', search_mode: 'equal' }
+  const list = { operation: 'ListRecordSets', path: recordSetsPath(zone), query, field: 'recordsets' }
+  const all = await listAll(api, { ...list, shape: recordSetShape }, run)
+  const sets = all.filter(({ name, type }) => type === 'TXT' && bareName(name) === bareName(fqdn))
+  return sets.find(({ line }) => !line || line === 'default_view') ?? sets[0] ?? null
+}
+
+/** Creates, replaces or deletes the record set. https://support.huaweicloud.com/intl/en-us/api-dns/dns_api_64001.html */
+async function writeRecords(
+  api: Api,
+  zone: Zone,
+  set: RecordSet | null,
+  wanted: { readonly name: string; readonly ttl: number; readonly records: readonly string[] },
+  run: Run,
+): Promise<void> {
+  const { name, ttl, records } = wanted
+  // Never repeated blindly: what became of a lost answer is read before anything is written again.
+  const common = { retry: 'never', signal: run.signal } as const
+  const path = recordSetsPath(zone)
+  if (!set) {
+    const body = { name, type: 'TXT', ttl, records, description: 'ACME challenge' }
+    await api.client.call({ operation: 'CreateRecordSet', method: 'POST', path, body, ...common })
+    return
+  }
+  const one = `${path}/${encodeURIComponent(set.id)}`
+  if (records.length === 0) {
+    await api.client.call({ operation: 'DeleteRecordSet', method: 'DELETE', path: one, ...common })
+    return
+  }
+  const description = set.description ? { description: set.description } : {}
+  const body = { name, type: 'TXT', ttl: set.ttl ?? ttl, records, ...description }
+  await api.client.call({ operation: 'UpdateRecordSet', method: 'PUT', path: one, body, ...common })
+}
+
+const pause = async (what: string, run: Run): Promise<void> => {
+  if (run.clock.now() + POLL_MS >= run.deadline)
+    throw new RotationError('out-of-time', `${what}: not finished when the run's time was over`)
+  try {
+    await run.clock.sleep(POLL_MS, run.signal)
+  } catch (error) {
+    throw run.signal.aborted ? stopped(run, what) : error
+  }
+}
+
+interface Change {
+  readonly fqdn: string
+  readonly ttl: number
+  readonly apply: (records: readonly string[]) => readonly string[]
+}
+
+const isConflict = (error: unknown): boolean => CONFLICTS.has(serviceCodeOf(error)?.code ?? '')
+
+/** Nobody knows what became of the write; reading tells. */
+const isLost = (error: unknown): boolean => error instanceof RotationError && error.code === 'unavailable'
+
+/**
+ * Read, merge, write, and read again until the record set is as wanted and settled: so a value that a concurrent
+ * writer overwrote is written once more, and a lost answer does no harm.
+ */
+async function reconcile(api: Api, { fqdn, ttl, apply }: Change, run: Run): Promise<RecordSet | null> {
+  const what = `${api.driver}: TXT record set ${fqdn}`
+  const zone = await findZone(api, fqdn, run)
+  const limit = run.clock.now() + WRITE_WITHIN_MS
+  let lost = 0
+  let last: unknown = null
+  let wrote = false
+  for (;;) {
+    const set = await findRecordSet(api, zone, fqdn, run)
+    const current = set?.records ?? []
+    const records = apply(current)
+    const isPending = set?.status.startsWith('PENDING') ?? false
+    if (!isPending && records.length === current.length) return set
+    if (run.clock.now() >= limit) {
+      const why = isPending ? `it is still ${set?.status}` : 'other changes keep coming between'
+      throw new RotationError('unavailable', `${what}: after ${formatDuration(WRITE_WITHIN_MS)} ${why}`, {
+        cause: last,
+        hint: 'Check the record set in the DNS console; another writer or the service itself may be at fault.',
+      })
+    }
+    // After a write the next reading may still be the old one; only a second one calls for another write.
+    if (!isPending && !wrote) {
+      try {
+        await writeRecords(api, zone, set, { name: fqdn, ttl, records }, run)
+        wrote = true
+        continue
+      } catch (error) {
+        if (!isConflict(error)) lost += 1
+        if (lost === LOST_ATTEMPTS || !(isConflict(error) || isLost(error))) throw error
+        last = error
+      }
+    }
+    wrote = false
+    await pause(what, run)
+  }
+}
+
+const create = (config: Settings, context: DriverContext) => {
+  const { credentials, region, projectId, ttl } = config
+  const driver = `solver ${context.name} (huaweicloud)`
+  const endpoint =
+    config.endpoint ??
+    (region === null ? 'https://dns.myhuaweicloud.com' : `https://dns.${region}.myhuaweicloud.com`)
+  const client = createHuaweiClient({
+    http: context.http(config.caCertificates),
+    clock: context.clock,
+    keys: () => context.huaweiKeys(credentials),
+    endpoint,
+    region: region ?? DEFAULT_REGION,
+    signing: 'standard',
+    projectId,
+    driver,
+  })
+  const api = { driver, client }
+  const change = (fqdn: string, apply: Change['apply'], run: Run): Promise<RecordSet | null> =>
+    inTurn(`${endpoint} ${bareName(fqdn)}`, `${driver}: TXT record set ${fqdn}`, run, () =>
+      reconcile(api, { fqdn, ttl, apply }, run),
+    )
+
+  return {
+    propagation: config.propagation,
+    prepare: async (fqdn: string, run: Run): Promise<void> => {
+      await findZone(api, fqdn, run)
+    },
+    present: async (fqdn: string, value: string, run: Run): Promise<void> => {
+      const isOurs = (record: string): boolean => textOf(record) === value
+      const add = (records: readonly string[]) =>
+        records.some(isOurs) ? records : [...records, quoted(value)]
+      const set = await change(fqdn, add, run)
+      if (set?.status === 'ACTIVE') return
+      throw new RotationError(
+        'unavailable',
+        `${driver}: TXT record set ${fqdn} is ${set?.status}, not ACTIVE`,
+        {
+          hint: 'Look at the record set in the DNS console: it is disabled or the service could not carry it out.',
+        },
+      )
+    },
+    cleanUp: async (fqdn: string, value: string, run: Run): Promise<void> => {
+      await change(fqdn, records => records.filter(record => textOf(record) !== value), run)
+    },
+  }
+}
+
+/**
+ * Huawei Cloud DNS, API v2. One record set holds all values of a name, so values are merged in and taken out one by
+ * one, other people's kept. Waits until the service reports the record set ACTIVE.
+ * https://support.huaweicloud.com/intl/en-us/api-dns/
+ * @throws RotationError `solver-zone-missing`, `unauthorized`, `forbidden`, `throttled`, `unreachable`,
+ *   `unavailable`, `service-refused`, `out-of-time`
+ */
+export default defineSolver({ settings, create })

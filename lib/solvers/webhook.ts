@@ -1,0 +1,189 @@
+import { connect } from 'node:net'
+import * as v from 'valibot'
+import { RotationError } from '../base/errors.ts'
+import { pemField, propagationField, secretField, urlField } from '../base/fields.ts'
+import { type Http, HttpFailure, type HttpResponse } from '../base/http.ts'
+import { abortAfter, parseRetryAfter, SECOND_MS } from '../base/time.ts'
+import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
+import { checkName, stopped } from '../dns/question.ts'
+
+const settings = v.strictObject({
+  /** Base URL; `/present` and `/cleanup` are appended to its path, its query is kept. */
+  url: urlField(),
+  username: v.optional(
+    v.nullable(v.pipe(v.string('must be a text'), v.minLength(1, 'must not be empty'))),
+    null,
+  ),
+  password: v.optional(v.nullable(secretField()), null),
+  caCertificates: v.optional(v.nullable(pemField()), null),
+  propagation: propagationField(),
+})
+type Settings = v.InferOutput<typeof settings>
+
+type Method = 'present' | 'cleanup'
+
+const ATTEMPTS = 3
+const CONNECT_MS = 10 * SECOND_MS
+const CHECK_URL = 'Check the url of the solver, and that the service runs and can be reached from here.'
+
+const methodUrl = (base: string, method: Method): string => {
+  const url = new URL(base)
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/${method}`
+  return url.href
+}
+
+/** What a service says about an error, short, and without anything secret it may repeat. */
+const excerpt = (text: string, secrets: readonly string[]): string => {
+  let shown = text
+  for (const secret of secrets) shown = shown.replaceAll(secret, '[secret]')
+  shown = shown.replace(/\s+/g, ' ').trim()
+  if (shown === '' || shown.startsWith('<')) return ''
+  return `: ${shown.length > 200 ? `${shown.slice(0, 200)}...` : shown}`
+}
+
+const secretsOf = ({ url, password }: Settings, authorization: string | null): readonly string[] => {
+  const { search, searchParams } = new URL(url)
+  const values = [
+    password?.reveal() ?? '',
+    authorization?.replace('Basic ', '') ?? '',
+    search.slice(1),
+    ...searchParams.values(),
+  ]
+  return values.filter(value => value !== '')
+}
+
+const failureError = (call: string, failure: HttpFailure): RotationError => {
+  const { reason } = failure
+  const code = reason === 'connect' || reason === 'tls' ? 'unreachable' : 'unavailable'
+  const hint =
+    reason === 'tls' ? 'Check the certificate of the service and caCertificates of the solver.' : CHECK_URL
+  return new RotationError(reason === 'aborted' ? 'out-of-time' : code, `${call}: ${failure.message}`, {
+    cause: failure,
+    hint,
+    retry: reason === 'timeout' || reason === 'dropped' ? 'now' : 'later',
+  })
+}
+
+const answerError = (call: string, answer: HttpResponse, said: string, now: number): RotationError => {
+  const { status, headers } = answer
+  const message = `${call} answered ${status}${said}`
+  if (status === 401)
+    return new RotationError('unauthorized', message, {
+      retry: 'never',
+      hint: 'Check username and password of the solver.',
+    })
+  if (status === 403)
+    return new RotationError('forbidden', message, {
+      retry: 'never',
+      hint: 'The service does not let these credentials write the name.',
+    })
+  const retryAt = parseRetryAfter(headers['retry-after'], now)
+  const when = retryAt === null ? {} : { retryAt }
+  if (status === 429) return new RotationError('throttled', message, when)
+  if (status >= 500)
+    return new RotationError('unavailable', message, {
+      ...when,
+      retry: 'now',
+      hint: 'Look at the log of the service.',
+    })
+  return new RotationError('service-refused', message, {
+    retry: 'never',
+    hint: 'Check that url is the base of an httpreq service and that it may write the zone of the name.',
+  })
+}
+
+/** Opens and closes a connection. @throws RotationError `unreachable` */
+const touch = (url: string, call: string, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const { hostname, port, protocol, host } = new URL(url)
+    const limit = abortAfter(CONNECT_MS, signal)
+    const socket = connect({
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: Number(port) || (protocol === 'http:' ? 80 : 443),
+      signal: limit.signal,
+    })
+    socket.once('close', limit.clear)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve()
+    })
+    socket.once('error', (cause: NodeJS.ErrnoException) => {
+      const why = cause.name === 'AbortError' ? 'no answer' : (cause.code ?? cause.message)
+      const message = `${call}: no connection to ${host} (${why})`
+      reject(new RotationError('unreachable', message, { cause, hint: CHECK_URL }))
+    })
+  })
+
+type Post = (method: Method, fqdn: string, value: string, run: Run) => Promise<void>
+
+function createPost(config: Settings, http: Http, driver: string): Post {
+  const { url, username, password } = config
+  const credentials = `${username ?? ''}:${password?.reveal() ?? ''}`
+  const authorization =
+    username === null && password === null ? null : `Basic ${Buffer.from(credentials).toString('base64')}`
+  const secrets = secretsOf(config, authorization)
+
+  const once: Post = async (method, fqdn, value, run) => {
+    const call = `${driver}: POST /${method} for ${fqdn}`
+    checkName(fqdn, call)
+    if (run.signal.aborted) throw stopped(run, call)
+    try {
+      const answer = await http.request({
+        method: 'POST',
+        url: methodUrl(url, method),
+        headers: { 'content-type': 'application/json', ...(authorization && { authorization }) },
+        body: JSON.stringify({ fqdn, value }),
+        signal: run.signal,
+      })
+      if (answer.status >= 200 && answer.status < 300) return
+      throw answerError(call, answer, excerpt(answer.text, secrets), run.clock.now())
+    } catch (thrown) {
+      if (run.signal.aborted) throw stopped(run, call)
+      throw thrown instanceof HttpFailure ? failureError(call, thrown) : thrown
+    }
+  }
+
+  return async (method, fqdn, value, run) => {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await once(method, fqdn, value, run)
+      } catch (error) {
+        if (!(error instanceof RotationError) || error.retry !== 'now' || attempt === ATTEMPTS) throw error
+        const waitMs = attempt * SECOND_MS
+        if ((error.retryAt ?? 0) > run.clock.now() + waitMs) throw error
+        if (run.clock.now() + waitMs >= run.deadline) throw error
+        run.log.warn({ attempt, error: error.message }, 'solver: trying again')
+        await run.clock.sleep(waitMs, run.signal).catch(cause => {
+          throw run.signal.aborted ? stopped(run, `${driver}: POST /${method} for ${fqdn}`) : cause
+        })
+      }
+    }
+  }
+}
+
+const create = (config: Settings, context: DriverContext) => {
+  const driver = `solver ${context.name} (webhook)`
+  const post = createPost(config, context.http(config.caCertificates), driver)
+  return {
+    propagation: config.propagation,
+    prepare: async (fqdn: string, run: Run): Promise<void> => {
+      const call = `${driver}: connect for ${fqdn}`
+      checkName(fqdn, call)
+      if (run.signal.aborted) throw stopped(run, call)
+      await touch(config.url, call, run.signal).catch(error => {
+        throw run.signal.aborted ? stopped(run, call) : error
+      })
+    },
+    present: (fqdn: string, value: string, run: Run): Promise<void> => post('present', fqdn, value, run),
+    cleanUp: (fqdn: string, value: string, run: Run): Promise<void> => post('cleanup', fqdn, value, run),
+  }
+}
+
+/**
+ * A DNS service of one's own that speaks lego's httpreq (default mode): `POST {url}/present` and `{url}/cleanup`
+ * with `{"fqdn","value"}`, any 2xx is success. Both are repeated up to three times on 5xx and broken connections.
+ * https://go-acme.github.io/lego/dns/httpreq/
+ * @throws RotationError `unauthorized` (401), `forbidden` (403), `throttled` (429), `unreachable`, `unavailable`
+ *   (5xx, no answer), `service-refused`
+ */
+export default defineSolver({ settings, create })

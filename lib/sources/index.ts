@@ -1,0 +1,7 @@
+/** Every certificate source by its `type` in the settings; loaded when chosen. */
+export const sources = {
+  acme: () => import('./acme.ts'),
+} as const
+
+/** The `type` of a source in the settings. */
+export type SourceType = keyof typeof sources

@@ -1,0 +1,301 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import * as v from 'valibot'
+import { RotationError } from '../base/errors.ts'
+import { newSealKey } from '../base/seal.ts'
+import { type Secret, secret } from '../base/secret.ts'
+import { isGoneWriter, newWriter } from '../base/writer.ts'
+import { defineStore, type StateStore, type StoredDocument } from '../contracts.ts'
+
+/**
+ * Documents in a folder, without locks: revision n of `certificates/iot` is the file
+ * `certificates/iot.<n>.json`, and the highest is the document. A writer makes revision n+1 with `link`, which
+ * fails when it is there already; so one of two writers wins, and a crash leaves the old or the new file whole.
+ */
+
+// --- errors ----------------------------------------------------------------------------------------------------
+
+const codeOf = (thrown: unknown): string => (thrown as NodeJS.ErrnoException).code ?? String(thrown)
+
+const unreadable = (file: string, thrown: unknown): RotationError =>
+  new RotationError('store-unreadable', `file store: ${file} cannot be read (${codeOf(thrown)})`, {
+    cause: thrown,
+    hint: 'Make it readable for the user this runs as, or restore it from a backup.',
+  })
+
+const NO_SPACE = 'Free some space: no state can be written, and nothing is changed without state.'
+const NO_LINKS = 'The file system must support hard links; keep the state on another one.'
+const WRITE_HINTS: Readonly<Record<string, string>> = {
+  ENOSPC: NO_SPACE,
+  EDQUOT: NO_SPACE,
+  EPERM: NO_LINKS,
+  ENOTSUP: NO_LINKS,
+  ENOSYS: NO_LINKS,
+}
+
+const unwritable = (file: string, thrown: unknown): RotationError =>
+  new RotationError('unavailable', `file store: ${file} cannot be written (${codeOf(thrown)})`, {
+    cause: thrown,
+    hint: WRITE_HINTS[codeOf(thrown)] ?? 'Make the folder writable for the user this runs as.',
+  })
+
+const conflict = (key: string): RotationError =>
+  new RotationError('store-conflict', `file store: another writer changed ${key}`, { retry: 'now' })
+
+/** What `action` gives, or null when the file or folder is not there. */
+const ifThere = async <T>(
+  action: Promise<T>,
+  onError: (thrown: unknown) => RotationError,
+): Promise<T | null> => {
+  try {
+    return await action
+  } catch (thrown) {
+    if (codeOf(thrown) === 'ENOENT') return null
+    throw onError(thrown)
+  }
+}
+
+// --- files -----------------------------------------------------------------------------------------------------
+
+const syncFolder = async (folder: string): Promise<void> => {
+  if (process.platform === 'win32') return
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } catch (thrown) {
+    // Some network file systems cannot sync a folder.
+    if (codeOf(thrown) !== 'EINVAL') throw thrown
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Makes a folder and those above it (0700), durably. */
+const makeFolder = async (folder: string): Promise<void> => {
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+}
+
+const TEMPORARY = /^\.tmp\.([\w-]+)\.[0-9a-f]+$/
+const temporaryName = (writer: string): string =>
+  `.tmp.${Buffer.from(writer).toString('base64url')}.${randomBytes(8).toString('hex')}`
+
+/** Puts a whole file in its place, or does nothing when that is taken: false. A crash leaves a temporary file. */
+const putFile = async (file: string, body: string, writer: string): Promise<boolean> => {
+  const temporary = join(dirname(file), temporaryName(writer))
+  try {
+    const handle = await open(temporary, 'wx', 0o600)
+    try {
+      await handle.writeFile(body)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    return await link(temporary, file).then(
+      () => true,
+      async thrown => {
+        if (codeOf(thrown) !== 'EEXIST') throw thrown
+        // A network file system may have linked it and lost the answer.
+        return (await stat(temporary)).nlink > 1
+      },
+    )
+  } catch (thrown) {
+    throw unwritable(file, thrown)
+  } finally {
+    await rm(temporary, { force: true }).catch(() => {})
+  }
+}
+
+/** Removes temporary files of writers that are gone. */
+const sweep = async (folder: string): Promise<void> => {
+  for (const name of await readdir(folder)) {
+    const [, encoded] = TEMPORARY.exec(name) ?? []
+    if (encoded !== undefined && isGoneWriter(Buffer.from(encoded, 'base64url').toString()))
+      await rm(join(folder, name), { force: true })
+  }
+}
+
+// --- documents -------------------------------------------------------------------------------------------------
+
+/** Where the revisions of a document are: `folder/name.<n>.json`. */
+interface Place {
+  readonly key: string
+  readonly folder: string
+  readonly name: string
+}
+
+const placeOf = (path: string, key: string): Place => {
+  if (!/^[a-z0-9-]+(\/[a-z0-9-]+)*$/.test(key))
+    throw new RotationError('internal', `file store: ${JSON.stringify(key)} is no document key`)
+  const segments = key.split('/')
+  const name = segments.pop() ?? ''
+  return { key, folder: join(path, ...segments), name }
+}
+
+const fileOf = ({ folder, name }: Place, revision: number): string => join(folder, `${name}.${revision}.json`)
+
+const revisionsOnce = async ({ folder, name }: Place): Promise<readonly number[]> => {
+  const entries = (await ifThere(readdir(folder), thrown => unreadable(folder, thrown))) ?? []
+  return entries
+    .filter(entry => entry.startsWith(`${name}.`))
+    .map(entry => Number(/^\.([1-9]\d{0,14})\.json$/.exec(entry.slice(name.length))?.[1] ?? 0))
+    .filter(revision => revision > 0)
+    .sort((a, b) => a - b)
+}
+
+const MAX_TRIES = 100
+const tooBusy = (key: string): RotationError =>
+  new RotationError('unavailable', `file store: ${key} changes too fast to be read`)
+
+/**
+ * The revisions there are, ascending. Listed until two lists agree: one that is made while a revision replaces
+ * another may show neither, and "absent" must never be said of a document that is there.
+ */
+const revisionsOf = async (place: Place): Promise<readonly number[]> => {
+  let before = await revisionsOnce(place)
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const now = await revisionsOnce(place)
+    if (now.join() === before.join()) return now
+    before = now
+  }
+  throw tooBusy(place.key)
+}
+
+/** The number, and the text's hash: numbers begin again after a removal, and must not be mistaken then. */
+const revisionOf = (number: number, body: string): string =>
+  `${number}-${createHash('sha256').update(body).digest('hex').slice(0, 16)}`
+
+const readRevision = async (place: Place, number: number): Promise<StoredDocument | null> => {
+  const file = fileOf(place, number)
+  const body = await ifThere(readFile(file, 'utf8'), thrown => unreadable(file, thrown))
+  return body === null ? null : { body, revision: revisionOf(number, body) }
+}
+
+interface Current {
+  /** 0: absent. */
+  readonly number: number
+  readonly document: StoredDocument | null
+}
+
+const readCurrent = async (place: Place): Promise<Current> => {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const number = (await revisionsOf(place)).at(-1) ?? 0
+    const document = number === 0 ? null : await readRevision(place, number)
+    // Null although listed: a writer replaced it just now.
+    if (number === 0 || document !== null) return { number, document }
+  }
+  throw tooBusy(place.key)
+}
+
+const write = async (
+  place: Place,
+  body: string,
+  expected: string | null,
+  writer: string,
+): Promise<string> => {
+  const { number, document } = await readCurrent(place)
+  if ((document?.revision ?? null) !== expected) throw conflict(place.key)
+  await makeFolder(place.folder).catch(thrown => {
+    throw unwritable(place.folder, thrown)
+  })
+  const file = fileOf(place, number + 1)
+  if (!(await putFile(file, body, writer))) throw conflict(place.key)
+  try {
+    if (await lost(place, number, expected)) {
+      await rm(file, { force: true })
+      throw conflict(place.key)
+    }
+    await syncFolder(place.folder)
+  } catch (thrown) {
+    throw thrown instanceof RotationError ? thrown : unwritable(file, thrown)
+  }
+  await tidy(place, number + 1)
+  return revisionOf(number + 1, body)
+}
+
+/**
+ * Whether the revision just made after `number` does not count: a writer that slept before its link may have
+ * used a number that was taken, replaced and removed again meanwhile. A third writer that replaces a revision
+ * before its maker looks here makes it lose, too, although it was read: like an answer lost on the way.
+ */
+const lost = async (place: Place, number: number, expected: string | null): Promise<boolean> => {
+  const replaced = number === 0 ? null : await readRevision(place, number)
+  const highest = (await revisionsOf(place)).at(-1) ?? 0
+  return highest > number + 1 || (replaced?.revision ?? null) !== expected
+}
+
+/** What is left over harms nobody, so that failing here fails no write. */
+const tidy = async (place: Place, current: number): Promise<void> => {
+  try {
+    for (const revision of await revisionsOnce(place))
+      if (revision < current) await rm(fileOf(place, revision), { force: true })
+    await sweep(place.folder)
+  } catch {}
+}
+
+const remove = async (place: Place): Promise<void> => {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const revisions = await revisionsOf(place)
+    if (revisions.length === 0) return
+    try {
+      // Lowest first: a crash in between must not bring an older one back.
+      for (const revision of revisions) await rm(fileOf(place, revision), { force: true })
+      await syncFolder(place.folder)
+    } catch (thrown) {
+      throw unwritable(fileOf(place, revisions[0] ?? 0), thrown)
+    }
+  }
+  throw tooBusy(place.key)
+}
+
+// --- seal key --------------------------------------------------------------------------------------------------
+
+const readSealKey = async (file: string): Promise<Secret | null> => {
+  const mode = (await ifThere(stat(file), thrown => unreadable(file, thrown)))?.mode
+  if (mode === undefined) return null
+  if (process.platform !== 'win32' && (mode & 0o077) !== 0)
+    throw new RotationError('store-unreadable', `file store: ${file} may be read by other users`, {
+      retry: 'never',
+      hint: `chmod 600 ${file}`,
+    })
+  const text = await ifThere(readFile(file, 'utf8'), thrown => unreadable(file, thrown))
+  return text === null ? null : secret(text.trim())
+}
+
+const ownSealKey = async (path: string, writer: string): Promise<Secret> => {
+  const file = join(path, 'seal.key')
+  const there = await readSealKey(file)
+  if (there !== null) return there
+  try {
+    await makeFolder(path)
+    await putFile(file, `${newSealKey().reveal()}\n`, writer)
+    await syncFolder(path)
+  } catch (thrown) {
+    throw thrown instanceof RotationError ? thrown : unwritable(file, thrown)
+  }
+  // Read again: another process may have been first.
+  const made = await readSealKey(file)
+  if (made === null) throw unreadable(file, 'gone')
+  return made
+}
+
+export default defineStore({
+  settings: v.strictObject({
+    /** The folder; made when it is not there. */
+    path: v.pipe(v.string('must be a folder'), v.minLength(1, 'must be a folder, not empty')),
+  }),
+  create: (settings): StateStore => {
+    const path = resolve(settings.path)
+    const writer = newWriter()
+    return {
+      writer,
+      read: async key => (await readCurrent(placeOf(path, key))).document,
+      write: async (key, body, expected) => write(placeOf(path, key), body, expected, writer),
+      remove: async key => remove(placeOf(path, key)),
+      isGone: async other => isGoneWriter(other),
+      ownSealKey: () => ownSealKey(path, writer),
+    }
+  },
+})

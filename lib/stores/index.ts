@@ -1,0 +1,7 @@
+/** Every state store by its `type` in the settings; loaded when chosen. */
+export const stores = {
+  file: () => import('./file.ts'),
+} as const
+
+/** The `type` of a store in the settings. */
+export type StoreType = keyof typeof stores

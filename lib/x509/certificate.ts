@@ -1,0 +1,234 @@
+import { type KeyObject, X509Certificate } from 'node:crypto'
+import { RotationError } from '../base/errors.ts'
+import type { Leaf } from '../model.ts'
+
+// --- DER (X.690): just enough to reach what node:crypto has no getter for ------------------------------------
+
+/** One DER element: its first tag byte and its content bytes. */
+export interface Tlv {
+  readonly tag: number
+  readonly content: Buffer
+}
+
+const OID = 0x06
+const OCTET_STRING = 0x04
+const SEQUENCE = 0x30
+
+const malformed = (): RotationError =>
+  new RotationError('certificate-invalid', 'the certificate is malformed (DER)')
+
+const readTlv = (der: Buffer, at: number): Tlv & { readonly end: number } => {
+  const tag = der[at]
+  const first = der[at + 1]
+  // Tags above 30 and indefinite or 4 GiB lengths do not occur in a certificate.
+  if (tag === undefined || first === undefined || (tag & 0x1f) === 0x1f) throw malformed()
+  const lengthBytes = first < 0x80 ? 0 : first - 0x80
+  if (first === 0x80 || lengthBytes > 3 || at + 2 + lengthBytes > der.length) throw malformed()
+  const length = lengthBytes === 0 ? first : der.readUIntBE(at + 2, lengthBytes)
+  const start = at + 2 + lengthBytes
+  if (start + length > der.length) throw malformed()
+  return { tag, content: der.subarray(start, start + length), end: start + length }
+}
+
+/** The elements of a constructed value, in order. @throws RotationError `certificate-invalid` when malformed */
+export function tlvs(content: Buffer): readonly Tlv[] {
+  const elements: Tlv[] = []
+  for (let at = 0; at < content.length; ) {
+    const { end, ...element } = readTlv(content, at)
+    elements.push(element)
+    at = end
+  }
+  return elements
+}
+
+/**
+ * The fields of the TBSCertificate after its optional version: serialNumber, signature, issuer, validity,
+ * subject, ... (RFC 5280 section 4.1). @throws RotationError `certificate-invalid` when malformed
+ */
+export const tbsFields = (certificate: X509Certificate): readonly Tlv[] => {
+  const tbs = tlvs(readTlv(certificate.raw, 0).content)[0]
+  const fields = tlvs(tbs?.content ?? Buffer.alloc(0))
+  return fields[0]?.tag === 0xa0 ? fields.slice(1) : fields
+}
+
+/** An extension (RFC 5280 section 4.1): the content bytes of its OID in hex, and its value, DER in DER. */
+export interface CertificateExtension {
+  readonly oidHex: string
+  readonly critical: boolean
+  readonly value: Buffer
+}
+
+/** Every extension, in order. @throws RotationError `certificate-invalid` when malformed */
+export function extensionsOf(certificate: X509Certificate): readonly CertificateExtension[] {
+  const wrapper = tbsFields(certificate).find(field => field.tag === 0xa3)
+  if (wrapper === undefined) return []
+  return tlvs(readTlv(wrapper.content, 0).content).map(({ content }) => {
+    const [oid, ...rest] = tlvs(content)
+    const value = rest.at(-1)
+    if (oid?.tag !== OID || value?.tag !== OCTET_STRING) throw malformed()
+    const critical = rest.length > 1 && rest[0]?.content[0] !== 0
+    return { oidHex: oid.content.toString('hex'), critical, value: value.content }
+  })
+}
+
+/**
+ * What stands inside the SEQUENCE of an extension, element by element; null without that extension.
+ * `oidHex`: the content bytes of its OID. @throws RotationError `certificate-invalid` when malformed
+ */
+export function extensionElements(certificate: X509Certificate, oidHex: string): readonly Tlv[] | null {
+  const extension = extensionsOf(certificate).find(candidate => candidate.oidHex === oidHex)
+  if (extension === undefined) return null
+  const sequence = readTlv(extension.value, 0)
+  if (sequence.tag !== SEQUENCE) throw malformed()
+  return tlvs(sequence.content)
+}
+
+const AUTHORITY_KEY_IDENTIFIER = '551d23'
+/** OID of the subjectAltName extension, as {@link extensionElements} wants it. */
+export const SUBJECT_ALT_NAME = '551d11'
+const AUTHORITY_INFO_ACCESS = '2b06010505070101'
+const OCSP_ACCESS = '2b06010505073001'
+/** Tag of a GeneralName that is a dNSName. */
+export const DNS_NAME = 0x82
+const URI = 0x86
+
+// --- reading ---------------------------------------------------------------------------------------------------
+
+const invalid = (message: string, cause?: unknown): RotationError =>
+  new RotationError('certificate-invalid', message, {
+    cause,
+    hint: 'Give PEM text: the leaf certificate first, then its intermediates, no private key.',
+  })
+
+const PRIVATE_KEY_FOUND = 'a private key stands among the certificates'
+
+const readBlock = (label: string, body: string, number: number): X509Certificate => {
+  if (label !== 'CERTIFICATE') throw invalid(`block ${number} of the PEM text is no CERTIFICATE`)
+  const base64 = body.replace(/\s+/g, '')
+  if (base64 === '' || !/^[A-Za-z0-9+/]+={0,2}$/.test(base64))
+    throw invalid(`block ${number} of the PEM text is not base64`)
+  const der = Buffer.from(base64, 'base64')
+  let certificate: X509Certificate
+  try {
+    certificate = new X509Certificate(der)
+    leafOf(certificate)
+  } catch (thrown) {
+    throw invalid(`block ${number} of the PEM text is no certificate that can be read`, thrown)
+  }
+  if (certificate.raw.length !== der.length)
+    throw invalid(`block ${number} of the PEM text has bytes after the certificate`)
+  return certificate
+}
+
+/**
+ * The certificates of a PEM text, in its order, at least one. Text around the blocks (RFC 7468 section 5.2)
+ * and CRLF are tolerated. @throws RotationError `certificate-invalid` naming the bad block by its number from
+ * 1; a private key among them is refused, and its text appears in no message
+ */
+export function parseChain(pem: string): readonly X509Certificate[] {
+  const marks = [...pem.matchAll(/-----(BEGIN|END) ([^-\r\n]+)-----/g)]
+  if (marks.some(([, , label]) => label?.includes('PRIVATE KEY'))) throw invalid(PRIVATE_KEY_FOUND)
+  const certificates: X509Certificate[] = []
+  for (let index = 0; index < marks.length; index += 2) {
+    const [begin, end] = [marks[index], marks[index + 1]]
+    const number = certificates.length + 1
+    if (begin?.[1] !== 'BEGIN' || end?.[1] !== 'END' || begin[2] !== end[2])
+      throw invalid(`block ${number} of the PEM text has no beginning or no end`)
+    const body = pem.slice(begin.index + begin[0].length, end.index)
+    certificates.push(readBlock(begin[2] ?? '', body, number))
+  }
+  if (certificates.length === 0) throw invalid('there is no certificate in the PEM text')
+  return certificates
+}
+
+const CURVE_BITS: Readonly<Record<string, string>> = {
+  prime256v1: '256',
+  secp384r1: '384',
+  secp521r1: '521',
+}
+
+const keyTypeOf = (key: KeyObject): string => {
+  const { modulusLength, namedCurve = '' } = key.asymmetricKeyDetails ?? {}
+  if (key.asymmetricKeyType === 'rsa') return `rsa-${modulusLength}`
+  if (key.asymmetricKeyType === 'ec') return `ec-${CURVE_BITS[namedCurve] ?? namedCurve}`
+  return key.asymmetricKeyType ?? 'unknown'
+}
+
+// Read from the DER, not from node's `subjectAltName` and `infoAccess` texts, whose quoting is ambiguous.
+const dnsNamesOf = (certificate: X509Certificate): readonly string[] =>
+  (extensionElements(certificate, SUBJECT_ALT_NAME) ?? [])
+    .filter(name => name.tag === DNS_NAME)
+    .map(name => name.content.toString('latin1').toLowerCase())
+
+const ocspUrlOf = (certificate: X509Certificate): string | null => {
+  for (const description of extensionElements(certificate, AUTHORITY_INFO_ACCESS) ?? []) {
+    const [method, location] = tlvs(description.content)
+    if (method?.content.toString('hex') !== OCSP_ACCESS || location?.tag !== URI) continue
+    const url = location.content.toString('latin1')
+    if (/^https?:\/\//i.test(url)) return url
+  }
+  return null
+}
+
+const instantOf = (text: string): number => {
+  const instant = Date.parse(text)
+  if (Number.isNaN(instant)) throw malformed()
+  return instant
+}
+
+const oneLine = (name: string | undefined): string => (name ?? '').split('\n').join(', ')
+
+/**
+ * A certificate as people see it and the program compares it. Instants in milliseconds, names in lower case,
+ * `subject` and `issuer` as `C=US, O=ISRG, CN=Root YE` (empty for an empty name), `keyType` as in the settings
+ * or what node:crypto calls it. @throws RotationError `certificate-invalid` when a part of it cannot be read
+ */
+export function leafOf(certificate: X509Certificate): Leaf {
+  return {
+    fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+    serial: certificate.serialNumber.toLowerCase(),
+    subject: oneLine(certificate.subject),
+    issuer: oneLine(certificate.issuer),
+    names: dnsNamesOf(certificate),
+    notBefore: instantOf(certificate.validFrom),
+    notAfter: instantOf(certificate.validTo),
+    keyType: keyTypeOf(certificate.publicKey),
+    ocspUrl: ocspUrlOf(certificate),
+  }
+}
+
+// --- writing and comparing -------------------------------------------------------------------------------------
+
+/** PEM text of certificates in the order given (leaf first): 64 columns, `\n`, no blank lines, a final `\n`. */
+export function normalizePem(certificates: readonly X509Certificate[]): string {
+  return certificates
+    .map(certificate => {
+      const lines = certificate.raw.toString('base64').match(/.{1,64}/g) ?? []
+      return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
+    })
+    .join('')
+}
+
+/**
+ * The certificate's name in renewal information (RFC 9773 section 4.1): base64url of the authority key
+ * identifier, a dot, base64url of the serial number's content bytes. Null when there is no such identifier.
+ * @throws RotationError `certificate-invalid` when malformed
+ */
+export function certId(certificate: X509Certificate): string | null {
+  const keyIdentifier = extensionElements(certificate, AUTHORITY_KEY_IDENTIFIER)?.find(
+    part => part.tag === 0x80,
+  )
+  const serial = tbsFields(certificate)[0]
+  if (keyIdentifier === undefined || serial === undefined) return null
+  return `${keyIdentifier.content.toString('base64url')}.${serial.content.toString('base64url')}`
+}
+
+/** Whether one of the names stands for the domain: the same name, or a wildcard for exactly one label. */
+export function covers(names: readonly string[], domain: string): boolean {
+  const wanted = domain.toLowerCase()
+  const parent = /^[^.]+(\..+)$/.exec(wanted)?.[1]
+  return names.some(name => {
+    const given = name.toLowerCase()
+    return given === wanted || (parent !== undefined && given === `*${parent}`)
+  })
+}

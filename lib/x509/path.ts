@@ -1,0 +1,290 @@
+import { X509Certificate } from 'node:crypto'
+import { rootCertificates } from 'node:tls'
+import { iso } from '../base/time.ts'
+import { extensionElements, extensionsOf, leafOf, parseChain, SUBJECT_ALT_NAME, tlvs } from './certificate.ts'
+import { NAME_CONSTRAINTS, nameConstraintsBroken } from './name-constraints.ts'
+
+/** Why a device would not accept a chain. */
+export type PathCode =
+  | 'empty'
+  | 'malformed'
+  | 'duplicate'
+  | 'leaf-is-ca'
+  /** A certificate does not issue the one before it. */
+  | 'order'
+  /** No root issues the last certificate. */
+  | 'incomplete'
+  | 'signature'
+  | 'weak-signature'
+  | 'not-yet-valid'
+  | 'expired'
+  | 'not-a-ca'
+  | 'path-length'
+  | 'key-usage'
+  | 'extended-key-usage'
+  | 'name-constraints'
+  | 'critical-extension'
+
+export type PathResult =
+  | { readonly ok: true /** Leaf to root. */; readonly path: readonly X509Certificate[] }
+  | PathFailure
+
+export interface PathFailure {
+  readonly ok: false
+  readonly code: PathCode
+  /** Names the certificate by its subject, and says what to do. */
+  readonly message: string
+}
+
+const KEY_USAGE = '551d0f'
+const BASIC_CONSTRAINTS = '551d13'
+const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
+
+/** Extensions that are acted upon here or ask nothing of a TLS client; any other that is critical is refused. */
+const UNDERSTOOD = new Set([
+  KEY_USAGE,
+  BASIC_CONSTRAINTS,
+  NAME_CONSTRAINTS,
+  SUBJECT_ALT_NAME,
+  '551d25', // extended key usage
+  '551d20', // certificate policies
+  '551d1f', // CRL distribution points
+])
+
+/** OIDs, as hex, of signature algorithms that clients still accept; SHA-1 and MD5 are none of them. */
+const STRONG_SIGNATURES = new Set([
+  '2a864886f70d01010b', // sha256WithRSAEncryption
+  '2a864886f70d01010c',
+  '2a864886f70d01010d',
+  '2a8648ce3d040302', // ecdsa-with-SHA256
+  '2a8648ce3d040303',
+  '2a8648ce3d040304',
+  '2b6570', // Ed25519
+  '2b6571', // Ed448
+])
+const RSA_PSS = '2a864886f70d01010a'
+const STRONG_HASHES = new Set(['608648016503040201', '608648016503040202', '608648016503040203'])
+
+const subjectOf = (certificate: X509Certificate): string => {
+  const { subject, names, fingerprint } = leafOf(certificate)
+  return `"${subject || names[0] || fingerprint}"`
+}
+
+const fail = (code: PathCode, message: string): PathFailure => ({ ok: false, code, message })
+
+type Check = PathFailure | null
+
+/** The first failure of several checks, none of which runs after one has failed. */
+const firstOf = <T>(items: readonly T[], check: (item: T, index: number) => Check): Check => {
+  for (const [index, item] of items.entries()) {
+    const failure = check(item, index)
+    if (failure) return failure
+  }
+  return null
+}
+
+// --- one certificate -------------------------------------------------------------------------------------------
+
+const isStrong = (certificate: X509Certificate): boolean => {
+  const [, algorithm] = tlvs(tlvs(certificate.raw)[0]?.content ?? Buffer.alloc(0))
+  const [oid, parameters] = tlvs(algorithm?.content ?? Buffer.alloc(0))
+  const oidHex = oid?.content.toString('hex') ?? ''
+  if (oidHex !== RSA_PSS) return STRONG_SIGNATURES.has(oidHex)
+  // RFC 4055 section 3.1: [0] is the hash, SHA-1 when absent.
+  const hash = parameters && tlvs(parameters.content).find(part => part.tag === 0xa0)
+  const hashOid = hash && tlvs(tlvs(hash.content)[0]?.content ?? Buffer.alloc(0))[0]
+  return STRONG_HASHES.has(hashOid?.content.toString('hex') ?? '')
+}
+
+/** RFC 5280 section 4.2.1.3, first byte of the bit string: digitalSignature is 0x80; null without the extension. */
+const keyUsageOf = (certificate: X509Certificate): number | null => {
+  const extension = extensionsOf(certificate).find(({ oidHex }) => oidHex === KEY_USAGE)
+  return extension === undefined ? null : (tlvs(extension.value)[0]?.content[1] ?? 0)
+}
+const KEY_CERT_SIGN = 0x04
+/** digitalSignature, keyEncipherment, keyAgreement: what a TLS server's key may be used for. */
+const TLS_SERVER_USES = 0x80 | 0x20 | 0x08
+
+const pathLengthOf = (certificate: X509Certificate): number => {
+  const limit = extensionElements(certificate, BASIC_CONSTRAINTS)?.find(part => part.tag === 0x02)
+  return limit === undefined ? Number.POSITIVE_INFINITY : Number(`0x${limit.content.toString('hex')}`)
+}
+
+const checkExtensions = (certificate: X509Certificate): Check => {
+  const extensions = extensionsOf(certificate)
+  const name = subjectOf(certificate)
+  if (new Set(extensions.map(({ oidHex }) => oidHex)).size < extensions.length)
+    return fail('malformed', `${name} has an extension twice; have it issued again`)
+  const unknown = extensions.find(({ oidHex, critical }) => critical && !UNDERSTOOD.has(oidHex))
+  return unknown === undefined
+    ? null
+    : fail(
+        'critical-extension',
+        `${name} has a critical extension (OID bytes ${unknown.oidHex}) that clients may not know; have it issued without`,
+      )
+}
+
+const checkTime = (certificate: X509Certificate, at: number): Check => {
+  const { notBefore, notAfter } = leafOf(certificate)
+  const name = subjectOf(certificate)
+  if (at < notBefore)
+    return fail('not-yet-valid', `${name} is not valid before ${iso(notBefore)}; wait, or check the clock`)
+  if (at > notAfter)
+    return fail('expired', `${name} has expired at ${iso(notAfter)}; obtain a chain without it`)
+  return null
+}
+
+const checkLeaf = (leaf: X509Certificate): Check => {
+  const name = subjectOf(leaf)
+  const usage = keyUsageOf(leaf)
+  if (leaf.ca)
+    return fail('leaf-is-ca', `${name} comes first and is a CA; put the server's certificate first`)
+  if (usage !== null && (usage & TLS_SERVER_USES) === 0)
+    return fail(
+      'key-usage',
+      `${name} is not for a TLS server (key usage); have it issued with digitalSignature`,
+    )
+  if (!leaf.keyUsage?.includes(SERVER_AUTH))
+    return fail(
+      'extended-key-usage',
+      `${name} lacks the extended key usage serverAuth; have it issued with it`,
+    )
+  return null
+}
+
+const isSelfIssued = (certificate: X509Certificate): boolean => certificate.subject === certificate.issuer
+
+/** `below`: the certificates from the leaf to just under this CA. */
+const checkCa = (ca: X509Certificate, below: readonly X509Certificate[]): Check => {
+  const name = subjectOf(ca)
+  const usage = keyUsageOf(ca)
+  if (usage !== null && (usage & KEY_CERT_SIGN) === 0)
+    return fail('key-usage', `${name} may not sign certificates (key usage); obtain a chain without it`)
+  if (!ca.ca)
+    return fail('not-a-ca', `${name} is no CA (basic constraints) but issues a certificate; mend the chain`)
+  if (below.slice(1).filter(certificate => !isSelfIssued(certificate)).length > pathLengthOf(ca))
+    return fail('path-length', `${name} allows fewer intermediates than follow it; mend the chain`)
+  if (ca.keyUsage !== undefined && !ca.keyUsage.includes(SERVER_AUTH))
+    return fail('extended-key-usage', `${name} may not issue for TLS servers (extended key usage)`)
+  return firstOf(below, (certificate, index) => {
+    if (index > 0 && isSelfIssued(certificate)) return null
+    const broken = nameConstraintsBroken(ca, certificate)
+    return broken === null
+      ? null
+      : fail('name-constraints', `${name} does not allow ${broken} in ${subjectOf(certificate)}`)
+  })
+}
+
+// --- the path --------------------------------------------------------------------------------------------------
+
+const checkIssues = (issuer: X509Certificate, certificate: X509Certificate): Check => {
+  const name = subjectOf(certificate)
+  if (!certificate.verify(issuer.publicKey))
+    return fail(
+      'signature',
+      `the signature of ${name} is not by ${subjectOf(issuer)}; obtain the chain again`,
+    )
+  if (!isStrong(certificate))
+    return fail(
+      'weak-signature',
+      `${name} is signed with an algorithm that clients refuse (SHA-1 or the like)`,
+    )
+  return null
+}
+
+/** What is asked of the certificates sent, whatever the roots are. */
+const checkChain = (chain: readonly X509Certificate[], at: number): Check => {
+  const [leaf] = chain
+  if (leaf === undefined) return fail('empty', 'there is no certificate; obtain the chain again')
+  const seen = new Set<string>()
+  return (
+    firstOf(chain, certificate => {
+      if (seen.has(certificate.fingerprint256))
+        return fail('duplicate', `${subjectOf(certificate)} comes twice; remove one`)
+      seen.add(certificate.fingerprint256)
+      return null
+    }) ??
+    firstOf(chain, checkExtensions) ??
+    checkLeaf(leaf) ??
+    firstOf(chain.slice(1), (issuer, index) => {
+      const certificate = chain[index] as X509Certificate
+      // Judged first: OpenSSL's checkIssued would blame the order for a missing keyCertSign.
+      const usage = checkCa(issuer, chain.slice(0, index + 1))
+      const follows = usage ? certificate.issuer === issuer.subject : certificate.checkIssued(issuer)
+      if (!follows)
+        return fail(
+          'order',
+          `${subjectOf(certificate)} is not issued by ${subjectOf(issuer)}, which follows it; send the leaf first, then each issuer`,
+        )
+      return usage ?? checkIssues(issuer, certificate)
+    }) ??
+    firstOf(chain, certificate => checkTime(certificate, at))
+  )
+}
+
+/** The ways to end a path at its last certificate: that is a root itself, or a root issues it. */
+const anchorsOf = (
+  last: X509Certificate,
+  roots: readonly X509Certificate[],
+): readonly (X509Certificate | null)[] =>
+  roots.some(root => root.fingerprint256 === last.fingerprint256)
+    ? [null]
+    : roots.filter(root => last.checkIssued(root) && last.verify(root.publicKey))
+
+/** Version 1 knows no extensions: being held by the device makes such a root a CA. */
+const isVersion1 = (certificate: X509Certificate): boolean => {
+  const tbs = tlvs(tlvs(certificate.raw)[0]?.content ?? Buffer.alloc(0))[0]
+  return tlvs(tbs?.content ?? Buffer.alloc(0))[0]?.tag !== 0xa0
+}
+
+const checkAnchor = (root: X509Certificate, below: readonly X509Certificate[], at: number): Check =>
+  (isVersion1(root) ? null : checkCa(root, below)) ??
+  checkIssues(root, below.at(-1) as X509Certificate) ??
+  checkExtensions(root) ??
+  checkTime(root, at)
+
+/**
+ * Validates a path (RFC 5280 section 6) as a device would that knows only `roots`, from exactly the
+ * certificates sent, at the instant `at`. All of `chain` must be in order, leaf first, and good; the path ends
+ * at the last certificate a root issues, so what is sent beyond a root that devices hold does no harm. A root
+ * is checked like any other CA, except for its own signature.
+ */
+export function verifyPath(input: {
+  readonly chain: readonly X509Certificate[]
+  readonly roots: readonly X509Certificate[]
+  readonly at: number
+}): PathResult {
+  const { chain, roots, at } = input
+  try {
+    const bad = checkChain(chain, at)
+    if (bad) return bad
+    let failure: PathFailure | null = null
+    for (let length = chain.length; length > 0; length -= 1) {
+      const sent = chain.slice(0, length)
+      for (const root of anchorsOf(sent.at(-1) as X509Certificate, roots)) {
+        const refused = root && checkAnchor(root, sent, at)
+        if (!refused) return { ok: true, path: root ? [...sent, root] : sent }
+        failure ??= refused
+      }
+    }
+    return failure ?? incomplete(chain.at(-1) as X509Certificate)
+  } catch (thrown) {
+    return fail(
+      'malformed',
+      `a certificate cannot be read (${(thrown as Error).message}); obtain the chain again`,
+    )
+  }
+}
+
+const incomplete = (last: X509Certificate): PathFailure =>
+  fail(
+    'incomplete',
+    isSelfIssued(last)
+      ? `the chain ends at ${subjectOf(last)}, which is none of the roots; trust it on the devices, or use another CA`
+      : `no root issues ${subjectOf(last)}; add the certificate of "${leafOf(last).issuer}" to the chain, or trust it`,
+  )
+
+/** Roots from PEM text, or the ones Node.js comes with when null. @throws RotationError `certificate-invalid` */
+export function parseRoots(pem: string | null): readonly X509Certificate[] {
+  return pem === null ? rootCertificates.map(root => new X509Certificate(root)) : parseChain(pem)
+}

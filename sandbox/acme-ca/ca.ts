@@ -1,0 +1,242 @@
+import { randomBytes } from 'node:crypto'
+import * as x509 from '@peculiar/x509'
+import { type Answer, type Call, type Route, type Served, serve } from '../kit/http.ts'
+import { account, keyChange, newAccount } from './accounts.ts'
+import { authorization, challenge } from './authorizations.ts'
+import { certificate, recordCertificate, revokeCert } from './certificates.ts'
+import { createChain, createDoorTls, generateKeys, privateKeyPem } from './issuing.ts'
+import { createVerifier } from './jws.ts'
+import { createNonces, type Nonces } from './nonces.ts'
+import {
+  type AcmeCaOptions,
+  type AcmeCaSwitches,
+  type CaKeyType,
+  PROFILE_DESCRIPTIONS,
+  switchesOf,
+} from './options.ts'
+import { finalize, newOrder, order } from './orders.ts'
+import { fail, ProblemError, problemAnswer } from './problems.ts'
+import { type RenewalOverride, renewalInfo } from './renewal-info.ts'
+import type { Ca, State } from './state.ts'
+import {
+  type AccountView,
+  accountsView,
+  type IssuedCertificate,
+  issuedView,
+  type OrderView,
+  ordersView,
+} from './views.ts'
+
+export type { AcmeCaOptions, AcmeCaSwitches, CaKeyType } from './options.ts'
+export type { RenewalOverride, RenewalWindow } from './renewal-info.ts'
+export type { AccountView, IssuedCertificate, OrderView } from './views.ts'
+
+/** What `issue` needs to know. */
+export interface IssueOptions {
+  readonly notBefore: Date
+  readonly notAfter: Date
+  /** Default rsa-2048. */
+  readonly keyType?: CaKeyType
+  /** The account that is to own it, so that its order may say `replaces`. Default none. */
+  readonly accountUrl?: string
+}
+
+/** A running CA. */
+export interface AcmeCa {
+  readonly url: string
+  readonly directoryUrl: string
+  /** What clients must trust to talk to the CA; empty without TLS. */
+  readonly caPem: string
+  /** Root of the issued chains. */
+  readonly rootPem: string
+  /** From the issuer of leaves towards the root. */
+  readonly intermediatePems: readonly string[]
+  readonly issued: readonly IssuedCertificate[]
+  readonly orders: readonly OrderView[]
+  readonly accounts: readonly AccountView[]
+  /** May be changed at any time. */
+  readonly options: AcmeCaSwitches
+  /** Sets, or with null removes, the answer of renewalInfo for a CertID or a serial. */
+  setRenewalInfo(certIdOrSerial: string, override: RenewalOverride | null): void
+  /** Issues without ACME: for certificates that exist before a test begins. */
+  issue(names: readonly string[], options: IssueOptions): Promise<{ certPem: string; keyPem: string }>
+  dispose(): Promise<void>
+}
+
+const directoryBody = (ca: Ca, randomKey: string): object => ({
+  newNonce: ca.url('/new-nonce'),
+  newAccount: ca.url('/new-account'),
+  newOrder: ca.url('/new-order'),
+  revokeCert: ca.url('/revoke-cert'),
+  keyChange: ca.url('/key-change'),
+  renewalInfo: ca.url('/renewal-info'),
+  [randomKey]: 'https://sandbox-ca.test/adding-random-entries-to-the-directory',
+  meta: {
+    termsOfService: ca.url('/terms/v1'),
+    website: 'https://sandbox-ca.test',
+    caaIdentities: ['sandbox-ca.test'],
+    profiles: PROFILE_DESCRIPTIONS,
+    externalAccountRequired: ca.switches.eabRequired,
+  },
+})
+
+type Handler = (ca: Ca, call: Call) => Answer | Promise<Answer>
+
+const routesOf = (ca: Ca): readonly Route[] => {
+  const randomKey = randomBytes(8).toString('base64url')
+  const route = (method: string, path: string, operation: string, handler: Handler): Route => ({
+    method,
+    path,
+    operation,
+    handle: async call => {
+      try {
+        return await handler(ca, call)
+      } catch (error) {
+        if (error instanceof ProblemError) return problemAnswer(error)
+        return problemAnswer(fail('serverInternal', 500, String((error as Error).stack)))
+      }
+    },
+  })
+  const nonceAnswer = (status: number) => () => ({ status, headers: { 'cache-control': 'no-store' } })
+  return [
+    route('GET', '/directory', 'Directory', () => ({ status: 200, body: directoryBody(ca, randomKey) })),
+    route('HEAD', '/new-nonce', 'NewNonce', nonceAnswer(200)),
+    route('GET', '/new-nonce', 'NewNonce', nonceAnswer(204)),
+    route('POST', '/new-account', 'NewAccount', newAccount),
+    route('POST', '/accounts/:id', 'Account', account),
+    route('POST', '/new-order', 'NewOrder', newOrder),
+    route('POST', '/orders/:id', 'Order', order),
+    route('POST', '/orders/:id/finalize', 'Finalize', finalize),
+    route('POST', '/authorizations/:id', 'Authorization', authorization),
+    route('POST', '/challenges/:id/:key', 'Challenge', challenge),
+    route('POST', '/certificates/:id', 'Certificate', certificate),
+    route('POST', '/revoke-cert', 'RevokeCert', revokeCert),
+    route('POST', '/key-change', 'KeyChange', keyChange),
+    route('GET', '/renewal-info/:certId', 'RenewalInfo', renewalInfo),
+  ]
+}
+
+/** RFC 8555 sections 6.1 and 6.2. */
+const checkRequest = (call: Call): Answer | null => {
+  if (!call.headers['user-agent'])
+    return problemAnswer(fail('malformed', 400, 'Requests must have a User-Agent header'))
+  if (call.method === 'POST' && call.headers['content-type'] !== 'application/jose+json')
+    return problemAnswer(fail('malformed', 415, 'POST requests must be application/jose+json'))
+  return null
+}
+
+/** RFC 8555 sections 6.5 and 7.1: a nonce with each POST answer, the index link everywhere else than itself. */
+const commonHeaders =
+  (ca: Ca, nonces: Nonces) =>
+  (call: Call, operation: string): Record<string, string> => ({
+    ...(operation !== 'Directory' && { link: `<${ca.url('/directory')}>;rel="index"` }),
+    ...((call.method === 'POST' || operation === 'NewNonce') && { 'replay-nonce': nonces.fresh() }),
+  })
+
+const retryAfterOf = (switches: AcmeCaSwitches, now: () => number): (() => Record<string, string>) => {
+  let count = 0
+  return () => {
+    const { retryAfter: form, retryAfterSeconds: seconds } = switches
+    if (form === null) return {}
+    count += 1
+    const asDate = form === 'date' || (form === 'alternate' && count % 2 === 0)
+    return { 'retry-after': asDate ? new Date(now() + seconds * 1000).toUTCString() : String(seconds) }
+  }
+}
+
+const notFound =
+  (routes: readonly Route[]) =>
+  (call: Call): Answer => {
+    const [, first] = call.path.split('/')
+    const known = routes.some(route => route.path.split('/')[1] === first && route.method !== call.method)
+    if (known && !routes.some(r => r.path.split('/')[1] === first && r.method === call.method))
+      return problemAnswer(fail('malformed', 405, 'Method not allowed'))
+    return problemAnswer(fail('malformed', 404, 'No such resource'))
+  }
+
+const createState = (): State => ({
+  accounts: [],
+  authorizations: [],
+  orders: [],
+  certificates: [],
+  renewalOverrides: new Map(),
+})
+
+const issueDirectly = async (ca: Ca, names: readonly string[], options: IssueOptions) => {
+  const keys = await generateKeys(options.keyType ?? 'rsa-2048')
+  const leaf = await ca.chain.issue({
+    publicKey: await x509.PublicKey.create(keys.publicKey),
+    names,
+    notBefore: options.notBefore,
+    notAfter: options.notAfter,
+    commonName: ca.switches.commonName ? (names.find(name => name.length < 64) ?? null) : null,
+    subjectKeyIdentifier: true,
+    keyEncipherment: true,
+  })
+  recordCertificate(ca, leaf, options.accountUrl ?? null, null)
+  return { certPem: leaf.pem, keyPem: privateKeyPem(keys) }
+}
+
+const setRenewalInfo = (ca: Ca, certIdOrSerial: string, override: RenewalOverride | null): void => {
+  const serial = certIdOrSerial.toUpperCase()
+  const known = ca.state.certificates.find(c => c.serial === serial)
+  const certId = known?.certId ?? certIdOrSerial
+  if (override === null) ca.state.renewalOverrides.delete(certId)
+  else ca.state.renewalOverrides.set(certId, override)
+}
+
+const handleOf = (ca: Ca, caPem: string, dispose: () => Promise<void>): AcmeCa => ({
+  url: ca.url(''),
+  directoryUrl: ca.url('/directory'),
+  caPem,
+  rootPem: ca.chain.rootPem,
+  intermediatePems: ca.chain.intermediatePems,
+  get issued() {
+    return issuedView(ca)
+  },
+  get orders() {
+    return ordersView(ca)
+  },
+  get accounts() {
+    return accountsView(ca)
+  },
+  options: ca.switches,
+  setRenewalInfo: (certIdOrSerial, override) => setRenewalInfo(ca, certIdOrSerial, override),
+  issue: (names, issueOptions) => issueDirectly(ca, names, issueOptions),
+  dispose,
+})
+
+/** A certificate authority on loopback that any ACME client can use (RFC 8555, RFC 9773, profiles). */
+export async function createAcmeCa(options: AcmeCaOptions): Promise<AcmeCa> {
+  const now = options.now ?? Date.now
+  const switches = switchesOf(options)
+  const nonces = createNonces(switches)
+  const state = createState()
+  const abort = new AbortController()
+  const [chain, door] = await Promise.all([
+    createChain(options.keyAlgorithm ?? 'rsa-2048', options.chainLength ?? 1, now()),
+    (options.tls ?? true) ? createDoorTls() : null,
+  ])
+  let served: Served | null = null
+  const url = (path: string) => `${served?.url ?? ''}${path}`
+  const requestUrl = (call: Call) => url(call.target)
+  const verify = createVerifier(state.accounts, nonces, requestUrl)
+  const retryAfter = retryAfterOf(switches, now)
+  const ca: Ca = { now, url, switches, state, chain, verify, signal: abort.signal, retryAfter, requestUrl }
+  const routes = routesOf(ca)
+  served = await serve({
+    service: 'acme',
+    faults: options.faults,
+    routes,
+    before: checkRequest,
+    headers: commonHeaders(ca, nonces),
+    notFound: notFound(routes),
+    ...(door && { tls: { key: door.key, cert: door.cert } }),
+    ...(options.port !== undefined && { port: options.port }),
+  })
+  const { dispose } = served
+  return handleOf(ca, door?.caPem ?? '', async () => {
+    abort.abort()
+    await dispose()
+  })
+}

@@ -1,0 +1,130 @@
+import type { JWK } from 'jose'
+import type { Call } from '../kit/http.ts'
+import type { Chain, Leaf } from './issuing.ts'
+import type { Verifier } from './jws.ts'
+import type { AcmeCaSwitches } from './options.ts'
+import type { Problem } from './problems.ts'
+import type { RenewalOverride } from './renewal-info.ts'
+
+/** RFC 8555 section 7.1.2. */
+export interface Account {
+  readonly id: string
+  readonly url: string
+  /** Changed by keyChange. */
+  jwk: JWK
+  thumbprint: string
+  status: 'valid' | 'deactivated'
+  contact: readonly string[]
+  readonly externalAccountBinding: object | null
+  readonly externalAccountKid: string | null
+}
+
+/** RFC 8555 section 7.1.5. */
+export interface Challenge {
+  readonly url: string
+  readonly type: string
+  /** Absent for types that have none: clients must filter by type first. */
+  readonly token: string | null
+  readonly extra: Readonly<Record<string, unknown>>
+  status: 'pending' | 'processing' | 'valid' | 'invalid'
+  validatedAt: number | null
+  error: Problem | null
+}
+
+/** RFC 8555 section 7.1.4; `expired` is derived. */
+export interface Authorization {
+  readonly id: string
+  readonly url: string
+  readonly account: Account
+  /** Without `*.`. */
+  readonly name: string
+  readonly wildcard: boolean
+  readonly profile: string
+  readonly challenges: readonly Challenge[]
+  status: 'pending' | 'valid' | 'invalid' | 'deactivated'
+  expiresAt: number
+}
+
+/** RFC 8555 section 7.1.3; the status is derived. */
+export interface Order {
+  readonly id: string
+  readonly url: string
+  readonly account: Account
+  readonly names: readonly string[]
+  readonly profile: string
+  readonly replaces: string | null
+  readonly authorizations: readonly Authorization[]
+  readonly expiresAt: number
+  /** Reads that will still say `pending` although all authorizations are valid. */
+  lateReads: number
+  processing: { readonly dueAt: number; readonly issue: () => Promise<Leaf> } | null
+  issuing: Promise<void> | null
+  certificate: Certificate | null
+  problem: Problem | null
+}
+
+/** An issued certificate and what became of it. */
+export interface Certificate extends Leaf {
+  readonly id: string
+  readonly url: string
+  readonly accountUrl: string | null
+  readonly replaces: string | null
+  revoked: { readonly at: number; readonly reason: number } | null
+}
+
+/** Everything the CA remembers. */
+export interface State {
+  readonly accounts: Account[]
+  readonly authorizations: Authorization[]
+  readonly orders: Order[]
+  readonly certificates: Certificate[]
+  /** Set by setRenewalInfo; the keys are CertIDs. */
+  readonly renewalOverrides: Map<string, RenewalOverride>
+}
+
+/** What every handler works with. */
+export interface Ca {
+  readonly now: () => number
+  /** The absolute URL of a path. */
+  readonly url: (path: string) => string
+  readonly switches: AcmeCaSwitches
+  readonly state: State
+  readonly chain: Chain
+  readonly verify: Verifier
+  /** Aborted when the CA is disposed of. */
+  readonly signal: AbortSignal
+  /** The Retry-After header in the form the switches ask for, or none. */
+  readonly retryAfter: () => Record<string, string>
+  readonly requestUrl: (call: Call) => string
+}
+
+/** RFC 3339 without fractions, as the big CAs write it. */
+export const isoTime = (atMs: number): string => new Date(atMs).toISOString().replace(/\.\d+Z$/, 'Z')
+
+/** The status of an authorization now (RFC 8555 section 7.1.6). */
+export function authorizationStatus(
+  authorization: Authorization,
+  nowMs: number,
+): Authorization['status'] | 'expired' {
+  const { status, expiresAt } = authorization
+  return (status === 'pending' || status === 'valid') && expiresAt <= nowMs ? 'expired' : status
+}
+
+/** The status of an order now, derived from its parts (RFC 8555 section 7.1.6). */
+export function orderStatus(
+  order: Order,
+  nowMs: number,
+): 'pending' | 'ready' | 'processing' | 'valid' | 'invalid' {
+  if (order.certificate) return 'valid'
+  if (order.problem) return 'invalid'
+  if (order.processing) return 'processing'
+  const statuses = order.authorizations.map(authorization => authorizationStatus(authorization, nowMs))
+  if (order.expiresAt <= nowMs || statuses.some(s => s !== 'pending' && s !== 'valid')) return 'invalid'
+  if (statuses.includes('pending')) return 'pending'
+  return order.lateReads > 0 ? 'pending' : 'ready'
+}
+
+/** An order whose names all have valid authorizations counts a read that still answers `pending`. */
+export function countLateRead(order: Order): void {
+  if (order.lateReads > 0 && order.authorizations.every(a => a.status === 'valid')) order.lateReads -= 1
+}

@@ -1,0 +1,156 @@
+import { randomBytes } from 'node:crypto'
+import { type AcmeCa, type AcmeCaOptions, createAcmeCa } from './acme-ca/ca.ts'
+import { createDeviceEndpoint, type DeviceEndpoint } from './device-endpoint.ts'
+import { createHttpreq } from './dns/httpreq.ts'
+import { createHuaweiDns, type HuaweiDns } from './dns/huaweicloud.ts'
+import { createDns, type Dns } from './dns/server.ts'
+import { createIotda, type Iotda } from './iotda/iotda.ts'
+import { createFaults, type Faults } from './kit/faults.ts'
+import type { Served } from './kit/http.ts'
+
+/** The whole outside world on loopback: IoTDA, the device port, an ACME CA, and DNS with two ways to change it. */
+export interface Sandbox {
+  readonly faults: Faults
+  readonly iotda: Iotda
+  readonly device: DeviceEndpoint
+  readonly ca: AcmeCa
+  readonly dns: Dns
+  readonly httpreq: Served
+  readonly huaweiDns: HuaweiDns
+  readonly domain: string
+  readonly keys: { readonly accessKey: string; readonly secretKey: string }
+  /** A settings object for iotda-cert that points at this sandbox; `change` may edit it. */
+  settings(change?: (settings: SandboxSettings) => void): SandboxSettings
+  dispose(): Promise<void>
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a settings file as a person writes it, free to be edited by tests.
+export type SandboxSettings = any
+
+export interface SandboxOptions {
+  readonly domain?: string
+  readonly ca?: Partial<AcmeCaOptions>
+  /** Addresses of the device port; all on one port. */
+  readonly addresses?: readonly string[]
+}
+
+const DAY_MS = 86_400_000
+const PROJECT_ID = '0123456789abcdef0123456789abcdef'
+const INSTANCE_ID = '11111111-2222-3333-4444-555555555555'
+const REGION = 'cn-north-4'
+
+/** Starts everything on free ports. */
+export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+  const domain = options.domain ?? 'iot.example.com'
+  const keys = {
+    accessKey: `AK${randomBytes(9).toString('hex')}`,
+    secretKey: randomBytes(24).toString('base64url'),
+  }
+  const known = new Map([[keys.accessKey, { secretKey: keys.secretKey }]])
+  const faults = createFaults()
+  const zone = domain.split('.').slice(-2).join('.')
+  const dns = await createDns({
+    zones: [{ name: zone, ns: [{ name: `ns1.${zone}`, address: '127.0.0.1' }] }],
+  })
+  const ca = await createAcmeCa({ faults, dnsServer: `127.0.0.1:${dns.port}`, ...options.ca })
+  const httpreq = await createHttpreq({ dns, faults })
+  const huaweiDns = await createHuaweiDns({ dns, faults, keys: known, region: REGION })
+  const iotda = await createIotda({
+    faults,
+    projectId: PROJECT_ID,
+    instanceId: INSTANCE_ID,
+    region: REGION,
+    keys: known,
+  })
+  const device = await createDeviceEndpoint({
+    iotda,
+    ...(options.addresses ? { addresses: [...options.addresses] } : {}),
+  })
+  const world = { faults, iotda, device, ca, dns, httpreq, huaweiDns, domain, keys }
+  return {
+    ...world,
+    settings: change => {
+      const settings = settingsFor(world)
+      change?.(settings)
+      return settings
+    },
+    dispose: async () => {
+      await Promise.all([
+        device.dispose(),
+        iotda.dispose(),
+        httpreq.dispose(),
+        huaweiDns.dispose(),
+        ca.dispose(),
+        dns.dispose(),
+      ])
+    },
+  }
+}
+
+/** The worst realistic start: both slots used, the bound certificate ends in `daysLeft` days. */
+export async function fillSlots(
+  { ca, iotda, domain }: Sandbox,
+  daysLeft = 5,
+): Promise<{ bound: string; spare: string }> {
+  const issue = (fromDays: number, toDays: number) =>
+    ca.issue([domain], {
+      notBefore: new Date(Date.now() + fromDays * DAY_MS),
+      notAfter: new Date(Date.now() + toDays * DAY_MS),
+    })
+  const [older, newer] = await Promise.all([issue(-145, -55), issue(daysLeft - 90, daysLeft)])
+  const spare = iotda.upload(older.certPem, older.keyPem)
+  const bound = iotda.upload(newer.certPem, newer.keyPem)
+  iotda.createConfiguration(domain, bound)
+  return { bound, spare }
+}
+
+function settingsFor({
+  iotda,
+  device,
+  ca,
+  dns,
+  httpreq,
+  domain,
+  keys,
+}: Omit<Sandbox, 'settings' | 'dispose'>): SandboxSettings {
+  return {
+    version: 1,
+    targets: [
+      {
+        name: 'factory-1',
+        domain,
+        credentials: 'cn',
+        instance: {
+          region: REGION,
+          projectId: PROJECT_ID,
+          instanceId: INSTANCE_ID,
+          endpoint: iotda.url,
+          signing: 'derived',
+        },
+        certificate: 'iot',
+        trustedRoots: ca.rootPem,
+        probe: { port: device.port, addresses: [...device.addresses], within: '10s' },
+      },
+    ],
+    certificates: { iot: { names: [domain], source: 'sandbox' } },
+    sources: {
+      sandbox: {
+        type: 'acme',
+        directory: ca.directoryUrl,
+        email: 'ops@example.com',
+        termsOfServiceAgreed: true,
+        solver: 'dns',
+        caCertificates: ca.caPem,
+      },
+    },
+    solvers: {
+      dns: {
+        type: 'webhook',
+        url: httpreq.url,
+        propagation: { resolvers: [`127.0.0.1:${dns.port}`], port: dns.port, every: '100ms' },
+      },
+    },
+    credentials: { cn: { type: 'huaweicloud', ...keys } },
+    store: { type: 'file', path: './state' },
+  }
+}

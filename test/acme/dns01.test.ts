@@ -1,0 +1,150 @@
+import { describe, expect, it } from 'vitest'
+import { RotationError } from '../../lib/base/errors.ts'
+import { createJournal } from '../support/memory.ts'
+import { obtained, rejection, specOf, startBench } from './rig.ts'
+
+const fails = (code: 'unauthorized' | 'solver-zone-missing') => async () => {
+  throw new RotationError(code, 'solvers.dns: it failed', { retry: 'never' })
+}
+
+describe('the solver', () => {
+  it('that cannot write costs no order', async () => {
+    const bench = await startBench()
+    const run = bench.newRun()
+    const solver = { ...bench.outside.solver, prepare: fails('solver-zone-missing') }
+    const source = bench.source(run, {}, { solver })
+    const error = await rejection(source.obtain({ spec: specOf(), replaces: null }, createJournal(), run))
+    expect(error).toMatchObject({ code: 'solver-zone-missing' })
+    expect(bench.operations()).not.toContain('NewOrder')
+  })
+
+  it('that fails to clean up is a warning, and a later run removes the value', async () => {
+    const bench = await startBench()
+    const journal = createJournal()
+    const run = bench.newRun()
+    const solver = { ...bench.outside.solver, cleanUp: fails('unauthorized') }
+    const source = bench.source(run, {}, { solver })
+    const result = await source.obtain({ spec: specOf(), replaces: null }, journal, run)
+    expect(result.kind).toBe('obtained')
+    expect(run.warnings()).toEqual(['a TXT value stays for now: solvers.dns: it failed'])
+    expect(journal.notes.txt).toHaveLength(1)
+    await obtained(bench, journal)
+    expect(bench.dns.txt.size).toBe(0)
+    expect(journal.notes.txt).toBeUndefined()
+  })
+
+  it('that fails to write leaves an order that is gone on with, and values that are written first in the journal', async () => {
+    const bench = await startBench()
+    const journal = createJournal()
+    const run = bench.newRun()
+    let noted: unknown = null
+    const solver = {
+      ...bench.outside.solver,
+      present: async () => {
+        noted = journal.notes.txt
+        throw new RotationError('unavailable', 'solvers.dns: down')
+      },
+    }
+    const source = bench.source(run, {}, { solver })
+    const error = await rejection(source.obtain({ spec: specOf(), replaces: null }, journal, run))
+    expect(error).toMatchObject({ code: 'unavailable' })
+    expect(noted).toEqual([
+      { fqdn: '_acme-challenge.iot.example.com.', value: expect.any(String), domain: 'iot.example.com' },
+    ])
+    await obtained(bench, journal)
+    expect(bench.ca.orders).toHaveLength(1)
+    expect(bench.dns.txt.size).toBe(0)
+  })
+
+  it('that writes where nobody looks: the CA is never asked to validate', async () => {
+    const bench = await startBench()
+    const journal = createJournal()
+    const run = bench.newRun()
+    const solver = { ...bench.outside.solver, present: async () => {} }
+    const source = bench.source(run, {}, { solver })
+    const error = await rejection(source.obtain({ spec: specOf(), replaces: null }, journal, run))
+    expect(error).toMatchObject({ code: 'propagation-timeout' })
+    expect(bench.operations()).not.toContain('Challenge')
+    await obtained(bench, journal)
+    expect(bench.ca.orders).toHaveLength(1)
+  })
+
+  it('that is slow suspends the run at its deadline', async () => {
+    const bench = await startBench()
+    const journal = createJournal()
+    const run = bench.newRun(30_000)
+    const solver = { ...bench.outside.solver, present: async () => {} }
+    const source = bench.source(run, {}, { solver })
+    const result = await source.obtain({ spec: specOf(), replaces: null }, journal, run)
+    expect(result).toMatchObject({ kind: 'suspended', why: expect.stringContaining('propagation') })
+    expect(bench.clock.now).toBeLessThanOrEqual(run.deadline)
+    expect(journal.notes.txt).toHaveLength(1)
+  })
+})
+
+describe('giving up', () => {
+  it('deactivates pending authorizations and removes exactly our values', async () => {
+    const bench = await startBench({ validationDelayMs: 600_000 })
+    const journal = createJournal()
+    bench.dns.txt.set('_acme-challenge.iot.example.com', ['of somebody else'])
+    const run = bench.newRun(3_000)
+    await bench.source(run).obtain({ spec: specOf(), replaces: null }, journal, run)
+    const next = bench.newRun()
+    await bench.source(next).abandon(journal, next)
+    expect(bench.ca.orders[0]).toMatchObject({
+      status: 'invalid',
+      authorizations: [{ status: 'deactivated' }],
+    })
+    expect([...bench.dns.txt]).toEqual([['_acme-challenge.iot.example.com', ['of somebody else']]])
+    expect(journal.notes).toEqual({})
+    expect(next.warnings()).toEqual([])
+  })
+
+  it('leaves valid authorizations for later orders', async () => {
+    const bench = await startBench()
+    const journal = createJournal()
+    await obtained(bench, journal)
+    const run = bench.newRun()
+    await bench.source(run).abandon(journal, run)
+    expect(bench.ca.orders[0]?.authorizations[0]?.status).toBe('valid')
+    expect(journal.notes).toEqual({})
+  })
+
+  it('does not fail for an order that is gone, a CA that is down, or an empty journal', async () => {
+    const bench = await startBench()
+    await obtained(bench, createJournal())
+    const run = bench.newRun()
+    const source = bench.source(run)
+    bench.operations()
+    const empty = createJournal()
+    await source.abandon(empty, run)
+    expect(bench.operations()).toEqual([])
+    const gone = createJournal()
+    const order = { url: `${bench.ca.url}/orders/gone`, finalize: '', expires: null }
+    await gone.write({ order })
+    await source.abandon(gone, run)
+    expect(bench.operations()).toEqual(['NewNonce', 'Order'])
+    expect(run.warnings()).toEqual([])
+    expect(gone.notes).toEqual({})
+    await gone.write({ order })
+    await bench.ca.dispose()
+    await source.abandon(gone, run)
+    expect(run.warnings()[0]).toContain('an order is left to expire')
+    expect(gone.notes).toEqual({})
+  })
+
+  it('keeps the values it could not remove, and makes no account', async () => {
+    const bench = await startBench()
+    const journal = createJournal()
+    const txt = [{ fqdn: '_acme-challenge.iot.example.com.', value: 'v', domain: 'iot.example.com' }]
+    await journal.write({ order: { url: `${bench.ca.url}/orders/x`, finalize: '', expires: null }, txt })
+    const run = bench.newRun()
+    const solver = { ...bench.outside.solver, cleanUp: fails('unauthorized') }
+    await bench.source(run, {}, { solver }).abandon(journal, run)
+    expect(journal.notes).toEqual({ txt })
+    expect(bench.operations()).toEqual([])
+    expect(bench.memory.secrets.size).toBe(0)
+    await bench.source(run).abandon(journal, run)
+    expect(journal.notes).toEqual({})
+  })
+})

@@ -1,0 +1,194 @@
+/** The sandbox CA with a resolver, and runs of the ACME source against it on a clock of their own. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createHttp, type Http } from '../../lib/base/http.ts'
+import { secret } from '../../lib/base/secret.ts'
+import type { Clock } from '../../lib/base/time.ts'
+import type { CertificateSource, DnsSolver, Journal, Run, SourceMemory } from '../../lib/contracts.ts'
+import type { CertificateSpec } from '../../lib/model.ts'
+import acme from '../../lib/sources/acme.ts'
+import type { AcmeCaOptions } from '../../sandbox/acme-ca/ca.ts'
+import { type Rig, startRig } from '../sandbox/acme-ca-rig.ts'
+import {
+  createJournal,
+  createSourceMemory,
+  type MemoryJournal,
+  type MemorySource,
+} from '../support/memory.ts'
+
+export interface LoggedLine {
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly fields: object
+  readonly message: string
+}
+
+export interface TestRun extends Run {
+  readonly lines: readonly LoggedLine[]
+  warnings(): readonly string[]
+}
+
+/** A run with so much time. */
+export function createRun(clock: Clock, leftMs = 600_000, signal?: AbortSignal): TestRun {
+  const lines: LoggedLine[] = []
+  const at = (level: LoggedLine['level']) => (fields: object, message: string) => {
+    lines.push({ level, fields, message })
+  }
+  return {
+    runId: 'test',
+    clock,
+    log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
+    deadline: clock.now() + leftMs,
+    signal: signal ?? new AbortController().signal,
+    lines,
+    warnings: () => lines.filter(line => line.level === 'warn').map(line => line.message),
+  }
+}
+
+/** What is asked for, with one name unless told otherwise. */
+export const specOf = (
+  names: readonly string[] = ['iot.example.com'],
+  more: Partial<CertificateSpec> = {},
+): CertificateSpec => ({
+  name: 'iot',
+  names,
+  keyType: 'ec-256',
+  source: 'ca',
+  renewBefore: null,
+  ari: true,
+  profile: null,
+  ...more,
+})
+
+type Input = Partial<Parameters<typeof acme.create>[0]>
+
+/** The outside world of one process: each part may be replaced. */
+export interface Outside {
+  readonly http: Http
+  readonly solver: DnsSolver
+  readonly memory: SourceMemory
+  readonly journal: Journal
+}
+
+/** The source on the given outside. */
+export function createSource(
+  outside: Outside,
+  settings: Input & { directory: string },
+  run: Run,
+): CertificateSource {
+  const complete = {
+    email: null,
+    termsOfServiceAgreed: true,
+    solver: 'dns',
+    accountKey: null,
+    caCertificates: null,
+    externalAccount: null,
+    ...settings,
+  }
+  return acme.create(complete, {
+    name: 'ca',
+    http: () => outside.http,
+    clock: run.clock,
+    log: run.log,
+    huaweiKeys: () => Promise.reject(new Error('not needed')),
+    memory: outside.memory,
+    solver: () => outside.solver,
+  })
+}
+
+export interface Bench extends Rig {
+  readonly fakeClock: Clock
+  /** Every sleep of the runs, in milliseconds. */
+  readonly sleeps: readonly number[]
+  readonly memory: MemorySource
+  readonly outside: Outside & { readonly journal: MemoryJournal }
+  /** Solver calls, e.g. `present _acme-challenge.iot.example.com.`, in order. */
+  readonly solverCalls: readonly string[]
+  newRun(leftMs?: number, signal?: AbortSignal): TestRun
+  source(run: Run, settings?: Input, outside?: Partial<Outside>): CertificateSource
+}
+
+const bare = (fqdn: string): string => fqdn.replace(/\.$/, '')
+
+/** A solver that writes into the rig's DNS. */
+const createSolver = ({ dns }: Rig, calls: string[]): DnsSolver => ({
+  propagation: {
+    resolvers: [],
+    nameservers: [dns.address],
+    port: 53,
+    withinMs: 60_000,
+    everyMs: 2_000,
+    settleMs: 0,
+  },
+  prepare: async fqdn => {
+    calls.push(`prepare ${fqdn}`)
+  },
+  present: async (fqdn, value) => {
+    calls.push(`present ${fqdn}`)
+    const there = dns.txt.get(bare(fqdn)) ?? []
+    if (!there.includes(value)) dns.txt.set(bare(fqdn), [...there, value])
+  },
+  cleanUp: async (fqdn, value) => {
+    calls.push(`cleanUp ${fqdn}`)
+    const left = (dns.txt.get(bare(fqdn)) ?? []).filter(other => other !== value)
+    if (left.length > 0) dns.txt.set(bare(fqdn), left)
+    else dns.txt.delete(bare(fqdn))
+  },
+})
+
+/** Time passes at once, but the CA's validations under way are let through first, as they would be in life. */
+const createFakeClock = (rig: Rig, sleeps: number[]): Clock => ({
+  now: () => rig.clock.now,
+  sleep: async (durationMs, signal) => {
+    signal?.throwIfAborted()
+    sleeps.push(durationMs)
+    rig.clock.now += durationMs
+    const busy = () => rig.ca.orders.some(order => order.authorizations.some(a => a.status === 'pending'))
+    for (let tries = 0; tries < 60 && busy(); tries += 1) await sleep(5)
+  },
+})
+
+/** Everything of one test; gone when the test ends. */
+export async function startBench(options: Partial<AcmeCaOptions> = {}): Promise<Bench> {
+  const rig = await startRig(options)
+  const sleeps: number[] = []
+  const solverCalls: string[] = []
+  const fakeClock = createFakeClock(rig, sleeps)
+  const memory = createSourceMemory()
+  const http = createHttp()
+  const outside = { http, solver: createSolver(rig, solverCalls), memory, journal: createJournal() }
+  return {
+    ...rig,
+    fakeClock,
+    sleeps,
+    memory,
+    outside,
+    solverCalls,
+    newRun: (leftMs, signal) => createRun(fakeClock, leftMs, signal),
+    source: (run, settings = {}, replaced = {}) =>
+      createSource({ ...outside, ...replaced }, { directory: rig.ca.directoryUrl, ...settings }, run),
+  }
+}
+
+/** Obtains on a fresh journal with the bench's memory; the chain. */
+export async function obtained(
+  bench: Bench,
+  journal: Journal,
+  spec = specOf(),
+  replaces: string | null = null,
+) {
+  const run = bench.newRun()
+  const result = await bench.source(run).obtain({ spec, replaces }, journal, run)
+  if (result.kind !== 'obtained') throw new Error(`suspended: ${result.why}`)
+  return { chainPem: result.chainPem, run }
+}
+
+/** The error a promise is rejected with; throws when it is not. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  const outcome = await promise.then(
+    value => ({ value }),
+    (error: unknown) => ({ error }),
+  )
+  if ('error' in outcome) return outcome.error
+  throw new Error(`no rejection, but ${JSON.stringify(outcome.value)}`)
+}
+
+export const asSecret = secret

@@ -1,0 +1,292 @@
+/** The suite every DNS solver passes, over a real DNS server and the service's own API. */
+import { inspect } from 'node:util'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { RotationError } from '../../lib/base/errors.ts'
+import type { DnsSolver, Run } from '../../lib/contracts.ts'
+import type { ErrorCode } from '../../lib/model.ts'
+import type { Fault, Faults } from '../../sandbox/kit/faults.ts'
+import type { TestClock } from '../solvers/rig.ts'
+
+export interface SolverRig {
+  readonly solver: DnsSolver
+  /** The same service with credentials it does not know. */
+  readonly stranger: DnsSolver
+  readonly clock: TestClock
+  readonly run: (over?: Partial<Run>) => Run
+  readonly faults: Faults
+  /** Every operation of the service, and those that write a new value. */
+  readonly operations: readonly string[]
+  readonly writes: readonly string[]
+  readonly removals: readonly string[]
+  /** How the service says these things. */
+  readonly answers: {
+    readonly forbidden: Pick<Fault, 'status' | 'body'>
+    readonly throttled: Pick<Fault, 'status' | 'body' | 'headers'>
+  }
+  readonly unknownZone: ErrorCode
+  /** The values in DNS, sorted. */
+  inDns(name: string): Promise<string[]>
+  /** Writes a value as somebody else would. */
+  otherWrites(name: string, value: string): void
+  /** Stops the service. */
+  stop(): Promise<void>
+  readonly secrets: readonly string[]
+  /** All that was logged. */
+  logged(): string
+}
+
+const APEX = '_acme-challenge.example.com.'
+const SUB = '_acme-challenge.iot.example.com.'
+const ALWAYS = 99
+
+/** A name of so many characters, without its final dot. */
+const nameOf = (length: number): string => {
+  const label = `${'a'.repeat(63)}.`
+  const rest = length - '_acme-challenge.'.length - 3 * label.length - '.example.com'.length
+  return `_acme-challenge.${label.repeat(3)}${'b'.repeat(rest)}.example.com.`
+}
+
+/** Gives the rig of the running test. */
+type Get = () => SolverRig
+
+/** Runs the suite; `make` starts the service anew for every test. */
+export function solverContract(name: string, make: () => Promise<SolverRig>): void {
+  describe(`solver contract: ${name}`, () => {
+    let rig: SolverRig
+    beforeEach(async () => {
+      rig = await make()
+    })
+    const get = (): SolverRig => rig
+    const errorOf = async (promise: Promise<unknown>): Promise<RotationError> => {
+      const error = await promise.then(
+        () => null,
+        thrown => thrown as RotationError,
+      )
+      expect(error).toBeInstanceOf(RotationError)
+      if (!error) throw new Error('it should have failed')
+      expect(error.message).toMatch(/^solver dns \([a-z0-9]+\): \S/)
+      expect(error.message).toContain(`(${name})`)
+      const shown = [error.message, error.hint, error.stack, inspect(error, { depth: null }), rig.logged()]
+      for (const secret of rig.secrets) expect(shown.join()).not.toContain(secret)
+      return error
+    }
+    describe('values', () => valueTests(get))
+    describe('passing failures', () => passingTests(get))
+    describe('failures of the service', () => serviceTests(get, errorOf))
+    describe('refusals', () => refusalTests(get, errorOf))
+    describe('abort', () => abortTests(get, errorOf, name))
+  })
+}
+
+type ErrorOf = (promise: Promise<unknown>) => Promise<RotationError>
+
+const countOf = ({ faults }: SolverRig, operations: readonly string[]): number =>
+  faults.calls.filter(({ operation }) => operations.includes(operation)).length
+
+function serviceTests(get: Get, errorOf: ErrorOf): void {
+  it('says that the service is down', async () => {
+    const { solver, run, stop } = get()
+    await stop()
+    expect(await errorOf(solver.prepare(SUB, run()))).toMatchObject({ code: 'unreachable' })
+    expect(await errorOf(solver.present(SUB, 'v', run()))).toMatchObject({ code: 'unreachable' })
+    expect(await errorOf(solver.cleanUp(SUB, 'v', run()))).toMatchObject({ code: 'unreachable' })
+  })
+
+  it('gives up on a service that keeps failing', async () => {
+    const { solver, run, faults, operations, inDns } = get()
+    faults.add({ operations, status: 503, body: 'busy', times: ALWAYS })
+    expect(await errorOf(solver.present(SUB, 'v', run()))).toMatchObject({ code: 'unavailable' })
+    expect(faults.calls).toHaveLength(3)
+    expect(await inDns(SUB)).toEqual([])
+  })
+
+  it('gives up on writes that keep failing', async () => {
+    const { solver, run, faults, writes } = get()
+    faults.add({ operations: writes, status: 503, body: 'busy', times: ALWAYS })
+    expect(await errorOf(solver.present(SUB, 'v', run()))).toMatchObject({ code: 'unavailable' })
+    expect(countOf(get(), writes)).toBe(3)
+  })
+
+  it('reports throttling', async () => {
+    const { solver, run, faults, writes, answers } = get()
+    faults.add({ operations: writes, ...answers.throttled, times: ALWAYS })
+    const error = await errorOf(solver.present(SUB, 'v', run()))
+    expect(error).toMatchObject({ code: 'throttled', retry: 'later' })
+    expect(countOf(get(), writes)).toBe(1)
+  })
+}
+
+function refusalTests(get: Get, errorOf: ErrorOf): void {
+  it('reports wrong credentials once, without trying again', async () => {
+    const { stranger, run, faults, inDns } = get()
+    const error = await errorOf(stranger.present(SUB, 'v', run()))
+    expect(error).toMatchObject({ code: 'unauthorized', retry: 'never', hint: expect.any(String) })
+    expect(faults.calls.map(({ status }) => status)).toEqual([401])
+    expect(await errorOf(stranger.cleanUp(SUB, 'v', run()))).toMatchObject({ code: 'unauthorized' })
+    expect(await inDns(SUB)).toEqual([])
+  })
+
+  it('reports a missing permission once, without trying again', async () => {
+    const { solver, run, faults, writes, answers } = get()
+    faults.add({ operations: writes, ...answers.forbidden, times: ALWAYS })
+    const error = await errorOf(solver.present(SUB, 'v', run()))
+    expect(error).toMatchObject({ code: 'forbidden', retry: 'never', hint: expect.any(String) })
+    expect(countOf(get(), writes)).toBe(1)
+  })
+
+  it('reports a zone the service does not hold', async () => {
+    const { solver, run, unknownZone } = get()
+    const error = await errorOf(solver.present('_acme-challenge.elsewhere.test.', 'v', run()))
+    expect(error).toMatchObject({ code: unknownZone, retry: 'never', hint: expect.any(String) })
+    expect(error.message).toContain('elsewhere.test')
+  })
+
+  it.each([
+    ['a label of 64 characters', `_acme-challenge.${'a'.repeat(64)}.example.com.`],
+    ['254 characters', nameOf(254)],
+  ])('refuses a name with %s before any call', async (_, long) => {
+    const { solver, run, faults } = get()
+    expect(await errorOf(solver.prepare(long, run()))).toMatchObject({ code: 'settings-invalid' })
+    expect(await errorOf(solver.present(long, 'v', run()))).toMatchObject({ code: 'settings-invalid' })
+    expect(faults.calls).toEqual([])
+  })
+}
+
+function abortTests(get: Get, errorOf: ErrorOf, name: string): void {
+  it('makes no call when the run is over', async () => {
+    const { solver, run: runWith, faults } = get()
+    const run = runWith({ signal: AbortSignal.abort() })
+    expect(await errorOf(solver.prepare(SUB, run))).toMatchObject({ code: 'out-of-time' })
+    expect(await errorOf(solver.present(SUB, 'v', run))).toMatchObject({ code: 'out-of-time' })
+    expect(await errorOf(solver.cleanUp(SUB, 'v', run))).toMatchObject({ code: 'out-of-time' })
+    expect(faults.calls).toEqual([])
+  })
+
+  it('leaves a call that is under way', async () => {
+    const { solver, run, faults, operations } = get()
+    const stop = new AbortController()
+    faults.add({ operations, delayMs: 1_000, times: ALWAYS })
+    const presented = errorOf(solver.present(SUB, 'v', run({ signal: stop.signal })))
+    await expect.poll(() => faults.calls.length).toBe(1)
+    stop.abort()
+    expect(await presented).toMatchObject({ code: 'out-of-time' })
+    expect(faults.calls.map(({ status }) => status)).toEqual([null])
+  })
+
+  it('leaves a wait, with the reason of the signal if that is an error of ours', async () => {
+    const { solver, run, faults, operations, clock } = get()
+    const stop = new AbortController()
+    const reason = new RotationError('lease-lost', `solver dns (${name}): another run took over`)
+    clock.onSleep = () => stop.abort(reason)
+    faults.add({ operations, status: 503, body: 'busy', times: ALWAYS })
+    expect(await errorOf(solver.present(SUB, 'v', run({ signal: stop.signal })))).toBe(reason)
+    expect(faults.calls).toHaveLength(1)
+  })
+}
+
+function valueTests(get: Get): void {
+  it('presents a value and removes it', async () => {
+    const { solver, run, inDns } = get()
+    await solver.prepare(SUB, run())
+    expect(await inDns(SUB)).toEqual([])
+    await solver.present(SUB, 'Zm9v_-Bar', run())
+    expect(await inDns(SUB)).toEqual(['Zm9v_-Bar'])
+    await solver.cleanUp(SUB, 'Zm9v_-Bar', run())
+    expect(await inDns(SUB)).toEqual([])
+  })
+
+  it('holds the values of a wildcard and its apex side by side', async () => {
+    const { solver, run, inDns } = get()
+    await solver.present(APEX, 'apex', run())
+    await solver.present(APEX, 'wildcard', run())
+    expect(await inDns(APEX)).toEqual(['apex', 'wildcard'])
+    await solver.cleanUp(APEX, 'apex', run())
+    expect(await inDns(APEX)).toEqual(['wildcard'])
+    await solver.cleanUp(APEX, 'wildcard', run())
+    expect(await inDns(APEX)).toEqual([])
+  })
+
+  it('keeps the values of others, before and after', async () => {
+    const { solver, run, inDns, otherWrites } = get()
+    otherWrites(APEX, 'theirs "quoted" \\ and; more')
+    await solver.present(APEX, 'ours', run())
+    otherWrites(APEX, 'later')
+    expect(await inDns(APEX)).toEqual(['later', 'ours', 'theirs "quoted" \\ and; more'])
+    await solver.cleanUp(APEX, 'ours', run())
+    expect(await inDns(APEX)).toEqual(['later', 'theirs "quoted" \\ and; more'])
+    expect(await inDns('mail.example.com')).toEqual(['v=spf1 -all'])
+  })
+
+  it('presents the same value twice as one', async () => {
+    const { solver, run, inDns } = get()
+    await solver.present(SUB, 'v', run())
+    await solver.present(SUB, 'v', run())
+    expect(await inDns(SUB)).toEqual(['v'])
+  })
+
+  it('cleans up twice, and what was never there', async () => {
+    const { solver, run, inDns, otherWrites } = get()
+    otherWrites(APEX, 'theirs')
+    await solver.present(APEX, 'ours', run())
+    await solver.cleanUp(APEX, 'ours', run())
+    await solver.cleanUp(APEX, 'ours', run())
+    await solver.cleanUp(APEX, 'THEIRS', run())
+    await solver.cleanUp(SUB, 'never', run())
+    expect(await inDns(APEX)).toEqual(['theirs'])
+    expect(await inDns(SUB)).toEqual([])
+  })
+
+  it('takes many values of one name at once', async () => {
+    const { solver, run, inDns, otherWrites } = get()
+    const values = ['a', 'b', 'c', 'd', 'e']
+    otherWrites(APEX, 'theirs')
+    await Promise.all(values.map(value => solver.present(APEX, value, run())))
+    expect(await inDns(APEX)).toEqual([...values, 'theirs'])
+    await Promise.all(values.map(value => solver.cleanUp(APEX, value, run())))
+    expect(await inDns(APEX)).toEqual(['theirs'])
+  })
+
+  it('writes to the longest zone', async () => {
+    const { solver, run, inDns } = get()
+    const names = ['sub.example.com', 'a.b.sub.example.com', 'my-example.com'].map(
+      n => `_acme-challenge.${n}.`,
+    )
+    for (const name of names) await solver.present(name, name, run())
+    for (const name of names) expect(await inDns(name)).toEqual([name])
+  })
+
+  it('writes a name at the limits: a label of 63 and 253 characters in all', async () => {
+    const { solver, run, inDns } = get()
+    for (const name of [`_acme-challenge.${'a'.repeat(63)}.example.com.`, nameOf(253)]) {
+      await solver.present(name, 'v', run())
+      expect(await inDns(name)).toEqual(['v'])
+      await solver.cleanUp(name, 'v', run())
+      expect(await inDns(name)).toEqual([])
+    }
+  })
+}
+
+function passingTests(get: Get): void {
+  it('gets over one 5xx of each call', async () => {
+    const { solver, run, inDns, faults, operations } = get()
+    for (const operation of operations) faults.add({ operations: [operation], status: 502, body: '<html>' })
+    await solver.present(SUB, 'v', run())
+    expect(await inDns(SUB)).toEqual(['v'])
+    for (const operation of operations) faults.add({ operations: [operation], status: 502, body: '<html>' })
+    await solver.cleanUp(SUB, 'v', run())
+    expect(await inDns(SUB)).toEqual([])
+  })
+
+  it.each(['before', 'after'] as const)('gets over a connection that breaks %s the effect', async drop => {
+    const { solver, run, inDns, faults, writes, removals, otherWrites } = get()
+    otherWrites(APEX, 'theirs')
+    for (const operation of writes) faults.add({ operations: [operation], drop })
+    await solver.present(APEX, 'v', run())
+    expect(await inDns(APEX)).toEqual(['theirs', 'v'])
+    faults.clear()
+    for (const operation of removals) faults.add({ operations: [operation], drop })
+    await solver.cleanUp(APEX, 'v', run())
+    expect(await inDns(APEX)).toEqual(['theirs'])
+    expect(faults.calls.filter(({ status }) => status === null)).toHaveLength(2)
+  })
+}

@@ -1,0 +1,58 @@
+/**
+ * A process of its own that writes to a store, for the store contract. Prints `ack <n>` for each write that
+ * succeeded. Arguments: settings as JSON, mode, document key. Starts when a line comes in.
+ */
+import { once } from 'node:events'
+import { RotationError } from '../../lib/base/errors.ts'
+import { createHttp } from '../../lib/base/http.ts'
+import { silentLog } from '../../lib/base/log.ts'
+import { systemClock } from '../../lib/base/time.ts'
+import type { DriverContext, StateStore } from '../../lib/contracts.ts'
+
+const context: DriverContext = {
+  name: 'child',
+  http: caCertificates => createHttp({ caCertificates }),
+  clock: systemClock,
+  log: silentLog,
+  huaweiKeys: () => Promise.reject(new Error('a child has no Huawei keys')),
+}
+
+/** Adds one to the document's number. False: another writer was first. */
+const increment = async (store: StateStore, key: string, padding: string): Promise<boolean> => {
+  const before = await store.read(key)
+  const n = before === null ? 1 : JSON.parse(before.body).n + 1
+  try {
+    await store.write(key, JSON.stringify({ n, padding }), before?.revision ?? null)
+  } catch (thrown) {
+    if (thrown instanceof RotationError && thrown.code === 'store-conflict') return false
+    throw thrown
+  }
+  process.stdout.write(`ack ${n}\n`)
+  return true
+}
+
+const modes: Readonly<Record<string, (store: StateStore, key: string) => Promise<void>>> = {
+  /** Twenty-five successful increments, whatever others do. */
+  race: async (store, key) => {
+    for (let wins = 0; wins < 25; ) if (await increment(store, key, '')) wins += 1
+  },
+  /** Increments of a large document until somebody kills it. */
+  hammer: async (store, key) => {
+    for (;;) await increment(store, key, 'x'.repeat(50_000))
+  },
+  /** Dies after one write, before anybody hears of it. */
+  unacknowledged: async (store, key) => {
+    await store.write(key, '{"n":1}', null)
+    process.kill(process.pid, 'SIGKILL')
+  },
+}
+
+/** Runs the child with a driver; the contract bundles this call for each store. */
+export async function main(driver: { create(settings: never, context: DriverContext): StateStore }) {
+  const [settings = '', mode = '', key = ''] = process.argv.slice(2)
+  const store = driver.create(JSON.parse(settings) as never, context)
+  process.stdout.write(`writer ${store.writer}\n`)
+  await once(process.stdin, 'data')
+  await modes[mode]?.(store, key)
+  process.exit(0)
+}

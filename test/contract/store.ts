@@ -1,0 +1,365 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import fc from 'fast-check'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { StateStore } from '../../lib/contracts.ts'
+
+export interface StoreHarness {
+  /** A store on the same documents each time, as another process would open it. */
+  open(): Promise<StateStore>
+  /** The driver's settings (JSON values) for a child process; asked for only when `driver` is given. */
+  readonly settings?: object
+  dispose(): Promise<unknown>
+}
+
+const conflict = { name: 'RotationError', code: 'store-conflict' }
+const BAD_KEYS = [
+  '',
+  '/',
+  'a/',
+  '/a',
+  'a//b',
+  '.',
+  '../a',
+  'a/../b',
+  'A',
+  'a.b',
+  'a_b',
+  'a b',
+  'ä',
+  'a\0b',
+  'a\\b',
+  'a\n',
+]
+
+/**
+ * What every store must do. `make` gives a fresh, empty store for each test. `driver` is the driver's file from
+ * the root of the repository (`lib/stores/file.ts`) when other processes can reach the store with `settings`.
+ */
+export function storeContract(name: string, make: () => Promise<StoreHarness>, driver?: string): void {
+  describe(`${name} store contract`, () => {
+    let harness: StoreHarness
+    let store: StateStore
+    beforeEach(async () => {
+      harness = await make()
+      store = await harness.open()
+    })
+    afterEach(() => harness.dispose())
+
+    const current = () => ({ harness, store })
+    documents(current)
+    keys(current)
+    texts(current)
+    writers(current)
+    races(current)
+    if (driver !== undefined) processes(current, driver)
+  })
+}
+
+type Current = () => { readonly harness: StoreHarness; readonly store: StateStore }
+
+function documents(current: Current): void {
+  test('a document that was never written is absent, and removing it succeeds', async () => {
+    const { store } = current()
+    expect(await store.read('certificates/iot')).toBeNull()
+    await store.remove('certificates/iot')
+    expect(await store.read('certificates/iot')).toBeNull()
+  })
+
+  test('what is created is read back, by others, too', async () => {
+    const { store, harness } = current()
+    const revision = await store.write('certificates/iot', '{"a":1}', null)
+    expect(await store.read('certificates/iot')).toEqual({ body: '{"a":1}', revision })
+    expect(await (await harness.open()).read('certificates/iot')).toEqual({ body: '{"a":1}', revision })
+  })
+
+  test('creating what is there is a conflict, and changes nothing', async () => {
+    const { store, harness } = current()
+    const revision = await store.write('a', 'one', null)
+    await expect(store.write('a', 'two', null)).rejects.toMatchObject(conflict)
+    await expect((await harness.open()).write('a', 'two', null)).rejects.toMatchObject(conflict)
+    expect(await store.read('a')).toEqual({ body: 'one', revision })
+  })
+
+  test('a write succeeds on the revision there is, and only on that', async () => {
+    const { store } = current()
+    const first = await store.write('a', 'one', null)
+    const second = await store.write('a', 'two', first)
+    await expect(store.write('a', 'three', first)).rejects.toMatchObject(conflict)
+    await expect(store.write('a', 'three', 'nonsense')).rejects.toMatchObject(conflict)
+    expect(await store.read('a')).toEqual({ body: 'two', revision: second })
+  })
+
+  test('a write that expects a revision of an absent document is a conflict', async () => {
+    const { store } = current()
+    const revision = await store.write('a', 'one', null)
+    await expect(store.write('b', 'one', revision)).rejects.toMatchObject(conflict)
+    expect(await store.read('b')).toBeNull()
+    await store.remove('a')
+    await expect(store.write('a', 'two', revision)).rejects.toMatchObject(conflict)
+    expect(await store.read('a')).toBeNull()
+  })
+
+  test('the revision changes with every write, also of the same text', async () => {
+    const { store } = current()
+    const revisions = [await store.write('a', 'same', null)]
+    for (let index = 0; index < 12; index += 1)
+      revisions.push(await store.write('a', 'same', revisions[index] ?? null))
+    expect(new Set(revisions).size).toBe(13)
+  })
+
+  test('a removed document is absent, can be made again, and its old revision is worth nothing', async () => {
+    const { store } = current()
+    const old = await store.write('a', 'one', null)
+    await store.write('b', 'other', null)
+    await store.remove('a')
+    expect(await store.read('a')).toBeNull()
+    const revision = await store.write('a', 'new', null)
+    await expect(store.write('a', 'late', old)).rejects.toMatchObject(conflict)
+    expect(await store.read('a')).toEqual({ body: 'new', revision })
+    expect((await store.read('b'))?.body).toBe('other')
+  })
+}
+
+function keys(current: Current): void {
+  test('keys that begin or end alike are different documents', async () => {
+    const { store } = current()
+    const all = ['a', 'a/b', 'a/b/c', 'a-b', 'ab', 'b/a', 'a/1', '1', 'a1', '1/2', '-']
+    for (const key of all) await store.write(key, `body of ${key}`, null)
+    await store.remove('a')
+    const bodies = await Promise.all(all.map(async key => (await store.read(key))?.body ?? null))
+    expect(bodies).toEqual([null, ...all.slice(1).map(key => `body of ${key}`)])
+  })
+
+  test.each(BAD_KEYS)('%j is no key', async key => {
+    const { store } = current()
+    const refused = { name: 'RotationError', code: 'internal' }
+    await expect(store.read(key)).rejects.toMatchObject(refused)
+    await expect(store.write(key, 'x', null)).rejects.toMatchObject(refused)
+    await expect(store.remove(key)).rejects.toMatchObject(refused)
+  })
+}
+
+function texts(current: Current): void {
+  test('a document of 200 KB', async () => {
+    const { store } = current()
+    const body = JSON.stringify({ text: 'é'.repeat(100_000) })
+    const revision = await store.write('big', body, null)
+    expect(await store.read('big')).toEqual({ body, revision })
+  })
+
+  test.each(['ä€😀\u0000\u2028', ' \r\n\t ', '\uFEFF{"bom":true}', '"\\ud800"', '{}\n', '-'])(
+    'the text %j',
+    async body => {
+      const { store } = current()
+      await store.write('text', body, null)
+      expect((await store.read('text'))?.body).toBe(body)
+    },
+  )
+
+  test('any text', async () => {
+    const { store } = current()
+    let revision: string | null = null
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 300 }), async body => {
+        revision = await store.write('text', body, revision)
+        expect(await store.read('text')).toEqual({ body, revision })
+      }),
+      { numRuns: 25 },
+    )
+  })
+}
+
+function writers(current: Current): void {
+  test('every opening has a name of its own, and none of them is gone', async () => {
+    const { store, harness } = current()
+    const other = await harness.open()
+    expect(store.writer).not.toBe(other.writer)
+    expect(await store.isGone(store.writer)).toBe(false)
+    expect(await store.isGone(other.writer)).toBe(false)
+  })
+
+  test.each(['', 'x', '/', 'elsewhere/1/2/3', 'a/b/c/d', '////'])(
+    'a writer %j nothing is known of is not gone',
+    async writer => {
+      expect(await current().store.isGone(writer)).toBe(false)
+    },
+  )
+
+  test('its own seal key, if it has one, is 32 bytes and the same for all', async () => {
+    const { store, harness } = current()
+    const keys = await Promise.all([
+      store.ownSealKey(),
+      (await harness.open()).ownSealKey(),
+      store.ownSealKey(),
+    ])
+    const texts = new Set(keys.map(key => key?.reveal() ?? null))
+    expect(texts.size).toBe(1)
+    const [text] = texts
+    expect(text === null || Buffer.from(text ?? '', 'base64').length === 32).toBe(true)
+  })
+}
+
+function races(current: Current): void {
+  test('of two writers exactly one wins, 200 times, and the document is the winner’s', async () => {
+    const { store, harness } = current()
+    const two = [store, await harness.open()]
+    let revision: string | null = null
+    for (let round = 0; round < 200; round += 1) {
+      const results = await Promise.allSettled(
+        two.map((writer, index) => writer.write('raced', JSON.stringify({ round, index }), revision)),
+      )
+      const [won, ...others] = results.flatMap((result, index) =>
+        result.status === 'fulfilled' ? [{ index, revision: result.value }] : [],
+      )
+      const lost = results.flatMap(result => (result.status === 'rejected' ? [result.reason] : []))
+      expect(others).toEqual([])
+      expect(lost).toEqual([expect.objectContaining(conflict)])
+      expect(await store.read('raced')).toEqual({
+        body: JSON.stringify({ round, index: won?.index }),
+        revision: won?.revision,
+      })
+      revision = won?.revision ?? null
+    }
+  })
+
+  test('of eight that create at once exactly one wins', async () => {
+    const { harness } = current()
+    const eight = await Promise.all(Array.from({ length: 8 }, () => harness.open()))
+    const results = await Promise.allSettled(
+      eight.map((writer, index) => writer.write('new/one', `${index}`, null)),
+    )
+    const winners = results.flatMap((result, index) => (result.status === 'fulfilled' ? [index] : []))
+    expect(winners).toHaveLength(1)
+    expect((await eight[0]?.read('new/one'))?.body).toBe(`${winners[0]}`)
+  })
+
+  test('a reader beside a writer sees whole documents, never an older one again, and never none', async () => {
+    const { store, harness } = current()
+    const reader = await harness.open()
+    const bodyOf = (n: number) => JSON.stringify({ n, padding: 'x'.repeat(20_000) })
+    let revision = await store.write('read', bodyOf(0), null)
+    let writing = true
+    const seen: number[] = []
+    const reading = (async () => {
+      while (writing) seen.push(JSON.parse((await reader.read('read'))?.body ?? '').n)
+    })()
+    for (let n = 1; n <= 40; n += 1) revision = await store.write('read', bodyOf(n), revision)
+    writing = false
+    await reading
+    expect(seen.length).toBeGreaterThan(0)
+    expect(seen).toEqual([...seen].sort((a, b) => a - b))
+  })
+}
+
+interface Child {
+  readonly process: ChildProcess
+  readonly writer: string
+  readonly acknowledged: readonly number[]
+  go(): void
+  /** Resolves when at least so many writes were acknowledged. */
+  reached(count: number): Promise<void>
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>
+}
+
+const startChild = async (script: string, settings: object, mode: string, key: string): Promise<Child> => {
+  const child = spawn(process.execPath, [script, JSON.stringify(settings), mode, key], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal }))
+  const acknowledged: number[] = []
+  const lines = createInterface({ input: child.stdout })
+  const [first] = await once(lines, 'line')
+  lines.on('line', line => acknowledged.push(Number(line.replace('ack ', ''))))
+  return {
+    process: child,
+    writer: String(first).replace('writer ', ''),
+    acknowledged,
+    go: () => child.stdin.write('go\n'),
+    reached: async count => {
+      while (acknowledged.length < count) await once(lines, 'line')
+    },
+    ended,
+  }
+}
+
+function processes(current: Current, driver: string): void {
+  const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+  let folder: string
+  let script: string
+  const children: Child[] = []
+  const start = async (mode: string, key: string): Promise<Child> => {
+    const child = await startChild(script, current().harness.settings ?? {}, mode, key)
+    children.push(child)
+    return child
+  }
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'store-child-'))
+    script = join(folder, 'child.cjs')
+    const contents = `import driver from './${driver}'\nimport { main } from './test/contract/store-child.ts'\nmain(driver)`
+    await build({
+      stdin: { contents, resolveDir: root, loader: 'ts' },
+      outfile: script,
+      bundle: true,
+      platform: 'node',
+      format: 'cjs',
+      logLevel: 'error',
+    })
+  })
+  afterEach(async () => {
+    for (const child of children.splice(0)) {
+      child.process.kill('SIGKILL')
+      await child.ended
+    }
+  })
+  afterAll(() => rm(folder, { recursive: true, force: true }))
+
+  test('two processes race: no write of either is lost, and none is acknowledged twice', async () => {
+    const two = await Promise.all([start('race', 'raced'), start('race', 'raced')])
+    for (const child of two) child.go()
+    expect(await Promise.all(two.map(child => child.ended))).toEqual([
+      { code: 0, signal: null },
+      { code: 0, signal: null },
+    ])
+    const acknowledged = two.flatMap(child => child.acknowledged)
+    expect(acknowledged).toHaveLength(50)
+    expect(new Set(acknowledged).size).toBe(50)
+    const last = JSON.parse((await current().store.read('raced'))?.body ?? '').n
+    expect(last).toBeGreaterThanOrEqual(50)
+    expect(last).toBe(Math.max(...acknowledged))
+  })
+
+  test('a writer that is killed after its write, before it is acknowledged, loses nothing', async () => {
+    const { store } = current()
+    const child = await start('unacknowledged', 'one')
+    child.go()
+    expect((await child.ended).signal).toBe('SIGKILL')
+    const left = await store.read('one')
+    expect(left?.body).toBe('{"n":1}')
+    await store.write('one', '{"n":2}', left?.revision ?? null)
+    expect((await store.read('one'))?.body).toBe('{"n":2}')
+  })
+
+  test('a writer that is killed anywhere leaves the last acknowledged document or a newer one, whole', async () => {
+    const { store } = current()
+    for (let round = 1; round <= 5; round += 1) {
+      const child = await start('hammer', 'killed')
+      child.go()
+      await child.reached(round)
+      child.process.kill('SIGKILL')
+      await child.ended
+      const left = await store.read('killed')
+      const { n, padding } = JSON.parse(left?.body ?? '')
+      expect(n).toBeGreaterThanOrEqual(Math.max(...child.acknowledged))
+      expect(padding).toHaveLength(50_000)
+      await store.write('killed', JSON.stringify({ n: n + 1, padding }), left?.revision ?? null)
+    }
+  })
+}

@@ -1,0 +1,83 @@
+/** A DNS of several zones and servers, and what the propagation tests ask of it. */
+import { expect } from 'vitest'
+import { RotationError } from '../../lib/base/errors.ts'
+import type { PropagationSettings, Run } from '../../lib/contracts.ts'
+import { awaitPropagation, effectiveName } from '../../lib/dns/propagation.ts'
+import { createDns, type DnsOptions } from '../../sandbox/dns/server.ts'
+import { createRun, createTestClock, createTestLog } from '../solvers/rig.ts'
+import { cleanups } from '../support/cleanups.ts'
+
+/** Two name servers of example.com, a resolver, the server of a child and of another zone. */
+export const [A, B, R, CHILD, OTHER] = [
+  '127.0.0.1',
+  '127.0.0.2',
+  '127.0.0.3',
+  '127.0.0.4',
+  '127.0.0.5',
+] as const
+/** Nobody listens there. */
+export const NOBODY = '127.0.0.9'
+export const NAME = '_acme-challenge.example.com'
+export const TARGET = 'x.acme.test'
+
+export type Zone = DnsOptions['zones'][number]
+export const ns = (...addresses: readonly string[]) =>
+  addresses.map((address, at) => ({ name: `ns${at + 1}.example.com`, address }))
+export const example = (records: Zone['records'] = [], servers = ns(A, B)): Zone => ({
+  name: 'example.com',
+  ns: servers,
+  records,
+})
+export const acme: Zone = { name: 'acme.test', ns: [{ name: 'ns.acme.test', address: OTHER }] }
+export const cname = (name: string, target: string) => ({ name, type: 'CNAME' as const, values: [target] })
+export const txt = (name: string, ...values: string[]) => ({ name, type: 'TXT' as const, values })
+
+export const start = async (
+  zones: readonly Zone[] = [example(), acme],
+  over: Partial<PropagationSettings> = {},
+) => {
+  const clock = createTestClock()
+  const { log, entries } = createTestLog()
+  const dns = await createDns({
+    zones,
+    addresses: [A, B, R, CHILD, OTHER],
+    resolvers: [R],
+    now: clock.now,
+  })
+  cleanups.push(dns.dispose)
+  const settings: PropagationSettings = {
+    resolvers: [`${R}:${dns.port}`],
+    nameservers: [],
+    port: dns.port,
+    withinMs: 60_000,
+    everyMs: 2_000,
+    settleMs: 0,
+    ...over,
+  }
+  const run = (more?: Partial<Run>): Run => createRun(clock, log, more)
+  return {
+    clock,
+    dns,
+    settings,
+    run,
+    warnings: () => entries.filter(({ level }) => level === 'warn'),
+    follow: (fqdn: string, given = settings) => effectiveName(fqdn, given, run()),
+    wait: (fqdn: string, value: string, more?: Partial<Run>) =>
+      awaitPropagation([{ fqdn, value }], settings, run(more)),
+  }
+}
+
+export const errorOf = async (promise: Promise<unknown>): Promise<RotationError> => {
+  const error = await promise.then(
+    () => null,
+    thrown => thrown as RotationError,
+  )
+  expect(error).toBeInstanceOf(RotationError)
+  return error as RotationError
+}
+
+/** Says that CHILD serves the zone too, which it does not. */
+export const lame: NonNullable<Zone['records']> = [
+  { name: 'example.com', type: 'NS', values: ['ns1.example.com', 'ns2.example.com'] },
+  { name: 'ns2.example.com', type: 'A', values: [CHILD] },
+]

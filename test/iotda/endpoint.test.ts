@@ -1,0 +1,272 @@
+import { execFile } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createServer } from 'node:tls'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { build } from 'esbuild'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createEndpoint, type HandshakeOptions } from '../../lib/iotda/endpoint.ts'
+import type { ProbeSettings } from '../../lib/model.ts'
+import { createDeviceEndpoint, type DeviceEndpoint } from '../../sandbox/device-endpoint.ts'
+import { createIotda, type Iotda } from '../../sandbox/iotda/iotda.ts'
+import { createFaults } from '../../sandbox/kit/faults.ts'
+import {
+  type Authority,
+  createIntermediate,
+  createRoot,
+  type Issued,
+  issueLeaf,
+} from '../../sandbox/kit/pki.ts'
+
+const run = promisify(execFile)
+const DOMAIN = 'iot.example.com'
+const A = '127.0.0.1'
+const B = '127.0.0.2'
+const never = new AbortController().signal
+
+const fingerprintOf = (pem: string): string =>
+  new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase()
+const blocksOf = (pem: string): readonly string[] =>
+  pem.match(/-----BEGIN[\s\S]+?-----END CERTIFICATE-----\n/g) ?? []
+
+let root: Authority
+let intermediate: Authority
+let old: Issued
+let fresh: Issued
+beforeAll(async () => {
+  root = await createRoot()
+  intermediate = await createIntermediate({ issuer: root })
+  old = await issueLeaf({
+    names: [DOMAIN],
+    issuer: intermediate,
+    notBefore: new Date('2020-01-01T00:00:00Z'),
+    notAfter: new Date('2020-03-31T00:00:00Z'),
+  })
+  fresh = await issueLeaf({ names: [DOMAIN], issuer: intermediate })
+})
+
+const closing: (() => Promise<void>)[] = []
+let iotda: Iotda
+let device: DeviceEndpoint
+let freshId: string
+beforeEach(async () => {
+  iotda = await createIotda({
+    faults: createFaults(),
+    projectId: 'p',
+    instanceId: 'i',
+    region: 'cn-north-4',
+    keys: new Map(),
+  })
+  iotda.createConfiguration(DOMAIN, iotda.upload(old.chainPem, old.keyPem))
+  freshId = iotda.upload(fresh.chainPem, fresh.keyPem)
+  device = await createDeviceEndpoint({ iotda, addresses: [A, B] })
+  closing.push(
+    () => device.dispose(),
+    () => iotda.dispose(),
+  )
+})
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close()
+})
+
+const probe = (changes: Partial<ProbeSettings> = {}): ProbeSettings => ({
+  mode: 'best-effort',
+  host: DOMAIN,
+  port: device.port,
+  addresses: [A, B],
+  steady: 3,
+  withinMs: 180_000,
+  ...changes,
+})
+const options = (changes: Partial<HandshakeOptions> = {}): HandshakeOptions => ({
+  address: A,
+  port: device.port,
+  serverName: DOMAIN,
+  timeoutMs: 5_000,
+  signal: never,
+  ...changes,
+})
+const endpoint = createEndpoint()
+
+describe('handshake', () => {
+  it('shows the leaf that is served for the domain, expired or not', async () => {
+    const { address, leaf, error } = await endpoint.handshake(options())
+    expect({ address, error }).toEqual({ address: A, error: null })
+    expect(leaf).toMatchObject({
+      fingerprint: fingerprintOf(old.certPem),
+      names: [DOMAIN],
+      notBefore: Date.UTC(2020, 0, 1),
+      notAfter: Date.UTC(2020, 2, 31),
+    })
+    await vi.waitFor(() => expect(device.handshakes).toMatchObject([{ sni: DOMAIN, completed: true }]))
+  })
+
+  it('gives the chain as sent: with the intermediate, without a root', async () => {
+    const { chainPem } = await endpoint.handshake(options())
+    expect(blocksOf(chainPem ?? '')).toEqual([old.certPem, intermediate.certPem])
+  })
+
+  it('does not append a root of its own, even one that Node trusts', async () => {
+    device.switches.serve = { certPem: fresh.chainPem, keyPem: fresh.keyPem }
+    const folder = await mkdtemp(join(tmpdir(), 'iotda-cert-'))
+    closing.push(() => rm(folder, { recursive: true }))
+    const [roots, bundle] = [join(folder, 'roots.pem'), join(folder, 'endpoint.mjs')]
+    await writeFile(roots, root.certPem)
+    const entry = fileURLToPath(new URL('../../lib/iotda/endpoint.ts', import.meta.url))
+    await build({ entryPoints: [entry], outfile: bundle, bundle: true, platform: 'node', format: 'esm' })
+    const { signal: _, ...plain } = options()
+    const script = `import { createEndpoint } from ${JSON.stringify(pathToFileURL(bundle).href)}
+      const { signal } = new AbortController()
+      const { chainPem } = await createEndpoint().handshake({ ...${JSON.stringify(plain)}, signal })
+      console.log(chainPem)`
+    const env = { ...process.env, NODE_EXTRA_CA_CERTS: roots }
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { env })
+    expect(blocksOf(stdout)).toEqual([fresh.certPem, intermediate.certPem])
+  })
+
+  it('gives a lone leaf as it is', async () => {
+    device.switches.serve = { certPem: fresh.certPem, keyPem: fresh.keyPem }
+    expect((await endpoint.handshake(options())).chainPem).toBe(fresh.certPem)
+  })
+
+  it('keeps a root that the peer does send, and ends there', async () => {
+    device.switches.serve = { certPem: fresh.chainPem + root.certPem, keyPem: fresh.keyPem }
+    const { chainPem } = await endpoint.handshake(options())
+    expect(blocksOf(chainPem ?? '')).toEqual([fresh.certPem, intermediate.certPem, root.certPem])
+  })
+
+  it('gets what other names get when it asks by another name', async () => {
+    const other = await endpoint.handshake(options({ serverName: 'other.example.com' }))
+    expect(other.error).toBeNull()
+    expect(other.leaf?.names).not.toContain(DOMAIN)
+    await endpoint.handshake(options({ serverName: A }))
+    await endpoint.handshake(options({ serverName: `${DOMAIN}.` }))
+    expect(device.handshakes.map(it => it.sni)).toEqual(['other.example.com', null, DOMAIN])
+  })
+
+  it('offers what a device would', async () => {
+    const tls = { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' } as const
+    const refused = await endpoint.handshake(options({ tls }))
+    expect(refused).toMatchObject({ leaf: null, chainPem: null, error: expect.stringMatching(/^ERR_SSL_/) })
+    const rsa = await issueLeaf({ names: [DOMAIN], issuer: root, keyType: 'rsa-2048' })
+    device.switches.serve = { certPem: rsa.chainPem, keyPem: rsa.keyPem }
+    const accepted = await endpoint.handshake(options({ tls }))
+    expect(accepted.leaf?.fingerprint).toBe(fingerprintOf(rsa.certPem))
+  })
+
+  it('resumes no session and leaves no connection open', async () => {
+    const reused: boolean[] = []
+    const server = createServer({ cert: fresh.chainPem, key: fresh.keyPem }, socket => {
+      reused.push(socket.isSessionReused())
+      socket.on('error', () => socket.destroy())
+    })
+    await new Promise<void>(resolve => server.listen(0, A, resolve))
+    const { port } = server.address() as AddressInfo
+    // The time limit, which would end a connection that was left open, is beyond the test's own.
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3', 'TLSv1.2', 'TLSv1.3'] as const) {
+      const { error } = await endpoint.handshake(options({ port, timeoutMs: 300_000, tls: { maxVersion } }))
+      expect(error).toBeNull()
+    }
+    // It closes only when every connection has ended.
+    await new Promise(resolve => server.close(resolve))
+    expect(reused).toEqual([false, false, false, false])
+  })
+
+  it('says why there was none', async () => {
+    await device.setDown('refuse', A)
+    expect((await endpoint.handshake(options())).error).toBe('ECONNREFUSED')
+    await device.setDown('reset', B)
+    expect((await endpoint.handshake(options({ address: B }))).error).toBe('ECONNRESET')
+    await device.setDown('silent', B)
+    const silent = await endpoint.handshake(options({ address: B, timeoutMs: 200 }))
+    expect(silent).toEqual({ address: B, leaf: null, chainPem: null, error: 'no answer within 0.2 s' })
+  })
+
+  it('stops when told to, before and during', async () => {
+    const before = await endpoint.handshake(options({ signal: AbortSignal.abort() }))
+    expect(before).toMatchObject({ leaf: null, error: 'given up' })
+    await device.setDown('silent', A)
+    const stop = new AbortController()
+    const during = endpoint.handshake(options({ signal: stop.signal }))
+    stop.abort()
+    expect(await during).toMatchObject({ leaf: null, error: 'given up' })
+  })
+})
+
+describe('look', () => {
+  it('asks every address, each for itself', async () => {
+    device.switches.lagMs = { [B]: 3_600_000 }
+    iotda.bind(freshId)
+    const served = await endpoint.look(probe(), DOMAIN, never)
+    expect(served.map(({ address, leaf, error }) => [address, leaf?.fingerprint, error])).toEqual([
+      [A, fingerprintOf(fresh.certPem), null],
+      [B, fingerprintOf(old.certPem), null],
+    ])
+    expect(Object.keys(served[0] ?? {}).sort()).toEqual(['address', 'error', 'leaf'])
+    expect(device.handshakes).toHaveLength(2)
+  })
+
+  it('goes on when one address is down', async () => {
+    await device.setDown('refuse', A)
+    const served = await endpoint.look(probe(), DOMAIN, never)
+    expect(served).toMatchObject([
+      { address: A, leaf: null, error: 'ECONNREFUSED' },
+      { address: B, leaf: { fingerprint: fingerprintOf(old.certPem) }, error: null },
+    ])
+  })
+
+  it('resolves the host when no addresses are set, each address once', async () => {
+    const asked: string[] = []
+    const resolving = createEndpoint({
+      resolve: async host => {
+        asked.push(host)
+        return [B, A, B]
+      },
+    })
+    const served = await resolving.look(probe({ addresses: [], host: 'device.example.com' }), DOMAIN, never)
+    expect(asked).toEqual(['device.example.com'])
+    expect(served.map(it => it.address)).toEqual([B, A])
+    expect(device.handshakes.map(it => it.sni)).toEqual([DOMAIN, DOMAIN])
+  })
+
+  it('takes an address or a name of the system for the host', async () => {
+    const byAddress = await endpoint.look(probe({ addresses: [], host: B }), DOMAIN, never)
+    expect(byAddress).toMatchObject([{ address: B, error: null }])
+    const byName = await endpoint.look(probe({ addresses: [], host: 'localhost' }), DOMAIN, never)
+    expect(byName).toContainEqual(expect.objectContaining({ address: A, error: null }))
+  })
+
+  it.each([
+    ['fails', async () => Promise.reject(Object.assign(new Error('x'), { code: 'ENOTFOUND' })), 'ENOTFOUND'],
+    ['finds nothing', async () => [], 'no address'],
+    ['throws nonsense', async () => Promise.reject(undefined), 'undefined'],
+  ])('gives one entry when resolving %s', async (_, resolve, why) => {
+    const failing = createEndpoint({ resolve })
+    expect(await failing.look(probe({ addresses: [] }), DOMAIN, never)).toEqual([
+      { address: DOMAIN, leaf: null, error: `cannot be resolved: ${why}` },
+    ])
+  })
+
+  it('does not wait for a resolver when told to stop', async () => {
+    const stuck = createEndpoint({ resolve: () => new Promise(() => {}) })
+    const stop = new AbortController()
+    const looking = stuck.look(probe({ addresses: [] }), DOMAIN, stop.signal)
+    stop.abort()
+    expect(await looking).toEqual([{ address: DOMAIN, leaf: null, error: 'cannot be resolved: given up' }])
+  })
+
+  it('gives every address up when told to stop', async () => {
+    await device.setDown('silent')
+    const stop = new AbortController()
+    const looking = endpoint.look(probe(), DOMAIN, stop.signal)
+    stop.abort()
+    expect(await looking).toEqual([
+      { address: A, leaf: null, error: 'given up' },
+      { address: B, leaf: null, error: 'given up' },
+    ])
+  })
+})

@@ -1,0 +1,22 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Clock } from '../../lib/base/time.ts'
+
+/** A clock that a test moves; sleeping moves it too, and yields to real sockets for a moment. */
+export interface FakeClock extends Clock {
+  advance(durationMs: number): void
+}
+
+export function fakeClock(startsAt = Date.now()): FakeClock {
+  let now = startsAt
+  return {
+    now: () => now,
+    sleep: async (durationMs, signal) => {
+      if (signal?.aborted) throw signal.reason
+      now += durationMs
+      await wait(Math.min(durationMs, 5))
+    },
+    advance: durationMs => {
+      now += durationMs
+    },
+  }
+}

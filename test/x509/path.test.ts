@@ -1,0 +1,408 @@
+import { rootCertificates } from 'node:tls'
+import { describe, expect, test } from 'vitest'
+import type { PathCode } from '../../lib/x509/path.ts'
+import { parseRoots, verifyPath } from '../../lib/x509/path.ts'
+import {
+  basic,
+  CLIENT_AUTH,
+  caExtensions,
+  constraints,
+  DAY_MS,
+  der,
+  digitalSignature,
+  dnsName,
+  extended,
+  extension,
+  type Issued,
+  type IssueOptions,
+  issue,
+  keyCertSign,
+  leafExtensions,
+  NOW,
+  names,
+  newKeys,
+  newRsaKeys,
+  SERVER_AUTH,
+  signedWithMd5,
+  usage,
+  version1Root,
+} from '../support/issue.ts'
+
+const LIFE = { notBefore: NOW - 1000 * DAY_MS, notAfter: NOW + 1000 * DAY_MS }
+
+interface Parts {
+  readonly root?: IssueOptions
+  readonly middle?: IssueOptions
+  readonly leaf?: IssueOptions
+}
+
+const build = async (parts: Parts = {}) => {
+  const root = await issue({ subject: 'CN=Root', ...LIFE, extensions: caExtensions(), ...parts.root })
+  const middle = await issue({
+    subject: 'CN=Middle',
+    issuer: root,
+    ...LIFE,
+    extensions: caExtensions(0),
+    ...parts.middle,
+  })
+  const leaf = await issue({
+    subject: 'CN=Leaf',
+    issuer: middle,
+    extensions: leafExtensions('iot.example.com'),
+    ...parts.leaf,
+  })
+  return { root, middle, leaf }
+}
+
+const verify = (chain: readonly Issued[], roots: readonly Issued[], at = NOW) =>
+  verifyPath({
+    chain: chain.map(({ certificate }) => certificate),
+    roots: roots.map(({ certificate }) => certificate),
+    at,
+  })
+
+const subjects = (result: ReturnType<typeof verify>) =>
+  result.ok ? result.path.map(({ subject }) => subject.replace('CN=', '')) : result
+
+describe('a good chain', () => {
+  test('leads from the leaf to the root that issues its last certificate', async () => {
+    const { root, middle, leaf } = await build()
+    expect(subjects(verify([leaf, middle], [root]))).toEqual(['Leaf', 'Middle', 'Root'])
+  })
+
+  test('may hold the root', async () => {
+    const { root, middle, leaf } = await build()
+    expect(subjects(verify([leaf, middle, root], [root]))).toEqual(['Leaf', 'Middle', 'Root'])
+  })
+
+  test('may end at an intermediate that devices trust by itself', async () => {
+    const { middle, leaf } = await build()
+    expect(subjects(verify([leaf, middle], [middle]))).toEqual(['Leaf', 'Middle'])
+    expect(subjects(verify([leaf], [middle]))).toEqual(['Leaf', 'Middle'])
+  })
+
+  test('is good to the last second of the leaf', async () => {
+    const { root, middle, leaf } = await build({ leaf: { notAfter: NOW } })
+    expect(verify([leaf, middle], [root], NOW).ok).toBe(true)
+    expect(verify([leaf, middle], [root], NOW + 1000)).toMatchObject({ ok: false, code: 'expired' })
+  })
+
+  test('reaches the right one of two roots with the same name', async () => {
+    const { root, middle, leaf } = await build()
+    const twin = await issue({ subject: 'CN=Root', ...LIFE, extensions: caExtensions() })
+    const result = verify([leaf, middle], [twin, root])
+    expect(result.ok && result.path.at(-1)?.fingerprint256).toBe(root.certificate.fingerprint256)
+  })
+
+  test('uses the valid one of two certificates of a root key', async () => {
+    const { root, middle, leaf } = await build()
+    const old = await issue({
+      subject: 'CN=Root',
+      keys: root.keys,
+      notAfter: NOW - DAY_MS,
+      extensions: caExtensions(),
+    })
+    expect(verify([leaf, middle], [old, root]).ok).toBe(true)
+    expect(verify([leaf, middle], [old])).toMatchObject({ ok: false, code: 'expired' })
+  })
+
+  test('that is cross-signed ends at the newer root when devices hold only that one', async () => {
+    const old = await issue({ subject: 'CN=Old Root', ...LIFE, extensions: caExtensions() })
+    const { root, middle, leaf } = await build()
+    const cross = await issue({
+      subject: 'CN=Root',
+      keys: root.keys,
+      issuer: old,
+      ...LIFE,
+      extensions: caExtensions(),
+    })
+    const sent = [leaf, middle, cross]
+    expect(subjects(verify(sent, [old]))).toEqual(['Leaf', 'Middle', 'Root', 'Old Root'])
+    expect(subjects(verify(sent, [root]))).toEqual(['Leaf', 'Middle', 'Root'])
+  })
+
+  test('may start at a root of version 1, which has no extensions', async () => {
+    const { root, middle, leaf } = await build()
+    const old = await version1Root('Root', root.keys)
+    expect(subjects(verify([leaf, middle], [old]))).toEqual(['Leaf', 'Middle', 'Root'])
+  })
+
+  test('may have a root that signed itself with SHA-1', async () => {
+    const keys = await newRsaKeys()
+    const sha1 = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-1' }
+    const root = await issue({ subject: 'CN=Root', keys, signing: sha1, ...LIFE, extensions: caExtensions() })
+    const leaf = await issue({
+      issuer: root,
+      signing: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+      extensions: leafExtensions('a.example'),
+    })
+    expect(verify([leaf], [root]).ok).toBe(true)
+  })
+
+  test('may be signed with RSASSA-PSS and SHA-256', async () => {
+    const pss = { name: 'RSA-PSS', hash: 'SHA-256', saltLength: 32 } as const
+    const keys = await newKeys({
+      ...pss,
+      modulusLength: 2048,
+      publicExponent: new Uint8Array([1, 0, 1]),
+    } as never)
+    const root = await issue({ keys, signing: pss, ...LIFE, subject: 'CN=Root', extensions: caExtensions() })
+    const leaf = await issue({ issuer: root, signing: pss, extensions: leafExtensions('a.example') })
+    expect(verify([leaf], [root]).ok).toBe(true)
+  })
+})
+
+const bad: readonly [string, PathCode, RegExp, Parts][] = [
+  ['expired leaf', 'expired', /"CN=Leaf".*2026-06-14T12:00:00Z/, { leaf: { notAfter: NOW - DAY_MS } }],
+  ['leaf of the future', 'not-yet-valid', /"CN=Leaf"/, { leaf: { notBefore: NOW + DAY_MS } }],
+  ['expired intermediate', 'expired', /"CN=Middle"/, { middle: { notAfter: NOW - DAY_MS } }],
+  ['expired root', 'expired', /"CN=Root"/, { root: { notAfter: NOW - DAY_MS } }],
+  ['leaf that is a CA', 'leaf-is-ca', /"CN=Leaf"/, { leaf: { extensions: caExtensions() } }],
+  [
+    'leaf for clients only',
+    'extended-key-usage',
+    /"CN=Leaf"/,
+    { leaf: { extensions: [basic(false), extended(CLIENT_AUTH), names('a.example')] } },
+  ],
+  [
+    'leaf without extended key usage',
+    'extended-key-usage',
+    /"CN=Leaf"/,
+    { leaf: { extensions: [basic(false), names('a.example')] } },
+  ],
+  [
+    'leaf whose key may only sign certificates',
+    'key-usage',
+    /"CN=Leaf"/,
+    { leaf: { extensions: [basic(false), usage(keyCertSign), extended(SERVER_AUTH)] } },
+  ],
+  ['intermediate that is no CA', 'not-a-ca', /"CN=Middle"/, { middle: { extensions: [basic(false)] } }],
+  ['intermediate without constraints', 'not-a-ca', /"CN=Middle"/, { middle: { extensions: [] } }],
+  [
+    'intermediate without keyCertSign',
+    'key-usage',
+    /"CN=Middle"/,
+    { middle: { extensions: [basic(true), usage(digitalSignature)] } },
+  ],
+  [
+    'intermediate for clients only',
+    'extended-key-usage',
+    /"CN=Middle"/,
+    { middle: { extensions: [...caExtensions(), extended(CLIENT_AUTH)] } },
+  ],
+  ['root without constraints', 'not-a-ca', /"CN=Root"/, { root: { extensions: [] } }],
+  ['root that allows no intermediate', 'path-length', /"CN=Root"/, { root: { extensions: caExtensions(0) } }],
+  [
+    'unknown critical extension',
+    'critical-extension',
+    /"CN=Leaf".*2a0304/,
+    {
+      leaf: { extensions: [...leafExtensions('a.example'), extension('1.2.3.4', der(0x05), true)] },
+    },
+  ],
+  [
+    'certificate transparency poison',
+    'critical-extension',
+    /"CN=Leaf"/,
+    {
+      leaf: {
+        extensions: [...leafExtensions('a.example'), extension('1.3.6.1.4.1.11129.2.4.3', der(0x05), true)],
+      },
+    },
+  ],
+  [
+    'unknown critical extension in the root',
+    'critical-extension',
+    /"CN=Root"/,
+    { root: { extensions: [...caExtensions(), extension('1.2.3.4', der(0x05), true)] } },
+  ],
+  [
+    'extension that comes twice',
+    'malformed',
+    /"CN=Leaf"/,
+    { leaf: { extensions: [...leafExtensions('a.example'), names('b.example')] } },
+  ],
+  [
+    'signature with SHA-1',
+    'weak-signature',
+    /"CN=Leaf"/,
+    { leaf: { signing: { name: 'ECDSA', hash: 'SHA-1' } } },
+  ],
+]
+
+describe('a bad chain', () => {
+  test.each(bad)('%s', async (_, code, message, parts) => {
+    const { root, middle, leaf } = await build(parts)
+    expect(verify([leaf, middle], [root])).toEqual({
+      ok: false,
+      code,
+      message: expect.stringMatching(message),
+    })
+  })
+
+  test('an unknown extension that is not critical does no harm', async () => {
+    const extensions = [...leafExtensions('a.example'), extension('1.2.3.4', der(0x05))]
+    const { root, middle, leaf } = await build({ leaf: { extensions } })
+    expect(verify([leaf, middle], [root]).ok).toBe(true)
+  })
+
+  test('signed with MD5', async () => {
+    const root = await issue({
+      subject: 'CN=Root',
+      keys: await newRsaKeys(),
+      ...LIFE,
+      extensions: caExtensions(),
+    })
+    const leaf = await issue({ subject: 'CN=Leaf', issuer: root, extensions: leafExtensions('a.example') })
+    const md5 = await signedWithMd5(leaf, root)
+    expect(md5.verify(root.certificate.publicKey)).toBe(true)
+    expect(verifyPath({ chain: [md5], roots: [root.certificate], at: NOW })).toMatchObject({
+      ok: false,
+      code: 'weak-signature',
+    })
+  })
+
+  test('signed with RSASSA-PSS and SHA-1', async () => {
+    const pss = { name: 'RSA-PSS', hash: 'SHA-1', saltLength: 20 } as const
+    const keys = await newKeys({
+      ...pss,
+      modulusLength: 2048,
+      publicExponent: new Uint8Array([1, 0, 1]),
+    } as never)
+    const root = await issue({ keys, signing: pss, ...LIFE, subject: 'CN=Root', extensions: caExtensions() })
+    const leaf = await issue({ issuer: root, signing: pss, extensions: leafExtensions('a.example') })
+    expect(verify([leaf], [root])).toMatchObject({ ok: false, code: 'weak-signature' })
+  })
+
+  test('is empty', async () => {
+    const { root } = await build()
+    expect(verify([], [root])).toMatchObject({ ok: false, code: 'empty' })
+  })
+
+  test('lacks its intermediate, and the message names the issuer that is missing', async () => {
+    const { root, leaf } = await build()
+    expect(verify([leaf], [root])).toMatchObject({
+      ok: false,
+      code: 'incomplete',
+      message: expect.stringContaining('"CN=Middle"'),
+    })
+  })
+
+  test('ends at a root that devices do not hold', async () => {
+    const { root, middle, leaf } = await build()
+    const other = await issue({ subject: 'CN=Other', ...LIFE, extensions: caExtensions() })
+    expect(verify([leaf, middle, root], [other])).toMatchObject({ ok: false, code: 'incomplete' })
+    expect(verify([leaf, middle], [])).toMatchObject({ ok: false, code: 'incomplete' })
+  })
+
+  test('is out of order, has a stranger in it, or one certificate twice', async () => {
+    const { root, middle, leaf } = await build()
+    const stranger = await issue({ subject: 'CN=Stranger', ...LIFE, extensions: caExtensions() })
+    const codes = [
+      [leaf, root, middle],
+      [leaf, middle, stranger],
+      [middle, leaf],
+      [leaf, leaf, middle],
+      [leaf, middle, root, root],
+    ].map(chain => {
+      const result = verify(chain, [root])
+      return result.ok ? 'ok' : result.code
+    })
+    expect(codes).toEqual(['order', 'order', 'leaf-is-ca', 'duplicate', 'duplicate'])
+  })
+
+  test('has an issuer of the right name and another key', async () => {
+    const { root, leaf } = await build()
+    const impostor = await issue({ subject: 'CN=Middle', issuer: root, ...LIFE, extensions: caExtensions() })
+    expect(verify([leaf, impostor], [root])).toMatchObject({ ok: false, code: 'order' })
+    // Without key identifiers only the signature can tell.
+    const plain = await build({ leaf: { identifiers: false } })
+    const other = await issue({
+      subject: 'CN=Middle',
+      issuer: plain.root,
+      ...LIFE,
+      extensions: caExtensions(),
+    })
+    expect(verify([plain.leaf, other], [plain.root])).toMatchObject({ ok: false, code: 'signature' })
+  })
+
+  test('counts only intermediates that are not self-issued against a path length', async () => {
+    const { root, middle } = await build({ root: { extensions: caExtensions(1) } })
+    const rollover = await issue({ subject: 'CN=Root', issuer: root, ...LIFE, extensions: caExtensions() })
+    const below = await issue({ subject: 'CN=Below', issuer: rollover, ...LIFE, extensions: caExtensions() })
+    const leaf = await issue({ issuer: below, extensions: leafExtensions('a.example') })
+    expect(verify([leaf, below, rollover], [root]).ok).toBe(true)
+    const deeper = await issue({ subject: 'CN=Deeper', issuer: middle, ...LIFE, extensions: caExtensions() })
+    const deepLeaf = await issue({ issuer: deeper, extensions: leafExtensions('a.example') })
+    expect(verify([deepLeaf, deeper, middle], [root])).toMatchObject({ ok: false, code: 'path-length' })
+  })
+})
+
+describe('name constraints', () => {
+  const organization = (name: string, tag = 0x0c) =>
+    der(0xa4, der(0x30, der(0x31, der(0x30, der(0x06, Buffer.from('55040a', 'hex')), der(tag, name)))))
+
+  const cases: readonly [string, Uint8Array[], Uint8Array[], string[], string, boolean][] = [
+    ['the permitted name', [dnsName('iot.example.com')], [], ['iot.example.com'], 'CN=l', true],
+    ['a name below it, in other case', [dnsName('example.com')], [], ['IOT.Example.com'], 'CN=l', true],
+    ['a name that only ends alike', [dnsName('example.com')], [], ['notexample.com'], 'CN=l', false],
+    ['one of two outside', [dnsName('example.com')], [], ['a.example.com', 'a.test'], 'CN=l', false],
+    ['below a leading dot', [dnsName('.example.com')], [], ['a.example.com'], 'CN=l', true],
+    ['the bare name of a leading dot', [dnsName('.example.com')], [], ['example.com'], 'CN=l', false],
+    ['anything below the empty name', [dnsName('')], [], ['a.test'], 'CN=l', true],
+    ['an excluded name', [], [dnsName('example.com')], ['a.example.com'], 'CN=l', false],
+    ['beside an excluded name', [], [dnsName('bad.example.com')], ['a.example.com'], 'CN=l', true],
+    ['a wildcard over an excluded name', [], [dnsName('bad.example.com')], ['*.example.com'], 'CN=l', false],
+    ['a permitted organization', [organization('Acme')], [], ['a.test'], 'O=acme,CN=l', true],
+    ['the same in another string type', [organization('Acme', 0x13)], [], ['a.test'], 'O=Acme,CN=l', true],
+    ['another organization', [organization('Acme')], [], ['a.test'], 'O=Evil,CN=l', false],
+    ['an excluded organization', [], [organization('Acme')], ['a.test'], 'O=Acme,CN=l', false],
+    ['constraints on addresses only', [der(0x87, Buffer.alloc(8))], [], ['a.test'], 'CN=l', true],
+  ]
+
+  test.each(cases)('%s', async (_, permitted, excluded, dns, subject, ok) => {
+    const { root, middle, leaf } = await build({
+      middle: { extensions: [...caExtensions(), constraints(permitted, excluded)] },
+      leaf: { subject, extensions: leafExtensions(...dns) },
+    })
+    const result = verify([leaf, middle], [root])
+    expect(result.ok ? 'ok' : result.code).toBe(ok ? 'ok' : 'name-constraints')
+  })
+
+  test('of the root bind the leaf, too', async () => {
+    const { root, middle, leaf } = await build({
+      root: { extensions: [...caExtensions(), constraints([dnsName('example.org')])] },
+    })
+    expect(verify([leaf, middle], [root])).toMatchObject({
+      ok: false,
+      code: 'name-constraints',
+      message: '"CN=Root" does not allow the name iot.example.com in "CN=Leaf"',
+    })
+  })
+
+  test('on addresses refuse a leaf with an address, which is not judged', async () => {
+    const address = extension(
+      '2.5.29.17',
+      der(0x30, dnsName('a.test'), der(0x87, Buffer.from([10, 0, 0, 1]))),
+    )
+    const { root, middle, leaf } = await build({
+      middle: { extensions: [...caExtensions(), constraints([der(0x87, Buffer.alloc(8))])] },
+      leaf: { extensions: [basic(false), usage(digitalSignature), extended(SERVER_AUTH), address] },
+    })
+    expect(verify([leaf, middle], [root])).toMatchObject({ ok: false, code: 'name-constraints' })
+  })
+})
+
+describe('parseRoots', () => {
+  test("null is Node's own list, every one of which is a CA", () => {
+    const roots = parseRoots(null)
+    expect(roots).toHaveLength(rootCertificates.length)
+    expect(roots.filter(root => !root.ca)).toEqual([])
+  })
+
+  test('reads a bundle, and refuses one without a certificate', async () => {
+    const { root, middle } = await build()
+    expect(parseRoots(root.pem + middle.pem).map(({ subject }) => subject)).toEqual(['CN=Root', 'CN=Middle'])
+    expect(() => parseRoots('')).toThrow('no certificate')
+  })
+})
