@@ -2,12 +2,13 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
 
 /**
- * Bundles the doors. acme-client's axios and node-forge are replaced by shims: its transport is ours, and its
- * legacy crypto is not used.
+ * Bundles the doors. acme-client's axios, node-forge and debug are replaced by shims: its transport is ours,
+ * its legacy crypto and its log are not used.
  */
 const shims = {
   axios: './lib/acme/shims/axios.ts',
   'node-forge': './lib/acme/shims/node-forge.ts',
+  debug: './lib/acme/shims/debug.cjs',
 }
 const common = {
   bundle: true,

@@ -23,7 +23,7 @@ import { OUTCOMES, type RunEvent, type StepName, type StepRecord, type Target } 
 import { notifiers } from './notifiers/index.ts'
 import { alert } from './rotation/alert.ts'
 import { openRecords, type Records, specHashOf } from './rotation/record.ts'
-import type { TargetResult } from './rotation/report.ts'
+import { isOk, type TargetResult } from './rotation/report.ts'
 import { rotate } from './rotation/rotate.ts'
 import type { World } from './rotation/world.ts'
 import { solverName, solvers } from './solvers/index.ts'
@@ -78,7 +78,7 @@ export async function run(request: Request): Promise<Answer> {
     const results = await inParallel(await byUrgency(targets, app.records), TARGETS_AT_ONCE, target =>
       app.perform(target),
     )
-    const ok = results.every(r => OUTCOMES[r.outcome].ok)
+    const ok = results.every(isOk)
     const { runId } = app
     return {
       version: 1,

@@ -101,8 +101,7 @@ function showSlots(): void {
   const { iotda } = sandbox as Sandbox
   const bound = iotda.configurations()[0]?.server_certificate_id
   for (const [i, slot] of iotda.certificates().entries()) {
-    const expiry = new Date(slot.expiryDate).toISOString()
-    say(`         slot ${i + 1}: ${slot.id} until ${expiry}${slot.id === bound ? '  <- bound' : ''}`)
+    say(`         slot ${i + 1}: ${slot.id} until ${slot.expiryDate}${slot.id === bound ? '  <- bound' : ''}`)
   }
 }
 

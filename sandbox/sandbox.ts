@@ -32,6 +32,10 @@ export interface SandboxOptions {
   readonly ca?: Partial<AcmeCaOptions>
   /** Addresses of the device port; all on one port. */
   readonly addresses?: readonly string[]
+  /** The clock of IoTDA, the device port and the CA. Default Date.now. */
+  readonly now?: () => number
+  /** The clock of everything but DNS, for tests that move it. Default Date.now. */
+  readonly now?: () => number
 }
 
 const DAY_MS = 86_400_000
@@ -42,28 +46,34 @@ const REGION = 'cn-north-4'
 /** Starts everything on free ports. */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const domain = options.domain ?? 'iot.example.com'
+  const now = options.now ?? Date.now
   const keys = {
     accessKey: `AK${randomBytes(9).toString('hex')}`,
     secretKey: randomBytes(24).toString('base64url'),
   }
   const known = new Map([[keys.accessKey, { secretKey: keys.secretKey }]])
   const faults = createFaults()
+  const clock = options.now ? { now: options.now } : {}
   const zone = domain.split('.').slice(-2).join('.')
   const dns = await createDns({
     zones: [{ name: zone, ns: [{ name: `ns1.${zone}`, address: '127.0.0.1' }] }],
   })
-  const ca = await createAcmeCa({ faults, dnsServer: `127.0.0.1:${dns.port}`, ...options.ca })
+  const ca = await createAcmeCa({ faults, dnsServer: `127.0.0.1:${dns.port}`, ...clock, ...options.ca })
   const httpreq = await createHttpreq({ dns, faults })
-  const huaweiDns = await createHuaweiDns({ dns, faults, keys: known, region: REGION })
+  const huaweiDns = await createHuaweiDns({ dns, faults, keys: known, region: REGION, ...clock })
   const iotda = await createIotda({
     faults,
+    now,
     projectId: PROJECT_ID,
     instanceId: INSTANCE_ID,
     region: REGION,
     keys: known,
+    ...clock,
   })
   const device = await createDeviceEndpoint({
     iotda,
+    now,
+    ...clock,
     ...(options.addresses ? { addresses: [...options.addresses] } : {}),
   })
   const world = { faults, iotda, device, ca, dns, httpreq, huaweiDns, domain, keys }

@@ -38,25 +38,48 @@ export function distinct(values: readonly TxtValue[]): readonly TxtValue[] {
   return [...seen.values()]
 }
 
-/** `solverFor` gives the solver of a domain name. */
-export function createDns01(solverFor: (domain: string) => DnsSolver, run: Run): Dns01 {
-  const effective = new Map<string, string>()
-  const fqdnOf = async (domain: string): Promise<string> => {
-    const known = effective.get(domain)
-    if (known !== undefined) return known
-    const found = await effectiveName(`_acme-challenge.${domain}.`, solverFor(domain).propagation, run)
-    effective.set(domain, found)
-    return found
-  }
-  const bySolver = (values: readonly TxtValue[]): ReadonlyMap<DnsSolver, readonly TxtValue[]> => {
-    const groups = new Map<DnsSolver, TxtValue[]>()
-    for (const txt of values) {
-      const solver = solverFor(txt.domain)
-      groups.set(solver, [...(groups.get(solver) ?? []), txt])
-    }
-    return groups
-  }
+type SolverFor = (domain: string) => DnsSolver
 
+/** Where the TXT record of a domain is written, asked once in a run. */
+const createLocator = (solverFor: SolverFor, run: Run) => {
+  const known = new Map<string, string>()
+  return async (domain: string): Promise<string> => {
+    const { propagation } = solverFor(domain)
+    const fqdn = known.get(domain) ?? (await effectiveName(`_acme-challenge.${domain}.`, propagation, run))
+    known.set(domain, fqdn)
+    return fqdn
+  }
+}
+
+const bySolver = (
+  values: readonly TxtValue[],
+  solverFor: SolverFor,
+): ReadonlyMap<DnsSolver, readonly TxtValue[]> => {
+  const groups = new Map<DnsSolver, TxtValue[]>()
+  for (const txt of values) {
+    const solver = solverFor(txt.domain)
+    groups.set(solver, [...(groups.get(solver) ?? []), txt])
+  }
+  return groups
+}
+
+const removeEach = async (values: readonly TxtValue[], solverFor: SolverFor, run: Run) => {
+  const left: TxtValue[] = []
+  for (const txt of values) {
+    try {
+      await solverFor(txt.domain).cleanUp(txt.fqdn, txt.value, run)
+    } catch (thrown) {
+      const { code, message } = asRotationError(thrown)
+      run.log.warn({ code, fqdn: txt.fqdn }, `a TXT value stays for now: ${message}`)
+      left.push(txt)
+    }
+  }
+  return left
+}
+
+/** `solverFor` gives the solver of a domain name. */
+export function createDns01(solverFor: SolverFor, run: Run): Dns01 {
+  const fqdnOf = createLocator(solverFor, run)
   return {
     prepare: async names => {
       for (const domain of new Set(names.map(baseOf)))
@@ -75,24 +98,12 @@ export function createDns01(solverFor: (domain: string) => DnsSolver, run: Run):
       }
     },
     propagated: async values => {
-      for (const [solver, group] of bySolver(values)) {
+      for (const [solver, group] of bySolver(values, solverFor)) {
         const outcome = await awaitPropagation(group, solver.propagation, run)
         if (outcome.kind === 'suspended') return outcome
       }
       return { kind: 'seen' }
     },
-    remove: async values => {
-      const left: TxtValue[] = []
-      for (const txt of values) {
-        try {
-          await solverFor(txt.domain).cleanUp(txt.fqdn, txt.value, run)
-        } catch (thrown) {
-          const { code, message } = asRotationError(thrown)
-          run.log.warn({ code, fqdn: txt.fqdn }, `a TXT value stays for now: ${message}`)
-          left.push(txt)
-        }
-      }
-      return left
-    },
+    remove: values => removeEach(values, solverFor, run),
   }
 }

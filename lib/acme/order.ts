@@ -138,7 +138,7 @@ const sweep = async ({ client, dns, notes }: World): Promise<void> => {
 // --- the steps -----------------------------------------------------------------------------------------------------
 
 const validate = async (world: World, order: Order): Promise<Next> => {
-  const outcome = await authorize(world, world.notes, order)
+  const outcome = await authorize(world, world.request.spec.names, order)
   if (outcome.kind === 'suspended') return outcome
   return poll(world, order, 'has not yet validated every name')
 }

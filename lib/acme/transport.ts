@@ -24,9 +24,10 @@ export interface AcmeConnection {
 const outOfTime = (settings: string, call: string, cause?: unknown): RotationError =>
   new RotationError('out-of-time', `${settings}: ${call}: the run has no time left`, { cause, retry: 'now' })
 
-const failed = (connection: AcmeConnection, call: string, failure: HttpFailure): RotationError => {
+const failed = (connection: AcmeConnection, call: string, failure: HttpFailure, hurried: boolean) => {
   const { settings, run } = connection
-  if (run.signal.aborted || run.clock.now() >= run.deadline) return outOfTime(settings, call, failure)
+  const late = run.clock.now() >= run.deadline || (hurried && failure.reason === 'timeout')
+  if (run.signal.aborted || late) return outOfTime(settings, call, failure)
   const message = `${settings}: ${call}: ${failure.message}`
   if (failure.reason === 'connect')
     return new RotationError('unreachable', message, {
@@ -61,7 +62,8 @@ export async function ask(
       signal: run.signal,
     })
   } catch (thrown) {
-    throw thrown instanceof HttpFailure ? failed(connection, call, thrown) : thrown
+    if (!(thrown instanceof HttpFailure)) throw thrown
+    throw failed(connection, call, thrown, leftMs < REQUEST_TIMEOUT_MS)
   }
 }
 

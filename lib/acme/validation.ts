@@ -26,7 +26,17 @@ const dnsChallenge = (settings: string, authorization: Authorization) => {
 
 const titled = ({ name, wildcard }: Authorization): string => (wildcard ? `*.${name}` : name)
 
-const readPending = async (client: AcmeClient, order: Order) => {
+/** A CA may not make us write under names that were not ordered. */
+const checkName = async (client: AcmeClient, notes: Notes, names: readonly string[], name: string) => {
+  if (names.some(ordered => ordered.replace(/^\*\./, '').toLowerCase() === name.toLowerCase())) return
+  await notes.dropped()
+  const { settings } = client.connection
+  throw new RotationError('order-failed', `${settings}: authorization: ${name} was not ordered`, {
+    hint: 'The next run places a new order.',
+  })
+}
+
+const readPending = async (client: AcmeClient, notes: Notes, names: readonly string[], order: Order) => {
   const pending: {
     readonly authorization: Authorization
     readonly challenge: Challenge & { token: string }
@@ -34,6 +44,7 @@ const readPending = async (client: AcmeClient, order: Order) => {
   for (const url of order.authorizations) {
     const authorization = await client.authorization(url)
     if (authorization.status !== 'pending') continue
+    await checkName(client, notes, names, authorization.name)
     pending.push({ authorization, challenge: dnsChallenge(client.connection.settings, authorization) })
   }
   return pending
@@ -42,16 +53,17 @@ const readPending = async (client: AcmeClient, order: Order) => {
 /**
  * Answers the dns-01 challenges of a pending order: values into the journal, then into DNS, then, when every
  * authoritative server has them, the CA is told (RFC 8555 sections 7.5.1 and 8.4).
- * @throws RotationError `propagation-timeout`, those of AcmeClient, and those of the DNS solver
+ * @throws RotationError `order-failed` (a name that was not ordered), `propagation-timeout`, those of AcmeClient,
+ * and those of the DNS solver
  */
 export async function authorize(
-  work: { readonly client: AcmeClient; readonly dns: Dns01 },
-  notes: Notes,
+  work: { readonly client: AcmeClient; readonly dns: Dns01; readonly notes: Notes },
+  names: readonly string[],
   order: Order,
 ): Promise<Authorized> {
-  const { client, dns } = work
+  const { client, dns, notes } = work
   const { run } = client.connection
-  const pending = await readPending(client, order)
+  const pending = await readPending(client, notes, names, order)
   const wanted = []
   for (const { authorization, challenge } of pending)
     wanted.push({ domain: authorization.name, value: await client.txtValue(challenge.token) })

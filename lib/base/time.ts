@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 
 /** The one clock. Everything that needs the time or waits is given it. */
@@ -90,6 +91,8 @@ export function abortAfter(
   parent?: AbortSignal,
 ): { readonly signal: AbortSignal; readonly clear: () => void } {
   const controller = new AbortController()
+  // Many waits of one run listen at the same time; that is no leak.
+  setMaxListeners(0, controller.signal)
   const onParent = (): void => controller.abort(parent?.reason)
   const timer = setTimeout(() => controller.abort(new Error('timeout')), Math.min(durationMs, 2 ** 31 - 1))
   timer.unref()

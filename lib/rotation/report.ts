@@ -1,6 +1,16 @@
 import type { RotationError } from '../base/errors.ts'
 import { iso } from '../base/time.ts'
-import type { Leaf, Outcome, ReportedError, Served, Slot, StepRecord, Warning } from '../model.ts'
+import {
+  IDLE_REASONS,
+  type Leaf,
+  OUTCOMES,
+  type Outcome,
+  type ReportedError,
+  type Served,
+  type Slot,
+  type StepRecord,
+  type Warning,
+} from '../model.ts'
 import type { Job, World } from './world.ts'
 
 /** A leaf as it stands in an answer. */
@@ -46,6 +56,14 @@ export interface TargetResult {
       readonly error: string | null
     }[]
   }
+}
+
+/** Whether a result is good: a run that only waits after a failure is not, although it does not throw. */
+export function isOk({ outcome, decision }: TargetResult): boolean {
+  const waits = Object.entries(IDLE_REASONS).some(
+    ([reason, { waits }]) => waits && reason === decision.reason,
+  )
+  return OUTCOMES[outcome].ok && !(outcome === 'suspended' && waits)
 }
 
 /** Puts one target's result together. */

@@ -14,8 +14,6 @@ import { defineStore, type StateStore, type StoredDocument } from '../contracts.
  * fails when it is there already; so one of two writers wins, and a crash leaves the old or the new file whole.
  */
 
-// --- errors ----------------------------------------------------------------------------------------------------
-
 const codeOf = (thrown: unknown): string => (thrown as NodeJS.ErrnoException).code ?? String(thrown)
 
 const unreadable = (file: string, thrown: unknown): RotationError =>
@@ -173,13 +171,10 @@ const readRevision = async (place: Place, number: number): Promise<StoredDocumen
   return body === null ? null : { body, revision: revisionOf(number, body) }
 }
 
-interface Current {
-  /** 0: absent. */
-  readonly number: number
-  readonly document: StoredDocument | null
-}
-
-const readCurrent = async (place: Place): Promise<Current> => {
+/** The document and its number; 0 when it is absent. */
+const readCurrent = async (
+  place: Place,
+): Promise<{ readonly number: number; readonly document: StoredDocument | null }> => {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const number = (await revisionsOf(place)).at(-1) ?? 0
     const document = number === 0 ? null : await readRevision(place, number)
@@ -229,7 +224,10 @@ const lost = async (place: Place, number: number, expected: string | null): Prom
 /** What is left over harms nobody, so that failing here fails no write. */
 const tidy = async (place: Place, current: number): Promise<void> => {
   try {
-    for (const revision of await revisionsOnce(place))
+    const revisions = await revisionsOnce(place)
+    // Not there: removed, and a lower number may be a new document.
+    if (!revisions.includes(current)) return
+    for (const revision of revisions)
       if (revision < current) await rm(fileOf(place, revision), { force: true })
     await sweep(place.folder)
   } catch {}

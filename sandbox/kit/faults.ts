@@ -43,6 +43,8 @@ export interface Faults {
   clear(): void
   clearCalls(): void
   active(): readonly Fault[]
+  /** Calls back when a call arrives, before it takes effect; returns how to stop it. */
+  onCall(listener: (call: LoggedCall) => void): () => void
   /** Logs the call and returns the fault that hits it, if any. */
   arrive(call: Omit<LoggedCall, 'at' | 'status'>): { logged: LoggedCall; fault: Fault | null }
 }
@@ -59,6 +61,7 @@ const matches = (fault: Fault, operation: string): boolean =>
 export function createFaults(now: () => number = Date.now): Faults {
   let armed: Armed[] = []
   const calls: LoggedCall[] = []
+  const listeners = new Set<(call: LoggedCall) => void>()
   return {
     calls,
     add: fault => {
@@ -71,9 +74,14 @@ export function createFaults(now: () => number = Date.now): Faults {
       calls.length = 0
     },
     active: () => armed.filter(a => a.left > 0).map(a => a.fault),
+    onCall: listener => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
     arrive: call => {
       const logged: LoggedCall = { ...call, at: now(), status: null }
       calls.push(logged)
+      for (const listener of listeners) listener(logged)
       for (const a of armed) {
         if (a.left < 1 || !matches(a.fault, call.operation)) continue
         if (a.skip > 0) {

@@ -63,7 +63,7 @@ describe('rate limits', () => {
       const bench = await startBench()
       const until = bench.clock.now + HOURS_34 * 1000
       const value = form === 'seconds' ? String(HOURS_34) : new Date(until).toUTCString()
-      const body = problem('rateLimited', 'too many certificates already issued')
+      const body = problem('rateLimited', 'too many certificates; see https://ca.test/limits')
       bench.faults.add({
         operations: ['acme.NewOrder'],
         status: 429,

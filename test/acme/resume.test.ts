@@ -120,6 +120,16 @@ describe('an order of an earlier run', () => {
     expect(journal.notes).toEqual({})
   })
 
+  it('is for other names: nothing is written, and it is dropped', async () => {
+    const bench = await startBench({ validationDelayMs: 600_000 })
+    const journal = await suspendedAt(bench, 3_000)
+    const written = bench.solverCalls.length
+    const error = await rejection(obtained(bench, journal, specOf(['other.example.com'])))
+    expect(error).toMatchObject({ code: 'order-failed', message: expect.stringContaining('was not ordered') })
+    expect(bench.solverCalls.slice(written)).toEqual(['cleanUp _acme-challenge.iot.example.com.'])
+    expect(journal.notes).toEqual({})
+  })
+
   it('is ignored when its notes cannot be read', async () => {
     const bench = await startBench()
     const journal = createJournal()

@@ -68,11 +68,12 @@ export interface Outside {
   readonly journal: Journal
 }
 
-/** The source on the given outside. */
+/** The source on the given outside; `driver` may be one out of a bundle. */
 export function createSource(
   outside: Outside,
   settings: Input & { directory: string },
   run: Run,
+  driver = acme,
 ): CertificateSource {
   const complete = {
     email: null,
@@ -83,7 +84,7 @@ export function createSource(
     externalAccount: null,
     ...settings,
   }
-  return acme.create(complete, {
+  return driver.create(complete, {
     name: 'ca',
     http: () => outside.http,
     clock: run.clock,
@@ -141,7 +142,9 @@ const createFakeClock = (rig: Rig, sleeps: number[]): Clock => ({
     signal?.throwIfAborted()
     sleeps.push(durationMs)
     rig.clock.now += durationMs
-    const busy = () => rig.ca.orders.some(order => order.authorizations.some(a => a.status === 'pending'))
+    const asked = rig.faults.calls.some(call => call.operation === 'acme.Challenge')
+    const busy = () =>
+      asked && rig.ca.orders.some(order => order.authorizations.some(a => a.status === 'pending'))
     for (let tries = 0; tries < 60 && busy(); tries += 1) await sleep(5)
   },
 })

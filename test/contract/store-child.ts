@@ -32,9 +32,9 @@ const increment = async (store: StateStore, key: string, padding: string): Promi
 }
 
 const modes: Readonly<Record<string, (store: StateStore, key: string) => Promise<void>>> = {
-  /** Twenty-five successful increments, whatever others do. */
+  /** Sixty successful increments, whatever others do. */
   race: async (store, key) => {
-    for (let wins = 0; wins < 25; ) if (await increment(store, key, '')) wins += 1
+    for (let wins = 0; wins < 60; ) if (await increment(store, key, '')) wins += 1
   },
   /** Increments of a large document until somebody kills it. */
   hammer: async (store, key) => {

@@ -56,8 +56,7 @@ export async function issue(options: IssueOptions): Promise<Issued> {
       publicKey: keys.publicKey,
       signingKey: signer.privateKey,
       signingAlgorithm: { hash: 'SHA-256', ...signer.privateKey.algorithm, ...options.signing } as never,
-      serialNumber:
-        options.serial ?? `01${randomBytes(8).toString('hex')}`,
+      serialNumber: options.serial ?? `01${randomBytes(8).toString('hex')}`,
       notBefore: new Date(options.notBefore ?? NOW - 30 * DAY_MS),
       notAfter: new Date(options.notAfter ?? NOW + 60 * DAY_MS),
       extensions: [

@@ -82,9 +82,7 @@ describe('keyFits', () => {
   test('tells the key of a certificate from another', async () => {
     const keys = await newKeys()
     const { certificate } = await issue({ keys })
-    const pem = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString(
-      'base64',
-    )
+    const pem = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64')
     const own = secret(`-----BEGIN PRIVATE KEY-----\n${pem}\n-----END PRIVATE KEY-----\n`)
     expect(leafOf(certificate).keyType).toBe('ec-256')
     expect(keyFits(own, certificate)).toBe(true)

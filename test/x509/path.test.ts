@@ -1,68 +1,26 @@
 import { rootCertificates } from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import type { PathCode } from '../../lib/x509/path.ts'
-import { parseRoots, verifyPath } from '../../lib/x509/path.ts'
+import { parseRoots } from '../../lib/x509/path.ts'
+import { build, LIFE, type Parts, subjects, verify } from '../support/chain.ts'
 import {
   basic,
   CLIENT_AUTH,
   caExtensions,
-  constraints,
   DAY_MS,
   der,
   digitalSignature,
-  dnsName,
   extended,
   extension,
-  type Issued,
-  type IssueOptions,
   issue,
   keyCertSign,
   leafExtensions,
   NOW,
   names,
-  newKeys,
-  newRsaKeys,
   SERVER_AUTH,
-  signedWithMd5,
   usage,
   version1Root,
 } from '../support/issue.ts'
-
-const LIFE = { notBefore: NOW - 1000 * DAY_MS, notAfter: NOW + 1000 * DAY_MS }
-
-interface Parts {
-  readonly root?: IssueOptions
-  readonly middle?: IssueOptions
-  readonly leaf?: IssueOptions
-}
-
-const build = async (parts: Parts = {}) => {
-  const root = await issue({ subject: 'CN=Root', ...LIFE, extensions: caExtensions(), ...parts.root })
-  const middle = await issue({
-    subject: 'CN=Middle',
-    issuer: root,
-    ...LIFE,
-    extensions: caExtensions(0),
-    ...parts.middle,
-  })
-  const leaf = await issue({
-    subject: 'CN=Leaf',
-    issuer: middle,
-    extensions: leafExtensions('iot.example.com'),
-    ...parts.leaf,
-  })
-  return { root, middle, leaf }
-}
-
-const verify = (chain: readonly Issued[], roots: readonly Issued[], at = NOW) =>
-  verifyPath({
-    chain: chain.map(({ certificate }) => certificate),
-    roots: roots.map(({ certificate }) => certificate),
-    at,
-  })
-
-const subjects = (result: ReturnType<typeof verify>) =>
-  result.ok ? result.path.map(({ subject }) => subject.replace('CN=', '')) : result
 
 describe('a good chain', () => {
   test('leads from the leaf to the root that issues its last certificate', async () => {
@@ -125,30 +83,6 @@ describe('a good chain', () => {
     const { root, middle, leaf } = await build()
     const old = await version1Root('Root', root.keys)
     expect(subjects(verify([leaf, middle], [old]))).toEqual(['Leaf', 'Middle', 'Root'])
-  })
-
-  test('may have a root that signed itself with SHA-1', async () => {
-    const keys = await newRsaKeys()
-    const sha1 = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-1' }
-    const root = await issue({ subject: 'CN=Root', keys, signing: sha1, ...LIFE, extensions: caExtensions() })
-    const leaf = await issue({
-      issuer: root,
-      signing: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
-      extensions: leafExtensions('a.example'),
-    })
-    expect(verify([leaf], [root]).ok).toBe(true)
-  })
-
-  test('may be signed with RSASSA-PSS and SHA-256', async () => {
-    const pss = { name: 'RSA-PSS', hash: 'SHA-256', saltLength: 32 } as const
-    const keys = await newKeys({
-      ...pss,
-      modulusLength: 2048,
-      publicExponent: new Uint8Array([1, 0, 1]),
-    } as never)
-    const root = await issue({ keys, signing: pss, ...LIFE, subject: 'CN=Root', extensions: caExtensions() })
-    const leaf = await issue({ issuer: root, signing: pss, extensions: leafExtensions('a.example') })
-    expect(verify([leaf], [root]).ok).toBe(true)
   })
 })
 
@@ -246,34 +180,6 @@ describe('a bad chain', () => {
     expect(verify([leaf, middle], [root]).ok).toBe(true)
   })
 
-  test('signed with MD5', async () => {
-    const root = await issue({
-      subject: 'CN=Root',
-      keys: await newRsaKeys(),
-      ...LIFE,
-      extensions: caExtensions(),
-    })
-    const leaf = await issue({ subject: 'CN=Leaf', issuer: root, extensions: leafExtensions('a.example') })
-    const md5 = await signedWithMd5(leaf, root)
-    expect(md5.verify(root.certificate.publicKey)).toBe(true)
-    expect(verifyPath({ chain: [md5], roots: [root.certificate], at: NOW })).toMatchObject({
-      ok: false,
-      code: 'weak-signature',
-    })
-  })
-
-  test('signed with RSASSA-PSS and SHA-1', async () => {
-    const pss = { name: 'RSA-PSS', hash: 'SHA-1', saltLength: 20 } as const
-    const keys = await newKeys({
-      ...pss,
-      modulusLength: 2048,
-      publicExponent: new Uint8Array([1, 0, 1]),
-    } as never)
-    const root = await issue({ keys, signing: pss, ...LIFE, subject: 'CN=Root', extensions: caExtensions() })
-    const leaf = await issue({ issuer: root, signing: pss, extensions: leafExtensions('a.example') })
-    expect(verify([leaf], [root])).toMatchObject({ ok: false, code: 'weak-signature' })
-  })
-
   test('is empty', async () => {
     const { root } = await build()
     expect(verify([], [root])).toMatchObject({ ok: false, code: 'empty' })
@@ -335,61 +241,6 @@ describe('a bad chain', () => {
     const deeper = await issue({ subject: 'CN=Deeper', issuer: middle, ...LIFE, extensions: caExtensions() })
     const deepLeaf = await issue({ issuer: deeper, extensions: leafExtensions('a.example') })
     expect(verify([deepLeaf, deeper, middle], [root])).toMatchObject({ ok: false, code: 'path-length' })
-  })
-})
-
-describe('name constraints', () => {
-  const organization = (name: string, tag = 0x0c) =>
-    der(0xa4, der(0x30, der(0x31, der(0x30, der(0x06, Buffer.from('55040a', 'hex')), der(tag, name)))))
-
-  const cases: readonly [string, Uint8Array[], Uint8Array[], string[], string, boolean][] = [
-    ['the permitted name', [dnsName('iot.example.com')], [], ['iot.example.com'], 'CN=l', true],
-    ['a name below it, in other case', [dnsName('example.com')], [], ['IOT.Example.com'], 'CN=l', true],
-    ['a name that only ends alike', [dnsName('example.com')], [], ['notexample.com'], 'CN=l', false],
-    ['one of two outside', [dnsName('example.com')], [], ['a.example.com', 'a.test'], 'CN=l', false],
-    ['below a leading dot', [dnsName('.example.com')], [], ['a.example.com'], 'CN=l', true],
-    ['the bare name of a leading dot', [dnsName('.example.com')], [], ['example.com'], 'CN=l', false],
-    ['anything below the empty name', [dnsName('')], [], ['a.test'], 'CN=l', true],
-    ['an excluded name', [], [dnsName('example.com')], ['a.example.com'], 'CN=l', false],
-    ['beside an excluded name', [], [dnsName('bad.example.com')], ['a.example.com'], 'CN=l', true],
-    ['a wildcard over an excluded name', [], [dnsName('bad.example.com')], ['*.example.com'], 'CN=l', false],
-    ['a permitted organization', [organization('Acme')], [], ['a.test'], 'O=acme,CN=l', true],
-    ['the same in another string type', [organization('Acme', 0x13)], [], ['a.test'], 'O=Acme,CN=l', true],
-    ['another organization', [organization('Acme')], [], ['a.test'], 'O=Evil,CN=l', false],
-    ['an excluded organization', [], [organization('Acme')], ['a.test'], 'O=Acme,CN=l', false],
-    ['constraints on addresses only', [der(0x87, Buffer.alloc(8))], [], ['a.test'], 'CN=l', true],
-  ]
-
-  test.each(cases)('%s', async (_, permitted, excluded, dns, subject, ok) => {
-    const { root, middle, leaf } = await build({
-      middle: { extensions: [...caExtensions(), constraints(permitted, excluded)] },
-      leaf: { subject, extensions: leafExtensions(...dns) },
-    })
-    const result = verify([leaf, middle], [root])
-    expect(result.ok ? 'ok' : result.code).toBe(ok ? 'ok' : 'name-constraints')
-  })
-
-  test('of the root bind the leaf, too', async () => {
-    const { root, middle, leaf } = await build({
-      root: { extensions: [...caExtensions(), constraints([dnsName('example.org')])] },
-    })
-    expect(verify([leaf, middle], [root])).toMatchObject({
-      ok: false,
-      code: 'name-constraints',
-      message: '"CN=Root" does not allow the name iot.example.com in "CN=Leaf"',
-    })
-  })
-
-  test('on addresses refuse a leaf with an address, which is not judged', async () => {
-    const address = extension(
-      '2.5.29.17',
-      der(0x30, dnsName('a.test'), der(0x87, Buffer.from([10, 0, 0, 1]))),
-    )
-    const { root, middle, leaf } = await build({
-      middle: { extensions: [...caExtensions(), constraints([der(0x87, Buffer.alloc(8))])] },
-      leaf: { extensions: [basic(false), usage(digitalSignature), extended(SERVER_AUTH), address] },
-    })
-    expect(verify([leaf, middle], [root])).toMatchObject({ ok: false, code: 'name-constraints' })
   })
 })
 
