@@ -49,7 +49,12 @@ const [esm, cjs] = await Promise.all([
   // The sandbox is for development: its packages stay where they are.
   build({
     ...common,
-    entryPoints: { main: 'sandbox/main.ts', demo: 'sandbox/demo.ts' },
+    entryPoints: {
+      main: 'sandbox/main.ts',
+      demo: 'sandbox/demo.ts',
+      sandbox: 'sandbox/sandbox.ts',
+      sequence: 'sandbox/sequence.ts',
+    },
     outdir: 'dist/sandbox',
     outExtension: { '.js': '.mjs' },
     format: 'esm',

@@ -1,10 +1,11 @@
 import { Command, CommanderError, Option } from 'commander'
-import { type Answer, run } from '../lib/app.ts'
-import { asRotationError } from '../lib/base/errors.ts'
+import { run } from '../lib/app.ts'
+import { asRotationError, RotationError } from '../lib/base/errors.ts'
 import { silentLog } from '../lib/base/log.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
-import { type Action, ERROR_CODES, OUTCOMES } from '../lib/model.ts'
-import { parseEvent } from './event.ts'
+import { type Action, ERROR_CODES } from '../lib/model.ts'
+import { parseEvent, RESERVED } from './event.ts'
+import { exitCode } from './exit.ts'
 import { jsonLog } from './output.ts'
 import { errorText, progressPrinter, resultText } from './text.ts'
 
@@ -32,25 +33,15 @@ const EXIT_HELP = `
 Exit codes: 0 ok · 1 failed, refused, rolled back, held, or backing off after a failure
             2 usage, settings, or what the settings point at · 3 suspended or busy: run again later`
 
-/** The exit code of an answer: failures first, then set-up, then waiting. */
-export function exitCode(answer: Answer): number {
-  const codes = answer.results.map(result => {
-    const code = result.error?.code
-    const waitsAfterFailure = result.decision.reason === 'backing-off' || result.decision.reason === 'paused'
-    if (code) return ERROR_CODES[code].exit
-    return waitsAfterFailure && OUTCOMES[result.outcome].exit !== 0 ? 1 : OUTCOMES[result.outcome].exit
-  })
-  return [1, 2, 3].find(code => codes.includes(code as 0 | 1 | 2 | 3)) ?? 0
-}
-
 async function perform(action: Action, flags: Flags): Promise<number> {
   const { force, until, accept, target } = flags
   const event = parseEvent({
     action,
     ...(target ? { targets: target } : {}),
     ...(force ? { force } : {}),
-    ...(until ? { until } : {}),
-    ...(accept ? { accept } : {}),
+    // An empty text is a mistake, e.g. a shell variable that is not set: never the same as no such option.
+    ...(until === undefined ? {} : { until }),
+    ...(accept === undefined ? {} : { accept }),
   })
   const interrupt = new AbortController()
   process.once('SIGINT', () => interrupt.abort(new Error('interrupted')))
@@ -70,13 +61,14 @@ async function perform(action: Action, flags: Flags): Promise<number> {
   return exitCode(answer)
 }
 
-function program(setExit: (code: number) => void): Command {
+function program(json: boolean, setExit: (code: number) => void): Command {
   const cli = new Command('iotda-cert')
     .description('Keeps the TLS server certificate of a Huawei Cloud IoTDA custom domain fresh.')
     .version('0.1.0')
     .addHelpText('after', EXIT_HELP)
     .showHelpAfterError('(iotda-cert --help lists the commands)')
     .exitOverride()
+    .configureOutput(json ? { writeErr: () => {} } : {})
   for (const [action, description] of Object.entries(COMMANDS) as [Action, string][]) {
     const command = cli
       .command(action)
@@ -95,26 +87,42 @@ function program(setExit: (code: number) => void): Command {
     if (action === 'plan') command.addOption(new Option('-f, --force', 'as if forced'))
     command.action(async (flags: Flags) => setExit(await perform(action, flags)))
   }
+  for (const action of RESERVED)
+    cli
+      .command(action, { hidden: true })
+      .allowUnknownOption()
+      .allowExcessArguments()
+      .action(() => void parseEvent({ action }))
   return cli
+}
+
+/** What commander found wrong; without `--json` it has said so already. */
+function usageError({ message }: CommanderError): RotationError {
+  return new RotationError('usage', message.replace(/^error: /, ''), {
+    retry: 'never',
+    hint: 'iotda-cert --help lists the commands and their options.',
+  })
 }
 
 /** Runs one command line; returns the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
   let code = 0
+  const json = argv.includes('--json')
   try {
-    await program(value => {
+    await program(json, value => {
       code = value
     }).parseAsync([...argv], { from: 'user' })
     return code
   } catch (thrown) {
-    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2
-    const error = asRotationError(thrown)
-    if (argv.includes('--json')) {
+    const isUsage = thrown instanceof CommanderError
+    if (isUsage && thrown.exitCode === 0) return 0
+    const error = isUsage ? usageError(thrown) : asRotationError(thrown)
+    if (json) {
       const { code: errorCode, message, hint } = error
       process.stdout.write(
         `${JSON.stringify({ version: 1, ok: false, results: [], error: { code: errorCode, message, hint } }, null, 2)}\n`,
       )
-    } else process.stderr.write(errorText(error))
+    } else if (!isUsage) process.stderr.write(errorText(error))
     return ERROR_CODES[error.code].exit
   }
 }

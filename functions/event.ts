@@ -10,7 +10,8 @@ export const rotateEverything: RunEvent = {
   accept: null,
 }
 
-const RESERVED = ['probe', 'doctor', 'revoke', 'watch']
+/** Actions of a later version. */
+export const RESERVED = ['probe', 'doctor', 'revoke', 'watch']
 const KEYS = ['action', 'targets', 'force', 'until', 'accept']
 const bad = (what: string, hint: string): RotationError =>
   new RotationError('usage', `the event is not understood: ${what}`, { retry: 'never', hint })
@@ -24,7 +25,7 @@ export function parseEvent(value: unknown): RunEvent {
     throw bad('it is no object', 'Send {"action":"rotate"}.')
   const event = value as Record<string, unknown>
   const unknown = Object.keys(event).find(key => !KEYS.includes(key))
-  if (unknown) throw bad(`unknown key "${unknown}"`, `Known keys: ${KEYS.join(', ')}.`)
+  if (unknown !== undefined) throw bad(`unknown key "${unknown}"`, `Known keys: ${KEYS.join(', ')}.`)
   return {
     action: actionOf(event.action),
     targets: targetsOf(event.targets),

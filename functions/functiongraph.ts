@@ -18,7 +18,7 @@ interface FunctionGraphContext {
 export async function handler(payload: unknown, context: FunctionGraphContext): Promise<unknown> {
   const isTimer = (payload as { trigger_type?: unknown } | null)?.trigger_type === 'TIMER'
   const answer = await run({
-    config: context.getUserData('IOTDA_CERT_CONFIG') ?? null,
+    config: context.getUserData('IOTDA_CERT_CONFIG') || null,
     event: isTimer ? timerEvent(payload as { user_event?: unknown }) : parseEvent(payload ?? {}),
     trigger: isTimer ? 'schedule' : 'manual',
     deadline: systemClock.now() + context.getRemainingTimeInMilliSeconds(),

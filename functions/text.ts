@@ -45,7 +45,8 @@ function targetText(result: TargetResult, action: Action, colour: boolean): stri
   const { outcome, decision, error, warnings, deleted } = result
   const { ok, text } = OUTCOMES[outcome]
   const lines = [`${paint(outcome, ok ? 32 : 31, colour)}  ${result.target}: ${text}`]
-  lines.push(`  ${decision.due ? 'due' : 'idle'} (${decision.reason}): ${decision.detail}`)
+  if (result.steps.some(s => s.step === 'decide'))
+    lines.push(`  ${decision.due ? 'due' : 'idle'} (${decision.reason}): ${decision.detail}`)
   if (action === 'plan' && decision.due)
     lines.push(...result.steps.filter(s => s.step === 'free').map(s => `  slot     ${s.detail}`))
   if (result.before) lines.push(`  before   ${leafText(result.before)}`)

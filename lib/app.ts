@@ -21,6 +21,7 @@ import { createIotdaClient } from './iotda/client.ts'
 import { createEndpoint } from './iotda/endpoint.ts'
 import { OUTCOMES, type RunEvent, type StepName, type StepRecord, type Target } from './model.ts'
 import { notifiers } from './notifiers/index.ts'
+import { readRemote } from './remote.ts'
 import { alert } from './rotation/alert.ts'
 import { openRecords, type Records, specHashOf } from './rotation/record.ts'
 import { isOk, type TargetResult } from './rotation/report.ts'
@@ -67,11 +68,10 @@ const FINISH_MS = 2_000
 export async function run(request: Request): Promise<Answer> {
   const clock = request.clock ?? systemClock
   const startedAt = clock.now()
-  const settings = await loadSettings(
-    request.config,
-    driverSchemas,
-    request.surroundings ?? processSurroundings(),
-  )
+  const settings = await loadSettings(request.config, driverSchemas, {
+    remote: question => readRemote(question, clock),
+    ...(request.surroundings ?? processSurroundings()),
+  })
   const targets = chosenTargets(settings, request.event)
   const app = await build(settings, request, clock)
   try {
@@ -126,7 +126,7 @@ async function build(settings: Settings, request: Request, clock: Clock): Promis
     huaweiKeys: keysFrom(settings),
   })
   const store = await make<StateStore, DriverContext>(stores, settings.store, context('store'))
-  const records = openRecords(store, sealKeyOf(settings, store))
+  const records = openRecords(store, sealKeyOf(settings, store), settings.store.sealKeyPrevious)
   const solver = await buildSolvers(settings, context)
   const certificateSources = await buildSources(settings, records, context, solver)
   const alerts = await Promise.all(
@@ -276,8 +276,17 @@ function chosenTargets(settings: Settings, { targets }: RunEvent): readonly Targ
 /** Most urgent first, where not all can start at once: by the end of the certificate obtained last. */
 async function byUrgency(targets: readonly Target[], records: Records): Promise<readonly Target[]> {
   if (targets.length <= TARGETS_AT_ONCE) return targets
+  // One that cannot be read is its own target's failure, in its own turn.
   const ends = await Promise.all(
-    targets.map(async t => (await records.certificate(t.certificate).get()).current?.notAfter ?? 0),
+    targets.map(({ certificate }) =>
+      records
+        .certificate(certificate)
+        .get()
+        .then(
+          ({ current }) => current?.notAfter ?? 0,
+          () => 0,
+        ),
+    ),
   )
   const endOf = new Map(targets.map((target, i) => [target, ends[i] ?? 0]))
   return targets.toSorted((a, b) => (endOf.get(a) ?? 0) - (endOf.get(b) ?? 0))

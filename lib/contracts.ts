@@ -75,7 +75,13 @@ export interface SourceMemory {
 }
 
 export type Obtained =
-  | { readonly kind: 'obtained' /** Leaf first, then intermediates. */; readonly chainPem: string }
+  | {
+      readonly kind: 'obtained'
+      /** Leaf first, then intermediates. */
+      readonly chainPem: string
+      /** Notes of what could not be cleaned up yet; `abandon` is tried with them until none are left. */
+      readonly leftovers?: Readonly<Record<string, unknown>>
+    }
   | { readonly kind: 'suspended'; readonly until: number; readonly why: string }
 
 export interface CertificateSource {
@@ -85,7 +91,10 @@ export interface CertificateSource {
    * make a second order for one journal unless the first is certainly dead.
    */
   obtain(request: CertificateRequest, journal: Journal, run: Run): Promise<Obtained>
-  /** Gives up what the journal names: outstanding authorizations and TXT values. SHOULD NOT throw for what is gone. */
+  /**
+   * Gives up what the journal names: outstanding authorizations and TXT values. What could not be given up stays
+   * in its notes. SHOULD NOT throw for what is gone.
+   */
   abandon(journal: Journal, run: Run): Promise<void>
   /**
    * When the CA suggests to renew this leaf; null when it has no such service. MUST NOT throw for a failing

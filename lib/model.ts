@@ -210,7 +210,7 @@ export const ERROR_CODES = {
   'nothing-to-roll-back': { exit: 1, text: 'there is no previous certificate to go back to' },
   'store-unreadable': { exit: 1, text: 'the state cannot be read' },
   'store-conflict': { exit: 1, text: 'another writer changed the state' },
-  'lease-lost': { exit: 1, text: 'another run took over' },
+  'lease-lost': { exit: 3, text: 'another run took over' },
   busy: { exit: 3, text: 'another run is at work on this instance' },
   changed: { exit: 1, text: 'the binding keeps changing under the run' },
   'out-of-time': { exit: 3, text: 'the run has no time left' },

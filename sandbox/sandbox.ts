@@ -32,8 +32,6 @@ export interface SandboxOptions {
   readonly ca?: Partial<AcmeCaOptions>
   /** Addresses of the device port; all on one port. */
   readonly addresses?: readonly string[]
-  /** The clock of IoTDA, the device port and the CA. Default Date.now. */
-  readonly now?: () => number
   /** The clock of everything but DNS, for tests that move it. Default Date.now. */
   readonly now?: () => number
 }
@@ -46,7 +44,6 @@ const REGION = 'cn-north-4'
 /** Starts everything on free ports. */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const domain = options.domain ?? 'iot.example.com'
-  const now = options.now ?? Date.now
   const keys = {
     accessKey: `AK${randomBytes(9).toString('hex')}`,
     secretKey: randomBytes(24).toString('base64url'),
@@ -63,7 +60,6 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const huaweiDns = await createHuaweiDns({ dns, faults, keys: known, region: REGION, ...clock })
   const iotda = await createIotda({
     faults,
-    now,
     projectId: PROJECT_ID,
     instanceId: INSTANCE_ID,
     region: REGION,
@@ -72,7 +68,6 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   })
   const device = await createDeviceEndpoint({
     iotda,
-    now,
     ...clock,
     ...(options.addresses ? { addresses: [...options.addresses] } : {}),
   })

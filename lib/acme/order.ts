@@ -243,7 +243,9 @@ export async function obtainCertificate(work: OrderWork): Promise<Obtained> {
   const world: World = { ...work, notes: openNotes(work.journal) }
   const { run } = work.client.connection
   try {
-    return await advance(world)
+    const obtained = await advance(world)
+    const txt = world.notes.txt()
+    return obtained.kind === 'obtained' && txt.length > 0 ? { ...obtained, leftovers: { txt } } : obtained
   } catch (thrown) {
     const resumable = world.notes.order() !== null && !run.signal.aborted
     if (!(thrown instanceof RotationError) || thrown.code !== 'out-of-time' || !resumable) throw thrown

@@ -13,10 +13,23 @@ export interface Reference {
   /** `literal` when the value itself stands in the settings. */
   readonly scheme: 'env' | 'file' | 'awssm' | 'csms' | 'literal'
   readonly value: string
+  /** Null, and no mistake, when the environment variable is not set. */
+  readonly optional?: boolean
 }
 
 export const isReference = (value: unknown): value is Reference =>
   typeof value === 'object' && value !== null && (value as Reference).reference === true
+
+/** What an environment variable says, for a setting that nobody wrote. */
+export const environmentReference = (
+  name: string,
+  as: { secret: boolean; optional: boolean },
+): Reference => ({
+  reference: true,
+  scheme: 'env',
+  value: name,
+  ...as,
+})
 
 const toReference = (text: string, isSecret: boolean): Reference => {
   const [, scheme, value] = /^(env|file|awssm|csms):(.+)$/s.exec(text) ?? []

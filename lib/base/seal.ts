@@ -24,6 +24,10 @@ const keyBytes = (sealKey: Secret): Buffer => {
 /** Names a key without telling anything about it: 8 hex digits. */
 const keyIdOf = (key: Buffer): string => createHash('sha256').update(key).digest('hex').slice(0, 8)
 
+/** Whether a sealed text names this key as the one it was sealed with. */
+export const isSealedWith = (sealKey: Secret, sealed: string): boolean =>
+  sealed.split('.')[1] === keyIdOf(keyBytes(sealKey))
+
 /**
  * Encrypts a text (AES-256-GCM) as `v1.<keyId>.<iv>.<ciphertext and tag>`, the last two in base64url. It opens
  * only with the same key and the same `context`, e.g. the key of the document it is kept in.

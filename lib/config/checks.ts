@@ -19,21 +19,55 @@ export interface ChosenDrivers {
 export const asRecord = (value: unknown): Record<string, unknown> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 
+/** The parts of a broken settings file without a mistake of their own. Targets keep their places. */
+export function salvage(output: unknown, mistakes: readonly Mistake[]): SettingsShape {
+  const isWhole = (path: string): boolean =>
+    !mistakes.some(m => m.path === path || m.path.startsWith(`${path}.`) || m.path.startsWith(`${path}[`))
+  const { targets, certificates, sources, solvers, credentials } = asRecord(output)
+  const wholeTargets: unknown[] = []
+  if (Array.isArray(targets)) {
+    targets.forEach((target, i) => {
+      if (isWhole(`targets[${i}]`)) wholeTargets[i] = target
+    })
+  }
+  // A broken certificate is still there to be named; only what it says is not looked at.
+  const named = Object.entries(asRecord(certificates)).map(([name, c]) => [
+    name,
+    isWhole(`certificates.${name}`) ? c : null,
+  ])
+  const section = (path: string, value: unknown) =>
+    mistakes.some(m => m.path === path) ? null : asRecord(value)
+  return {
+    targets: wholeTargets,
+    certificates: mistakes.some(m => m.path === 'certificates') ? null : Object.fromEntries(named),
+    sources: section('sources', sources),
+    solvers: section('solvers', solvers),
+    credentials: section('credentials', credentials),
+  } as unknown as SettingsShape
+}
+
+/** By their place in the file, each once. */
+export function inOrder(mistakes: readonly Mistake[]): readonly Mistake[] {
+  const seen = new Map(mistakes.map(mistake => [`${mistake.path}: ${mistake.message}`, mistake]))
+  return [...seen.values()].toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))
+}
+
 /** Whether everything that is named is there, every domain is covered, and no instance is named twice. */
 export function checkNames(shape: SettingsShape, mistakes: Mistake[]): void {
   const named = (path: string, name: string, section: 'certificates' | 'sources' | 'credentials'): void => {
-    if (Object.hasOwn(shape[section], name)) return
+    // A section that is broken as a whole has been reported.
+    if (!shape[section] || Object.hasOwn(shape[section], name)) return
     const known = Object.keys(shape[section]).join(', ') || 'none'
     mistakes.push({ path, message: `there is no "${name}" in ${section} (there: ${known})` })
   }
-  for (const [i, target] of shape.targets.entries()) {
+  shape.targets.forEach((target, i) => {
     named(`targets[${i}].certificate`, target.certificate, 'certificates')
     named(`targets[${i}].credentials`, target.credentials, 'credentials')
     checkDomain(shape, target, i, mistakes)
     checkUnique(shape, target, i, mistakes)
-  }
-  for (const [name, certificate] of Object.entries(shape.certificates))
-    named(`certificates.${name}.source`, sourceOf(certificate), 'sources')
+  })
+  for (const [name, certificate] of Object.entries(shape.certificates ?? {}))
+    if (certificate) named(`certificates.${name}.source`, sourceOf(certificate), 'sources')
 }
 
 function checkDomain(
@@ -42,14 +76,15 @@ function checkDomain(
   i: number,
   mistakes: Mistake[],
 ): void {
-  const certificate = certificates[target.certificate]
+  const certificate =
+    certificates && Object.hasOwn(certificates, target.certificate) && certificates[target.certificate]
   if (!certificate || covers(certificate.names, target.domain)) return
   const message = `certificate "${target.certificate}" (${certificate.names.join(', ')}) does not cover ${target.domain}: add it to certificates.${target.certificate}.names`
   mistakes.push({ path: `targets[${i}].domain`, message })
 }
 
 function checkUnique({ targets }: SettingsShape, target: TargetShape, i: number, mistakes: Mistake[]): void {
-  const earlier = targets.slice(0, i)
+  const earlier = targets.slice(0, i).filter(Boolean)
   if (earlier.some(t => t.name === target.name))
     mistakes.push({ path: `targets[${i}].name`, message: `"${target.name}" is taken by another target` })
   const twin = earlier.find(t => sameInstance(t.instance, target.instance))
@@ -65,8 +100,21 @@ const sameInstance = (a: TargetShape['instance'], b: TargetShape['instance']): b
     a.projectId === b.projectId &&
     (a.instanceId ?? b.instanceId) === (b.instanceId ?? a.instanceId))
 
-/** A source's `solver` names entries of `solvers`; a solver's `credentials` is checked when it is built. */
-export function checkSolvers({ sources, solvers }: ChosenDrivers, mistakes: Mistake[]): void {
+/** A source's `solver` names entries of `solvers`; a solver's or the store's `credentials` one of `credentials`. */
+export function checkSolvers(
+  { sources, solvers, store }: ChosenDrivers,
+  credentials: readonly string[] | null,
+  mistakes: Mistake[],
+): void {
+  const withCredentials = Object.entries(solvers).map(
+    ([name, solver]) => [`solvers.${name}`, solver] as const,
+  )
+  for (const [path, { settings }] of [...withCredentials, ['store', store] as const]) {
+    const wanted = asRecord(settings).credentials
+    if (typeof wanted !== 'string' || !credentials || credentials.includes(wanted)) continue
+    const message = `there is no "${wanted}" in credentials (there: ${credentials.join(', ') || 'none'})`
+    mistakes.push({ path: `${path}.credentials`, message })
+  }
   for (const [name, { settings }] of Object.entries(sources)) {
     const { solver } = asRecord(settings) as { solver?: SolverReference }
     const wanted = typeof solver === 'string' ? [['', solver] as const] : Object.entries(solver ?? {})

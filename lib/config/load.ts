@@ -4,9 +4,20 @@ import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
 import type { Secret } from '../base/secret.ts'
 import type { CertificateSpec, Target } from '../model.ts'
-import { asRecord, type Chosen, type ChosenDrivers, checkNames, checkSolvers, sourceOf } from './checks.ts'
+import {
+  asRecord,
+  type Chosen,
+  type ChosenDrivers,
+  checkNames,
+  checkSolvers,
+  inOrder,
+  salvage,
+  sourceOf,
+} from './checks.ts'
+import { jsonMistakeAt } from './json.ts'
 import { explain, joinPath, type Mistake, mistaken } from './mistakes.ts'
-import { createResolver, onlyLoopback, type Resolver } from './references.ts'
+import { createResolver, explainRemote, onlyLoopback, type Resolver } from './references.ts'
+import { createRemoteReader, type Remote, type RemoteScheme } from './remote.ts'
 import { type CertificateShape, type SettingsShape, settingsShape, type TargetShape } from './settings.ts'
 
 export interface Settings {
@@ -24,7 +35,11 @@ export interface Settings {
       { readonly accessKey: Secret; readonly secretKey: Secret; readonly securityToken: Secret | null }
     >
   >
-  readonly store: Chosen & { readonly sealKey: Secret | null }
+  readonly store: Chosen & {
+    readonly sealKey: Secret | null
+    /** What keys were sealed with before; opened with it, they are sealed anew. */
+    readonly sealKeyPrevious: Secret | null
+  }
   readonly notifiers: readonly Chosen[]
   readonly intervalMs: number
 }
@@ -40,7 +55,11 @@ export interface DriverSchemas {
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly folder: string
+  /** How to read settings and secrets that stand in a cloud service. */
+  readonly remote?: Remote
 }
+
+type RemoteReader = (scheme: RemoteScheme, name: string) => Promise<string>
 
 /**
  * Loads the settings from a file's path or inline JSON; null: from what IOTDA_CERT_CONFIG says. Reports every mistake at once.
@@ -51,22 +70,34 @@ export async function loadSettings(
   drivers: DriverSchemas,
   around: Surroundings = processSurroundings(),
 ): Promise<Settings> {
-  const { text, where, folder } = await readText(from ?? around.env.IOTDA_CERT_CONFIG ?? noSettings(), around)
+  const remote = around.remote ? createRemoteReader(around.remote, around.env) : null
+  const { text, where, folder } = await readText(
+    from || around.env.IOTDA_CERT_CONFIG || noSettings(),
+    around,
+    remote,
+  )
   const raw = parseJson(text, where)
   const parsed = v.safeParse(settingsShape, raw)
-  const mistakes: Mistake[] = [...(parsed.success ? [] : explain(parsed.issues))]
+  const mistakes: Mistake[] = [...(parsed.success ? [] : explain(parsed.issues, '', settingsShape))]
+  mistakes.push(...listsForObjects(raw))
   const chosen = await chooseDrivers(raw, drivers, mistakes)
-  if (!parsed.success) throw mistaken(mistakes, where)
-
   const read = (path: string): Promise<string> => readFile(resolve(folder, path), 'utf8')
-  const resolver = createResolver({ env: around.env, read, literals: onlyLoopback(raw), mistakes })
+  const resolver = createResolver({ env: around.env, read, remote, literals: onlyLoopback(raw), mistakes })
   const shape = await resolver(parsed.output, '')
   const resolved = await resolveChosen(chosen, resolver)
-  checkNames(shape, mistakes)
-  checkSolvers(resolved, mistakes)
-  if (mistakes.length > 0) throw mistaken(mistakes, where)
-  return settle(shape, resolved, folder)
+  // What is whole is checked further although something else is not, so that nothing comes to light one by one.
+  const whole = parsed.success ? (shape as SettingsShape) : salvage(shape, mistakes)
+  checkNames(whole, mistakes)
+  checkSolvers(resolved, whole.credentials && Object.keys(whole.credentials), mistakes)
+  if (mistakes.length > 0 || !parsed.success) throw mistaken(inOrder(mistakes), where)
+  return settle(whole, resolved, folder)
 }
+
+/** A list where entries go by name would have its indexes taken for names. */
+const listsForObjects = (raw: unknown): readonly Mistake[] =>
+  ['certificates', 'sources', 'solvers', 'credentials']
+    .filter(section => Array.isArray(asRecord(raw)[section]))
+    .map(section => ({ path: section, message: `must be an object of ${section} by name` }))
 
 async function resolveChosen(chosen: ChosenDrivers, resolver: Resolver): Promise<ChosenDrivers> {
   const section = async (drivers: Readonly<Record<string, Chosen>>, pathOf: (name: string) => string) =>
@@ -89,7 +120,7 @@ async function resolveChosen(chosen: ChosenDrivers, resolver: Resolver): Promise
 function noSettings(): never {
   throw new RotationError('usage', 'no settings are given', {
     retry: 'never',
-    hint: 'Use --config FILE, or set IOTDA_CERT_CONFIG to the path of a settings file or to inline JSON.',
+    hint: 'Use --config FILE, or set IOTDA_CERT_CONFIG to the path of a settings file, to inline JSON, or to s3://bucket/key, csms:NAME or awssm:NAME.',
   })
 }
 
@@ -99,41 +130,48 @@ export const processSurroundings = (): Surroundings => ({ env: process.env, fold
 async function readText(
   from: string,
   { folder }: Surroundings,
+  remote: RemoteReader | null,
 ): Promise<{ text: string; where: string; folder: string }> {
   if (from.trimStart().startsWith('{')) return { text: from, where: 'the inline settings', folder }
-  if (/^(s3|csms|awssm):/.test(from)) {
-    throw mistaken(
-      [
-        {
-          path: '',
-          message: `settings from ${from.split(':')[0]}: are not supported yet; give a file or inline JSON`,
-        },
-      ],
-      'IOTDA_CERT_CONFIG',
-    )
-  }
+  const [, scheme, name] = /^(s3|csms|awssm):(.+)$/.exec(from) ?? []
+  if (scheme !== undefined && name !== undefined)
+    return {
+      text: await readRemote(scheme as RemoteScheme, name, remote),
+      where: `the settings ${from}`,
+      folder,
+    }
   const path = resolve(folder, from)
+  // Settings that are not taken for JSON, in base64 too, must not be repeated as if they were a file's name.
+  const isPath = /^[^{}"\n]{1,255}$/.test(from) && !/^e[wy][\w+/=-]{40}/.test(from)
+  const where = isPath ? `the settings file ${from}` : 'the settings file'
   try {
-    return { text: await readFile(path, 'utf8'), where: `the settings file ${from}`, folder: dirname(path) }
+    return { text: await readFile(path, 'utf8'), where, folder: dirname(path) }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`
-    throw mistaken(
-      [{ path: '', message: `${why}; give one with --config FILE or IOTDA_CERT_CONFIG` }],
-      `the settings file ${from}`,
-    )
+    throw mistaken([{ path: '', message: `${why}; give one with --config FILE or IOTDA_CERT_CONFIG` }], where)
   }
+}
+
+async function readRemote(scheme: RemoteScheme, name: string, remote: RemoteReader | null): Promise<string> {
+  const where = `${scheme}:${name}`
+  const fail = (message: string): never => {
+    throw mistaken([{ path: '', message }], where)
+  }
+  if (remote === null) return fail(`settings from ${scheme}: cannot be read here`)
+  return remote(scheme, scheme === 's3' ? name.replace(/^\/\//, '') : name).catch(error =>
+    fail(explainRemote(error, where)),
+  )
 }
 
 function parseJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text)
-  } catch (error) {
-    // The parser's message quotes the text around the mistake, which may be a secret: only the position is kept.
-    const position = /position (\d+)/.exec((error as Error).message)?.[1]
-    const before = text.slice(0, Number(position ?? 0)).split('\n')
-    const at = position ? ` at line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}` : ''
-    throw mistaken([{ path: '', message: `is no valid JSON${at}` }], where)
+  } catch {
+    // The parser's message quotes the text around the mistake, which may be a secret: only the place is said.
+    const before = text.slice(0, jsonMistakeAt(text)).split('\n')
+    const place = `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`
+    throw mistaken([{ path: '', message: `is no valid JSON at ${place}` }], where)
   }
 }
 
@@ -156,7 +194,7 @@ async function chooseDrivers(
     return Object.fromEntries(await Promise.all(entries))
   }
   const store = asRecord(raw).store ?? { type: 'file', path: './state' }
-  const { sealKey: _, ...storeSettings } = asRecord(store)
+  const { sealKey: _, sealKeyPrevious: _p, ...storeSettings } = asRecord(store)
   return {
     sources: await all('source', 'sources'),
     solvers: await all('solver', 'solvers'),
@@ -186,7 +224,7 @@ async function choose(
     return { type, settings: {} }
   }
   const parsed = v.safeParse(schema, own)
-  if (!parsed.success) mistakes.push(...explain(parsed.issues, path))
+  if (!parsed.success) mistakes.push(...explain(parsed.issues, path, schema))
   return { type, settings: parsed.success ? parsed.output : {} }
 }
 
@@ -194,6 +232,7 @@ async function choose(
 
 function settle(shape: SettingsShape, chosen: ChosenDrivers, folder: string): Settings {
   const { type, settings } = chosen.store
+  const { sealKey, sealKeyPrevious } = shape.store
   const path = asRecord(settings).path
   // Relative to the settings file, so that a cron job's working directory does not matter.
   const storeSettings =
@@ -212,7 +251,7 @@ function settle(shape: SettingsShape, chosen: ChosenDrivers, folder: string): Se
     sources: chosen.sources,
     solvers: chosen.solvers,
     credentials: shape.credentials,
-    store: { type, settings: storeSettings, sealKey: shape.store.sealKey },
+    store: { type, settings: storeSettings, sealKey, sealKeyPrevious },
     notifiers: Object.values(chosen.notifiers),
     intervalMs: shape.schedule.interval,
   }

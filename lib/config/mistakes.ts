@@ -19,11 +19,15 @@ export function mistaken(mistakes: readonly Mistake[], where: string): RotationE
 }
 
 /** What validation found, in words. Never repeats a value: it may be a secret in the wrong place. */
-export function explain(issues: readonly v.BaseIssue<unknown>[], prefix = ''): readonly Mistake[] {
+export function explain(
+  issues: readonly v.BaseIssue<unknown>[],
+  prefix: string,
+  schema: v.GenericSchema,
+): readonly Mistake[] {
   return issues.map(issue => {
     const path = pathOf(issue, prefix)
     if (issue.type === 'strict_object' && issue.expected === 'never')
-      return { path, message: unknownKey(issue) }
+      return { path, message: unknownKey(issue, schema) }
     if (issue.received === 'undefined') return { path, message: 'is missing' }
     return {
       path,
@@ -47,19 +51,33 @@ function pathOf(issue: v.BaseIssue<unknown>, prefix: string): string {
 const kindOf = (value: unknown): string =>
   value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`
 
-function unknownKey(issue: v.BaseIssue<unknown>): string {
-  const last = issue.path?.at(-1)
-  const key = String(last?.key ?? '')
-  const known = knownKeys(issue)
+function unknownKey(issue: v.BaseIssue<unknown>, schema: v.GenericSchema): string {
+  const keys = (issue.path ?? []).map(item => item.key)
+  const key = String(keys.pop() ?? '')
+  const known = keysAt(schema, keys)
   const near = known.find(candidate => distance(candidate.toLowerCase(), key.toLowerCase()) <= 2)
   return near
     ? `is not a setting; did you mean "${near}"?`
     : `is not a setting${known.length > 0 ? ` (known here: ${known.join(', ')})` : ''}`
 }
 
-function knownKeys(issue: v.BaseIssue<unknown>): readonly string[] {
-  const { requirement } = issue as { requirement?: unknown }
-  return Array.isArray(requirement) ? requirement.map(String) : []
+/** The parts of a schema that lead further down. */
+interface Node {
+  readonly wrapped?: Node
+  readonly entries?: Readonly<Record<string, Node>>
+  readonly item?: Node
+  readonly value?: Node
+  readonly options?: readonly Node[]
+}
+
+/** The keys of the object at a path. */
+function keysAt(schema: unknown, path: readonly unknown[]): readonly string[] {
+  const { wrapped, entries, item, value, options } = (schema ?? {}) as Node
+  if (wrapped) return keysAt(wrapped, path)
+  if (Array.isArray(options)) return options.flatMap(option => keysAt(option, path))
+  const [key, ...rest] = path
+  if (entries) return path.length === 0 ? Object.keys(entries) : keysAt(entries[String(key)], rest)
+  return path.length === 0 ? [] : keysAt(item ?? value, rest)
 }
 
 /** Levenshtein distance of two short words. */

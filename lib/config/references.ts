@@ -1,6 +1,8 @@
+import { asRotationError, RotationError } from '../base/errors.ts'
 import { isLoopbackUrl, isReference, type Reference } from '../base/fields.ts'
 import { secret } from '../base/secret.ts'
 import { joinPath, type Mistake } from './mistakes.ts'
+import type { RemoteScheme } from './remote.ts'
 
 /** Puts the text or Secret in the place of every reference in a value that stands at `path` of the settings. */
 export type Resolver = <T>(value: T, path: string) => Promise<T>
@@ -9,6 +11,8 @@ export interface ResolverOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Reads a file relative to the settings. */
   readonly read: (path: string) => Promise<string>
+  /** Reads what stands in a cloud service; null where nobody gave a way to do so. */
+  readonly remote: ((scheme: RemoteScheme, name: string) => Promise<string>) | null
   /** Whether secrets may stand in the settings themselves. */
   readonly literals: boolean
   /** Where what cannot be resolved is noted. */
@@ -29,11 +33,12 @@ export function createResolver(options: ResolverOptions): Resolver {
 }
 
 async function resolveReference(
-  { scheme, value, secret: isSecret }: Reference,
+  { scheme, value, secret: isSecret, optional }: Reference,
   path: string,
   options: ResolverOptions,
 ): Promise<unknown> {
-  const text = await textOf(scheme, value, options)
+  if (optional && scheme === 'env' && !options.env[value]) return null
+  const text = await textOf(scheme, value, path, options)
   if (!text.ok) {
     options.mistakes.push({ path, message: text.why })
     return isSecret ? secret('') : ''
@@ -41,7 +46,7 @@ async function resolveReference(
   if (scheme === 'literal' && isSecret && !options.literals) {
     options.mistakes.push({
       path,
-      message: 'a secret must not stand in the settings: use env:NAME or file:PATH',
+      message: 'a secret must not stand in the settings: use env:NAME, file:PATH, awssm:NAME or csms:NAME',
     })
   }
   return isSecret ? secret(text.value) : text.value
@@ -52,7 +57,8 @@ type Text = { readonly ok: true; readonly value: string } | { readonly ok: false
 async function textOf(
   scheme: Reference['scheme'],
   value: string,
-  { env, read }: ResolverOptions,
+  path: string,
+  { env, read, remote }: ResolverOptions,
 ): Promise<Text> {
   const fail = (why: string): Text => ({ ok: false, why })
   if (scheme === 'literal') return { ok: true, value }
@@ -60,8 +66,12 @@ async function textOf(
     const found = env[value]
     return found ? { ok: true, value: found } : fail(`environment variable ${value} is not set`)
   }
-  if (scheme !== 'file')
-    return fail(`references to ${scheme}: are not supported yet: use env:NAME or file:PATH`)
+  if (scheme !== 'file') {
+    if (remote === null) return fail(`references to ${scheme}: cannot be read here`)
+    const found = await remote(scheme, value).catch(error => fail(explainRemote(error, path)))
+    if (typeof found !== 'string') return found
+    return found.trim() === '' ? fail(`${scheme}:${value} is empty`) : { ok: true, value: found.trim() }
+  }
   try {
     const found = (await read(value)).trim()
     return found === '' ? fail(`file ${value} is empty`) : { ok: true, value: found }
@@ -70,13 +80,30 @@ async function textOf(
   }
 }
 
-/** Whether every URL in the settings points at this machine: a test rig, where secrets are none. */
+/** What passes by itself is no mistake in the settings, and is thrown as what it is. */
+export function explainRemote(thrown: unknown, path: string): string {
+  const error = asRotationError(thrown)
+  const { code, message, hint, retryAt } = error
+  if (code !== 'unavailable' && code !== 'throttled' && code !== 'unreachable')
+    return hint === null ? message : `${message}. ${hint}`
+  throw new RotationError(code, `${path}: ${message}`, {
+    cause: error,
+    retry: error.retry,
+    ...(hint === null ? {} : { hint }),
+    ...(retryAt === null ? {} : { retryAt }),
+  })
+}
+
+/**
+ * Whether every URL in the settings points at this machine: a test rig, where secrets are none. A driver that
+ * names no URL of its own speaks to a cloud.
+ */
 export function onlyLoopback(raw: unknown): boolean {
-  const urls: string[] = []
-  const walk = (value: unknown): void => {
-    if (typeof value === 'string' && /^https?:\/\//.test(value)) urls.push(value)
-    else if (typeof value === 'object' && value !== null) Object.values(value).forEach(walk)
+  const urlsIn = (value: unknown): readonly string[] => {
+    if (typeof value === 'string') return /^\s*https?:/i.test(value) ? [value] : []
+    return typeof value === 'object' && value !== null ? Object.values(value).flatMap(urlsIn) : []
   }
-  walk(raw)
-  return urls.every(isLoopbackUrl)
+  const { sources, solvers } = (raw ?? {}) as { sources?: object; solvers?: object }
+  const drivers = [...Object.values(sources ?? {}), ...Object.values(solvers ?? {})]
+  return urlsIn(raw).every(isLoopbackUrl) && drivers.every(driver => urlsIn(driver).length > 0)
 }

@@ -182,7 +182,10 @@ const store = v.pipe(
   v.optional(
     v.looseObject({
       type: v.string('must be the name of a store'),
+      /** Seals private keys: 32 random bytes in base64. */
       sealKey: v.optional(v.nullable(secretField()), null),
+      /** The seal key before, until every key was used once and so sealed anew. */
+      sealKeyPrevious: v.optional(v.nullable(secretField()), null),
     }),
     { type: 'file', path: './state' },
   ),

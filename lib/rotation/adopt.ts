@@ -1,5 +1,5 @@
 import { iso, MINUTE_MS } from '../base/time.ts'
-import type { Slot, Warning } from '../model.ts'
+import type { Leaf, Slot, Warning } from '../model.ts'
 import { covers, parseChain } from '../x509/certificate.ts'
 import type { TargetDocument } from './documents.ts'
 import type { Inspection, World } from './world.ts'
@@ -19,22 +19,41 @@ export interface Reconciled {
  * adopted as current. Pure.
  */
 export function reconcile(inspection: Inspection, specHash: string): Reconciled {
-  const document = tidy(inspection)
+  const document = withoutStalePending(tidy(inspection), inspection, specHash)
   const { bound, at } = inspection
   if (!bound) return { document, adopted: null, warnings: [] }
   const { pending, current } = document
   const id = bound.serverCertificateId
   const replaces = pending?.replaces && pending.replaces !== 'first' ? pending.replaces : null
 
-  if (pending && pending.serverCertificateId === id) return { document, adopted: null, warnings: [] }
+  if (pending && pending.serverCertificateId === id)
+    return { document: withBind(document, at), adopted: null, warnings: [] }
   if (pending?.boundAt && !pending.failedWhy && replaces?.serverCertificateId === id) {
     return at - pending.boundAt < LAG_MS
       ? { document, adopted: null, warnings: [] }
-      : putBackByHand(document, specHash, at)
+      : putBackByHand(document, specHash, at, pending.fingerprint)
   }
   if (current?.serverCertificateId === id || replaces?.serverCertificateId === id)
     return { document, adopted: null, warnings: [] }
+  // A rollback in the console; a list that lags behind our own bind must not look like one.
+  if (current && document.previous?.serverCertificateId === id) {
+    return at - (document.lastBoundAt ?? 0) < LAG_MS
+      ? { document, adopted: null, warnings: [] }
+      : putBackByHand(
+          { ...document, current: { ...document.previous, specHash: current.specHash }, previous: current },
+          specHash,
+          at,
+          current.fingerprint,
+        )
+  }
   return adopt(inspection, document, specHash)
+}
+
+/** A run that died between its bind and the note of it: the bind is as old as this look at the most. */
+function withBind(document: TargetDocument, at: number): TargetDocument {
+  const { pending } = document
+  if (!pending?.replaces || pending.boundAt !== null) return document
+  return { ...document, lastBoundAt: at, pending: { ...pending, boundAt: at } }
 }
 
 /** Forgets ids that are gone and notes when somebody else's certificate was first seen unbound. */
@@ -50,18 +69,39 @@ function tidy({ documents, slots, bound, at }: Inspection): TargetDocument {
   return same ? document : { ...document, added, seen }
 }
 
+/**
+ * Drops a certificate that was uploaded but never bound, once it is no longer the one that is wanted: as the
+ * pending one it would keep its slot for ever.
+ */
+function withoutStalePending(
+  document: TargetDocument,
+  { bound, documents }: Inspection,
+  specHash: string,
+): TargetDocument {
+  const { pending } = document
+  if (!pending || pending.boundAt !== null || pending.failedWhy !== null) return document
+  if (bound?.serverCertificateId === pending.serverCertificateId) return document
+  const wanted = documents.certificate.pending
+  const isWanted = pending.specHash === specHash && pending.fingerprint === wanted?.fingerprint
+  return isWanted ? document : { ...document, pending: null }
+}
+
 const sameKeys = (a: object, b: object): boolean =>
   Object.keys(a).length === Object.keys(b).length && Object.keys(a).every(key => key in b)
 
-function putBackByHand(document: TargetDocument, specHash: string, at: number): Reconciled {
-  const { pending } = document
-  if (!pending) return { document, adopted: null, warnings: [] }
+/** A rollback that a person made without this program holds as one made with it. */
+function putBackByHand(
+  document: TargetDocument,
+  specHash: string,
+  at: number,
+  putAway: string | null,
+): Reconciled {
   const why = 'somebody bound the previous certificate again in place of ours'
   return {
     document: {
       ...document,
       pending: null,
-      rolledBack: [...document.rolledBack, pending.fingerprint],
+      rolledBack: putAway === null ? document.rolledBack : [...document.rolledBack, putAway],
       held: { since: at, why, specHash },
     },
     adopted: null,
@@ -82,7 +122,8 @@ function adopt({ bound, documents }: Inspection, document: TargetDocument, specH
       current: { serverCertificateId: id, fingerprint, specHash: hash },
       previous: null,
       pending: null,
-      declined: documents.certificate.pending?.id ?? null,
+      // What a target finds at first was bound before there was anything to decline.
+      declined: document.current && (documents.certificate.pending?.id ?? null),
     },
     adopted: slot,
     warnings: [
@@ -96,18 +137,25 @@ function adopt({ bound, documents }: Inspection, document: TargetDocument, specH
 
 /**
  * What is wrong with an adopted certificate, for devices: its names or its trust; null when nothing is. Its
- * validity is not judged here: an expired one is renewed like any other.
+ * validity is not judged here: an expired one is renewed like any other. Show may leave the intermediates out:
+ * then the chain that devices are given counts, which `served` finds; one that cannot be seen is not wrong.
  */
-export async function wrongWithAdopted({ target, run }: World, slot: Slot): Promise<string | null> {
+export async function wrongWithAdopted(
+  { target, run }: Pick<World, 'target' | 'run'>,
+  slot: Slot,
+  served?: (leaf: Leaf) => Promise<string | null>,
+): Promise<string | null> {
   if (!slot.leaf || !slot.certificatePem) return 'it cannot be read'
   if (!covers(slot.leaf.names, target.domain))
     return `its names (${slot.leaf.names.join(', ')}) do not cover ${target.domain}`
   const { parseRoots, verifyPath } = await import('../x509/path.ts')
   const at = Math.min(Math.max(run.clock.now(), slot.leaf.notBefore), slot.leaf.notAfter - 1)
-  const verdict = verifyPath({
-    chain: parseChain(slot.certificatePem),
-    roots: parseRoots(target.trustedRoots),
-    at,
-  })
-  return verdict.ok ? null : verdict.message
+  const roots = parseRoots(target.trustedRoots)
+  const chain = parseChain(slot.certificatePem)
+  const shown = verifyPath({ chain, roots, at })
+  if (shown.ok) return null
+  if (!served || chain.length > 1 || shown.code !== 'incomplete') return shown.message
+  const chainPem = await served(slot.leaf)
+  const verdict = chainPem === null ? null : verifyPath({ chain: parseChain(chainPem), roots, at })
+  return verdict && !verdict.ok ? verdict.message : null
 }

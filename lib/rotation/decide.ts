@@ -16,9 +16,15 @@ export interface Facts {
   readonly document: TargetDocument
 }
 
+type Validity = Pick<Leaf, 'notBefore' | 'notAfter'>
+
+/** By the leaf; by what the list says where the leaf cannot be read. */
+const validityOf = ({ leaf, effectiveDate, expiryDate }: Slot): Validity =>
+  leaf ?? { notBefore: effectiveDate, notAfter: expiryDate }
+
 /** A certificate that is about to expire: the larger of 1/20 of its lifetime and 24 h, at most 1/4 of it. */
-export function emergencyMs(leaf: Leaf): number {
-  const lifetimeMs = leaf.notAfter - leaf.notBefore
+export function emergencyMs({ notBefore, notAfter }: Validity): number {
+  const lifetimeMs = notAfter - notBefore
   return Math.min(lifetimeMs / 4, Math.max(lifetimeMs / 20, DAY_MS))
 }
 
@@ -31,7 +37,7 @@ export function decide(facts: Facts): Verdict {
   if (open) return open
   const emergency = isEmergency(facts)
   const wanted = wantedBecause(facts, emergency)
-  if (!wanted) return drifted(facts) ?? fresh(facts)
+  if (!wanted) return drifted(facts) ?? heldNow(facts) ?? fresh(facts)
   return inTheWay(facts, wanted, emergency) ?? { ...wanted, emergency }
 }
 
@@ -64,7 +70,7 @@ function leftOpen({ document, inspection }: Facts): Verdict | null {
       emergency: false,
     }
   }
-  if (pending.boundAt === null && !(isBound && pending.replaces)) return null
+  if (pending.boundAt === null && !isBound) return null
   return {
     ...due('resume', 'a certificate was bound, and whether it is served is not yet known', 'verify'),
     emergency: false,
@@ -72,8 +78,10 @@ function leftOpen({ document, inspection }: Facts): Verdict | null {
 }
 
 function isEmergency({ inspection, now }: Facts): boolean {
-  const leaf = inspection.bound?.slot?.leaf
-  return leaf !== null && leaf !== undefined && leaf.notAfter - now <= emergencyMs(leaf)
+  const slot = inspection.bound?.slot
+  if (!slot) return false
+  const validity = validityOf(slot)
+  return validity.notAfter - now <= emergencyMs(validity)
 }
 
 function wantedBecause(facts: Facts, emergency: boolean): Wanted | null {
@@ -85,7 +93,7 @@ function wantedBecause(facts: Facts, emergency: boolean): Wanted | null {
       'no-certificate',
       `the binding names ${inspection.bound.serverCertificateId}, which is not there`,
     )
-  const ends = slot.leaf?.notAfter ?? slot.expiryDate
+  const ends = validityOf(slot).notAfter
   if (ends <= now) return due('expired', `the bound certificate expired ${formatDuration(now - ends)} ago`)
   if (emergency) return due('emergency', `the bound certificate ends in ${formatDuration(ends - now)}`)
   if (event.force) return due('forced', 'a person asked for it')
@@ -115,23 +123,22 @@ function inTheWay(facts: Facts, wanted: Wanted, emergency: boolean): Verdict | n
     return idle('paused', `the CA asks to wait until ${iso(notBefore.at)}: ${notBefore.why}`, notBefore.at)
   }
   const pressing = event.force || emergency || wanted.reason === 'expired'
-  if (
-    document.held &&
-    document.held.specHash === specHash &&
-    !event.force &&
-    !emergencyBreaksHold(document, pressing, now)
-  ) {
-    return idle('held', `${document.held.why} (since ${iso(document.held.since)})`, null)
-  }
-  if (document.retryAfter !== null && now < document.retryAfter && !pressing) {
-    const after = document.failures === 1 ? 'a failure' : `${document.failures} failures`
-    return idle(
-      'backing-off',
-      `after ${after} the next try is at ${iso(document.retryAfter)}`,
-      document.retryAfter,
-    )
-  }
-  return null
+  const held = heldNow(facts)
+  if (held && !event.force && !emergencyBreaksHold(document, pressing, now)) return held
+  const isAccepted = event.accept !== null && event.accept === pending?.fingerprint
+  return pressing || isAccepted ? null : backingOff(facts)
+}
+
+/** Said although nothing is wanted, too: a person should not forget it. */
+function heldNow({ document: { held }, specHash }: Facts): Verdict | null {
+  if (held?.specHash !== specHash) return null
+  return idle('held', `${held.why} (since ${iso(held.since)})`, null)
+}
+
+function backingOff({ document: { failures, retryAfter }, now }: Facts): Verdict | null {
+  if (retryAfter === null || now >= retryAfter) return null
+  const after = failures === 1 ? 'a failure' : `${failures} failures`
+  return idle('backing-off', `after ${after} the next try is at ${iso(retryAfter)}`, retryAfter)
 }
 
 const obtained = (
@@ -149,12 +156,14 @@ function emergencyBreaksHold(document: TargetDocument, pressing: boolean, now: n
 }
 
 /** The port serves another certificate than the bound one: the binding is sent again, once a run. */
-function drifted({ inspection, document, now }: Facts): Verdict | null {
-  const { bound, served } = inspection
+function drifted(facts: Facts): Verdict | null {
+  const { bound, served } = facts.inspection
   const leaf = bound?.slot?.leaf
-  if (!leaf || document.held || (document.retryAfter !== null && now < document.retryAfter)) return null
+  if (!leaf || facts.document.held) return null
   const other = served.find(s => s.leaf && s.leaf.fingerprint !== leaf.fingerprint)
   if (!other) return null
+  const waits = backingOff(facts)
+  if (waits) return waits
   const detail = `${other.address} serves ${other.leaf?.subject ?? 'another certificate'} instead of what is bound`
   return { ...due('resume', detail, 'repair'), emergency: false }
 }
@@ -163,7 +172,8 @@ function fresh(facts: Facts): Verdict {
   const slot = facts.inspection.bound?.slot
   if (!slot) return idle('fresh', 'nothing is wanted', null)
   const { at, detail } = renewalOf(facts, slot)
-  return idle('fresh', detail, at)
+  const validity = validityOf(slot)
+  return idle('fresh', detail, Math.min(at, validity.notAfter - emergencyMs(validity)))
 }
 
 /** When the bound certificate is to be renewed, and by whose word. */
@@ -175,8 +185,7 @@ interface Renewal {
 }
 
 function renewalOf({ spec, inspection, now, intervalMs }: Facts, slot: Slot): Renewal {
-  const starts = slot.leaf?.notBefore ?? slot.effectiveDate
-  const ends = slot.leaf?.notAfter ?? slot.expiryDate
+  const { notBefore: starts, notAfter: ends } = validityOf(slot)
   const lifetimeMs = ends - starts
   const left = `${formatDuration(ends - now)} left`
   const { renewBefore } = spec

@@ -74,7 +74,8 @@ export const add: Step = async (world, job) => {
     await confirmUploaded(world, serverCertificateId, leaf)
     return await adoptUploaded(world, job, serverCertificateId, 'uploaded')
   } catch (error) {
-    if (!isAmbiguous(error, job)) throw error
+    if (!isAmbiguous(error, job))
+      throw (await slotsChanged(world, job)) ? changed('a slot was filled') : error
     const found = await settle(
       world,
       () => findUploaded(world, leaf),
@@ -88,6 +89,14 @@ export const add: Step = async (world, job) => {
       `whether IoTDA took the certificate is unknown (${(error as Error).message}); only a later run adds again`,
     )
   }
+}
+
+/** Whether somebody uploaded or deleted since this run looked: a refusal may mean that the slots are full now. */
+async function slotsChanged({ iotda, run }: World, { inspection, deleted }: Job): Promise<boolean> {
+  const seen = inspection.slots.map(s => s.serverCertificateId)
+  const left = seen.filter(id => !deleted.some(d => d.serverCertificateId === id))
+  const listed = await iotda.listServerCertificates(run.signal)
+  return listed.length !== left.length || !listed.every(c => left.includes(c.serverCertificateId))
 }
 
 /** Points the domain configuration at the new certificate: the cut-over. */
@@ -172,6 +181,7 @@ function replacedBy({ inspection }: Job): Replaced | 'first' {
     fingerprint,
     served: inspection.served.some(s => s.leaf !== null && s.leaf.fingerprint === fingerprint),
     reachable: inspection.served.some(s => s.leaf !== null),
+    silent: inspection.served.filter(s => s.leaf === null).map(s => s.address),
   }
 }
 
@@ -242,6 +252,7 @@ async function noteBound({ run }: World, job: Job): Promise<void> {
 
 async function adoptUploaded({ specHash, target }: World, job: Job, id: string, how: string) {
   const { leaf } = materialOf(job)
+  job.uploadedId = id
   const pending: PendingBinding = {
     fingerprint: leaf.fingerprint,
     specHash: job.pending?.specHash ?? specHash,

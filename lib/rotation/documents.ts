@@ -22,6 +22,8 @@ const Replaced = v.object({
   /** What the port showed before the bind: the predecessor, at some address; anything at all. */
   served: v.boolean(),
   reachable: v.boolean(),
+  /** Addresses that did not answer. */
+  silent: v.optional(v.array(v.string())),
 })
 
 const PendingBinding = v.object({
@@ -94,6 +96,8 @@ export const CertificateDocument = v.object({
       nextFetchAt: instant,
     }),
   ),
+  /** Notes of journals that are done with, whose TXT values could not be removed yet. */
+  leftovers: v.optional(v.array(v.record(v.string(), v.unknown())), []),
 })
 export type CertificateDocument = v.InferOutput<typeof CertificateDocument>
 export type PendingCertificate = NonNullable<CertificateDocument['pending']>
@@ -155,6 +159,7 @@ export const newCertificate = (name: string): CertificateDocument => ({
   current: null,
   notBefore: null,
   renewalInfo: null,
+  leftovers: [],
 })
 
 /** Parses a document. @throws RotationError `store-unreadable` */

@@ -1,4 +1,5 @@
 import { RotationError } from '../base/errors.ts'
+import { SECOND_MS } from '../base/time.ts'
 import type { DomainConfiguration, ServerCertificate } from '../iotda/client.ts'
 import type { Leaf, RenewalInfo, Served, Slot } from '../model.ts'
 import { leafOf, parseChain } from '../x509/certificate.ts'
@@ -37,6 +38,20 @@ export function look({ target, endpoint, run }: World): Promise<readonly Served[
   return target.probe.mode === 'off'
     ? Promise.resolve([])
     : endpoint.look(target.probe, target.domain, run.signal)
+}
+
+/** The chain that the device port sends with this leaf; null when it is not served or cannot be seen. */
+export async function servedChain({ target, endpoint, run }: World, leaf: Leaf): Promise<string | null> {
+  const { mode, addresses, host, port } = target.probe
+  if (mode === 'off') return null
+  const seen = await endpoint.handshake({
+    address: addresses[0] ?? host,
+    port,
+    serverName: target.domain,
+    timeoutMs: 5 * SECOND_MS,
+    signal: run.signal,
+  })
+  return seen.leaf?.fingerprint === leaf.fingerprint ? seen.chainPem : null
 }
 
 /** The domain as compared: lower case, without a final dot. */

@@ -32,7 +32,10 @@ export async function takeLease(store: StateStore, key: string, run: Run): Promi
   let revision = await store.write(documentKey, body, before?.revision ?? null).catch(error => {
     throw isConflict(error) ? busy('another run has just started', clock.now() + LEASE_MS) : error
   })
-  await refuseUnconditionalStore(store, documentKey, body, before?.revision ?? null)
+  await refuseUnconditionalStore(store, documentKey, body, before?.revision ?? null).catch(async error => {
+    await store.write(documentKey, bodyUntil(0, null), revision).catch(() => {})
+    throw error
+  })
 
   return {
     guard: async () => {

@@ -1,8 +1,10 @@
 import { RotationError } from '../base/errors.ts'
 import { HOUR_MS, iso } from '../base/time.ts'
+import type { Journal } from '../contracts.ts'
 import { leafOf, normalizePem, parseChain } from '../x509/certificate.ts'
 import type { PendingCertificate } from './documents.ts'
 import { takeLease } from './lease.ts'
+import { withLeftover } from './leftovers.ts'
 import { newPendingId, segment } from './record.ts'
 import { findRoom } from './slots.ts'
 import { done, type Job, type Step, type StepResult, skipped, suspend, type World } from './world.ts'
@@ -51,9 +53,13 @@ async function usable(world: World, job: Job): Promise<PendingCertificate | null
   const now = world.run.clock.now()
   const { rolledBack } = await job.targetDocument.get()
   const leaf = pending.chainPem ? leafOf(first(pending.chainPem)) : null
+  // Bound here already: it is kept for a target that has not got it yet, and is not what is wanted now.
+  const bound = job.inspection.bound?.slot?.leaf?.fingerprint
   const spent =
     leaf !== null &&
-    (leaf.notAfter - now < (leaf.notAfter - leaf.notBefore) / 3 || rolledBack.includes(leaf.fingerprint))
+    (leaf.notAfter - now < (leaf.notAfter - leaf.notBefore) / 3 ||
+      rolledBack.includes(leaf.fingerprint) ||
+      leaf.fingerprint === bound)
   const keyless =
     leaf !== null &&
     !(await world.records.privateKey(world.spec.name, pending.id)) &&
@@ -78,16 +84,27 @@ async function drop(
   job: Job,
   pending: PendingCertificate,
 ): Promise<void> {
+  const journal = await records.journal(spec.name, pending.id)
   try {
-    if (!pending.chainPem) await source.abandon(await records.journal(spec.name, pending.id), run)
+    if (!pending.chainPem) await source.abandon(journal, run)
   } catch (error) {
     run.log.warn(
       { certificate: spec.name, error: (error as Error).message },
       'an old order could not be given up cleanly',
     )
   }
+  // Uploaded, but not to be bound any more: its slot may be freed.
+  await job.targetDocument.update(d =>
+    d.pending?.boundAt === null && d.pending.fingerprint === pending.fingerprint
+      ? { ...d, pending: null }
+      : d,
+  )
   await records.wipeKey(spec.name, pending.id)
-  await job.certificateDocument.update(d => (d.pending?.id === pending.id ? { ...d, pending: null } : d))
+  await job.certificateDocument.update(d =>
+    d.pending?.id === pending.id
+      ? { ...d, pending: null, leftovers: withLeftover(d.leftovers, journal.notes) }
+      : d,
+  )
 }
 
 async function begin({ run, specHash, spec }: World, job: Job): Promise<PendingCertificate> {
@@ -110,18 +127,57 @@ async function fromSource(world: World, job: Job, pending: PendingCertificate): 
   const replaces = job.inspection.bound?.slot?.certificatePem ?? null
   const obtained = await source.obtain({ spec, replaces }, journal, run).catch(async error => {
     await noteTheCasWord(world, job, error)
-    throw error
+    await forgetUnbegun(world, job, journal, pending)
+    throw ofSource(error, spec.source)
   })
   if (obtained.kind === 'suspended') return suspend(obtained.until, obtained.why)
-  // As IoTDA wants it: leaf first, no blank lines, no text between the blocks.
-  const chainPem = normalizePem(parseChain(obtained.chainPem))
-  const { fingerprint } = leafOf(first(chainPem))
+  const { chainPem, fingerprint } = readObtained(obtained.chainPem, spec.source)
   const kept = await job.certificateDocument.update(d =>
     d.pending?.id === pending.id
-      ? { ...d, notBefore: null, pending: { ...d.pending, chainPem, fingerprint } }
+      ? {
+          ...d,
+          notBefore: null,
+          pending: { ...d.pending, chainPem, fingerprint, notes: obtained.leftovers ?? {} },
+        }
       : d,
   )
   return take(world, job, kept.pending ?? { ...pending, chainPem, fingerprint }, 'new')
+}
+
+function readObtained(pem: string, source: string): { chainPem: string; fingerprint: string } {
+  try {
+    // As IoTDA wants it: leaf first, no blank lines, no text between the blocks.
+    const chainPem = normalizePem(parseChain(pem))
+    return { chainPem, fingerprint: leafOf(first(chainPem)).fingerprint }
+  } catch (error) {
+    throw ofSource(error, source)
+  }
+}
+
+/** A PEM text that cannot be read does not know where it came from. */
+function ofSource(error: unknown, source: string): unknown {
+  if (!(error instanceof RotationError) || error.code !== 'certificate-invalid') return error
+  return new RotationError(
+    'certificate-invalid',
+    `sources.${source} gave no usable certificate: ${error.message}`,
+    {
+      cause: error,
+      hint: `Nothing on IoTDA was changed. See what stands behind sources.${source}; a later run asks it again.`,
+    },
+  )
+}
+
+/** A source that failed before it wrote anything down has begun nothing that a later run could go on with. */
+async function forgetUnbegun(
+  { records, spec }: World,
+  job: Job,
+  { notes }: Journal,
+  { id }: PendingCertificate,
+): Promise<void> {
+  if (Object.keys(notes).length > 0 || (await records.privateKey(spec.name, id))) return
+  await job.certificateDocument.update(d =>
+    d.pending?.id === id && d.pending.chainPem === null ? { ...d, pending: null } : d,
+  )
 }
 
 /** What the CA says about waiting binds every later run, forced ones included. */

@@ -31,6 +31,7 @@ export async function afterRun(
   if (!isNews || (lastResult?.outcome === outcome && ['suspended', 'held'].includes(outcome))) return
   await job.targetDocument.update(d => ({
     ...d,
+    ...(outcome === 'repaired' ? { failures: 0, retryAfter: null } : {}),
     lastResult: { runId, at, outcome, error: error?.code ?? null },
   }))
   if (!['rotated', 'repaired', 'rolled-back', 'refused', 'failed'].includes(outcome)) return

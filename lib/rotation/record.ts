@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
-import { seal, unseal } from '../base/seal.ts'
+import { isSealedWith, seal, unseal } from '../base/seal.ts'
 import type { Secret } from '../base/secret.ts'
 import { secret } from '../base/secret.ts'
 import type { Journal, SourceMemory, StateStore } from '../contracts.ts'
@@ -44,9 +44,14 @@ export interface Records {
 
 const CONFLICTS_AT_MOST = 8
 
-/** A key segment for any name: lower case, with a hash where that lost something. */
+const SEGMENT_AT_MOST = 64
+
+/** A key segment for any name: lower case and short enough for a file name, with a hash where that lost something. */
 export function segment(name: string): string {
-  const slug = name.toLowerCase().replaceAll(/[^a-z0-9-]/g, '-')
+  const slug = name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9-]/g, '-')
+    .slice(0, SEGMENT_AT_MOST)
   return slug === name ? slug : `${slug}-${createHash('sha256').update(name).digest('hex').slice(0, 8)}`
 }
 
@@ -68,6 +73,11 @@ const digest = (parts: readonly string[]): string =>
 /** What makes a certificate another certificate: compared with the settings, never with the leaf. */
 export function specHashOf(spec: CertificateSpec): string {
   return digest([...spec.names].sort().concat(spec.keyType, spec.source, spec.profile ?? ''))
+}
+
+/** Whoever was first did the same. */
+const ignoreConflict = (error: unknown): void => {
+  if (!(error instanceof RotationError && error.code === 'store-conflict')) throw error
 }
 
 /** A new id for a pending certificate. */
@@ -120,8 +130,15 @@ function openDocument<T>(
   }
 }
 
-/** Opens the state. `sealKey` seals private keys; it is asked for at the first key only. */
-export function openRecords(store: StateStore, sealKey: () => Promise<Secret>): Records {
+/**
+ * Opens the state. `sealKey` seals private keys; it is asked for at the first key only. What `previousSealKey`
+ * sealed is opened with it, and sealed anew.
+ */
+export function openRecords(
+  store: StateStore,
+  sealKey: () => Promise<Secret>,
+  previousSealKey: Secret | null = null,
+): Records {
   const open = new Map<string, Document<unknown>>()
   const document = <T>(key: string, schema: v.GenericSchema<unknown, T>, empty: T): Document<T> => {
     const known = open.get(key) ?? openDocument(store, key, schema, empty)
@@ -130,7 +147,13 @@ export function openRecords(store: StateStore, sealKey: () => Promise<Secret>): 
   }
   const readSecret = async (key: string): Promise<Secret | null> => {
     const stored = await store.read(key)
-    return stored && unseal(await sealKey(), stored.body, key)
+    if (!stored) return null
+    const current = await sealKey()
+    if (!previousSealKey || isSealedWith(current, stored.body) || !isSealedWith(previousSealKey, stored.body))
+      return unseal(current, stored.body, key)
+    const found = unseal(previousSealKey, stored.body, key)
+    await store.write(key, seal(current, found.reveal(), key), stored.revision).catch(ignoreConflict)
+    return found
   }
   /** Made at most once: of two writers, the first one's secret is everybody's. */
   const ensureSecret = async (key: string, make: () => Promise<string>): Promise<Secret> => {
@@ -160,7 +183,13 @@ export function openRecords(store: StateStore, sealKey: () => Promise<Secret>): 
       const notes = document(`sources/${segment(name)}`, SourceDocument, { schema: 1, notes: {} })
       return {
         read: async () => (await notes.get()).notes,
-        write: async next => void (await notes.update(() => ({ schema: 1, notes: { ...next } }))),
+        write: async next => {
+          const known = await notes.get()
+          await notes.update(document => {
+            if (document === known) return { schema: 1, notes: { ...next } }
+            throw new RotationError('store-conflict', `another run changed what source ${name} remembers`)
+          })
+        },
         secret: (label, make) => ensureSecret(`sources/${segment(name)}/${segment(label)}`, make),
       }
     },

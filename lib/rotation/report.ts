@@ -93,14 +93,12 @@ export const reportedError = ({ code, message, hint, retryAt }: RotationError): 
 })
 
 function afterwards(
-  { proof, material, inspection }: Job,
+  { proof, material, uploadedId }: Job,
   outcome: Outcome,
   before: ReportedLeaf | null,
 ): ReportedLeaf | null {
-  if (outcome !== 'rotated' || !proof) return before
-  if (!material) return before
-  const slot = inspection.slots.find(s => s.leaf?.fingerprint === material.leaf.fingerprint)
-  return reportedLeaf(material.leaf, slot?.serverCertificateId ?? null)
+  if (outcome !== 'rotated' || !proof || !material) return before
+  return reportedLeaf(material.leaf, uploadedId)
 }
 
 export function reportedLeaf(leaf: Leaf, serverCertificateId: string | null): ReportedLeaf {

@@ -2,8 +2,9 @@ import { asRotationError, RotationError } from '../base/errors.ts'
 import type { Outcome, StepName } from '../model.ts'
 import { reconcile, wrongWithAdopted } from './adopt.ts'
 import { decide } from './decide.ts'
-import { inspect } from './inspect.ts'
+import { inspect, servedChain } from './inspect.ts'
 import { takeLease } from './lease.ts'
+import { sweep } from './leftovers.ts'
 import { afterFailure, afterRun, outcomeOf } from './outcome.ts'
 import { instanceKey } from './record.ts'
 import { report, type TargetResult } from './report.ts'
@@ -132,7 +133,7 @@ async function squareUp(world: World, job: Job) {
   const inspected = job.inspection.documents.target
   const { document, adopted, warnings } = reconcile(job.inspection, world.specHash)
   for (const { code, message } of warnings) warn(job, code, message)
-  const wrong = adopted && (await wrongWithAdopted(world, adopted))
+  const wrong = adopted && (await wrongWithAdopted(world, adopted, leaf => servedChain(world, leaf)))
   const at = world.run.clock.now()
   const why = `the certificate that somebody else bound is not right for devices: ${wrong}`
   const squared = wrong ? { ...document, held: { since: at, why, specHash: world.specHash } } : document
@@ -219,7 +220,10 @@ const idleOutcome = (job: Job): Outcome =>
   job.verdict.reason === 'held' ? 'held' : job.verdict.reason === 'fresh' ? 'idle' : 'suspended'
 
 async function finish(world: World, job: Job, outcome: Outcome): Promise<TargetResult> {
-  if (outcome === 'idle' && world.event.action === 'rotate') await settleLeftover(world, job)
+  if (outcome === 'idle' && world.event.action === 'rotate') {
+    await settleLeftover(world, job)
+    await sweep(world, job)
+  }
   await afterRun(world, job, outcome, null)
   return report(world, job, outcome, null)
 }
@@ -270,6 +274,7 @@ export function startJob(world: World): Job {
     certificateDocument: certificate,
     pending: null,
     material: null,
+    uploadedId: null,
     proof: null,
     deletedJustNow: false,
     deleted: [],

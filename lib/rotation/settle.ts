@@ -1,5 +1,6 @@
 import { backOffMs } from './decide.ts'
-import type { TargetDocument } from './documents.ts'
+import type { PendingBinding, TargetDocument } from './documents.ts'
+import { sweep, withLeftover } from './leftovers.ts'
 import { done, type Job, type Step, skipped, type World } from './world.ts'
 
 /** Roll-backs in a row before the target is held. */
@@ -23,7 +24,8 @@ function promoted(document: TargetDocument, { event }: World): TargetDocument {
   const { pending } = document
   if (!pending?.serverCertificateId) return document
   const { serverCertificateId, fingerprint, specHash, replaces } = pending
-  const replaced = replaces && replaces !== 'first' ? replaces : null
+  // Null when a person bound what this program had uploaded: it replaced what was current.
+  const replaced = replaces === 'first' ? null : (replaces ?? document.current)
   return {
     ...document,
     current: { serverCertificateId, fingerprint, specHash },
@@ -32,12 +34,21 @@ function promoted(document: TargetDocument, { event }: World): TargetDocument {
       : document.previous,
     pending: null,
     declined: null,
-    // A rollback by hand holds until a person says so.
-    held: event.action === 'rollback' ? document.held : null,
+    held: event.action === 'rollback' || heldSince(document, pending) ? document.held : null,
     failures: 0,
     retryAfter: null,
     rollBacks: 0,
   }
+}
+
+/**
+ * Whether the hold came with or after the bind: a rollback by hand (also one that a later run finishes), `until`,
+ * or `hold`. The bind itself had leave to end an older one.
+ */
+function heldSince({ held, rolledBack }: TargetDocument, { boundAt, replaces }: PendingBinding): boolean {
+  if (!held) return false
+  const replaced = replaces && replaces !== 'first' ? replaces.fingerprint : null
+  return boundAt === null || held.since >= boundAt || (replaced !== null && rolledBack.includes(replaced))
 }
 
 /** A rolled-back leaf is never bound again unattended; one more is tried after a back-off, then the target is held. */
@@ -67,7 +78,8 @@ function rolledBack(
 }
 
 /** Once every target that shares the certificate has it (or has rolled it back), its key is wiped. */
-export async function settleCertificate({ records, sharing, spec }: World, job: Job): Promise<void> {
+export async function settleCertificate(world: World, job: Job): Promise<void> {
+  const { records, sharing, spec } = world
   const { pending } = await job.certificateDocument.get()
   if (!pending?.fingerprint) return
   const { fingerprint } = pending
@@ -79,9 +91,11 @@ export async function settleCertificate({ records, sharing, spec }: World, job: 
   await records.wipeKey(spec.name, pending.id)
   await job.certificateDocument.update(d => {
     if (d.pending?.id !== pending.id) return d
+    const leaf = job.material?.leaf ?? job.inspection.bound?.slot?.leaf
     const current = isCurrent
-      ? { fingerprint, specHash: pending.specHash, notAfter: job.material?.leaf.notAfter ?? 0 }
+      ? { fingerprint, specHash: pending.specHash, notAfter: leaf?.notAfter ?? 0 }
       : d.current
-    return { ...d, pending: null, current }
+    return { ...d, pending: null, current, leftovers: withLeftover(d.leftovers, pending.notes) }
   })
+  await sweep(world, job)
 }

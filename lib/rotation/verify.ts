@@ -20,7 +20,10 @@ const LOOK_EVERY_MS = 2 * SECOND_MS
 
 /** What the port showed over a while, measured against what it should show. */
 type Reading =
-  | { readonly kind: 'new' }
+  | {
+      readonly kind: 'new' /** Addresses that did not answer before the bind either. */
+      readonly silent: readonly string[]
+    }
   | { readonly kind: 'old'; readonly where: string }
   | { readonly kind: 'unreachable'; readonly where: string }
   | { readonly kind: 'wrong'; readonly where: string }
@@ -36,10 +39,13 @@ export const verify: Step = async (world, job) => {
   }
   const replaced = pending.replaces === 'first' ? null : pending.replaces
   const started = run.clock.now()
-  const reading = await read(world, pending.fingerprint, oldFingerprints(job, replaced))
+  const silent = silentBefore(target, replaced?.silent)
+  const reading = await read(world, pending.fingerprint, oldFingerprints(job, replaced), silent)
   const took = formatDuration(run.clock.now() - started)
   if (reading.kind === 'new') {
     job.proof = { kind: 'served' }
+    if (reading.silent.length > 0)
+      warn(job, 'unverified', `not reached before or after the bind: ${reading.silent.join(', ')}`)
     return done(`served at every address, ${target.probe.steady} times in a row, after ${took}`)
   }
   return judge(world, job, pending, replaced, reading)
@@ -95,32 +101,58 @@ function oldFingerprints({ inspection }: Job, replaced: Replaced | null): readon
   return inspection.served.flatMap(s => (s.leaf ? [s.leaf.fingerprint] : []))
 }
 
-/** Looks until the wanted leaf is steady at every address, something wrong is steady, or the time is over. */
-async function read(world: World, wanted: string, old: readonly string[]): Promise<Reading> {
+/** Addresses that may go on not answering, e.g. IPv6 where there is none: they say nothing about the bind. */
+const silentBefore = ({ probe }: World['target'], silent: readonly string[] = []): readonly string[] =>
+  probe.mode === 'require' ? [] : silent
+
+/**
+ * Looks until the wanted leaf is steady at every address, something wrong is steady, or the time is over. A port
+ * that alternates until then is what else it shows.
+ */
+async function read(
+  world: World,
+  wanted: string,
+  old: readonly string[],
+  silent: readonly string[],
+): Promise<Reading> {
   const { target, run } = world
   const { steady, withinMs } = target.probe
   const started = run.clock.now()
   let matches = 0
+  let wrongs = 0
+  let other: Exclude<Reading, { kind: 'new' }> | null = null
   for (;;) {
     const served = await look(world)
-    const reading = readingOf(served, wanted, old)
+    // Addresses were not asked to the end then.
+    run.signal.throwIfAborted()
+    const reading = readingOf(served, wanted, old, silent)
     matches = reading.kind === 'new' ? matches + 1 : 0
+    wrongs = reading.kind === 'wrong' ? wrongs + 1 : 0
     if (matches >= steady) return reading
+    if (reading.kind !== 'new') other = reading
     const spentMs = run.clock.now() - started
     // Devices are refused while a wrong certificate is served: do not wait the whole time for it to go away.
-    const overMs = reading.kind === 'wrong' ? withinMs / 4 : withinMs
+    const overMs = wrongs >= steady ? withinMs / 4 : withinMs
     const isOver = spentMs >= overMs || spentMs + LOOK_EVERY_MS > run.deadline - started
     if (isOver && reading.kind !== 'new') return reading
-    if (spentMs >= 2 * withinMs)
-      return { kind: 'wrong', where: 'the port keeps alternating between certificates' }
+    if (other && spentMs >= 2 * withinMs) return other
     await run.clock.sleep(matches > 0 ? LOOK_EVERY_MS / 4 : LOOK_EVERY_MS, run.signal)
   }
 }
 
 /** The worst of what the addresses show: wrong, unreachable, old, new. */
-function readingOf(served: readonly Served[], wanted: string, old: readonly string[]): Reading {
+function readingOf(
+  all: readonly Served[],
+  wanted: string,
+  old: readonly string[],
+  silentBefore: readonly string[],
+): Reading {
+  const silentStill = all.filter(s => !s.leaf && silentBefore.includes(s.address))
+  // Where nothing answers, nothing is left to judge by.
+  const served = silentStill.length < all.length ? all.filter(s => !silentStill.includes(s)) : all
   const others = served.filter(s => s.leaf?.fingerprint !== wanted)
-  if (served.length > 0 && others.length === 0) return { kind: 'new' }
+  if (served.length > 0 && others.length === 0)
+    return { kind: 'new', silent: silentStill.map(s => s.address) }
   const wrong = others.find(s => s.leaf && !old.includes(s.leaf.fingerprint))
   if (wrong?.leaf) {
     return {
@@ -146,7 +178,14 @@ export const rollBack: Step = async (world, job) => {
   await job.targetDocument.update(d => ({ ...d, pending: d.pending && { ...d.pending, failedWhy: why } }))
   await putBack(world, job, replaced)
   job.proof = { kind: 'bad', why }
-  const reading = replaced.fingerprint ? await read(world, replaced.fingerprint, [pending.fingerprint]) : null
+  const reading = replaced.fingerprint
+    ? await read(
+        world,
+        replaced.fingerprint,
+        [pending.fingerprint],
+        silentBefore(world.target, replaced.silent),
+      )
+    : null
   if (reading && reading.kind !== 'new')
     warn(job, 'rollback-unverified', `the previous certificate is bound again, but ${reading.where}`)
   return done(`${replaced.serverCertificateId} is bound again: ${why}`, 'UpdateDomainConfiguration')
@@ -156,7 +195,8 @@ export const rollBack: Step = async (world, job) => {
 export const verifyRepair: Step = async (world, job) => {
   const leaf = job.inspection.bound?.slot?.leaf
   if (!leaf) return skipped('the bound certificate cannot be read')
-  const reading = await read(world, leaf.fingerprint, [])
+  const silent = job.inspection.served.filter(s => !s.leaf).map(s => s.address)
+  const reading = await read(world, leaf.fingerprint, [], silentBefore(world.target, silent))
   if (reading.kind === 'new') return done('the bound certificate is served at every address')
   throw new RotationError('not-served', `the bound certificate is not served: ${reading.where}`, {
     hint: `It was bound again without effect. Check DNS of ${world.target.domain} and the instance's custom domain in the console.`,

@@ -81,6 +81,8 @@ export interface Job {
   readonly certificateDocument: Document<CertificateDocument>
   pending: PendingCertificate | null
   material: { readonly chainPem: string; readonly leaf: Leaf; readonly key: Secret | null } | null
+  /** The id under which the new certificate is uploaded. */
+  uploadedId: string | null
   proof: Proof | null
   /** Something was deleted in this run: a refusal right after it may be the platform catching up. */
   deletedJustNow: boolean

@@ -3,7 +3,11 @@ import { RotationError } from '../base/errors.ts'
 import { nameField, pemField, propagationField, urlField } from '../base/fields.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
-import { bareName, checkName, stopped } from '../dns/question.ts'
+import { bareName, stopped } from '../dns/question.ts'
+import { ttlField } from '../dns/service-settings.ts'
+import { inTurn } from '../dns/turns.ts'
+import { quotedTxt, textOfTxt } from '../dns/txt.ts'
+import { longestZone } from '../dns/zone.ts'
 import { createHuaweiClient, type HuaweiClient, serviceCodeOf } from '../huawei/client.ts'
 
 const settings = v.strictObject({
@@ -15,15 +19,7 @@ const settings = v.strictObject({
   /** Sent as `X-Project-Id`; without it the keys' own project of the region is meant. */
   projectId: v.optional(v.nullable(nameField()), null),
   /** Seconds; for record sets this solver creates, others keep theirs. */
-  ttl: v.optional(
-    v.pipe(
-      v.number('must be a number of seconds'),
-      v.integer('must be whole seconds'),
-      v.minValue(1, 'must be at least 1'),
-      v.maxValue(2_147_483_647, 'is too long'),
-    ),
-    300,
-  ),
+  ttl: ttlField(300),
   caCertificates: v.optional(v.nullable(pemField()), null),
   propagation: propagationField(),
 })
@@ -53,39 +49,6 @@ const LOST_ATTEMPTS = 3
 
 /** Another change came between reading and writing, or is still being carried out. */
 const CONFLICTS = new Set(['DNS.0021', 'DNS.0209', 'DNS.0312', 'DNS.0313', 'DNS.0314'])
-
-const MAX_STRING = 255
-
-const quoted = (value: string): string =>
-  (value.match(new RegExp(`.{1,${MAX_STRING}}`, 'gs')) ?? [''])
-    .map(text => `"${text.replace(/["\\]/g, '\\$&')}"`)
-    .join(' ')
-
-const textOf = (record: string): string => {
-  const strings = record.match(/"(?:[^"\\]|\\.)*"/g)
-  return strings ? strings.map(text => text.slice(1, -1).replace(/\\(.)/g, '$1')).join('') : record
-}
-
-const noop = (): void => {}
-const queues = new Map<string, Promise<void>>()
-
-/** Runs one work at a time for each key, in the order of the calls; an aborted run stops queueing. */
-const inTurn = async <T>(key: string, what: string, run: Run, work: () => Promise<T>): Promise<T> => {
-  const mine = (queues.get(key) ?? Promise.resolve()).then(work)
-  const tail = mine.then(noop, noop)
-  queues.set(key, tail)
-  let leave = noop
-  const aborted = new Promise<never>((_, reject) => {
-    leave = () => reject(stopped(run, what))
-  })
-  run.signal.addEventListener('abort', leave, { once: true })
-  try {
-    return await Promise.race([mine, aborted])
-  } finally {
-    run.signal.removeEventListener('abort', leave)
-    void tail.then(() => queues.get(key) === tail && queues.delete(key))
-  }
-}
 
 interface Api {
   readonly driver: string
@@ -124,24 +87,26 @@ async function listAll<T>(
 }
 
 /** The longest zone that holds the name. https://support.huaweicloud.com/intl/en-us/api-dns/dns_api_62003.html */
-async function findZone(api: Api, fqdn: string, run: Run): Promise<Zone> {
-  checkName(fqdn, api.driver)
-  const labels = bareName(fqdn).split('.')
-  for (let at = 0; at < labels.length; at += 1) {
-    const name = labels.slice(at).join('.')
-    const query = { type: 'public', name, search_mode: 'equal' }
-    // `name` alone is a fuzzy match, and a service that does not know `search_mode` passes over it.
-    const list = { operation: 'ListPublicZones', path: '/v2/zones', query, field: 'zones', shape: zoneShape }
-    const found = await listAll(api, list, run)
-    const zones = found.filter(zone => bareName(zone.name) === name)
-    const zone = zones.find(({ status }) => status === 'ACTIVE') ?? zones[0]
-    if (zone) return zone
-  }
-  throw new RotationError('solver-zone-missing', `${api.driver}: ListPublicZones: no zone holds ${fqdn}`, {
-    retry: 'never',
+const findZone = (api: Api, fqdn: string, run: Run): Promise<Zone> =>
+  longestZone(fqdn, {
+    driver: api.driver,
+    operation: 'ListPublicZones',
     hint: 'Create the public zone in this account, or check credentials, region and projectId of the solver.',
+    find: async name => {
+      const query = { type: 'public', name, search_mode: 'equal' }
+      // `name` alone is a fuzzy match, and a service that does not know `search_mode` passes over it.
+      const list = {
+        operation: 'ListPublicZones',
+        path: '/v2/zones',
+        query,
+        field: 'zones',
+        shape: zoneShape,
+      }
+      const found = await listAll(api, list, run)
+      const zones = found.filter(zone => bareName(zone.name) === name)
+      return zones.find(({ status }) => status === 'ACTIVE') ?? zones[0] ?? null
+    },
   })
-}
 
 const recordSetsPath = (zone: Zone): string => `/v2/zones/${encodeURIComponent(zone.id)}/recordsets`
 
@@ -270,9 +235,9 @@ const create = (config: Settings, context: DriverContext) => {
       await findZone(api, fqdn, run)
     },
     present: async (fqdn: string, value: string, run: Run): Promise<void> => {
-      const isOurs = (record: string): boolean => textOf(record) === value
+      const isOurs = (record: string): boolean => textOfTxt(record) === value
       const add = (records: readonly string[]) =>
-        records.some(isOurs) ? records : [...records, quoted(value)]
+        records.some(isOurs) ? records : [...records, quotedTxt(value)]
       const set = await change(fqdn, add, run)
       if (set?.status === 'ACTIVE') return
       throw new RotationError(
@@ -284,7 +249,7 @@ const create = (config: Settings, context: DriverContext) => {
       )
     },
     cleanUp: async (fqdn: string, value: string, run: Run): Promise<void> => {
-      await change(fqdn, records => records.filter(record => textOf(record) !== value), run)
+      await change(fqdn, records => records.filter(record => textOfTxt(record) !== value), run)
     },
   }
 }

@@ -3,7 +3,10 @@ import type { SolverReference } from '../contracts.ts'
 
 /** Every DNS solver by its `type` in the settings; loaded when chosen. */
 export const solvers = {
+  alidns: () => import('./alidns.ts'),
+  cloudflare: () => import('./cloudflare.ts'),
   huaweicloud: () => import('./huaweicloud.ts'),
+  tencentcloud: () => import('./tencentcloud.ts'),
   webhook: () => import('./webhook.ts'),
 } as const
 

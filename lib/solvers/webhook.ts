@@ -6,6 +6,8 @@ import { type Http, HttpFailure, type HttpResponse } from '../base/http.ts'
 import { abortAfter, parseRetryAfter, SECOND_MS } from '../base/time.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
 import { checkName, stopped } from '../dns/question.ts'
+import { repeated } from '../dns/repeat.ts'
+import { excerpt, unanswered } from '../dns/service.ts'
 
 const settings = v.strictObject({
   /** Base URL; `/present` and `/cleanup` are appended to its path, its query is kept. */
@@ -22,7 +24,6 @@ type Settings = v.InferOutput<typeof settings>
 
 type Method = 'present' | 'cleanup'
 
-const ATTEMPTS = 3
 const CONNECT_MS = 10 * SECOND_MS
 const CHECK_URL = 'Check the url of the solver, and that the service runs and can be reached from here.'
 
@@ -30,15 +31,6 @@ const methodUrl = (base: string, method: Method): string => {
   const url = new URL(base)
   url.pathname = `${url.pathname.replace(/\/+$/, '')}/${method}`
   return url.href
-}
-
-/** What a service says about an error, short, and without anything secret it may repeat. */
-const excerpt = (text: string, secrets: readonly string[]): string => {
-  let shown = text
-  for (const secret of secrets) shown = shown.replaceAll(secret, '[secret]')
-  shown = shown.replace(/\s+/g, ' ').trim()
-  if (shown === '' || shown.startsWith('<')) return ''
-  return `: ${shown.length > 200 ? `${shown.slice(0, 200)}...` : shown}`
 }
 
 const secretsOf = ({ url, password }: Settings, authorization: string | null): readonly string[] => {
@@ -50,18 +42,6 @@ const secretsOf = ({ url, password }: Settings, authorization: string | null): r
     ...searchParams.values(),
   ]
   return values.filter(value => value !== '')
-}
-
-const failureError = (call: string, failure: HttpFailure): RotationError => {
-  const { reason } = failure
-  const code = reason === 'connect' || reason === 'tls' ? 'unreachable' : 'unavailable'
-  const hint =
-    reason === 'tls' ? 'Check the certificate of the service and caCertificates of the solver.' : CHECK_URL
-  return new RotationError(reason === 'aborted' ? 'out-of-time' : code, `${call}: ${failure.message}`, {
-    cause: failure,
-    hint,
-    retry: reason === 'timeout' || reason === 'dropped' ? 'now' : 'later',
-  })
 }
 
 const answerError = (call: string, answer: HttpResponse, said: string, now: number): RotationError => {
@@ -136,29 +116,16 @@ function createPost(config: Settings, http: Http, driver: string): Post {
         signal: run.signal,
       })
       if (answer.status >= 200 && answer.status < 300) return
-      throw answerError(call, answer, excerpt(answer.text, secrets), run.clock.now())
+      const said = excerpt(answer.text, secrets)
+      throw answerError(call, answer, said === '' ? '' : `: ${said}`, run.clock.now())
     } catch (thrown) {
       if (run.signal.aborted) throw stopped(run, call)
-      throw thrown instanceof HttpFailure ? failureError(call, thrown) : thrown
+      throw thrown instanceof HttpFailure ? unanswered(call, thrown, CHECK_URL) : thrown
     }
   }
 
-  return async (method, fqdn, value, run) => {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await once(method, fqdn, value, run)
-      } catch (error) {
-        if (!(error instanceof RotationError) || error.retry !== 'now' || attempt === ATTEMPTS) throw error
-        const waitMs = attempt * SECOND_MS
-        if ((error.retryAt ?? 0) > run.clock.now() + waitMs) throw error
-        if (run.clock.now() + waitMs >= run.deadline) throw error
-        run.log.warn({ attempt, error: error.message }, 'solver: trying again')
-        await run.clock.sleep(waitMs, run.signal).catch(cause => {
-          throw run.signal.aborted ? stopped(run, `${driver}: POST /${method} for ${fqdn}`) : cause
-        })
-      }
-    }
-  }
+  return (method, fqdn, value, run) =>
+    repeated(run, `${driver}: POST /${method} for ${fqdn}`, () => once(method, fqdn, value, run))
 }
 
 const create = (config: Settings, context: DriverContext) => {

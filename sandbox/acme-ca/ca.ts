@@ -16,8 +16,8 @@ import {
 } from './options.ts'
 import { finalize, newOrder, order } from './orders.ts'
 import { fail, ProblemError, problemAnswer } from './problems.ts'
-import { type RenewalOverride, renewalInfo } from './renewal-info.ts'
-import type { Ca, State } from './state.ts'
+import { renewalInfo } from './renewal-info.ts'
+import type { Ca, RenewalOverride, State } from './state.ts'
 import {
   type AccountView,
   accountsView,
@@ -28,7 +28,7 @@ import {
 } from './views.ts'
 
 export type { AcmeCaOptions, AcmeCaSwitches, CaKeyType } from './options.ts'
-export type { RenewalOverride, RenewalWindow } from './renewal-info.ts'
+export type { RenewalOverride, RenewalWindow } from './state.ts'
 export type { AccountView, IssuedCertificate, OrderView } from './views.ts'
 
 /** What `issue` needs to know. */

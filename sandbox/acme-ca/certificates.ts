@@ -2,9 +2,9 @@ import { X509Certificate } from 'node:crypto'
 import type { Answer, Call } from '../kit/http.ts'
 import { thumbprintOf } from './csr.ts'
 import type { Leaf } from './issuing.ts'
-import { requireEmpty, type Verified } from './jws.ts'
+import { requireEmpty } from './jws.ts'
 import { fail } from './problems.ts'
-import { authorizationStatus, type Ca, type Certificate } from './state.ts'
+import { authorizationStatus, type Ca, type Certificate, type Verified } from './state.ts'
 
 /** RFC 5280 section 5.3.1: unspecified, keyCompromise, superseded, cessationOfOperation. */
 const REASONS = [0, 1, 4, 5]

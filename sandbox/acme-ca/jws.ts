@@ -9,28 +9,10 @@ import {
 import type { Call } from '../kit/http.ts'
 import type { Nonces } from './nonces.ts'
 import { fail } from './problems.ts'
-import type { Account } from './state.ts'
+import type { Account, Verified, Verifier } from './state.ts'
 
 const ALGORITHMS = ['ES256', 'ES384', 'RS256'] as const
 type Algorithm = (typeof ALGORITHMS)[number]
-
-/** A verified request body (RFC 8555 section 6.2). */
-export interface Verified {
-  /** Null when the request was signed by a key of its own (`jwk`). */
-  readonly account: Account | null
-  readonly jwk: JWK
-  readonly thumbprint: string
-  /** As sent; empty for POST-as-GET. */
-  readonly payload: string
-  /** The payload as a JSON object, or a `malformed` failure. */
-  object(): Readonly<Record<string, unknown>>
-}
-
-/** Verifies a POST; `keys` says which way of naming the key is allowed (RFC 8555 section 6.2). */
-export type Verifier = <K extends 'kid' | 'jwk' | 'either'>(
-  call: Call,
-  keys: K,
-) => Promise<Verified & (K extends 'kid' ? { readonly account: Account } : unknown)>
 
 /** A JWS taken apart, its signature not yet checked. */
 export interface ParsedJws {

@@ -1,17 +1,13 @@
 import type { Answer, Call } from '../kit/http.ts'
 import { fail } from './problems.ts'
-import { type Account, type Ca, type Certificate, isoTime, orderStatus } from './state.ts'
-
-/** A window given by hand. */
-export interface RenewalWindow {
-  readonly start: Date | string
-  readonly end: Date | string
-  readonly explanationURL?: string
-  readonly retryAfterSeconds?: number
-}
-
-/** `error` answers 500; any other string is sent as the body of a 200. */
-export type RenewalOverride = RenewalWindow | string
+import {
+  type Account,
+  type Ca,
+  type Certificate,
+  isoTime,
+  orderStatus,
+  type RenewalOverride,
+} from './state.ts'
 
 const RETRY_AFTER_SECONDS = 21_600
 const MINUTE_MS = 60_000

@@ -1,10 +1,8 @@
 import type { JWK } from 'jose'
 import type { Call } from '../kit/http.ts'
 import type { Chain, Leaf } from './issuing.ts'
-import type { Verifier } from './jws.ts'
 import type { AcmeCaSwitches } from './options.ts'
 import type { Problem } from './problems.ts'
-import type { RenewalOverride } from './renewal-info.ts'
 
 /** RFC 8555 section 7.1.2. */
 export interface Account {
@@ -71,6 +69,35 @@ export interface Certificate extends Leaf {
   readonly replaces: string | null
   revoked: { readonly at: number; readonly reason: number } | null
 }
+
+/** A window given by hand. */
+export interface RenewalWindow {
+  readonly start: Date | string
+  readonly end: Date | string
+  readonly explanationURL?: string
+  readonly retryAfterSeconds?: number
+}
+
+/** `error` answers 500; any other string is sent as the body of a 200. */
+export type RenewalOverride = RenewalWindow | string
+
+/** A verified request body (RFC 8555 section 6.2). */
+export interface Verified {
+  /** Null when the request was signed by a key of its own (`jwk`). */
+  readonly account: Account | null
+  readonly jwk: JWK
+  readonly thumbprint: string
+  /** As sent; empty for POST-as-GET. */
+  readonly payload: string
+  /** The payload as a JSON object, or a `malformed` failure. */
+  object(): Readonly<Record<string, unknown>>
+}
+
+/** Verifies a POST; `keys` says which way of naming the key is allowed (RFC 8555 section 6.2). */
+export type Verifier = <K extends 'kid' | 'jwk' | 'either'>(
+  call: Call,
+  keys: K,
+) => Promise<Verified & (K extends 'kid' ? { readonly account: Account } : unknown)>
 
 /** Everything the CA remembers. */
 export interface State {

@@ -5,7 +5,12 @@ import { type Actions, type Bound, createActions } from './actions.ts'
 import { gatewayError, unauthorized } from './auth.ts'
 import { createRoutes } from './routes.ts'
 import { type AccessKey, type SigningAlgorithm, verifySignature } from './signature.ts'
-import { createStore, type DomainConfiguration, type StoredCertificate } from './store.ts'
+import {
+  createStore,
+  type DomainConfiguration,
+  type ServerCertificateConfig,
+  type StoredCertificate,
+} from './store.ts'
 import { changeSwitches, defaultSwitches, type SwitchChanges, type Switches } from './switches.ts'
 
 export interface IotdaOptions {
@@ -36,6 +41,8 @@ export interface Iotda {
   upload(certPem: string, keyPem: string): string
   /** As an operator: points the one domain configuration at another certificate. */
   bind(serverCertificateId: string): void
+  /** As an operator: changes the OCSP settings of the one domain configuration. */
+  configure(config: Partial<ServerCertificateConfig>): void
   /** As an operator; returns the configuration's id. */
   createConfiguration(domain: string, serverCertificateId: string): string
   /** As an operator; the switch `deleteBound` holds here too. */
@@ -68,6 +75,13 @@ const operator = (
     actions.updateConfiguration(configuration.configuration_id, {
       certificateId: serverCertificateId,
       config: configuration.server_certificate_config,
+    })
+  },
+  configure: (config: Partial<ServerCertificateConfig>): void => {
+    const [configuration] = configurations()
+    if (!configuration) throw new Error('there is no domain configuration to change')
+    actions.updateConfiguration(configuration.configuration_id, {
+      config: { ...configuration.server_certificate_config, ...config },
     })
   },
   createConfiguration: (domain: string, serverCertificateId: string): string =>

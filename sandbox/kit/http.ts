@@ -29,6 +29,8 @@ export interface Route {
   readonly method: string
   /** Segments, `:name` for a variable one, e.g. `/v5/iot/:project/server-certificates/:id`. */
   readonly path: string
+  /** Only calls with this value of a header, e.g. the action of an RPC-style API. */
+  readonly header?: readonly [name: string, value: string]
   /** Name in the log and for faults, without the service. */
   readonly operation: string
   readonly handle: (call: Call) => Answer | Promise<Answer>
@@ -136,9 +138,11 @@ export async function serve(options: ServeOptions): Promise<Served> {
   const { faults, service } = options
   const host = options.host ?? '127.0.0.1'
   const admin = [...commonAdmin(faults), ...(options.admin ?? [])]
-  const find = (routes: readonly Route[], method: string, path: string) => {
+  const find = (routes: readonly Route[], { method, path, headers }: Omit<Call, 'params'>) => {
     for (const route of routes) {
-      const params = route.method === method ? match(route.path, path) : null
+      const [name = '', value = ''] = route.header ?? []
+      const fits = route.method === method && (route.header === undefined || headers[name] === value)
+      const params = fits ? match(route.path, path) : null
       if (params) return { route, params }
     }
     return null
@@ -195,9 +199,9 @@ export async function serve(options: ServeOptions): Promise<Served> {
         headers,
         body: await readBody(request),
       }
-      const own = path.startsWith('/_sandbox/') ? find(admin, method, path) : null
+      const own = path.startsWith('/_sandbox/') ? find(admin, base) : null
       if (own) return send(response, await own.route.handle({ ...base, params: own.params }), {})
-      const found = find(options.routes, method, path)
+      const found = find(options.routes, base)
       await perform({ ...base, params: found?.params ?? {} }, found?.route ?? null, response)
     } catch (error) {
       if (!response.headersSent)

@@ -20,6 +20,8 @@ export interface SolverRig {
   readonly removals: readonly string[]
   /** How the service says these things. */
   readonly answers: {
+    /** The status of the answer to unknown credentials, when it is not 401. */
+    readonly unauthorizedStatus?: number
     readonly forbidden: Pick<Fault, 'status' | 'body'>
     readonly throttled: Pick<Fault, 'status' | 'body' | 'headers'>
   }
@@ -27,7 +29,7 @@ export interface SolverRig {
   /** The values in DNS, sorted. */
   inDns(name: string): Promise<string[]>
   /** Writes a value as somebody else would. */
-  otherWrites(name: string, value: string): void
+  otherWrites(name: string, value: string): void | Promise<void>
   /** Stops the service. */
   stop(): Promise<void>
   readonly secrets: readonly string[]
@@ -118,10 +120,10 @@ function serviceTests(get: Get, errorOf: ErrorOf): void {
 
 function refusalTests(get: Get, errorOf: ErrorOf): void {
   it('reports wrong credentials once, without trying again', async () => {
-    const { stranger, run, faults, inDns } = get()
+    const { stranger, run, faults, inDns, answers } = get()
     const error = await errorOf(stranger.present(SUB, 'v', run()))
     expect(error).toMatchObject({ code: 'unauthorized', retry: 'never', hint: expect.any(String) })
-    expect(faults.calls.map(({ status }) => status)).toEqual([401])
+    expect(faults.calls.map(({ status }) => status)).toEqual([answers.unauthorizedStatus ?? 401])
     expect(await errorOf(stranger.cleanUp(SUB, 'v', run()))).toMatchObject({ code: 'unauthorized' })
     expect(await inDns(SUB)).toEqual([])
   })
@@ -208,9 +210,9 @@ function valueTests(get: Get): void {
 
   it('keeps the values of others, before and after', async () => {
     const { solver, run, inDns, otherWrites } = get()
-    otherWrites(APEX, 'theirs "quoted" \\ and; more')
+    await otherWrites(APEX, 'theirs "quoted" \\ and; more')
     await solver.present(APEX, 'ours', run())
-    otherWrites(APEX, 'later')
+    await otherWrites(APEX, 'later')
     expect(await inDns(APEX)).toEqual(['later', 'ours', 'theirs "quoted" \\ and; more'])
     await solver.cleanUp(APEX, 'ours', run())
     expect(await inDns(APEX)).toEqual(['later', 'theirs "quoted" \\ and; more'])
@@ -226,7 +228,7 @@ function valueTests(get: Get): void {
 
   it('cleans up twice, and what was never there', async () => {
     const { solver, run, inDns, otherWrites } = get()
-    otherWrites(APEX, 'theirs')
+    await otherWrites(APEX, 'theirs')
     await solver.present(APEX, 'ours', run())
     await solver.cleanUp(APEX, 'ours', run())
     await solver.cleanUp(APEX, 'ours', run())
@@ -239,7 +241,7 @@ function valueTests(get: Get): void {
   it('takes many values of one name at once', async () => {
     const { solver, run, inDns, otherWrites } = get()
     const values = ['a', 'b', 'c', 'd', 'e']
-    otherWrites(APEX, 'theirs')
+    await otherWrites(APEX, 'theirs')
     await Promise.all(values.map(value => solver.present(APEX, value, run())))
     expect(await inDns(APEX)).toEqual([...values, 'theirs'])
     await Promise.all(values.map(value => solver.cleanUp(APEX, value, run())))
@@ -279,7 +281,7 @@ function passingTests(get: Get): void {
 
   it.each(['before', 'after'] as const)('gets over a connection that breaks %s the effect', async drop => {
     const { solver, run, inDns, faults, writes, removals, otherWrites } = get()
-    otherWrites(APEX, 'theirs')
+    await otherWrites(APEX, 'theirs')
     for (const operation of writes) faults.add({ operations: [operation], drop })
     await solver.present(APEX, 'v', run())
     expect(await inDns(APEX)).toEqual(['theirs', 'v'])

@@ -1,20 +1,27 @@
 /**
  * A process of its own that writes to a store, for the store contract. Prints `ack <n>` for each write that
- * succeeded. Arguments: settings as JSON, mode, document key. Starts when a line comes in.
+ * succeeded. Arguments: settings as JSON (a Secret as `{"secret":"…"}`), mode, document key, bytes of padding, keys
+ * of Huawei Cloud as JSON. Starts when a line comes in.
  */
 import { once } from 'node:events'
 import { RotationError } from '../../lib/base/errors.ts'
 import { createHttp } from '../../lib/base/http.ts'
 import { silentLog } from '../../lib/base/log.ts'
+import { secret } from '../../lib/base/secret.ts'
 import { systemClock } from '../../lib/base/time.ts'
 import type { DriverContext, StateStore } from '../../lib/contracts.ts'
+
+const [settings = '', mode = '', key = '', paddingBytes = '0', huaweiKeys = 'null'] = process.argv.slice(2)
+
+const parse = (json: string) =>
+  JSON.parse(json, (_, value) => (typeof value?.secret === 'string' ? secret(value.secret) : value))
 
 const context: DriverContext = {
   name: 'child',
   http: caCertificates => createHttp({ caCertificates }),
   clock: systemClock,
   log: silentLog,
-  huaweiKeys: () => Promise.reject(new Error('a child has no Huawei keys')),
+  huaweiKeys: async () => parse(huaweiKeys),
 }
 
 /** Adds one to the document's number. False: another writer was first. */
@@ -38,7 +45,7 @@ const modes: Readonly<Record<string, (store: StateStore, key: string) => Promise
   },
   /** Increments of a large document until somebody kills it. */
   hammer: async (store, key) => {
-    for (;;) await increment(store, key, 'x'.repeat(50_000))
+    for (;;) await increment(store, key, 'x'.repeat(Number(paddingBytes)))
   },
   /** Dies after one write, before anybody hears of it. */
   unacknowledged: async (store, key) => {
@@ -49,8 +56,7 @@ const modes: Readonly<Record<string, (store: StateStore, key: string) => Promise
 
 /** Runs the child with a driver; the contract bundles this call for each store. */
 export async function main(driver: { create(settings: never, context: DriverContext): StateStore }) {
-  const [settings = '', mode = '', key = ''] = process.argv.slice(2)
-  const store = driver.create(JSON.parse(settings) as never, context)
+  const store = driver.create(parse(settings) as never, context)
   process.stdout.write(`writer ${store.writer}\n`)
   await once(process.stdin, 'data')
   await modes[mode]?.(store, key)

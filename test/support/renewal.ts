@@ -1,10 +1,12 @@
 /** One renewal against a sandbox, over and over: the start, the watch, and what must be true at the end. */
 import { createHash, X509Certificate } from 'node:crypto'
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
+import type { CaKeyType } from '../../sandbox/acme-ca/ca.ts'
+import type { Fault } from '../../sandbox/kit/faults.ts'
 import type { Sandbox } from '../../sandbox/sandbox.ts'
-import type { Rig } from './rig.ts'
+import { type Ended, type Rig, spawnCli } from './rig.ts'
 
 const DAY_MS = 86_400_000
 
@@ -16,12 +18,16 @@ export const fast = (rig: Rig): Promise<void> =>
     Object.assign(settings.targets[0].probe, { within: '5s', steady: 2 })
   })
 
+export type Pair = Awaited<ReturnType<typeof issuePair>>
+
 export interface Start {
   /** Ids; `bound` ends in ten days, `spare` has expired. */
   readonly bound: string
   readonly spare: string
   /** Certificates issued before the renewal. */
   readonly issued: number
+  /** What was wrong at any write of the binding since; ends the watch. */
+  readonly objections: () => readonly string[]
 }
 
 interface Identity {
@@ -33,25 +39,26 @@ interface Identity {
 export async function issuePair(
   { ca, domain }: Sandbox,
   now = Date.now(),
+  keyType: CaKeyType = 'ec-256',
 ): Promise<{ readonly older: Identity; readonly newer: Identity }> {
   const issue = (fromDays: number, toDays: number) =>
     ca.issue([domain], {
       notBefore: new Date(now + fromDays * DAY_MS),
       notAfter: new Date(now + toDays * DAY_MS),
-      keyType: 'ec-256',
+      keyType,
     })
   const [older, newer] = await Promise.all([issue(-145, -55), issue(-80, 10)])
   return { older, newer }
 }
 
 /** The worst realistic start, whatever was there before: no state, both slots used, the bound one about to end. */
-export async function startOver(
-  rig: Rig,
-  { older, newer }: Awaited<ReturnType<typeof issuePair>>,
-): Promise<Start> {
-  const { iotda, faults, ca, domain } = rig.sandbox
+export async function startOver(rig: Rig, { older, newer }: Pair): Promise<Start> {
+  const { iotda, faults, ca, dns, domain } = rig.sandbox
   faults.clear()
   faults.clearCalls()
+  for (const zone of dns.zones.list)
+    for (const { name, type } of dns.zones.all(zone))
+      if (type === 'TXT') dns.zones.set({ name, type, values: [] })
   await rm(join(rig.folder, 'state'), { recursive: true, force: true })
   const { deleteBound } = iotda.switches
   iotda.switches.deleteBound = 'allow'
@@ -61,7 +68,7 @@ export async function startOver(
   const bound = iotda.upload(newer.certPem, newer.keyPem)
   if (iotda.configurations().length === 0) iotda.createConfiguration(domain, bound)
   else iotda.bind(bound)
-  return { bound, spare, issued: ca.issued.length }
+  return { bound, spare, issued: ca.issued.length, objections: watch(rig.sandbox) }
 }
 
 export const boundId = ({ iotda }: Sandbox): string | undefined =>
@@ -96,7 +103,7 @@ export async function objectionNow(sandbox: Sandbox): Promise<string | null> {
 }
 
 /** Collects what `objection` says at each write of the binding until it is asked for, once. */
-export function watch(sandbox: Sandbox): () => readonly string[] {
+function watch(sandbox: Sandbox): () => readonly string[] {
   const seen: string[] = []
   const stop = sandbox.iotda.onBind(() => {
     const found = objection(sandbox)
@@ -118,6 +125,18 @@ export async function keyFiles({ folder }: Rig): Promise<readonly string[]> {
   return names.filter(name => /^iot[/\\].*\.(json|tmp.*)$|\.tmp\./.test(name))
 }
 
+/** What is wrong with the certificate's document after a renewal; null when nothing is. */
+async function unsettled({ folder }: Rig, fingerprint: string): Promise<string | null> {
+  const files = join(folder, 'state', 'certificates')
+  const [name = '', ...more] = (await readdir(files)).filter(file => file.endsWith('.json'))
+  const { pending, current, leftovers } = JSON.parse(await readFile(join(files, name), 'utf8'))
+  const isSettled = more.length === 0 && pending === null && leftovers.length === 0
+  const isRight = current?.fingerprint === fingerprint && current.notAfter > Date.now()
+  return isSettled && isRight
+    ? null
+    : `the certificate's document says ${JSON.stringify({ pending, current })}`
+}
+
 /** Everything a finished renewal must have left behind; the empty list when it has. */
 export async function leftBehind(rig: Rig, start: Start): Promise<readonly string[]> {
   const { sandbox } = rig
@@ -131,9 +150,12 @@ export async function leftBehind(rig: Rig, start: Start): Promise<readonly strin
     sandbox.ca.issued.length === start.issued + 1
       ? null
       : `${sandbox.ca.issued.length - start.issued} certificates were issued`,
-    current && current.fingerprint === fingerprintOf(newcomer) ? null : 'what was issued is not what is bound',
+    current && current.fingerprint === fingerprintOf(newcomer)
+      ? null
+      : 'what was issued is not what is bound',
     await objectionNow(sandbox),
     txtValues(sandbox).length === 0 ? null : `TXT values stay: ${txtValues(sandbox).join(', ')}`,
+    await unsettled(rig, fingerprintOf(newcomer)),
     (await keyFiles(rig)).length === 0 ? null : `the private key stays: ${(await keyFiles(rig)).join(', ')}`,
   ]
   return wrong.filter(w => w !== null)
@@ -141,3 +163,22 @@ export async function leftBehind(rig: Rig, start: Start): Promise<readonly strin
 
 const fingerprintOf = (pem: string): string =>
   createHash('sha256').update(new X509Certificate(pem).raw).digest('hex')
+
+/** A plain run of the built command. */
+export async function rotateOnce(rig: Rig, ...flags: readonly string[]) {
+  const { code, stdout, stderr } = await rig.cli(['rotate', '--json', ...flags])
+  if (stdout === '') throw new Error(`no answer: ${stderr}`)
+  const { outcome, error, decision, deleted } = JSON.parse(stdout).results[0]
+  return { code, outcome, error, decision, deleted }
+}
+
+/** A run of the built command that the sandbox kills at the call the fault names. */
+export const killedRun = (
+  rig: Rig,
+  when: 'before' | 'after',
+  fault: Pick<Fault, 'operations' | 'skip'>,
+): Promise<Ended> =>
+  // The child is told of by the same loop that answers its first call: the fault is there before.
+  spawnCli(['rotate', '--json'], { IOTDA_CERT_CONFIG: rig.settingsFile }, pid =>
+    rig.sandbox.faults.add({ ...fault, kill: { pid, when } }),
+  )

@@ -1,11 +1,10 @@
-import type { Sandbox } from '../sandbox.ts'
+import type { Sandbox } from './sandbox.ts'
 
 /** One outside call as it came, with its place among the others. */
 export interface SeenCall {
   /** `iotda.ListServerCertificates`, `acme.NewOrder`, `httpreq.Present`, `dns.TXT`, `device.Handshake`. */
   readonly operation: string
-  readonly method: string
-  /** Path of a request, name of a DNS question, SNI of a handshake. */
+  /** Path of a request, name of a DNS question, address of a handshake. */
   readonly path: string
   /** Places in the order of all arrivals and answers; null while there is no answer. */
   readonly arrived: number
@@ -26,38 +25,56 @@ export interface Sequence {
 type Writable = { -readonly [K in keyof SeenCall]: SeenCall[K] }
 
 /**
- * Writes down in which order calls arrive and are answered. DNS questions and handshakes have no answer of
- * their own here: they are placed before the next call that arrives. Questions of the CA are left out.
+ * Writes down in which order calls arrive and are answered, without looking at a clock: give every answer a
+ * delay (`faults.add({ operations: ['*'], times: Number.MAX_SAFE_INTEGER, delayMs: 100 })`), and calls that do
+ * not wait for each other arrive before the first of them is answered. Questions that the CA asks DNS are left
+ * out. A DNS question or handshake is noticed at the next call; it counts as waited for unless a request was
+ * under way all the while.
  */
 export function watchSequence({ faults, dns, device }: Sandbox): Sequence {
-  let clock = 0
+  let places = 0
   let seen: Writable[] = []
   let questions = dns.queries.length
   let handshakes = device.handshakes.length
   const original = faults.arrive
 
-  const note = (operation: string, method: string, path: string): Writable => {
-    clock += 1
-    const call = { operation, method, path, arrived: clock, answered: null }
+  const note = (operation: string, path: string): Writable => {
+    places += 1
+    const call = { operation, path, arrived: places, answered: null }
     seen.push(call)
     return call
   }
+  const isRequest = ({ operation }: SeenCall): boolean => !/^(dns|device)\./.test(operation)
+  /** What has no answer of its own was waited for when nothing else was. */
+  const close = (): void => {
+    if (seen.some(call => isRequest(call) && call.answered === null)) return
+    places += 1
+    for (const call of seen) call.answered ??= places
+  }
   const catchUp = (): void => {
-    // Between a challenge and the next request only the CA asks DNS.
-    const isOurs = seen.findLast(call => call.method !== 'TLS')?.operation !== 'acme.Challenge'
-    for (const { type, name, transport } of dns.queries.slice(questions))
-      if (isOurs) note(`dns.${type}`, transport, name).answered = clock
+    const isCa = seen.findLast(isRequest)?.operation === 'acme.Challenge'
+    for (const [i, { type, name }] of dns.queries.slice(questions).entries()) {
+      if (isCa) continue
+      // Both kinds of address of one name are asked for side by side.
+      const isPair =
+        i > 0 && type === 'AAAA' && seen.at(-1)?.operation === 'dns.A' && seen.at(-1)?.path === name
+      if (!isPair) close()
+      note(`dns.${type}`, name)
+    }
     questions = dns.queries.length
-    for (const { sni } of device.handshakes.slice(handshakes))
-      note('device.Handshake', 'TLS', sni ?? '').answered = clock
+    for (const { address } of device.handshakes.slice(handshakes)) {
+      close()
+      note('device.Handshake', address)
+    }
     handshakes = device.handshakes.length
   }
 
   faults.arrive = call => {
     catchUp()
+    close()
+    const mine = note(call.operation, call.path)
     const arrival = original(call)
-    const mine = note(call.operation, call.method, call.path)
-    let status = arrival.logged.status
+    let { status } = arrival.logged
     Object.defineProperty(arrival.logged, 'status', {
       enumerable: true,
       configurable: true,
@@ -65,8 +82,8 @@ export function watchSequence({ faults, dns, device }: Sandbox): Sequence {
       set: (value: number) => {
         catchUp()
         status = value
-        clock += 1
-        mine.answered = clock
+        places += 1
+        mine.answered = places
       },
     })
     return arrival
@@ -74,6 +91,7 @@ export function watchSequence({ faults, dns, device }: Sandbox): Sequence {
   return {
     calls: () => {
       catchUp()
+      close()
       return seen.map(call => ({ ...call }))
     },
     clear: () => {
@@ -87,7 +105,7 @@ export function watchSequence({ faults, dns, device }: Sandbox): Sequence {
 }
 
 /**
- * The calls in rounds: a call belongs to the round after the last call that was answered before it arrived, so
+ * The calls in rounds: a call belongs to the round after the last one that was answered before it arrived, so
  * that the number of rounds is the number of sequential round trips.
  */
 export function roundsOf(calls: readonly SeenCall[]): readonly Round[] {

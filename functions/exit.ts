@@ -1,0 +1,13 @@
+import type { Answer } from '../lib/app.ts'
+import { ERROR_CODES, OUTCOMES } from '../lib/model.ts'
+
+/** The exit code of an answer: failures first, then set-up, then waiting. */
+export function exitCode(answer: Answer): number {
+  const codes = answer.results.map(result => {
+    const code = result.error?.code
+    const waitsAfterFailure = result.decision.reason === 'backing-off' || result.decision.reason === 'paused'
+    if (code) return ERROR_CODES[code].exit
+    return waitsAfterFailure && OUTCOMES[result.outcome].exit !== 0 ? 1 : OUTCOMES[result.outcome].exit
+  })
+  return [1, 2, 3].find(code => codes.includes(code as 0 | 1 | 2 | 3)) ?? 0
+}

@@ -1,0 +1,188 @@
+import * as v from 'valibot'
+import { secretField } from '../base/fields.ts'
+import type { HttpRequest, HttpResponse } from '../base/http.ts'
+import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
+import { bareName } from '../dns/question.ts'
+import { createRecordSolver, type TxtEntry } from '../dns/records.ts'
+import { codeOfStatus, createService, type Problem, type Service, serviceCodeOf } from '../dns/service.ts'
+import { serviceFields, ttlField } from '../dns/service-settings.ts'
+import { quotedTxt, textOfTxt } from '../dns/txt.ts'
+import { longestZone } from '../dns/zone.ts'
+import type { ErrorCode } from '../model.ts'
+
+const settings = v.strictObject({
+  /** An API token with `Zone: Read` and `DNS: Edit` for the zones; no global API key. */
+  apiToken: secretField(),
+  /** Seconds; 1 lets Cloudflare choose. */
+  ttl: ttlField(120),
+  ...serviceFields('https://api.cloudflare.com/client/v4'),
+})
+type Settings = v.InferOutput<typeof settings>
+
+const zoneShape = v.object({ id: v.string(), name: v.string(), status: v.nullish(v.string()) })
+type Zone = v.InferOutput<typeof zoneShape>
+const recordShape = v.object({ id: v.string(), type: v.string(), name: v.string(), content: v.string() })
+const createdShape = v.object({ result: v.object({ id: v.string() }) })
+
+const PAGE_SIZE = 50
+const IDENTICAL = new Set(['81057', '81058'])
+const GONE = new Set(['81044'])
+
+// https://developers.cloudflare.com/fundamentals/api/troubleshooting/ and the errors of the operations.
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  1000: 'unauthorized',
+  6003: 'unauthorized',
+  6103: 'unauthorized',
+  6111: 'unauthorized',
+  10001: 'unauthorized',
+  // Too many failed authentications, which locks out a token that is right as well.
+  10502: 'throttled',
+  971: 'throttled',
+}
+const HINTS: Readonly<Record<string, string>> = {
+  81045: 'The zone holds as many records as its plan allows: delete some, or choose a larger plan.',
+  81053: 'The name has other records that allow no TXT record beside them.',
+  81054: 'The name is an alias (CNAME): delegate it on purpose, or delete that record.',
+  9000: 'The name does not fit into the zone.',
+  9005: 'The name or value is not one Cloudflare accepts.',
+}
+const HINT_BY_CODE: Readonly<Partial<Record<ErrorCode, string>>> = {
+  unauthorized: 'Check apiToken: it must be an API token (not a global API key) that is active.',
+  forbidden:
+    'Give the token the permissions "Zone: Read" and "DNS: Edit" for this zone, and allow the address of this machine.',
+}
+
+const errorsShape = v.object({ errors: v.array(v.object({ code: v.number(), message: v.string() })) })
+
+const judge = ({ status }: HttpResponse, json: unknown): Problem | null => {
+  const body = v.safeParse(errorsShape, json)
+  const success = (json as { success?: unknown } | null | undefined)?.success
+  if (status < 300 && success !== false) return null
+  const [first] = body.success ? body.output.errors : []
+  if (!first) return { code: codeOfStatus(status), serviceCode: null, message: null, hint: null }
+  const { message } = first
+  const serviceCode = String(first.code)
+  // 9109 is a wrong token as well as one without the permission; only the text tells.
+  const isWrongToken = serviceCode === '9109' && /access token/i.test(message)
+  const code = isWrongToken ? 'unauthorized' : (CODES[serviceCode] ?? codeOfStatus(status))
+  return { code, serviceCode, message, hint: HINTS[serviceCode] ?? HINT_BY_CODE[code] ?? null }
+}
+
+interface Api {
+  readonly service: Service
+  readonly endpoint: string
+  readonly headers: () => Readonly<Record<string, string>>
+}
+
+const requestOf = (
+  { endpoint, headers }: Api,
+  method: HttpRequest['method'],
+  path: string,
+  body?: object,
+): Omit<HttpRequest, 'signal'> => ({
+  method,
+  url: `${endpoint.replace(/\/+$/, '')}${path}`,
+  headers: { ...headers(), ...(body && { 'content-type': 'application/json' }) },
+  ...(body && { body: JSON.stringify(body) }),
+})
+
+/** Every item of a list, page by page. https://developers.cloudflare.com/fundamentals/api/how-to/make-api-calls/ */
+async function listAll<T>(
+  api: Api,
+  list: {
+    readonly operation: string
+    readonly path: string
+    readonly query: Readonly<Record<string, string>>
+    readonly shape: v.GenericSchema<unknown, T>
+  },
+  run: Run,
+): Promise<readonly T[]> {
+  const { operation, path, query, shape } = list
+  const total_pages = v.optional(v.number(), 1)
+  const expect = v.object({ result: v.array(shape), result_info: v.optional(v.object({ total_pages }), {}) })
+  const all: T[] = []
+  for (let page = 1; ; page += 1) {
+    const search = new URLSearchParams({ ...query, per_page: String(PAGE_SIZE), page: String(page) })
+    const request = (): Omit<HttpRequest, 'signal'> => requestOf(api, 'GET', `${path}?${search}`)
+    const answer = await api.service.call({ operation, request, changes: false, expect }, run)
+    all.push(...answer.result)
+    if (answer.result.length === 0 || page >= answer.result_info.total_pages) return all
+  }
+}
+
+/** https://developers.cloudflare.com/api/resources/zones/methods/list/ */
+const findZone = (api: Api, fqdn: string, run: Run): Promise<Zone> =>
+  longestZone(fqdn, {
+    driver: api.service.driver,
+    operation: 'ListZones',
+    hint: 'Add the zone to this Cloudflare account, or give the token "Zone: Read" for it: others are not listed.',
+    find: async name => {
+      const list = { operation: 'ListZones', path: '/zones', query: { name }, shape: zoneShape }
+      const zones = (await listAll(api, list, run)).filter(zone => bareName(zone.name) === name)
+      return zones.find(({ status }) => status === 'active') ?? zones[0] ?? null
+    },
+  })
+
+const recordsPath = (zone: Zone): string => `/zones/${encodeURIComponent(zone.id)}/dns_records`
+
+/** https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/list/ */
+async function listTxt(api: Api, zone: Zone, fqdn: string, run: Run): Promise<readonly TxtEntry[]> {
+  const name = bareName(fqdn)
+  const query = { type: 'TXT', 'name.exact': name }
+  const list = { operation: 'ListDnsRecords', path: recordsPath(zone), query, shape: recordShape }
+  return (await listAll(api, list, run))
+    .filter(record => record.type === 'TXT' && bareName(record.name) === name)
+    .map(({ id, content }) => ({ id, text: textOfTxt(content) }))
+}
+
+/** Null when the change is found to be made already. */
+async function change<T>(
+  api: Api,
+  operation: string,
+  request: Omit<HttpRequest, 'signal'>,
+  given: { readonly expect: v.GenericSchema<unknown, T>; readonly done: ReadonlySet<string> },
+  run: Run,
+): Promise<T | null> {
+  const { expect, done } = given
+  try {
+    return await api.service.call({ operation, request: () => request, changes: true, expect }, run)
+  } catch (error) {
+    if (done.has(serviceCodeOf(error) ?? '')) return null
+    throw error
+  }
+}
+
+const create = (config: Settings, context: DriverContext) => {
+  const { apiToken, endpoint, ttl, propagation } = config
+  const driver = `solver ${context.name} (cloudflare)`
+  const http = context.http(config.caCertificates)
+  const service = createService({ driver, http, secrets: [apiToken.reveal()], judge })
+  const api = { service, endpoint, headers: () => ({ authorization: `Bearer ${apiToken.reveal()}` }) }
+  return createRecordSolver<Zone>({
+    driver,
+    endpoint,
+    propagation,
+    findZone: (fqdn, run) => findZone(api, fqdn, run),
+    list: (zone, fqdn, run) => listTxt(api, zone, fqdn, run),
+    // https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/create/
+    add: async (zone, fqdn, value, run) => {
+      const record = { type: 'TXT', name: bareName(fqdn), content: quotedTxt(value), ttl }
+      const request = requestOf(api, 'POST', recordsPath(zone), { ...record, comment: 'ACME challenge' })
+      const done = { expect: createdShape, done: IDENTICAL }
+      return (await change(api, 'CreateDnsRecord', request, done, run))?.result.id ?? null
+    },
+    // https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/delete/
+    remove: async (zone, id, run) => {
+      const request = requestOf(api, 'DELETE', `${recordsPath(zone)}/${encodeURIComponent(id)}`)
+      await change(api, 'DeleteDnsRecord', request, { expect: v.object({}), done: GONE }, run)
+    },
+  })
+}
+
+/**
+ * Cloudflare, API v4, by an API token. Each value is a record of its own.
+ * https://developers.cloudflare.com/api/resources/dns/subresources/records/
+ * @throws RotationError `solver-zone-missing`, `unauthorized`, `forbidden`, `throttled`, `unreachable`,
+ *   `unavailable`, `service-refused`, `out-of-time`
+ */
+export default defineSolver({ settings, create })

@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto'
+import * as v from 'valibot'
+import { enclose, newToken, open } from '../base/envelope.ts'
+import { asRotationError, RotationError } from '../base/errors.ts'
+import { nameField, pemField, urlField } from '../base/fields.ts'
+import { SECOND_MS } from '../base/time.ts'
+import { newWriter } from '../base/writer.ts'
+import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
+import { createCsms } from '../huawei/csms.ts'
+
+/**
+ * One secret of Huawei Cloud's CSMS for each document; each write makes a version, of which the service keeps
+ * the newest 20. A document holds 32 KB at most.
+ *
+ * THIS STORE IS FOR A SINGLE WRITER. CSMS has no conditional write: a write looks at the latest version first
+ * and refuses when it is not the expected one, but two that look at the same moment both write. So exactly one
+ * run may be at work at any time: a FunctionGraph function with `max_instance_num` 1 and one request for each
+ * instance, and nobody who runs the command line beside it. A second writer is noticed after the fact, where the
+ * new version replaced another one than expected, and reported as `store-conflict`.
+ */
+
+const BYTES_AT_MOST = 32 * 1024
+const NAME_AT_MOST = 64
+const BACK_OFF_MS = [SECOND_MS, 3 * SECOND_MS] as const
+
+const settings = v.strictObject({
+  /** Name of an entry of `credentials`. */
+  credentials: nameField(),
+  region: v.pipe(
+    v.string('must be a region such as "cn-north-4"'),
+    v.regex(/^[a-z0-9-]+$/, 'must be a region such as "cn-north-4"'),
+  ),
+  projectId: v.pipe(
+    v.string('must be the project id'),
+    v.regex(/^[0-9A-Za-z]{1,64}$/, 'must be the project id (32 hex characters, console: My Credentials)'),
+  ),
+  /** Default: `https://csms.<region>.myhuaweicloud.com`; some regions answer at `https://kms.…` only. */
+  endpoint: v.optional(v.nullable(urlField()), null),
+  /** What every secret's name begins with. */
+  prefix: v.optional(
+    v.pipe(
+      v.string('must be a text'),
+      v.regex(/^[A-Za-z0-9_-]{0,24}$/, 'must be at most 24 letters, digits, _ and -'),
+    ),
+    'iotda-cert_',
+  ),
+  caCertificates: v.optional(v.nullable(pemField()), null),
+})
+type Settings = v.InferOutput<typeof settings>
+
+/** The document key in letters that a secret's name may have; a long one is cut and told apart by its hash. */
+const nameOf = (prefix: string, key: string): string => {
+  if (!/^[a-z0-9-]+(\/[a-z0-9-]+)*$/.test(key))
+    throw new RotationError('internal', `csms store: ${JSON.stringify(key)} is no document key`)
+  const name = `${prefix}${key.replaceAll('/', '_')}`
+  if (name.length <= NAME_AT_MOST) return name
+  const hash = createHash('sha256').update(key).digest('hex').slice(0, 16)
+  return `${name.slice(0, NAME_AT_MOST - hash.length - 1)}_${hash}`
+}
+
+const conflict = (key: string, why: string, cause?: unknown): RotationError =>
+  new RotationError('store-conflict', `csms store: ${why} ${key}`, {
+    cause,
+    retry: 'now',
+    hint: 'This store is for a single writer: set max_instance_num to 1, and run nothing beside the function.',
+  })
+
+const refuseLarge = (name: string, text: string): void => {
+  const bytes = Buffer.byteLength(text)
+  if (bytes <= BYTES_AT_MOST) return
+  throw new RotationError(
+    'service-refused',
+    `csms store: ${name} would have ${bytes} bytes, and a secret holds ${BYTES_AT_MOST} at most`,
+    { retry: 'never', hint: 'Use another store for settings with so many targets or so long a chain.' },
+  )
+}
+
+interface Stored {
+  readonly id: string
+  readonly body: string
+  readonly token: string
+  readonly revision: string
+}
+
+/** Numbers begin again when a secret is made anew, so the write itself is part of the revision. */
+const revisionOf = (id: string, token: string): string => `${id} ${token}`
+
+const numberOf = (id: string | undefined): number => Number(/^v(\d+)$/.exec(id ?? 'v0')?.[1] ?? Number.NaN)
+
+const create = (config: Settings, context: DriverContext): StateStore => {
+  const { clock } = context
+  const keys = () => context.huaweiKeys(config.credentials)
+  const access = { ...config, http: context.http(config.caCertificates), clock, keys }
+  const csms = createCsms(access, 'csms store')
+  const writer = newWriter()
+
+  const read = async (key: string): Promise<Stored | null> => {
+    const name = nameOf(config.prefix, key)
+    const version = await csms.latest(name)
+    if (version === null) return null
+    const opened = open(version.text ?? '', `csms store: secret ${name}`)
+    return { ...opened, id: version.id, revision: revisionOf(version.id, opened.token) }
+  }
+
+  /** Whether the version just made replaced the one that was read. */
+  const refuseOverlap = async (key: string, id: string, before: Stored | null): Promise<void> => {
+    if (numberOf(id) === numberOf(before?.id) + 1) return
+    if ((await csms.previous(nameOf(config.prefix, key))) === (before?.id ?? null)) return
+    throw conflict(key, 'another writer wrote at the same time')
+  }
+
+  const write = async (key: string, body: string, expected: string | null): Promise<string> => {
+    const name = nameOf(config.prefix, key)
+    const token = newToken(writer)
+    const text = enclose(body, token)
+    refuseLarge(name, text)
+    const before = await read(key)
+    if ((before?.revision ?? null) !== expected) throw conflict(key, 'another writer changed')
+    for (let tried = 0; ; tried += 1) {
+      try {
+        const id = before === null ? await csms.create(name, text) : await csms.addVersion(name, text)
+        await refuseOverlap(key, id, before)
+        return revisionOf(id, token)
+      } catch (thrown) {
+        const error = asRotationError(thrown)
+        // A name that is taken has no published code of its own, so any refusal may mean it.
+        const codes: readonly string[] = ['unavailable', 'throttled', 'service-refused']
+        if (!codes.includes(error.code)) throw error
+        const now = await read(key)
+        if (now?.token === token) return now.revision
+        if ((now?.revision ?? null) !== expected) throw conflict(key, 'another writer changed', error)
+        // Only a call that certainly did nothing is sent again: a late one would look like a second writer.
+        const pauseMs = error.code === 'throttled' ? BACK_OFF_MS[tried] : undefined
+        if (pauseMs === undefined) throw error
+        await clock.sleep(pauseMs)
+      }
+    }
+  }
+
+  return {
+    writer,
+    read: async key => {
+      const stored = await read(key)
+      return stored && { body: stored.body, revision: stored.revision }
+    },
+    write,
+    remove: async key => csms.remove(nameOf(config.prefix, key)),
+    // The processes of two functions look alike from outside: nobody can tell that one has ended.
+    isGone: async () => false,
+    ownSealKey: async () => null,
+  }
+}
+
+export default defineStore({ settings, create })

@@ -1,0 +1,232 @@
+/** The rules of the source tree. Each is shown to fail on a bad example, so that none can rot into saying nothing. */
+import { build } from 'esbuild'
+import { describe, expect, test } from 'vitest'
+import { cyclesOf, filesIn, type Module, parseModule, ROOT, readModules } from './support/modules.ts'
+import {
+  clockIsReadByTime,
+  configurationsAreNeverDeleted,
+  doorsAloneTouchTheProcess,
+  driversKnowNoDriver,
+  environmentIsReadByLoad,
+  everyDriverIsRegistered,
+  filesAreReadByLoad,
+  iotdaIsChangedByDeploy,
+  layers,
+  noBarrels,
+  noDustbins,
+  noSkippedTests,
+  type Rule,
+  shortFiles,
+  stateIsWrittenByRecord,
+} from './support/rules.ts'
+
+const modules = readModules('functions', 'lib', 'sandbox')
+const tests = readModules('test')
+
+// --- the rules, and for each an example that breaks it ---------------------------------------------------------
+
+const example = (file: string, source: string): Module => parseModule(file, source)
+
+const RULES: readonly (readonly [name: string, rule: Rule, bad: readonly (readonly Module[])[]])[] = [
+  [
+    'layers point one way',
+    layers,
+    [
+      [example('lib/model.ts', "import { x } from './base/time.ts'")],
+      [example('lib/base/a.ts', "import type { x } from '../contracts.ts'")],
+      [example('lib/x509/a.ts', "export * from '../acme/client.ts'")],
+      [example('lib/dns/a.ts', "import '../iotda/client.ts'")],
+      [example('lib/acme/a.ts', "const x = await import('../sources/acme.ts')")],
+      [example('lib/solvers/a.ts', "import { x } from '../rotation/world.ts'")],
+      [example('lib/solvers/a.ts', "import { createIotdaClient } from '../iotda/client.ts'")],
+      [example('lib/rotation/a.ts', "import { stores } from '../stores/index.ts'")],
+      [example('lib/rotation/a.ts', "import file from '../stores/file.ts'")],
+      [example('lib/rotation/a.ts', "import { loadSettings } from '../config/load.ts'")],
+      [example('lib/config/a.ts', "type T = import('../rotation/world.ts').World")],
+      [example('functions/a.ts', "import { isOk } from '../lib/rotation/report.ts'")],
+      [example('functions/a.ts', "import { loadSettings } from '../lib/config/load.ts'")],
+      [example('lib/a/new.ts', "import { x } from '../base/time.ts'")],
+    ],
+  ],
+  [
+    'the sandbox and the program do not know each other, nor the tests',
+    layers,
+    [
+      [example('sandbox/a.ts', "import { iso } from '../lib/base/time.ts'")],
+      [example('sandbox/a.ts', "import { x } from '../test/support/clock.ts'")],
+      [example('lib/app.ts', "import { startSandbox } from '../sandbox/sandbox.ts'")],
+      [example('lib/base/a.ts', "import { x } from '../../test/support/clock.ts'")],
+      [example('functions/a.ts', "import { x } from '../sandbox/sandbox.ts'")],
+    ],
+  ],
+  [
+    'no import goes in a circle',
+    cyclesOf,
+    [
+      [
+        example('lib/a.ts', "import type { B } from './b.ts'"),
+        example('lib/b.ts', "import { a } from './a.ts'"),
+      ],
+      [example('lib/a.ts', "export const a = () => import('./a.ts')")],
+    ],
+  ],
+  [
+    'a driver knows no driver and no registry',
+    driversKnowNoDriver,
+    [
+      [example('lib/solvers/a.ts', "import b from './b.ts'")],
+      [example('lib/sources/a.ts', "import { solverName } from '../solvers/index.ts'")],
+    ],
+  ],
+  [
+    'every driver is in its registry',
+    everyDriverIsRegistered,
+    [
+      [
+        example('lib/stores/a.ts', ''),
+        example('lib/stores/index.ts', "const stores = { b: () => import('./b.ts') }"),
+      ],
+    ],
+  ],
+  [
+    'only deploy.ts changes IoTDA',
+    iotdaIsChangedByDeploy,
+    [
+      [example('lib/rotation/verify.ts', 'await iotda.deleteServerCertificate(id)')],
+      [example('lib/app.ts', 'const { addServerCertificate } = iotda')],
+    ],
+  ],
+  [
+    'a domain configuration is never deleted',
+    configurationsAreNeverDeleted,
+    [[example('lib/iotda/client.ts', 'export const deleteDomainConfiguration = 1')]],
+  ],
+  [
+    'only record.ts and lease.ts write state',
+    stateIsWrittenByRecord,
+    [
+      [example('lib/rotation/alert.ts', "await store.write('a', 'b', null)")],
+      [example('lib/app.ts', 'await world.store.remove(key)')],
+      [example('lib/rotation/obtain.ts', 'const { write } = world.store')],
+    ],
+  ],
+  [
+    'only load.ts reads the environment',
+    environmentIsReadByLoad,
+    [
+      [example('lib/base/a.ts', 'export const home = process.env.HOME')],
+      [example('lib/app.ts', 'process.cwd()')],
+    ],
+  ],
+  [
+    'only load.ts and the file store touch files',
+    filesAreReadByLoad,
+    [
+      [example('lib/base/a.ts', "import { readFile } from 'node:fs/promises'\nreadFile('x')")],
+      [example('functions/a.ts', "const fs = await import('node:fs')")],
+    ],
+  ],
+  [
+    'only time.ts reads the clock',
+    clockIsReadByTime,
+    [
+      [example('lib/rotation/a.ts', 'const at = Date.now()')],
+      [example('lib/rotation/a.ts', 'const at = new Date()')],
+      [example('lib/rotation/a.ts', 'const at = performance.now()')],
+      [example('lib/rotation/a.ts', 'const clock = Date.now')],
+    ],
+  ],
+  [
+    'only the doors touch arguments and exit codes',
+    doorsAloneTouchTheProcess,
+    [[example('lib/app.ts', 'process.exit(1)')], [example('lib/base/a.ts', 'process.exitCode = 1')]],
+  ],
+  [
+    'no folder or file that takes anything',
+    noDustbins,
+    [
+      [example('lib/utils/a.ts', '')],
+      [example('sandbox/common.ts', '')],
+      [example('functions/types.ts', '')],
+    ],
+  ],
+  [
+    'no barrel',
+    noBarrels,
+    [
+      [
+        example(
+          'lib/acme/all.ts',
+          "/** Everything. */\nexport * from './a.ts'\nexport { b } from './b.ts'\n",
+        ),
+      ],
+      [example('lib/acme/all.ts', "import { a } from './a.ts'\nexport { a }\n")],
+    ],
+  ],
+  ['files fit on a few screens', shortFiles, [[example('lib/a.ts', '\n'.repeat(301))]]],
+]
+
+describe.each(RULES)('%s', (_, rule, bad) => {
+  test('here', () => {
+    expect(rule(modules)).toEqual([])
+  })
+
+  test.each(bad.map((graph, i) => [i, graph] as const))('a bad example is found (%i)', (_i, graph) => {
+    expect(rule(graph)).not.toEqual([])
+  })
+})
+
+describe('tests', () => {
+  test('none is skipped, focused or left to do', () => {
+    expect(noSkippedTests(tests)).toEqual([])
+  })
+
+  test.each(['skip', 'only', 'todo', 'skipIf'])('%s is found', word => {
+    const source = `${['test', word].join('.')}('a', () => {})`
+    expect(noSkippedTests([example('test/a.test.ts', source)])).toHaveLength(1)
+    expect(noSkippedTests([example('test/a.test.ts', `describe.each([])${source.slice(4)}`)])).toHaveLength(0)
+  })
+
+  test('no folder that takes anything', () => {
+    expect(noDustbins(tests)).toEqual([])
+  })
+})
+
+test('good examples pass: a rule that always complains would be switched off', () => {
+  const good = [
+    example('lib/app.ts', "import { rotate } from './rotation/rotate.ts'"),
+    example(
+      'lib/rotation/rotate.ts',
+      "import type { Run } from '../contracts.ts'\nexport const at = new Date(0)",
+    ),
+    example(
+      'lib/solvers/a.ts',
+      "import * as v from 'valibot'\nimport { b } from '../contracts.ts'\n// Date.now()",
+    ),
+    example('lib/solvers/index.ts', "export const solvers = { a: () => import('./a.ts') }"),
+    example('functions/a.ts', "import type { T } from '../lib/rotation/report.ts'\nprocess.exitCode = 1"),
+  ]
+  expect(RULES.flatMap(([, rule]) => rule(good))).toEqual([])
+})
+
+test('the reader of imports misses none that the bundler follows', async () => {
+  const entries = filesIn('functions').concat('lib/app.ts', 'sandbox/main.ts')
+  const { metafile } = await build({
+    entryPoints: [...entries],
+    absWorkingDir: ROOT,
+    bundle: true,
+    write: false,
+    metafile: true,
+    outdir: 'nowhere',
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    logLevel: 'silent',
+  })
+  const followed = Object.entries(metafile.inputs).flatMap(([file, { imports }]) =>
+    imports.filter(i => !i.external).map(i => `${file} -> ${i.path}`),
+  )
+  const read = new Set(modules.flatMap(m => m.imports.map(i => `${m.file} -> ${i.to}`)))
+  expect(followed.length).toBeGreaterThan(100)
+  expect(followed.filter(edge => !read.has(edge))).toEqual([])
+})

@@ -1,0 +1,230 @@
+import { describe, expect, test } from 'vitest'
+import { DAY_MS, HOUR_MS, openScenario, type Scenario, type ScenarioOptions } from '../support/scenario.ts'
+
+const ADD = 'CreateServerCertificate'
+const BIND = 'UpdateDomainConfiguration'
+
+async function due(options: ScenarioOptions = {}): Promise<{ s: Scenario; bound: string }> {
+  const s = await openScenario(options)
+  return { s, bound: await s.bindOne(20) }
+}
+
+async function rotated(): Promise<{ s: Scenario; bound: string; ours: string | null }> {
+  const { s, bound } = await due()
+  expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  s.changes()
+  s.clock.advance(HOUR_MS)
+  return { s, bound, ours: s.boundId() }
+}
+
+describe('settings', () => {
+  test('another name: a new order, once', async () => {
+    const { s } = await rotated()
+    await s.configure(settings => {
+      settings.certificates.iot.names.push('mqtt.example.com')
+    })
+    expect(await s.run()).toMatchObject({
+      outcome: 'rotated',
+      decision: { reason: 'settings-changed' },
+      after: { names: [s.domain, 'mqtt.example.com'] },
+    })
+    s.clock.advance(2 * HOUR_MS)
+    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+    expect(s.obtained()).toBe(2)
+  })
+
+  test('another key type is not held against the new certificate', async () => {
+    const { s } = await rotated()
+    await s.configure(settings => {
+      settings.certificates.iot.keyType = 'rsa-2048'
+    })
+    expect(await s.run()).toMatchObject({ outcome: 'rotated', after: { keyType: 'rsa-2048' } })
+    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  })
+
+  test('another threshold is no other certificate', async () => {
+    const { s } = await rotated()
+    await s.configure(settings => {
+      settings.certificates.iot.renewBefore = '20d'
+    })
+    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+    expect(s.obtained()).toBe(1)
+  })
+})
+
+describe('until', () => {
+  test('add: held, then resumed without another order', async () => {
+    const { s, bound } = await due()
+    const first = await s.run({ until: 'add' })
+    expect(first).toMatchObject({ outcome: 'suspended' })
+    expect(first.warnings.map(w => w.code)).toContain('held')
+    expect(s.changes()).toEqual([ADD])
+    s.clock.advance(HOUR_MS)
+    expect(await s.run()).toMatchObject({ outcome: 'held', decision: { due: false } })
+    expect(s.boundId()).toBe(bound)
+
+    const resumed = await s.run({ action: 'resume' })
+    expect(resumed).toMatchObject({ outcome: 'idle' })
+    expect(resumed.decision.detail).toContain('no longer held')
+    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(s.changes()).toEqual([BIND])
+    expect(s.obtained()).toBe(1)
+    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  })
+
+  test('bind: the next run verifies all the same, and the hold stays', async () => {
+    const { s } = await due()
+    expect(await s.run({ until: 'bind' })).toMatchObject({ outcome: 'suspended' })
+    expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'resume' } })
+    expect(await s.run()).toMatchObject({ outcome: 'held' })
+    expect(s.changes()).toEqual([ADD, BIND])
+    await s.run({ action: 'resume' })
+    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  })
+})
+
+describe('hold', () => {
+  test('nothing is changed until resume', async () => {
+    const { s } = await due()
+    expect(await s.run({ action: 'hold' })).toMatchObject({ outcome: 'idle' })
+    expect(await s.run()).toMatchObject({ outcome: 'held' })
+    s.clock.advance(DAY_MS)
+    expect(await s.run()).toMatchObject({ outcome: 'held' })
+    expect(s.changes()).toEqual([])
+    expect(s.ca.orders).toHaveLength(0)
+    await s.run({ action: 'resume' })
+    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  })
+
+  test.each([
+    ['force', async (s: Scenario) => s.run({ force: true })],
+    [
+      'changed settings',
+      async (s: Scenario) => {
+        await s.configure(settings => {
+          settings.certificates.iot.names.push('mqtt.example.com')
+        })
+        return s.run()
+      },
+    ],
+    [
+      'the emergency',
+      async (s: Scenario) => {
+        s.clock.advance(17 * DAY_MS)
+        return s.run()
+      },
+    ],
+  ])('%s leaves it', async (_, act) => {
+    const { s } = await due()
+    await s.run({ action: 'hold' })
+    expect(await act(s)).toMatchObject({ outcome: 'rotated' })
+    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  })
+
+  test('the emergency tries once a day', async () => {
+    const { s } = await due()
+    await s.run({ action: 'hold' })
+    s.ca.options.issuanceProblem = { type: 'serverInternal', detail: 'out of ink' }
+    s.clock.advance(17 * DAY_MS)
+    expect(await s.run()).toMatchObject({ outcome: 'failed', decision: { reason: 'emergency' } })
+    s.clock.advance(20 * HOUR_MS)
+    expect(await s.run()).toMatchObject({ outcome: 'held' })
+    s.clock.advance(4 * HOUR_MS)
+    expect(await s.run()).toMatchObject({ outcome: 'failed' })
+    expect(s.changes()).toEqual([])
+  })
+})
+
+describe('rollback', () => {
+  test('binds the previous one, proves it, and holds; the one put away is not bound again', async () => {
+    const { s, bound, ours } = await rotated()
+    const result = await s.run({ action: 'rollback' })
+    expect(result).toMatchObject({ outcome: 'rotated', error: null, after: { serverCertificateId: bound } })
+    expect(s.boundId()).toBe(bound)
+    expect(s.changes()).toEqual([BIND])
+    for (const _ of [1, 2, 3]) {
+      s.clock.advance(HOUR_MS)
+      expect(await s.run()).toMatchObject({ outcome: 'held' })
+    }
+    expect(s.changes()).toEqual([])
+
+    await s.run({ action: 'resume' })
+    expect(await s.run()).toMatchObject({ outcome: 'rotated', deleted: [{ serverCertificateId: ours }] })
+    expect(s.obtained()).toBe(2)
+  })
+
+  test('one that a scheduled run finishes holds as well', async () => {
+    const { s, bound } = await rotated()
+    s.device.switches.lagMs = Number.POSITIVE_INFINITY
+    expect(await s.run({ action: 'rollback' })).toMatchObject({ outcome: 'suspended' })
+    expect(s.boundId()).toBe(bound)
+    s.device.settle()
+    s.clock.advance(HOUR_MS)
+    expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'resume' } })
+    s.clock.advance(HOUR_MS)
+    expect(await s.run()).toMatchObject({ outcome: 'held' })
+    expect(s.changes()).toEqual([BIND])
+  })
+
+  test('the previous one is not served: the new one is bound again', async () => {
+    const { s, ours } = await rotated()
+    const wrong = await s.issue(-1, 80, ['wrong.example.com'])
+    s.iotda.onBind(() => {
+      s.device.switches.serve = s.boundId() === ours ? null : wrong
+    })
+    expect(await s.run({ action: 'rollback' })).toMatchObject({ outcome: 'rolled-back' })
+    expect(s.boundId()).toBe(ours)
+    expect(s.changes()).toEqual([BIND, BIND])
+    expect(await s.run()).toMatchObject({ outcome: 'held' })
+  })
+
+  test('nothing to go back to: nothing is changed', async () => {
+    const { s, bound } = await due()
+    expect(await s.run({ action: 'rollback' })).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'nothing-to-roll-back' },
+    })
+    await s.upload(-100, -1)
+    const result = await s.run({ action: 'rollback' })
+    expect(result).toMatchObject({ outcome: 'failed', error: { code: 'nothing-to-roll-back' } })
+    expect(result.error?.message).toContain('expired')
+    expect(s.boundId()).toBe(bound)
+    expect(s.changes()).toEqual([])
+    // A rollback that could not be made is no hold.
+    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  })
+})
+
+describe('accept', () => {
+  async function refused() {
+    const { s } = await due({
+      change: settings => {
+        settings.certificates.iot.keyType = 'rsa-2048'
+      },
+    })
+    const result = await s.run()
+    expect(result).toMatchObject({ outcome: 'refused', error: { code: 'preflight-refused' } })
+    const [, fingerprint] = /--accept ([0-9a-f]{64})/.exec(result.error?.hint ?? '') ?? []
+    if (!fingerprint) throw new Error('the hint names no fingerprint')
+    expect(s.changes()).toEqual([])
+    return { s, fingerprint }
+  }
+
+  test('exactly the one that was refused is deployed, without another order', async () => {
+    const { s, fingerprint } = await refused()
+    const result = await s.run({ accept: fingerprint })
+    expect(result).toMatchObject({ outcome: 'rotated', after: { fingerprint } })
+    expect(result.warnings.map(w => w.code)).toContain('accepted')
+    expect(s.obtained()).toBe(1)
+    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  })
+
+  test('another fingerprint accepts nothing', async () => {
+    const { s } = await refused()
+    const accept = 'ab'.repeat(32)
+    expect(await s.run({ accept })).toMatchObject({ decision: { reason: 'backing-off' } })
+    expect(await s.run({ accept, force: true })).toMatchObject({ outcome: 'refused' })
+    expect(s.changes()).toEqual([])
+    expect(s.obtained()).toBe(1)
+  })
+})

@@ -1,0 +1,57 @@
+import { connectAsync } from 'mqtt'
+import { expect, test } from 'vitest'
+import { cleanups } from '../support/cleanups.ts'
+import { HOUR_MS, openScenario } from '../support/scenario.ts'
+
+const ROTATIONS = 8
+
+test('a device with a pinned root goes through rotation after rotation without one TLS error', async () => {
+  // The device's clock is the system's, the CA's runs ahead: its certificates must be valid for both.
+  const s = await openScenario({ ca: { backdateSeconds: 2 * 86_400 } })
+  await s.bindOne(20)
+  const errors: unknown[] = []
+  const device = await connectAsync({
+    protocol: 'mqtts',
+    host: s.device.host,
+    port: s.device.port,
+    servername: s.domain,
+    ca: s.ca.rootPem,
+    rejectUnauthorized: true,
+    reconnectPeriod: 20,
+    clientId: 'device-1',
+  })
+  cleanups.push(() => device.endAsync(true))
+  device.on('error', error => errors.push(error))
+  await device.subscribeAsync('commands', { qos: 1 })
+
+  const served = new Set<string>()
+  for (let round = 1; round <= ROTATIONS; round += 1) {
+    // Every other time the platform cuts its connections when the certificate changes.
+    const isCut = round % 2 === 0
+    const stop = s.iotda.onBind(() => isCut && s.device.disconnectAll())
+    const back = isCut ? new Promise<unknown>(resolve => device.once('connect', resolve)) : null
+    const result = await s.run({ force: true })
+    expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'forced' } })
+    stop()
+    await back
+    const [client, ...others] = s.device.clients()
+    expect(others).toEqual([])
+    expect(client?.clientId).toBe('device-1')
+    const isNew = client?.fingerprint === result.after?.fingerprint
+    expect(isNew).toBe(isCut)
+    served.add(result.after?.fingerprint ?? '')
+
+    const heard = new Promise<string>(resolve =>
+      device.once('message', (topic, payload) => resolve(`${topic}: ${payload}`)),
+    )
+    await device.publishAsync('commands', `round ${round}`, { qos: 1 })
+    expect(await heard).toBe(`commands: round ${round}`)
+    s.clock.advance(2 * HOUR_MS)
+  }
+  expect(errors).toEqual([])
+  expect(served.size).toBe(ROTATIONS)
+  expect(s.obtained()).toBe(ROTATIONS)
+  expect(s.ids()).toHaveLength(2)
+  expect(s.device.handshakes.filter(h => h.sni === s.domain && !h.completed)).toEqual([])
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+})

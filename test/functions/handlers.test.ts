@@ -1,0 +1,145 @@
+import { closeSync, openSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { handler as functionGraph } from '../../functions/functiongraph.ts'
+import { handler as lambda } from '../../functions/lambda.ts'
+import { answerError, jsonLog } from '../../functions/output.ts'
+import { answer, result } from './answers.ts'
+
+const BAD = '{"version":1,"targets":[]}'
+/** The names of the runtimes' own contexts, with what they give here. */
+const lambdaContext = {
+  functionName: 'iotda-cert',
+  awsRequestId: 'b1b1',
+  callbackWaitsForEmptyEventLoop: true,
+  getRemainingTimeInMillis: () => 60_000,
+}
+const graphContext = (userData: Record<string, string | undefined> = {}) => ({
+  getRequestID: () => 'b1b1',
+  getFunctionName: () => 'iotda-cert',
+  getRemainingTimeInMilliSeconds: () => 60_000,
+  getUserData: (key: string) => userData[key],
+})
+
+let before: string | undefined
+beforeEach(() => {
+  before = process.env.IOTDA_CERT_CONFIG
+  delete process.env.IOTDA_CERT_CONFIG
+})
+afterEach(() => {
+  if (before === undefined) delete process.env.IOTDA_CERT_CONFIG
+  else process.env.IOTDA_CERT_CONFIG = before
+})
+
+describe('Lambda', () => {
+  const schedules = [
+    { source: 'aws.events', 'detail-type': 'Scheduled Event', detail: {}, version: '0' },
+    { source: 'aws.scheduler', time: '2026-06-15T12:00:00Z' },
+  ]
+  test.each(schedules)('a schedule is understood, and bad settings are told: %j', async event => {
+    process.env.IOTDA_CERT_CONFIG = BAD
+    await expect(lambda(event, lambdaContext)).rejects.toMatchObject({
+      code: 'settings-invalid',
+      message: expect.stringContaining('targets: must have at least one target'),
+    })
+  })
+
+  test('an event is parsed before anything else', async () => {
+    process.env.IOTDA_CERT_CONFIG = BAD
+    await expect(lambda({ action: 'delete' }, lambdaContext)).rejects.toMatchObject({ code: 'usage' })
+    await expect(lambda('rotate', lambdaContext)).rejects.toMatchObject({ code: 'usage' })
+    await expect(lambda({ action: 'plan' }, lambdaContext)).rejects.toMatchObject({
+      code: 'settings-invalid',
+    })
+    await expect(lambda(null, lambdaContext)).rejects.toMatchObject({ code: 'settings-invalid' })
+  })
+
+  test('without settings it says how to give them', async () => {
+    await expect(lambda({}, lambdaContext)).rejects.toMatchObject({
+      code: 'usage',
+      hint: expect.stringContaining('IOTDA_CERT_CONFIG'),
+    })
+  })
+})
+
+describe('FunctionGraph', () => {
+  const timer = (more: object = {}) => ({
+    version: 'v1.0',
+    time: '2026-06-15T12:00:00+08:00',
+    trigger_type: 'TIMER',
+    trigger_name: 'every-30-minutes',
+    ...more,
+  })
+  const bad = graphContext({ IOTDA_CERT_CONFIG: BAD })
+
+  test.each([
+    timer(),
+    timer({ user_event: '' }),
+    timer({ user_event: ' ' }),
+    timer({ user_event: '{"action":"plan"}' }),
+    { action: 'rotate', force: true },
+    {},
+    null,
+  ])('is understood, and bad settings are told: %j', async event => {
+    await expect(functionGraph(event, bad)).rejects.toMatchObject({ code: 'settings-invalid' })
+  })
+
+  test.each([
+    [timer({ user_event: 'rotate' }), "the timer's user_event is no JSON"],
+    [timer({ user_event: '{"action":"delete"}' }), 'unknown action'],
+    [timer({ user_event: '[]' }), 'it is no object'],
+    [{ action: 'delete' }, 'unknown action'],
+    [{ trigger_type: 'SMN' }, 'unknown key "trigger_type"'],
+  ])('is not understood: %j', async (event, message) => {
+    await expect(functionGraph(event, bad)).rejects.toMatchObject({
+      code: 'usage',
+      message: expect.stringContaining(message),
+    })
+  })
+
+  test.each([
+    ['', 'settings-invalid'],
+    [undefined, 'settings-invalid'],
+  ])('user data that says nothing (%j) leaves it to the environment', async (given, code) => {
+    process.env.IOTDA_CERT_CONFIG = BAD
+    await expect(functionGraph({}, graphContext({ IOTDA_CERT_CONFIG: given }))).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining('targets: must have at least one target'),
+    })
+  })
+
+  test('without settings it says how to give them', async () => {
+    await expect(functionGraph({}, graphContext())).rejects.toMatchObject({ code: 'usage' })
+  })
+})
+
+describe('what a door puts out', () => {
+  test('the whole answer is the message of what it throws', () => {
+    const given = answer(result({ outcome: 'failed' }))
+    const error = answerError(given)
+    expect(error.name).toBe('RotationFailed')
+    expect(JSON.parse(error.message)).toEqual(given)
+  })
+
+  test('its log is JSON lines, from its level on', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'iotda-cert-log-'))
+    const file = join(folder, 'log')
+    const fd = openSync(file, 'w')
+    try {
+      const log = jsonLog('info', fd)
+      log.debug({ a: 1 }, 'not this')
+      log.info({ target: 'factory-1' }, 'a call')
+      log.error({}, 'a failure')
+      const lines = (await readFile(file, 'utf8')).trim().split('\n')
+      expect(lines.map(line => JSON.parse(line))).toMatchObject([
+        { level: 'info', target: 'factory-1', msg: 'a call' },
+        { level: 'error', msg: 'a failure' },
+      ])
+    } finally {
+      closeSync(fd)
+      await rm(folder, { recursive: true })
+    }
+  })
+})
