@@ -1,10 +1,13 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
+import { leanUndici } from './deploy/lean.mjs'
 
 /**
- * Bundles the doors. acme-client's axios, node-forge and debug are replaced by shims: its transport is ours,
- * its legacy crypto and its log are not used.
+ * Bundles the doors into dist/, or the folder that OUTDIR names. acme-client's axios, node-forge and debug are
+ * replaced by shims: its transport is ours, its legacy crypto and its log are not used. BUNDLE_AWS_SDK=1 takes the
+ * optional packages of AWS in, for a solver `route53` where nobody else provides them, as Lambda does.
  */
+const out = process.env.OUTDIR || 'dist'
 const shims = {
   axios: './lib/acme/shims/axios.ts',
   'node-forge': './lib/acme/shims/node-forge.ts',
@@ -22,29 +25,35 @@ const common = {
   alias: shims,
   logLevel: 'warning',
 }
+const door = {
+  ...common,
+  // aws4fetch takes the global Headers, which loads all of Node's fetch.
+  inject: ['lib/aws/shims/headers.ts'],
+  plugins: [leanUndici],
+  external: process.env.BUNDLE_AWS_SDK === '1' ? [] : ['@aws-sdk/*'],
+  metafile: true,
+}
 // CommonJS dependencies inside an ES module ask for `require`.
 const requireBanner =
   "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
 
-await rm('dist', { recursive: true, force: true })
+await rm(out, { recursive: true, force: true })
 const [esm, cjs] = await Promise.all([
   build({
-    ...common,
+    ...door,
     entryPoints: { cli: 'functions/cli.ts', lambda: 'functions/lambda.ts' },
-    outdir: 'dist',
+    outdir: out,
     outExtension: { '.js': '.mjs' },
     chunkNames: 'chunks/[name]-[hash]',
     format: 'esm',
     splitting: true,
-    metafile: true,
     banner: { js: requireBanner },
   }),
   build({
-    ...common,
+    ...door,
     entryPoints: ['functions/functiongraph.ts'],
-    outfile: 'dist/functiongraph/index.js',
+    outfile: `${out}/functiongraph/index.js`,
     format: 'cjs',
-    metafile: true,
   }),
   // The sandbox is for development: its packages stay where they are.
   build({
@@ -54,8 +63,9 @@ const [esm, cjs] = await Promise.all([
       demo: 'sandbox/demo.ts',
       sandbox: 'sandbox/sandbox.ts',
       sequence: 'sandbox/sequence.ts',
+      s3: 'sandbox/stores/s3.ts',
     },
-    outdir: 'dist/sandbox',
+    outdir: `${out}/sandbox`,
     outExtension: { '.js': '.mjs' },
     format: 'esm',
     splitting: true,
@@ -64,6 +74,6 @@ const [esm, cjs] = await Promise.all([
     alias: {},
   }),
 ])
-await writeFile('dist/meta.json', JSON.stringify({ esm: esm.metafile, cjs: cjs.metafile }))
-const cli = await readFile('dist/cli.mjs', 'utf8')
-await writeFile('dist/cli.mjs', `#!/usr/bin/env node\n${cli}`, { mode: 0o755 })
+await writeFile(`${out}/meta.json`, JSON.stringify({ esm: esm.metafile, cjs: cjs.metafile }))
+const cli = await readFile(`${out}/cli.mjs`, 'utf8')
+await writeFile(`${out}/cli.mjs`, `#!/usr/bin/env node\n${cli}`, { mode: 0o755 })

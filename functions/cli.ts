@@ -1,5 +1,6 @@
+import { userInfo } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
-import { run } from '../lib/app.ts'
+import { type Answer, probePort, run } from '../lib/app.ts'
 import { asRotationError, RotationError } from '../lib/base/errors.ts'
 import { silentLog } from '../lib/base/log.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
@@ -7,6 +8,7 @@ import { type Action, ERROR_CODES } from '../lib/model.ts'
 import { parseEvent, RESERVED } from './event.ts'
 import { exitCode } from './exit.ts'
 import { jsonLog } from './output.ts'
+import { parseHost } from './probe-host.ts'
 import { errorText, progressPrinter, resultText } from './text.ts'
 
 interface Flags {
@@ -17,6 +19,8 @@ interface Flags {
   readonly force?: boolean
   readonly until?: string
   readonly accept?: string
+  readonly sni?: string
+  readonly profile?: readonly string[]
   readonly timeout?: string
 }
 
@@ -27,14 +31,24 @@ const COMMANDS: Readonly<Record<Action, string>> = {
   rollback: 'bind the previous certificate again, prove it, and hold',
   hold: 'make no unattended change from now on',
   resume: 'end a hold or a back-off; the next run goes on',
+  probe: 'look at the device port of targets, or at any host, as every device would',
 }
 
 const EXIT_HELP = `
 Exit codes: 0 ok · 1 failed, refused, rolled back, held, or backing off after a failure
             2 usage, settings, or what the settings point at · 3 suspended or busy: run again later`
 
-async function perform(action: Action, flags: Flags): Promise<number> {
-  const { force, until, accept, target } = flags
+/** A container may run a user that has no name. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `user ${process.getuid?.() ?? 'unknown'}`
+  }
+}
+
+async function perform(action: Action, flags: Flags, host?: string): Promise<number> {
+  const { force, until, accept, target, profile } = flags
   const event = parseEvent({
     action,
     ...(target ? { targets: target } : {}),
@@ -42,19 +56,28 @@ async function perform(action: Action, flags: Flags): Promise<number> {
     // An empty text is a mistake, e.g. a shell variable that is not set: never the same as no such option.
     ...(until === undefined ? {} : { until }),
     ...(accept === undefined ? {} : { accept }),
+    ...(profile ? { profiles: profile } : {}),
   })
   const interrupt = new AbortController()
   process.once('SIGINT', () => interrupt.abort(new Error('interrupted')))
   process.once('SIGTERM', () => interrupt.abort(new Error('terminated')))
-  const answer = await run({
+  const common = {
     config: flags.config ?? null,
-    event,
-    trigger: 'manual',
     deadline: systemClock.now() + 30 * MINUTE_MS,
-    log: flags.verbose ? jsonLog('debug') : silentLog,
     signal: interrupt.signal,
-    ...(flags.json ? {} : { progress: progressPrinter(process.stderr) }),
-  })
+  }
+  const ask = (): Promise<Answer> =>
+    run({
+      ...common,
+      event: { ...event, askedBy: userName() },
+      trigger: 'manual',
+      log: flags.verbose ? jsonLog('debug') : silentLog,
+      ...(flags.json ? {} : { progress: progressPrinter(process.stderr) }),
+    })
+  const answer =
+    host === undefined
+      ? await ask()
+      : await probePort({ ...common, ...parseHost(host, flags.sni), profiles: profile ?? [] })
   process.stdout.write(
     flags.json ? `${JSON.stringify(answer, null, 2)}\n` : resultText(answer, action, process.stdout.isTTY),
   )
@@ -84,8 +107,11 @@ function program(json: boolean, setExit: (code: number) => void): Command {
         .option('--until <step>', 'stop after this step and hold')
         .option('--accept <fingerprint>', 'accept exactly this certificate in spite of preflight')
     }
+    if (action === 'rollback')
+      command.option('--accept <fingerprint>', 'accept exactly this certificate in spite of preflight')
     if (action === 'plan') command.addOption(new Option('-f, --force', 'as if forced'))
-    command.action(async (flags: Flags) => setExit(await perform(action, flags)))
+    if (action === 'probe') probeCommand(command, setExit)
+    else command.action(async (flags: Flags) => setExit(await perform(action, flags)))
   }
   for (const action of RESERVED)
     cli
@@ -95,6 +121,22 @@ function program(json: boolean, setExit: (code: number) => void): Command {
       .action(() => void parseEvent({ action }))
   return cli
 }
+
+function probeCommand(command: Command, setExit: (code: number) => void): void {
+  command
+    .argument('[host]', 'HOST[:PORT] instead of targets; needs no settings')
+    .option('--sni <name>', 'the name to ask HOST for, if it is another one')
+    .option('-p, --profile <name...>', 'only these device profiles (for HOST: or presets)')
+    .action(async (host: string | undefined, flags: Flags) => {
+      if (host !== undefined && flags.target)
+        throw usage('HOST and --target are two questions: give one of them')
+      if (host === undefined && flags.sni !== undefined) throw usage('--sni is for HOST[:PORT]')
+      setExit(await perform('probe', flags, host))
+    })
+}
+
+const usage = (message: string): RotationError =>
+  new RotationError('usage', message, { retry: 'never', hint: 'iotda-cert probe --help says more.' })
 
 /** What commander found wrong; without `--json` it has said so already. */
 function usageError({ message }: CommanderError): RotationError {

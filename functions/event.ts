@@ -11,8 +11,8 @@ export const rotateEverything: RunEvent = {
 }
 
 /** Actions of a later version. */
-export const RESERVED = ['probe', 'doctor', 'revoke', 'watch']
-const KEYS = ['action', 'targets', 'force', 'until', 'accept']
+export const RESERVED = ['doctor', 'revoke', 'watch']
+const KEYS = ['action', 'targets', 'force', 'until', 'accept', 'profiles']
 const bad = (what: string, hint: string): RotationError =>
   new RotationError('usage', `the event is not understood: ${what}`, { retry: 'never', hint })
 
@@ -32,6 +32,7 @@ export function parseEvent(value: unknown): RunEvent {
     force: forceOf(event.force),
     until: untilOf(event.until),
     accept: acceptOf(event.accept),
+    ...profilesOf(event),
   }
 }
 
@@ -49,6 +50,15 @@ function targetsOf(targets: unknown): readonly string[] | null {
   if (Array.isArray(targets) && targets.length > 0 && targets.every(t => typeof t === 'string'))
     return [...new Set<string>(targets)]
   throw bad('"targets" is no list of names', 'Leave it out for all targets.')
+}
+
+function profilesOf({ profiles, action }: Record<string, unknown>): { profiles?: readonly string[] } {
+  if (profiles === undefined || profiles === null) return {}
+  if (action !== 'probe')
+    throw bad('"profiles" without action "probe"', 'Only a probe is narrowed to profiles.')
+  if (Array.isArray(profiles) && profiles.length > 0 && profiles.every(p => typeof p === 'string'))
+    return { profiles: [...new Set<string>(profiles)] }
+  throw bad('"profiles" is no list of names', 'Leave it out for all profiles.')
 }
 
 function forceOf(force: unknown): boolean {

@@ -1,10 +1,10 @@
-import { failed, run } from '../lib/app.ts'
-import { systemClock } from '../lib/base/time.ts'
 import { parseEvent, rotateEverything } from './event.ts'
-import { answerError, jsonLog } from './output.ts'
+import { invoke } from './invocation.ts'
 
+/** https://docs.aws.amazon.com/lambda/latest/dg/nodejs-context.html */
 interface LambdaContext {
   getRemainingTimeInMillis(): number
+  readonly awsRequestId?: string
 }
 
 /**
@@ -12,16 +12,17 @@ interface LambdaContext {
  * failed, so that the platform's error metric and alarms see it; a run that only waits answers `ok: false`.
  */
 export async function handler(payload: unknown, context: LambdaContext): Promise<unknown> {
-  const isSchedule = isScheduleEvent(payload)
-  const answer = await run({
+  return invoke({
     config: null,
-    event: isSchedule ? rotateEverything : parseEvent(payload ?? {}),
-    trigger: isSchedule ? 'schedule' : 'manual',
-    deadline: systemClock.now() + context.getRemainingTimeInMillis(),
-    log: jsonLog('info'),
+    // The keys of the function's role are in its environment, as every SDK of AWS expects them.
+    runtime: {},
+    remainingMs: context.getRemainingTimeInMillis(),
+    requestId: context.awsRequestId,
+    read: () =>
+      isScheduleEvent(payload)
+        ? { event: rotateEverything, trigger: 'schedule' }
+        : { event: parseEvent(payload ?? {}), trigger: 'manual' },
   })
-  if (failed(answer)) throw answerError(answer)
-  return answer
 }
 
 function isScheduleEvent(payload: unknown): boolean {

@@ -1,16 +1,63 @@
-import pino from 'pino'
 import type { Answer } from '../lib/app.ts'
+import type { RotationError } from '../lib/base/errors.ts'
 import type { Log } from '../lib/base/log.ts'
+import { systemClock } from '../lib/base/time.ts'
 
-/** JSON lines on standard error (or another file descriptor), one object each. */
-export function jsonLog(level: 'debug' | 'info' | 'warn' | 'error', fd = 2): Log {
-  const options = { level, base: null, formatters: { level: (label: string) => ({ level: label }) } }
-  return pino(options, pino.destination({ fd, sync: true }))
+/** A log whose lines are all out when `flush` resolves. */
+export interface LineLog extends Log {
+  flush(): Promise<void>
 }
+
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const
+type Level = (typeof LEVELS)[number]
+
+/**
+ * JSON lines on standard error (or another file descriptor), one object each. The logger is loaded at the first
+ * line: most runs of a function find nothing to do and say nothing.
+ */
+export function jsonLog(level: Level, fd = 2): LineLog {
+  let waiting: (() => void)[] = []
+  let loading: Promise<void> | null = null
+  let logger: Log | null = null
+  const load = async (): Promise<void> => {
+    const { default: pino } = await import('pino')
+    const formatters = { level: (label: string) => ({ level: label }) }
+    // The time of a line is when it was said, not when the logger was there.
+    const options = { level, base: null, formatters, timestamp: false }
+    logger = pino(options, pino.destination({ fd, sync: true }))
+    for (const write of waiting) write()
+    waiting = []
+  }
+  const line = (of: Level) => (fields: object, message: string) => {
+    if (LEVELS.indexOf(of) < LEVELS.indexOf(level)) return
+    const timed = { time: systemClock.now(), ...fields }
+    if (logger) return logger[of](timed, message)
+    waiting.push(() => logger?.[of](timed, message))
+    loading ??= load()
+  }
+  return {
+    debug: line('debug'),
+    info: line('info'),
+    warn: line('warn'),
+    error: line('error'),
+    flush: async () => loading ?? undefined,
+  }
+}
+
+/** A runtime prints the stack of what is thrown; the message says everything that a person can act on. */
+const withoutStack = <E extends Error>(error: E): E =>
+  Object.assign(error, { stack: `${error.name}: ${error.message}` })
 
 /** What the door throws: the whole answer as its message, so that the platform's log says everything. */
 export function answerError(answer: Answer): Error {
   const error = new Error(JSON.stringify(answer))
   error.name = 'RotationFailed'
-  return error
+  return withoutStack(error)
+}
+
+/** What the door throws when there is no answer: message and hint in one text. */
+export function doorError({ code, message, hint }: RotationError): Error {
+  const error = new Error(hint === null ? message : `${message}\n${hint}`)
+  error.name = `IotdaCertError[${code}]`
+  return withoutStack(Object.assign(error, { code, hint }))
 }

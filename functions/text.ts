@@ -3,6 +3,8 @@ import type { RotationError } from '../lib/base/errors.ts'
 import { formatDuration } from '../lib/base/time.ts'
 import { type Action, OUTCOMES, type StepName, type StepRecord, type StepStatus } from '../lib/model.ts'
 import type { ReportedLeaf, TargetResult } from '../lib/rotation/report.ts'
+import { probeText } from './probe-text.ts'
+import { tableText } from './table.ts'
 
 /** Human text for a terminal. */
 
@@ -49,10 +51,12 @@ function targetText(result: TargetResult, action: Action, colour: boolean): stri
     lines.push(`  ${decision.due ? 'due' : 'idle'} (${decision.reason}): ${decision.detail}`)
   if (action === 'plan' && decision.due)
     lines.push(...result.steps.filter(s => s.step === 'free').map(s => `  slot     ${s.detail}`))
+  lines.push(...tableText(result.steps, action === 'plan', (part, code) => paint(part, code, colour)))
   if (result.before) lines.push(`  before   ${leafText(result.before)}`)
   if (result.after && result.after.fingerprint !== result.before?.fingerprint)
     lines.push(`  after    ${leafText(result.after)}`)
   if (result.seen) lines.push(...seenText(result.seen))
+  if (result.probe) lines.push(...probeText(result.probe, (part, code) => paint(part, code, colour)))
   for (const { serverCertificateId, why } of deleted) lines.push(`  deleted  ${serverCertificateId}: ${why}`)
   for (const { code, message } of warnings)
     lines.push(`  ${paint('warning', 33, colour)}  ${code}: ${message}`)

@@ -1,35 +1,39 @@
 import { randomUUID } from 'node:crypto'
-import type { GenericSchema } from 'valibot'
+import type { PortRequest } from './any-port.ts'
 import { RotationError } from './base/errors.ts'
-import { createHttp, type Http } from './base/http.ts'
 import type { Log } from './base/log.ts'
 import { createTurns, inParallel } from './base/parallel.ts'
 import { abortAfter, type Clock, iso, systemClock } from './base/time.ts'
+import { functionSurroundings, type Runtime } from './config/function.ts'
 import { loadSettings, processSurroundings, type Settings, type Surroundings } from './config/load.ts'
-import type {
-  CertificateSource,
-  DnsSolver,
-  Driver,
-  DriverContext,
-  Notifier,
-  Run,
-  SourceContext,
-  StateStore,
-} from './contracts.ts'
-import { createHuaweiClient } from './huawei/client.ts'
+import type { DriverContext, Notifier, Run, StateStore } from './contracts.ts'
+import { asDelivered } from './deliveries.ts'
 import { createIotdaClient } from './iotda/client.ts'
 import { createEndpoint } from './iotda/endpoint.ts'
 import { OUTCOMES, type RunEvent, type StepName, type StepRecord, type Target } from './model.ts'
 import { notifiers } from './notifiers/index.ts'
+import {
+  buildSolvers,
+  buildSources,
+  driverSchemas,
+  huaweiClient,
+  keysFrom,
+  make,
+  need,
+  openClients,
+  sealKeyOf,
+} from './parts.ts'
 import { readRemote } from './remote.ts'
 import { alert } from './rotation/alert.ts'
 import { openRecords, type Records, specHashOf } from './rotation/record.ts'
 import { isOk, type TargetResult } from './rotation/report.ts'
 import { rotate } from './rotation/rotate.ts'
+import { byUrgency } from './rotation/urgency.ts'
 import type { World } from './rotation/world.ts'
-import { solverName, solvers } from './solvers/index.ts'
-import { sources } from './sources/index.ts'
 import { stores } from './stores/index.ts'
+import type { Warm } from './warm.ts'
+
+export { keepWarm } from './warm.ts'
 
 /** What a door asks for. */
 export interface Request {
@@ -44,6 +48,12 @@ export interface Request {
   readonly signal?: AbortSignal
   readonly clock?: Clock
   readonly surroundings?: Surroundings
+  /** Inside a function: what its runtime tells besides the environment. */
+  readonly runtime?: Runtime
+  /** What the process keeps from one event to the next. */
+  readonly warm?: Warm
+  /** Names this event where the platform may deliver it more than once. */
+  readonly deliveryId?: string
 }
 
 /** Version 1 of the answer; plain JSON. */
@@ -68,16 +78,17 @@ const FINISH_MS = 2_000
 export async function run(request: Request): Promise<Answer> {
   const clock = request.clock ?? systemClock
   const startedAt = clock.now()
-  const settings = await loadSettings(request.config, driverSchemas, {
-    remote: question => readRemote(question, clock),
-    ...(request.surroundings ?? processSurroundings()),
-  })
+  const settings = await settingsOf(request, clock)
   const targets = chosenTargets(settings, request.event)
   const app = await build(settings, request, clock)
   try {
-    const results = await inParallel(await byUrgency(targets, app.records), TARGETS_AT_ONCE, target =>
-      app.perform(target),
-    )
+    // The order counts where not all can start at once.
+    const ordered = targets.length > TARGETS_AT_ONCE ? await byUrgency(targets, app.records) : targets
+    const { event, warnings } = await asDelivered(request, app.records, startedAt)
+    const results = await inParallel(ordered, TARGETS_AT_ONCE, async target => {
+      const result = await app.perform(target, event)
+      return { ...result, warnings: [...result.warnings, ...warnings] }
+    })
     const ok = results.every(isOk)
     const { runId } = app
     return {
@@ -94,6 +105,29 @@ export async function run(request: Request): Promise<Answer> {
   }
 }
 
+/** Probes any device port; the settings are read only if a profile is none of the presets. */
+export async function probePort(
+  request: PortRequest & Pick<Request, 'config' | 'surroundings'>,
+): Promise<Answer> {
+  const { probe } = await import('./any-port.ts')
+  return probe(request, () => settingsOf(request, request.clock ?? systemClock))
+}
+
+type Asked = Pick<Request, 'config' | 'surroundings' | 'runtime' | 'warm'>
+
+function settingsOf({ config, surroundings, runtime, warm }: Asked, clock: Clock): Promise<Settings> {
+  const process = surroundings ?? processSurroundings()
+  const around = runtime ? functionSurroundings(process, runtime) : process
+  const load = (from: Surroundings): Promise<Settings> =>
+    loadSettings(config, driverSchemas, { remote: question => readRemote(question, clock), ...from })
+  return warm ? warm.settings(config, around, load, clock) : load(around)
+}
+
+/** Reads the settings before the first event, so that it need not. @throws RotationError */
+export async function warmUp(request: Asked & { readonly clock?: Clock }): Promise<void> {
+  await settingsOf(request, request.clock ?? systemClock)
+}
+
 /** Whether the door should throw, so that the platform counts an error. */
 export const failed = (answer: Answer): boolean => answer.results.some(r => OUTCOMES[r.outcome].throws)
 
@@ -102,25 +136,19 @@ export const failed = (answer: Answer): boolean => answer.results.some(r => OUTC
 interface App {
   readonly runId: string
   readonly records: Records
-  perform(target: Target): Promise<TargetResult>
+  perform(target: Target, event: RunEvent): Promise<TargetResult>
   close(): Promise<void>
 }
 
 async function build(settings: Settings, request: Request, clock: Clock): Promise<App> {
   const runId = randomUUID()
-  const clients = new Map<string, Http>()
-  const http = (caCertificates: string | null): Http => {
-    const key = caCertificates ?? ''
-    const client = clients.get(key) ?? createHttp({ caCertificates })
-    clients.set(key, client)
-    return client
-  }
+  const clients = request.warm?.clients(clock) ?? openClients()
   // The last resort: whatever still hangs at the deadline is let go of, so that the answer gets out.
   const { signal, clear } = abortAfter(Math.max(1, request.deadline - clock.now()), request.signal)
   const current: Run = { runId, clock, log: request.log, deadline: request.deadline - FINISH_MS, signal }
   const context = (name: string): DriverContext => ({
     name,
-    http,
+    http: clients.http,
     clock,
     log: request.log,
     huaweiKeys: keysFrom(settings),
@@ -135,37 +163,38 @@ async function build(settings: Settings, request: Request, clock: Clock): Promis
     ),
   )
   const inTurn = createTurns()
-  const worldOf = (target: Target): World => {
+  const worldOf = (target: Target, event: RunEvent): World => {
     const spec = need(settings.certificates, target.certificate)
     return {
       target,
       spec,
       specHash: specHashOf(spec),
-      event: request.event,
+      event,
       run: current,
       intervalMs: settings.intervalMs,
-      iotda: createIotdaClient(huaweiClient(settings, target, http, clock)),
+      iotda: createIotdaClient(huaweiClient(settings, target, clients.http, clock)),
       endpoint: createEndpoint(),
-      source: need(certificateSources, spec.source),
+      sources: certificateSources,
       store,
       records,
       sharing: settings.targets.filter(t => t.certificate === target.certificate),
       inTurn,
+      canaryOf: need(settings.access, target.name).canaryOf,
       progress: request.progress ?? (() => {}),
     }
   }
   return {
     runId,
     records,
-    perform: async target => {
-      const world = worldOf(target)
+    perform: async (target, event) => {
+      const world = worldOf(target, event)
       const result = await byAction(world)
       await alert(world, result, alerts)
       return result
     },
     close: async () => {
       clear()
-      await Promise.allSettled([...clients.values()].map(client => client.close()))
+      await clients.close()
     },
   }
 }
@@ -173,90 +202,8 @@ async function build(settings: Settings, request: Request, clock: Clock): Promis
 async function byAction(world: World): Promise<TargetResult> {
   const { action } = world.event
   if (action === 'rotate' || action === 'plan' || action === 'status') return rotate(world)
+  if (action === 'probe') return (await import('./rotation/probe.ts')).probe(world)
   return (await import('./rotation/manual.ts'))[action](world)
-}
-
-type Registry = Readonly<Record<string, () => Promise<{ readonly default: unknown }>>>
-
-async function make<Made, Context>(
-  registry: Registry,
-  chosen: { type: string; settings: unknown },
-  context: Context,
-): Promise<Made> {
-  const driver = (await need(registry, chosen.type)()).default as Driver<GenericSchema, Context, Made>
-  return driver.create(chosen.settings, context)
-}
-
-const registries = { source: sources, solver: solvers, store: stores, notifier: notifiers } as const
-
-const driverSchemas = {
-  schema: async (kind: keyof typeof registries, type: string): Promise<GenericSchema | null> => {
-    const registry: Registry = registries[kind]
-    if (!Object.hasOwn(registry, type)) return null
-    return ((await need(registry, type)()).default as Driver<GenericSchema, never, unknown>).settings
-  },
-  known: (kind: keyof typeof registries) => Object.keys(registries[kind]),
-}
-
-async function buildSolvers(
-  settings: Settings,
-  context: (name: string) => DriverContext,
-): Promise<SourceContext['solver']> {
-  const entries = Object.entries(settings.solvers).map(
-    async ([name, chosen]) =>
-      [name, await make<DnsSolver, DriverContext>(solvers, chosen, context(name))] as const,
-  )
-  const built = Object.fromEntries(await Promise.all(entries))
-  return (reference, domain) => need(built, solverName(reference, domain))
-}
-
-async function buildSources(
-  settings: Settings,
-  records: Records,
-  context: (name: string) => DriverContext,
-  solver: SourceContext['solver'],
-): Promise<Record<string, CertificateSource>> {
-  const entries = Object.entries(settings.sources).map(async ([name, chosen]) => {
-    const own: SourceContext = { ...context(name), memory: records.source(name), solver }
-    return [name, await make<CertificateSource, SourceContext>(sources, chosen, own)] as const
-  })
-  return Object.fromEntries(await Promise.all(entries))
-}
-
-function huaweiClient(settings: Settings, target: Target, http: (ca: string | null) => Http, clock: Clock) {
-  const { credentials, caCertificates } = need(settings.access, target.name)
-  const { endpoint, region, signing, projectId, instanceId } = target.instance
-  const keys = () => keysFrom(settings)(credentials)
-  return createHuaweiClient({
-    http: http(caCertificates),
-    clock,
-    keys,
-    endpoint,
-    region,
-    signing,
-    projectId,
-    instanceId,
-    driver: 'iotda',
-  })
-}
-
-const keysFrom =
-  (settings: Settings): DriverContext['huaweiKeys'] =>
-  async name => {
-    if (Object.hasOwn(settings.credentials, name)) return need(settings.credentials, name)
-    throw new RotationError('settings-invalid', `there is no "${name}" in credentials`, {
-      retry: 'never',
-      hint: `Add it, or name one of: ${Object.keys(settings.credentials).join(', ')}.`,
-    })
-  }
-
-const sealKeyOf = (settings: Settings, store: StateStore) => async () => {
-  const key = settings.store.sealKey ?? (await store.ownSealKey())
-  if (key) return key
-  throw new RotationError('settings-invalid', `the ${settings.store.type} store needs store.sealKey`, {
-    retry: 'never',
-    hint: 'Set it to a reference to 32 random bytes in base64 (openssl rand -base64 32).',
-  })
 }
 
 // --- order of work -----------------------------------------------------------------------------------------
@@ -271,29 +218,4 @@ function chosenTargets(settings: Settings, { targets }: RunEvent): readonly Targ
       hint: `Targets in the settings: ${settings.targets.map(t => t.name).join(', ')}.`,
     })
   })
-}
-
-/** Most urgent first, where not all can start at once: by the end of the certificate obtained last. */
-async function byUrgency(targets: readonly Target[], records: Records): Promise<readonly Target[]> {
-  if (targets.length <= TARGETS_AT_ONCE) return targets
-  // One that cannot be read is its own target's failure, in its own turn.
-  const ends = await Promise.all(
-    targets.map(({ certificate }) =>
-      records
-        .certificate(certificate)
-        .get()
-        .then(
-          ({ current }) => current?.notAfter ?? 0,
-          () => 0,
-        ),
-    ),
-  )
-  const endOf = new Map(targets.map((target, i) => [target, ends[i] ?? 0]))
-  return targets.toSorted((a, b) => (endOf.get(a) ?? 0) - (endOf.get(b) ?? 0))
-}
-
-function need<T>(from: Readonly<Record<string, T>>, name: string): T {
-  const value = from[name]
-  if (value === undefined) throw new RotationError('internal', `"${name}" is not there`)
-  return value
 }

@@ -49,6 +49,11 @@ export interface CertificateRequest {
   readonly spec: CertificateSpec
   /** PEM of the leaf this one will replace, when there is a clear predecessor (RFC 9773 section 5). */
   readonly replaces: string | null
+  /**
+   * Whether every device would accept this chain (PEM, leaf first). Of several chains for one leaf (RFC 8555
+   * section 7.4.2) a source SHOULD return the first that is accepted, else the CA's default. MUST NOT throw.
+   */
+  readonly accepts: (chainPem: string) => boolean
 }
 
 /**
@@ -68,8 +73,13 @@ export interface Journal {
 export interface SourceMemory {
   /** JSON values only, no secrets; `{}` at first. */
   read(): Promise<Readonly<Record<string, unknown>>>
-  /** Durable when it resolves. @throws RotationError `store-conflict` when another run wrote in between */
-  write(notes: Readonly<Record<string, unknown>>): Promise<void>
+  /**
+   * Changes the notes; durable when it resolves. `change` is applied again to what another writer left meanwhile;
+   * one that returns its argument writes nothing, and what it throws changes nothing.
+   */
+  update(
+    change: (notes: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>,
+  ): Promise<void>
   /** A secret of the source, e.g. its account key: made and stored sealed the first time, then the same. */
   secret(name: string, make: () => Promise<string>): Promise<Secret>
 }

@@ -1,7 +1,8 @@
 /**
- * The nouns and the one vocabulary table. Types and constants only; imports nothing.
+ * The nouns and the one vocabulary table. Types and constants only; imports nothing else.
  * Instants are milliseconds since the epoch, in the program and in its documents; answers say them in ISO 8601 UTC.
  */
+import type { CheckLine, DeviceProfile } from './fleet.ts'
 
 // --- what the operator names -----------------------------------------------------------------------------
 
@@ -21,13 +22,18 @@ export interface CertificateSpec {
   /** Lower-case A-labels; a wildcard stands for exactly one label. */
   readonly names: readonly string[]
   readonly keyType: KeyType
-  readonly source: string
+  /** CAs and other sources, in the order in which they are tried. */
+  readonly sources: readonly string[]
   /** Null: renewal info decides, with 1/3 of the lifetime (1/2 below 10 days) as the fallback. */
   readonly renewBefore: RenewBefore | null
   /** Ask the CA for renewal info (RFC 9773). */
   readonly ari: boolean
   /** ACME profile, or null for the CA's default. */
   readonly profile: string | null
+  /** When the CA does not offer the profile: false fails, true takes the CA's default, a name that one. */
+  readonly profileFallback: boolean | string
+  /** The next certificate has the same key: for devices that pin it. */
+  readonly reuseKey: boolean
 }
 
 /** One custom domain of one IoTDA instance. */
@@ -48,8 +54,29 @@ export interface Target {
   readonly probe: ProbeSettings
   /** PEM of the roots that the devices trust; null: Node's. */
   readonly trustedRoots: string | null
+  /** What is in the field; empty: devices that trust `trustedRoots` and take the kind of key they are served today. */
+  readonly profiles: readonly DeviceProfile[]
+  /** `bind`: in the emergency a certificate is bound in spite of preflight. */
+  readonly preflight: { readonly emergency: 'refuse' | 'bind' }
   readonly ocsp: 'require-url' | 'follow-certificate'
   readonly slots: { readonly delete: 'superseded' | 'managed' | 'never' }
+  /** Soak: a certificate is uploaded at once and bound only when it is that old. */
+  readonly minAgeMs: number
+  /** Change windows: when a bind may happen; empty: always. */
+  readonly bindWindow: readonly BindWindow[]
+}
+
+/** A range of the week in which a bind may happen, e.g. `mon-fri 02:00-05:00 Asia/Shanghai`. */
+export interface BindWindow {
+  /** As written, for messages. */
+  readonly text: string
+  /** 0 is Sunday. A range over midnight belongs to its first day. */
+  readonly days: readonly number[]
+  /** Minutes after midnight, local. */
+  readonly from: number
+  readonly to: number
+  /** IANA name. */
+  readonly timeZone: string
 }
 
 export interface ProbeSettings {
@@ -118,7 +145,7 @@ export interface Served {
 
 // --- the vocabulary ----------------------------------------------------------------------------------------
 
-export const ACTIONS = ['rotate', 'plan', 'status', 'rollback', 'hold', 'resume'] as const
+export const ACTIONS = ['rotate', 'plan', 'status', 'rollback', 'hold', 'resume', 'probe'] as const
 export type Action = (typeof ACTIONS)[number]
 
 export const STEPS = [
@@ -144,6 +171,7 @@ export type StepStatus = 'done' | 'skipped' | 'suspended' | 'refused' | 'failed'
 export const OUTCOMES = {
   idle: { ok: true, exit: 0, throws: false, text: 'nothing to do' },
   planned: { ok: true, exit: 0, throws: false, text: 'nothing was changed: this is what a run would do' },
+  probed: { ok: true, exit: 0, throws: false, text: 'devices are served, at every address' },
   rotated: { ok: true, exit: 0, throws: false, text: 'the new certificate is bound and served' },
   repaired: { ok: true, exit: 0, throws: false, text: 'the bound certificate was bound again and is served' },
   suspended: { ok: true, exit: 3, throws: false, text: 'waiting; a later run goes on' },
@@ -174,7 +202,8 @@ export const IDLE_REASONS = {
   'backing-off': { waits: true, text: 'an earlier run failed; the next try comes later' },
   held: { waits: true, text: 'held until a person or changed settings say so' },
   busy: { waits: false, text: 'another run is at work' },
-  paused: { waits: true, text: 'the CA has paused issuance' },
+  probed: { waits: false, text: 'only looked at' },
+  paused: { waits: true, text: 'no order before the instant that the CA or the budget names' },
 } as const
 export type IdleReason = keyof typeof IDLE_REASONS
 
@@ -230,6 +259,10 @@ export interface RunEvent {
   readonly until: StepName | null
   /** Accept exactly this fingerprint in spite of preflight. */
   readonly accept: string | null
+  /** Of `probe`: only these profiles. */
+  readonly profiles?: readonly string[]
+  /** Who asked, as far as the door can tell; for the log. */
+  readonly askedBy?: string
 }
 
 export interface Decision {
@@ -246,6 +279,8 @@ export interface StepRecord {
   /** The outside call the step ended with, if any, e.g. `CreateServerCertificate`. */
   readonly call: string | null
   readonly detail: string
+  /** What preflight found. */
+  readonly table?: readonly CheckLine[]
 }
 
 export interface Warning {

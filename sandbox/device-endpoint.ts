@@ -102,9 +102,10 @@ const createAcceptor = (
     readonly broker: Awaited<ReturnType<typeof createBroker>>
     readonly handshakes: Handshake[]
     readonly sockets: Set<Socket>
+    readonly switches: EndpointSwitches
   },
 ) => {
-  const { chooser, broker, handshakes, sockets } = pieces
+  const { chooser, broker, handshakes, sockets, switches } = pieces
   const now = options.now ?? Date.now
   const contextOf = createContexts()
 
@@ -120,7 +121,8 @@ const createAcceptor = (
     if (!hello) return void socket.destroy()
     const hit = await arrive(options, hello.serverName)
     if (hit.broken || socket.destroyed) return void socket.destroy()
-    const { context, fingerprint } = contextOf(chooser.choose(address, hello.serverName))
+    const identity = chooser.choose(address, hello.serverName)
+    const { context, fingerprint } = contextOf(identity, switches.minVersion)
     const handshake = { address, sni: hello.serverName, fingerprint, at: now(), completed: false }
     handshakes.push(handshake)
     socket.setTimeout(0)
@@ -153,13 +155,16 @@ const openAll = async (
 export async function createDeviceEndpoint(options: DeviceEndpointOptions): Promise<DeviceEndpoint> {
   const host = options.host ?? options.addresses?.[0] ?? '127.0.0.1'
   const addresses = options.addresses ?? [host]
-  const switches: EndpointSwitches = { lagMs: options.propagationMs ?? 0, flap: 0, serve: null, serveAt: {} }
+  const switches: EndpointSwitches = {
+    ...{ lagMs: options.propagationMs ?? 0, flap: 0, serve: null, serveAt: {} },
+    minVersion: 'TLSv1.2',
+  }
   const platform = options.platform ?? (await throwAwayPlatform())
   const broker = await createBroker(options)
   const chooser = createChooser(options, switches, platform)
   const handshakes: Handshake[] = []
   const sockets = new Set<Socket>()
-  const accept = createAcceptor(options, { chooser, broker, handshakes, sockets })
+  const accept = createAcceptor(options, { chooser, broker, handshakes, sockets, switches })
   const nodes = addresses.map(address =>
     createNode(address, sockets, socket => {
       socket.setTimeout(handshakeTimeoutMs, () => socket.destroy())

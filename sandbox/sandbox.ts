@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type AcmeCa, type AcmeCaOptions, createAcmeCa } from './acme-ca/ca.ts'
-import { createDeviceEndpoint, type DeviceEndpoint } from './device-endpoint.ts'
+import { createDeviceEndpoint, type DeviceEndpoint, type DeviceEndpointOptions } from './device-endpoint.ts'
 import { createHttpreq } from './dns/httpreq.ts'
 import { createHuaweiDns, type HuaweiDns } from './dns/huaweicloud.ts'
 import { createDns, type Dns } from './dns/server.ts'
@@ -19,6 +19,8 @@ export interface Sandbox {
   readonly huaweiDns: HuaweiDns
   readonly domain: string
   readonly keys: { readonly accessKey: string; readonly secretKey: string }
+  /** Every access key that Huawei's services know, by its id; a test may add temporary ones and end them. */
+  readonly accessKeys: Map<string, { readonly secretKey: string; readonly securityToken?: string }>
   /** A settings object for iotda-cert that points at this sandbox; `change` may edit it. */
   settings(change?: (settings: SandboxSettings) => void): SandboxSettings
   dispose(): Promise<void>
@@ -34,6 +36,8 @@ export interface SandboxOptions {
   readonly addresses?: readonly string[]
   /** The clock of everything but DNS, for tests that move it. Default Date.now. */
   readonly now?: () => number
+  /** Who may connect to the device port's broker. Default: everybody. */
+  readonly authenticate?: NonNullable<DeviceEndpointOptions['authenticate']>
 }
 
 const DAY_MS = 86_400_000
@@ -48,7 +52,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     accessKey: `AK${randomBytes(9).toString('hex')}`,
     secretKey: randomBytes(24).toString('base64url'),
   }
-  const known = new Map([[keys.accessKey, { secretKey: keys.secretKey }]])
+  const known: Sandbox['accessKeys'] = new Map([[keys.accessKey, { secretKey: keys.secretKey }]])
   const faults = createFaults()
   const clock = options.now ? { now: options.now } : {}
   const zone = domain.split('.').slice(-2).join('.')
@@ -70,8 +74,9 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     iotda,
     ...clock,
     ...(options.addresses ? { addresses: [...options.addresses] } : {}),
+    ...(options.authenticate ? { authenticate: options.authenticate } : {}),
   })
-  const world = { faults, iotda, device, ca, dns, httpreq, huaweiDns, domain, keys }
+  const world = { faults, iotda, device, ca, dns, httpreq, huaweiDns, domain, keys, accessKeys: known }
   return {
     ...world,
     settings: change => {

@@ -36,6 +36,8 @@ const RULES: readonly (readonly [name: string, rule: Rule, bad: readonly (readon
       [example('lib/base/a.ts', "import type { x } from '../contracts.ts'")],
       [example('lib/x509/a.ts', "export * from '../acme/client.ts'")],
       [example('lib/dns/a.ts', "import '../iotda/client.ts'")],
+      [example('lib/devices/a.ts', "import { world } from '../rotation/world.ts'")],
+      [example('lib/x509/a.ts', "import { judge } from '../devices/judge.ts'")],
       [example('lib/acme/a.ts', "const x = await import('../sources/acme.ts')")],
       [example('lib/solvers/a.ts', "import { x } from '../rotation/world.ts'")],
       [example('lib/solvers/a.ts', "import { createIotdaClient } from '../iotda/client.ts'")],

@@ -2,7 +2,8 @@ import { Client, type ClientOptions, crypto } from 'acme-client'
 import { RotationError } from '../base/errors.ts'
 import type { Secret } from '../base/secret.ts'
 import { type Directory, resourceUrl } from './directory.ts'
-import { AcmeProblem, type ProblemDocument, problemOf, problemUrlOf, readProblem } from './problem.ts'
+import { problemOf, problemUrlOf } from './problem.ts'
+import { type Authorization, type Order, readAuthorization, readOrder } from './resources.ts'
 import {
   type AcmeAnswer,
   type AcmeConnection,
@@ -10,41 +11,6 @@ import {
   MAX_BAD_NONCES,
   type Transport,
 } from './transport.ts'
-
-export type OrderStatus = 'pending' | 'ready' | 'processing' | 'valid' | 'invalid'
-
-/** An order (RFC 8555 section 7.1.3). */
-export interface Order {
-  readonly url: string
-  readonly status: OrderStatus
-  readonly finalize: string
-  readonly authorizations: readonly string[]
-  /** Present once the order is valid. */
-  readonly certificate: string | null
-  /** Milliseconds since the epoch. */
-  readonly expires: number | null
-  readonly error: ProblemDocument | null
-  /** The instant Retry-After of this answer named. */
-  readonly retryAt: number | null
-}
-
-export interface Challenge {
-  readonly type: string
-  readonly url: string
-  readonly status: string
-  /** Null for challenge types without one, such as dns-persist-01. */
-  readonly token: string | null
-  readonly error: ProblemDocument | null
-}
-
-/** An authorization (RFC 8555 section 7.1.4). A wildcard's name stands without its `*.`. */
-export interface Authorization {
-  readonly url: string
-  readonly name: string
-  readonly wildcard: boolean
-  readonly status: string
-  readonly challenges: readonly Challenge[]
-}
 
 /** What newAccount is told (RFC 8555 section 7.3). */
 export type AccountRequest =
@@ -76,8 +42,10 @@ export interface AcmeClient {
   /** Tells the CA that the challenge is ready to be looked at. */
   respond(challengeUrl: string): Promise<void>
   finalize(order: Order, csrPem: string): Promise<Order>
-  /** PEM, leaf first. */
-  certificate(order: Order): Promise<string>
+  /** The default chain, and where the others are (RFC 8555 section 7.4.2). */
+  certificate(order: Order): Promise<{ readonly chainPem: string; readonly alternates: readonly string[] }>
+  /** One of the other chains; PEM, leaf first. */
+  alternate(url: string): Promise<string>
   deactivate(authorizationUrl: string): Promise<void>
 }
 
@@ -104,45 +72,6 @@ export interface ClientInternals {
   readonly api: {
     accountUrl: string | null
     createAccount: (data: object) => Promise<AcmeAnswer>
-  }
-}
-
-const text = (value: unknown): string => (typeof value === 'string' ? value : '')
-const fields = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
-const STATUSES: readonly string[] = ['pending', 'ready', 'processing', 'valid', 'invalid']
-
-const readOrder = (settings: string, value: unknown, retryAt: number | null): Order => {
-  const { url, status, finalize, authorizations, certificate, expires, error } = fields(value)
-  if (!STATUSES.includes(text(status)))
-    throw new RotationError('unavailable', `${settings}: order: the answer has no status that is known`)
-  const expiresAt = Date.parse(text(expires))
-  return {
-    url: text(url),
-    status: status as OrderStatus,
-    finalize: text(finalize),
-    authorizations: Array.isArray(authorizations) ? authorizations.map(text) : [],
-    certificate: text(certificate) || null,
-    expires: Number.isNaN(expiresAt) ? null : expiresAt,
-    error: error ? readProblem(error, 0) : null,
-    retryAt,
-  }
-}
-
-const readAuthorization = (url: string, value: unknown): Authorization => {
-  const { identifier, wildcard, status, challenges } = fields(value)
-  return {
-    url,
-    name: text(fields(identifier).value),
-    wildcard: wildcard === true,
-    status: text(status),
-    challenges: (Array.isArray(challenges) ? challenges : []).map(fields).map(challenge => ({
-      type: text(challenge.type),
-      url: text(challenge.url),
-      status: text(challenge.status),
-      token: text(challenge.token) || null,
-      error: challenge.error ? readProblem(challenge.error, 0) : null,
-    })),
   }
 }
 
@@ -228,22 +157,28 @@ const orderBody = ({ names, profile, replaces }: OrderRequest) => ({
   ...(replaces === null ? {} : { replaces }),
 })
 
-type OrderCalls = Pick<AcmeClient, 'newOrder' | 'order' | 'finalize' | 'certificate'>
+type OrderCalls = Pick<AcmeClient, 'newOrder' | 'order' | 'finalize' | 'certificate' | 'alternate'>
 
 const orderCalls = (client: Client, settings: string, transport: Transport): OrderCalls => {
   const read = async (call: string, work: Promise<unknown>): Promise<Order> =>
     readOrder(settings, await typed(settings, call, work), transport.lastRetryAt())
   // acme-client's Order type has members that its code never reads.
   const handle = (order: Partial<Order>) => order as unknown as Parameters<Client['getOrder']>[0]
+  const download = async (certificate: string | null): Promise<string> => {
+    const order = handle({ status: 'valid', ...(certificate === null ? {} : { certificate }) })
+    const pem: unknown = await typed(settings, 'certificate', client.getCertificate(order))
+    if (typeof pem === 'string' && pem.includes('-----BEGIN CERTIFICATE-----')) return pem
+    throw new RotationError('unavailable', `${settings}: certificate: the answer is no PEM text`)
+  }
   return {
     newOrder: request => read('newOrder', client.createOrder(orderBody(request))),
     order: url => read('order', client.getOrder(handle({ url }))),
     finalize: (order, csrPem) => read('finalize', client.finalizeOrder(handle(order), csrPem)),
     certificate: async order => {
-      const pem: unknown = await typed(settings, 'certificate', client.getCertificate(handle(order)))
-      if (typeof pem === 'string' && pem.includes('-----BEGIN CERTIFICATE-----')) return pem
-      throw new RotationError('unavailable', `${settings}: certificate: the answer is no PEM text`)
+      const chainPem = await download(order.certificate)
+      return { chainPem, alternates: transport.lastAlternates() }
     },
+    alternate: download,
   }
 }
 
@@ -294,6 +229,3 @@ export async function createCsr(names: readonly string[], key: Secret): Promise<
   const [, csr] = await crypto.createCsr({ altNames: [...names], ...commonName }, key.reveal())
   return csr.toString()
 }
-
-/** The error for something a CA wrote into an order or a challenge. */
-export const embeddedProblem = (problem: ProblemDocument): AcmeProblem => new AcmeProblem(problem, null)

@@ -1,8 +1,8 @@
 import * as v from 'valibot'
 import { iso } from '../base/time.ts'
 import type { Journal } from '../contracts.ts'
-import type { Order } from './client.ts'
 import { distinct, type TxtValue } from './dns01.ts'
+import type { Order } from './resources.ts'
 
 const orderSchema = v.object({ url: v.string(), finalize: v.string(), expires: v.nullable(v.string()) })
 const txtSchema = v.array(v.object({ fqdn: v.string(), value: v.string(), domain: v.string() }))

@@ -5,10 +5,12 @@ import { iso, SECOND_MS } from '../base/time.ts'
 import type { CertificateRequest, Journal, Obtained } from '../contracts.ts'
 import { certId, parseChain } from '../x509/certificate.ts'
 import { generateKey, keyFits } from '../x509/key.ts'
-import { type AcmeClient, createCsr, type Order } from './client.ts'
+import type { Budget } from './budget.ts'
+import { type AcmeClient, createCsr, type OrderRequest } from './client.ts'
 import type { Dns01 } from './dns01.ts'
 import { type Notes, openNotes } from './journal.ts'
 import { problemOf, problemUrlOf } from './problem.ts'
+import type { Order } from './resources.ts'
 import { pause } from './transport.ts'
 import { authorize, validationFailure } from './validation.ts'
 
@@ -18,6 +20,7 @@ export interface OrderWork {
   readonly dns: Dns01
   readonly request: CertificateRequest
   readonly journal: Journal
+  readonly budget: Budget
 }
 
 export type Suspended = Extract<Obtained, { kind: 'suspended' }>
@@ -64,7 +67,7 @@ const isGone = (thrown: unknown): boolean => {
 }
 
 /** The order of an earlier run, if it can still lead to a certificate. */
-const resumed = async ({ client, notes }: World): Promise<Order | null> => {
+const resumed = async ({ client, notes, budget }: World): Promise<Order | null> => {
   const noted = notes.order()
   if (noted === null) return null
   const { run } = client.connection
@@ -76,6 +79,8 @@ const resumed = async ({ client, notes }: World): Promise<Order | null> => {
       return order
     }
     run.log.info({ order: order.url, status: order.status }, 'the order of an earlier run is dead')
+    if (order.status === 'invalid' && (order.expires ?? Number.POSITIVE_INFINITY) > run.clock.now())
+      await budget.failed()
   } catch (thrown) {
     if (!isGone(thrown)) throw thrown
     run.log.info({ order: noted.url }, 'the CA no longer knows the order of an earlier run')
@@ -101,23 +106,55 @@ const mayBlameReplaces = (thrown: unknown): boolean => {
   return [404, 409].includes(problem.status) || ['malformed', 'unauthorized'].includes(problem.type)
 }
 
-/** Places a new order (RFC 8555 section 7.4). */
+/** Whether the CA said no, so that there certainly is no order. */
+const isRefusal = (thrown: unknown): boolean => {
+  const status = problemOf(thrown)?.status ?? 0
+  return status >= 400 && status < 500
+}
+
+/** Asks for an order, first as the specification says, then without what the CA does not take. */
+const asked = async (world: World, wanted: OrderRequest): Promise<Order> => {
+  const { client, request } = world
+  const { log } = client.connection.run
+  const { profileFallback } = request.spec
+  try {
+    return await client.newOrder(wanted)
+  } catch (thrown) {
+    const { message } = asRotationError(thrown)
+    if (
+      wanted.profile !== null &&
+      problemOf(thrown)?.type === 'invalidProfile' &&
+      profileFallback !== false
+    ) {
+      const profile = profileFallback === true ? null : profileFallback
+      if (profile === wanted.profile) throw thrown
+      log.warn(
+        { profile: wanted.profile },
+        `ordering with profile ${profile ?? 'of the CA’s choice'}: ${message}`,
+      )
+      return asked(world, { ...wanted, profile })
+    }
+    if (wanted.replaces === null || !mayBlameReplaces(thrown)) throw thrown
+    log.warn({ replaces: wanted.replaces }, `ordering without the predecessor: ${message}`)
+    return asked(world, { ...wanted, replaces: null })
+  }
+}
+
+/** Places a new order (RFC 8555 section 7.4). It is counted before it is placed: no crash loop orders for ever. */
 const placed = async (world: World): Promise<Order> => {
-  const { client, dns, notes, request } = world
+  const { budget, client, dns, notes, request } = world
   const { run } = client.connection
   // Values of a dead order: its authorizations are abandoned.
   await sweep(world)
-  await dns.prepare(request.spec.names)
   const { names, profile } = request.spec
-  const replaces = predecessorOf(world)
-  let order: Order
-  try {
-    order = await client.newOrder({ names, profile, replaces })
-  } catch (thrown) {
-    if (replaces === null || !mayBlameReplaces(thrown)) throw thrown
-    run.log.warn({ replaces }, `ordering without the predecessor: ${asRotationError(thrown).message}`)
-    order = await client.newOrder({ names, profile, replaces: null })
-  }
+  await dns.prepare(names)
+  await budget.order()
+  const order = await asked(world, { names, profile, replaces: predecessorOf(world) }).catch(
+    async (thrown: unknown) => {
+      if (isRefusal(thrown)) await budget.refused()
+      throw thrown
+    },
+  )
   await notes.placed(order)
   run.log.info({ order: order.url, status: order.status, names }, 'order placed')
   return order
@@ -140,7 +177,9 @@ const sweep = async ({ client, dns, notes }: World): Promise<void> => {
 const validate = async (world: World, order: Order): Promise<Next> => {
   const outcome = await authorize(world, world.request.spec.names, order)
   if (outcome.kind === 'suspended') return outcome
-  return poll(world, order, 'has not yet validated every name')
+  const next = await poll(world, order, 'has not yet validated every name')
+  if (next.kind === 'order' && next.order.status !== 'invalid') await world.budget.validated()
+  return next
 }
 
 /** Whether no answer came, so that the request may or may not have taken effect. */
@@ -170,10 +209,36 @@ const finalize = async (world: World, order: Order): Promise<Next> => {
   throw new RotationError('internal', `${client.connection.settings}: finalize: no verdict`)
 }
 
-/** Downloads the chain (RFC 8555 section 7.4.2). */
-const download = async ({ client, journal, request, notes }: World, order: Order): Promise<Obtained> => {
+/** Chains are few; a CA that lists more is not followed for ever. */
+const ALTERNATES_AT_MOST = 10
+
+/**
+ * The first chain that devices accept, else the CA's default. Another one is asked for only when those before
+ * it are not accepted; each is for the same leaf (RFC 8555 section 7.4.2).
+ */
+const acceptedChain = async ({ client, request }: World, order: Order): Promise<string> => {
+  const { log } = client.connection.run
+  const { chainPem, alternates } = await client.certificate(order)
+  if (request.accepts(chainPem)) return chainPem
+  const leafOf = (pem: string): string | undefined => parseChain(pem)[0]?.fingerprint256
+  for (const url of alternates.slice(0, ALTERNATES_AT_MOST)) {
+    const other = await client.alternate(url).catch((thrown: unknown) => {
+      // One that is gone is no chain; anything else may pass, and the order can be asked again.
+      if (problemOf(thrown)?.status !== 404) throw thrown
+      return null
+    })
+    if (other === null || leafOf(other) !== leafOf(chainPem) || !request.accepts(other)) continue
+    log.info({ order: order.url, chain: url }, 'devices accept another chain than the default of the CA')
+    return other
+  }
+  return chainPem
+}
+
+/** Downloads the chain, which has to be for our key. */
+const download = async (world: World, order: Order): Promise<Obtained> => {
+  const { client, journal, request, notes } = world
   const { settings } = client.connection
-  const chainPem = await client.certificate(order)
+  const chainPem = await acceptedChain(world, order)
   const [leaf] = parseChain(chainPem)
   const key = await journal.privateKey(() => generateKey(request.spec.keyType))
   if (leaf && keyFits(key, leaf)) return { kind: 'obtained', chainPem }
@@ -194,6 +259,13 @@ const lost = async ({ client, notes }: World, thrown: unknown): Promise<unknown>
   })
 }
 
+/** Why an order is invalid; a failed validation is counted. */
+const failed = async ({ client, notes, budget }: World, order: Order): Promise<RotationError> => {
+  const failure = await validationFailure(client, notes, order)
+  if (failure.code === 'validation-failed') await budget.failed()
+  return failure
+}
+
 const drive = async (world: World, first: Order, seen: (order: Order) => void): Promise<Obtained> => {
   for (let order = first; ; ) {
     seen(order)
@@ -211,7 +283,7 @@ const drive = async (world: World, first: Order, seen: (order: Order) => void): 
       case 'valid':
         return download(world, order)
       case 'invalid':
-        throw await validationFailure(world.client, world.notes, order)
+        throw await failed(world, order)
     }
     if (next.kind === 'suspended') return next
     order = next.order

@@ -64,6 +64,9 @@ export function describeProblem(problem: ProblemDocument): string {
   return `${detail === '' ? head : `${head}: ${detail}`}${list}`
 }
 
+/** The cause for something a CA wrote into an order or a challenge. */
+export const embeddedProblem = (problem: ProblemDocument): AcmeProblem => new AcmeProblem(problem, null)
+
 /** The problem behind an error, with its type (without prefix), HTTP status and detail; null when there is none. */
 export function problemOf(error: unknown): ProblemDocument | null {
   const cause = error instanceof RotationError ? error.cause : error

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { asRotationError } from '../base/errors.ts'
 import type { Http } from '../base/http.ts'
-import { DAY_MS, HOUR_MS, MINUTE_MS, parseRetryAfter } from '../base/time.ts'
+import { DAY_MS, HOUR_MS, iso, MINUTE_MS, parseRetryAfter } from '../base/time.ts'
 import type { Run } from '../contracts.ts'
 import type { Leaf, RenewalInfo } from '../model.ts'
 import { certId } from '../x509/certificate.ts'
@@ -46,12 +46,19 @@ const read = async (request: RenewalInfoRequest, id: string): Promise<RenewalInf
   const start = instant(suggested.start)
   const end = instant(suggested.end)
   if (!(end > start)) throw new Error('the CA gives no window')
+  const explanationUrl = webUrl(body.explanationURL)
+  // RFC 9773 section 4.2: an operator is to be shown why the window is not the usual one.
+  if (explanationUrl)
+    run.log.warn(
+      { leaf: leaf.fingerprint, explanationUrl, start: iso(start), end: iso(end) },
+      'the CA explains when it suggests to renew',
+    )
   const now = run.clock.now()
   const afterMs = (parseRetryAfter(answer.headers['retry-after'], now) ?? now + UNUSABLE_RETRY_MS) - now
   return {
     fingerprint: leaf.fingerprint,
     window: { start, end },
-    explanationUrl: webUrl(body.explanationURL),
+    explanationUrl,
     nextFetchAt: now + Math.min(Math.max(afterMs, SOONEST_MS), LATEST_MS),
   }
 }

@@ -107,6 +107,18 @@ export interface Transport {
   takeNonce(): string | null
   /** The instant Retry-After of the last answer named, or null. */
   lastRetryAt(): number | null
+  /** The URLs that the last answer linked to as `alternate`. */
+  lastAlternates(): readonly string[]
+}
+
+/** URLs of one relation in a Link header (RFC 8288 section 3), against the URL that was asked. */
+export function linksOf(header: string | undefined, relation: string, base: string): readonly string[] {
+  const links = (header ?? '').matchAll(/<([^>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^",;\s]*))*)/g)
+  return [...links].flatMap(([, target = '', parameters = '']) => {
+    const [, quoted, bare] = /;\s*rel\s*=\s*(?:"([^"]*)"|([^",;\s]*))/i.exec(parameters) ?? []
+    const relations = (quoted ?? bare ?? '').toLowerCase().split(/\s+/)
+    return relations.includes(relation) && URL.canParse(target, base) ? [new URL(target, base).href] : []
+  })
 }
 
 const dataOf = (connection: AcmeConnection, call: string, method: string, text: string): unknown => {
@@ -123,6 +135,7 @@ export function createTransport(connection: AcmeConnection, nameOf: (url: string
   const nonces: string[] = []
   let badNonces = 0
   let retryAt: number | null = null
+  let alternates: readonly string[] = []
 
   const isBadNonce = (method: string, answer: HttpResponse): boolean =>
     method === 'POST' && answer.status === 400 && answer.text.includes('urn:ietf:params:acme:error:badNonce')
@@ -130,6 +143,7 @@ export function createTransport(connection: AcmeConnection, nameOf: (url: string
   return {
     takeNonce: () => nonces.pop() ?? null,
     lastRetryAt: () => retryAt,
+    lastAlternates: () => alternates,
     request: async (url, verb, options = {}) => {
       const method = verb.toUpperCase() as HttpRequest['method']
       const call = nameOf(url)
@@ -142,6 +156,7 @@ export function createTransport(connection: AcmeConnection, nameOf: (url: string
       })
       const now = run.clock.now()
       retryAt = parseRetryAfter(answer.headers['retry-after'], now)
+      alternates = linksOf(answer.headers.link, 'alternate', url)
       run.log.debug({ call, method, status: answer.status }, 'request to the CA')
       if (isBadNonce(method, answer) && badNonces < MAX_BAD_NONCES) {
         badNonces += 1

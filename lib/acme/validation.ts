@@ -1,10 +1,11 @@
 import { asRotationError, RotationError } from '../base/errors.ts'
 import { iso } from '../base/time.ts'
 import type { Obtained } from '../contracts.ts'
-import { type AcmeClient, type Authorization, type Challenge, embeddedProblem, type Order } from './client.ts'
+import type { AcmeClient } from './client.ts'
 import type { Dns01 } from './dns01.ts'
 import type { Notes } from './journal.ts'
-import { describeProblem, type ProblemDocument } from './problem.ts'
+import { describeProblem, embeddedProblem, type ProblemDocument } from './problem.ts'
+import type { Authorization, Challenge, Order } from './resources.ts'
 
 type Authorized = { readonly kind: 'responded' } | Extract<Obtained, { kind: 'suspended' }>
 

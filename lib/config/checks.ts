@@ -1,6 +1,7 @@
 import type { SolverReference } from '../contracts.ts'
 import { covers } from '../x509/certificate.ts'
 import type { Mistake } from './mistakes.ts'
+import { checkProfiles } from './profiles.ts'
 import type { CertificateShape, SettingsShape, TargetShape } from './settings.ts'
 
 /** One driver as the settings choose it, validated by its own schema. */
@@ -52,7 +53,7 @@ export function inOrder(mistakes: readonly Mistake[]): readonly Mistake[] {
   return [...seen.values()].toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))
 }
 
-/** Whether everything that is named is there, every domain is covered, and no instance is named twice. */
+/** Whether what is named is there, every domain is covered, no instance is named twice, and profiles are right. */
 export function checkNames(shape: SettingsShape, mistakes: Mistake[]): void {
   const named = (path: string, name: string, section: 'certificates' | 'sources' | 'credentials'): void => {
     // A section that is broken as a whole has been reported.
@@ -65,9 +66,11 @@ export function checkNames(shape: SettingsShape, mistakes: Mistake[]): void {
     named(`targets[${i}].credentials`, target.credentials, 'credentials')
     checkDomain(shape, target, i, mistakes)
     checkUnique(shape, target, i, mistakes)
+    checkProfiles(target.profiles, `targets[${i}].profiles`, mistakes)
   })
   for (const [name, certificate] of Object.entries(shape.certificates ?? {}))
-    if (certificate) named(`certificates.${name}.source`, sourceOf(certificate), 'sources')
+    for (const source of certificate ? sourcesOf(certificate) : [])
+      named(`certificates.${name}.source`, source, 'sources')
 }
 
 function checkDomain(
@@ -129,6 +132,6 @@ export function checkSolvers(
   }
 }
 
-/** The one source of a certificate. */
-export const sourceOf = ({ source }: CertificateShape): string =>
-  typeof source === 'string' ? source : (source[0] ?? '')
+/** The sources of a certificate, in order. */
+export const sourcesOf = ({ source }: CertificateShape): readonly string[] =>
+  typeof source === 'string' ? [source] : (source ?? [])

@@ -3,7 +3,9 @@ import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
 import type { Secret } from '../base/secret.ts'
+import type { Canary } from '../devices/canary.ts'
 import type { CertificateSpec, Target } from '../model.ts'
+import { canaryOf } from './canary.ts'
 import {
   asRecord,
   type Chosen,
@@ -12,19 +14,31 @@ import {
   checkSolvers,
   inOrder,
   salvage,
-  sourceOf,
+  sourcesOf,
 } from './checks.ts'
+import { refuseInFunction } from './function.ts'
 import { jsonMistakeAt } from './json.ts'
 import { explain, joinPath, type Mistake, mistaken } from './mistakes.ts'
+import { toProfile } from './profiles.ts'
 import { createResolver, explainRemote, onlyLoopback, type Resolver } from './references.ts'
-import { createRemoteReader, type Remote, type RemoteScheme } from './remote.ts'
+import { createRemoteReader, type RemoteScheme } from './remote.ts'
 import { type CertificateShape, type SettingsShape, settingsShape, type TargetShape } from './settings.ts'
+import type { Surroundings } from './surroundings.ts'
+
+export type { Surroundings } from './surroundings.ts'
 
 export interface Settings {
   readonly targets: readonly Target[]
   /** By target name. */
   readonly access: Readonly<
-    Record<string, { readonly credentials: string; readonly caCertificates: string | null }>
+    Record<
+      string,
+      {
+        readonly credentials: string
+        readonly caCertificates: string | null
+        readonly canaryOf: (profile: string | null) => Canary | null
+      }
+    >
   >
   readonly certificates: Readonly<Record<string, CertificateSpec>>
   readonly sources: Readonly<Record<string, Chosen>>
@@ -51,14 +65,6 @@ export interface DriverSchemas {
   known(kind: 'source' | 'solver' | 'store' | 'notifier'): readonly string[]
 }
 
-/** What the process stands on; the CLI and the functions give the real ones. */
-export interface Surroundings {
-  readonly env: Readonly<Record<string, string | undefined>>
-  readonly folder: string
-  /** How to read settings and secrets that stand in a cloud service. */
-  readonly remote?: Remote
-}
-
 type RemoteReader = (scheme: RemoteScheme, name: string) => Promise<string>
 
 /**
@@ -81,6 +87,7 @@ export async function loadSettings(
   const mistakes: Mistake[] = [...(parsed.success ? [] : explain(parsed.issues, '', settingsShape))]
   mistakes.push(...listsForObjects(raw))
   const chosen = await chooseDrivers(raw, drivers, mistakes)
+  if (around.isFunction) refuseInFunction(chosen, mistakes)
   const read = (path: string): Promise<string> => readFile(resolve(folder, path), 'utf8')
   const resolver = createResolver({ env: around.env, read, remote, literals: onlyLoopback(raw), mistakes })
   const shape = await resolver(parsed.output, '')
@@ -242,7 +249,7 @@ function settle(shape: SettingsShape, chosen: ChosenDrivers, folder: string): Se
     access: Object.fromEntries(
       shape.targets.map(t => [
         t.name,
-        { credentials: t.credentials, caCertificates: t.instance.caCertificates },
+        { credentials: t.credentials, caCertificates: t.instance.caCertificates, canaryOf: canaryOf(t) },
       ]),
     ),
     certificates: Object.fromEntries(
@@ -257,21 +264,19 @@ function settle(shape: SettingsShape, chosen: ChosenDrivers, folder: string): Se
   }
 }
 
-function toTarget({
-  credentials: _c,
-  profiles: _p,
-  minAge: _m,
-  bindWindow: _b,
-  probe,
-  instance,
-  ...rest
-}: TargetShape): Target {
-  const { within, host, ...probing } = probe
+function toTarget({ credentials: _c, profiles, minAge, probe, instance, ...rest }: TargetShape): Target {
+  const { within, host, canary: _canary, ...probing } = probe
   const { caCertificates: _ca, ...address } = instance
-  return { ...rest, instance: address, probe: { ...probing, host: host ?? rest.domain, withinMs: within } }
+  return {
+    ...rest,
+    instance: address,
+    probe: { ...probing, host: host ?? rest.domain, withinMs: within },
+    profiles: profiles.map(toProfile),
+    minAgeMs: minAge,
+  }
 }
 
 function toSpec(name: string, certificate: CertificateShape): CertificateSpec {
   const { source: _, ...rest } = certificate
-  return { ...rest, name, source: sourceOf(certificate) }
+  return { ...rest, name, sources: sourcesOf(certificate) }
 }

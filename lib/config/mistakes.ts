@@ -24,7 +24,9 @@ export function explain(
   prefix: string,
   schema: v.GenericSchema,
 ): readonly Mistake[] {
-  return issues.map(issue => {
+  return issues.flatMap(issue => {
+    const inside = insideOf(issue)
+    if (inside.length > 0) return explain(inside, prefix, schema)
     const path = pathOf(issue, prefix)
     if (issue.type === 'strict_object' && issue.expected === 'never')
       return { path, message: unknownKey(issue, schema) }
@@ -36,6 +38,12 @@ export function explain(
         : issue.message,
     }
   })
+}
+
+/** What is wrong within an object that may also be given as a text: said rather than that it is no text. */
+function insideOf({ type, path, issues }: v.BaseIssue<unknown>): readonly v.BaseIssue<unknown>[] {
+  const inside = type === 'union' ? (issues ?? []).filter(issue => issue.path !== undefined) : []
+  return inside.map(issue => ({ ...issue, path: [...(path ?? []), ...(issue.path ?? [])] as never }))
 }
 
 /** The path of a key below a section, e.g. `sources.letsencrypt` and `directory`. */

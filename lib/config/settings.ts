@@ -1,8 +1,20 @@
 import { domainToASCII } from 'node:url'
 import * as v from 'valibot'
-import { durationField, nameField, pemField, portField, secretField, urlField } from '../base/fields.ts'
-import { parseDuration } from '../base/time.ts'
+import {
+  durationField,
+  environmentReference,
+  nameField,
+  pemField,
+  portField,
+  secretField,
+  urlField,
+} from '../base/fields.ts'
+import { DAY_MS, parseDuration } from '../base/time.ts'
+import { parseWindow } from '../base/window.ts'
 import { KEY_ENCODINGS, KEY_TYPES } from '../model.ts'
+import { canaryField } from './canary.ts'
+import { credentialsField, PROJECT_ID } from './credentials.ts'
+import { profilesField } from './profiles.ts'
 
 /**
  * The shape of the settings file: what each key means, its default, and its unit. Unknown keys are errors.
@@ -59,24 +71,32 @@ const renewBefore = () =>
     }),
   )
 
-/** Settings of a later version: the key is known, any value but the default is not supported yet. */
-const notYet = <T>(fallback: T) =>
-  v.optional(
-    v.custom<T>(
-      value => JSON.stringify(value) === JSON.stringify(fallback),
-      `is not supported yet: leave it out or set it to ${JSON.stringify(fallback)}`,
-    ),
-    fallback as never,
+/** `DAYS HH:MM-HH:MM ZONE`. */
+const bindWindow = () =>
+  v.pipe(
+    v.string('must be a range such as "mon-fri 02:00-05:00 Asia/Shanghai"'),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const window = parseWindow(dataset.value)
+      if (typeof window !== 'string') return window
+      addIssue({ message: window })
+      return NEVER
+    }),
   )
 
-const instance = v.strictObject({
+const instanceEntries = v.strictObject({
   region: v.pipe(
     v.string('must be a region such as "cn-north-4"'),
     v.regex(/^[a-z0-9-]+$/, 'must be a region such as "cn-north-4"'),
   ),
-  projectId: v.pipe(
-    v.string('must be the project id'),
-    v.regex(/^[0-9A-Za-z]{1,64}$/, 'must be the project id (32 hex characters, console: My Credentials)'),
+  /** Default: what HUAWEICLOUD_SDK_PROJECT_ID says; inside FunctionGraph, the function's own project. */
+  projectId: v.optional(
+    v.nullable(
+      v.pipe(
+        v.string('must be the project id'),
+        v.regex(/^[0-9A-Za-z]{1,64}$/, 'must be the project id (32 hex characters, console: My Credentials)'),
+      ),
+    ),
+    null,
   ),
   /** UUID of the instance (console: Overview); sent as `Instance-Id`. */
   instanceId: optionalText(),
@@ -86,6 +106,16 @@ const instance = v.strictObject({
   /** Roots for the endpoint's own HTTPS instead of Node's. */
   caCertificates: v.optional(v.nullable(pemField()), null),
 })
+
+const instance = v.pipe(
+  instanceEntries,
+  v.transform(given => ({
+    ...given,
+    projectId:
+      given.projectId ??
+      (environmentReference(PROJECT_ID, { secret: false, optional: false }) as unknown as string),
+  })),
+)
 
 const probe = v.strictObject({
   mode: v.optional(oneOf(['best-effort', 'require', 'off']), 'best-effort'),
@@ -113,6 +143,8 @@ const probe = v.strictObject({
     ),
     '3m',
   ),
+  /** A device of its own that really connects, over a verified channel only. */
+  canary: canaryField(),
 })
 
 const target = v.strictObject({
@@ -135,9 +167,14 @@ const target = v.strictObject({
     v.strictObject({ delete: v.optional(oneOf(['superseded', 'managed', 'never']), 'superseded') }),
     {},
   ),
-  profiles: notYet<readonly never[]>([]),
-  minAge: notYet('0s'),
-  bindWindow: notYet<readonly never[]>([]),
+  /** The devices in the field: profiles, or names of presets. */
+  profiles: profilesField(),
+  /** `bind`: when the bound certificate is about to expire, preflight warns instead of refusing. */
+  preflight: v.optional(v.strictObject({ emergency: v.optional(oneOf(['refuse', 'bind']), 'refuse') }), {}),
+  /** Soak: uploaded at once, bound only when that old; for devices whose clocks lag. */
+  minAge: v.optional(durationField(30 * DAY_MS), '0s'),
+  /** When a bind may happen; empty: always. */
+  bindWindow: v.optional(v.array(bindWindow(), 'must be a list of ranges'), []),
 })
 
 const source = v.union(
@@ -145,10 +182,12 @@ const source = v.union(
     nameField(),
     v.pipe(
       v.array(nameField()),
-      v.length(1, 'must name exactly one source: several in order are not supported yet'),
+      v.minLength(1, 'must name at least one source'),
+      v.maxLength(5, 'must name at most 5 sources'),
+      v.check(names => new Set(names).size === names.length, 'must name each source once'),
     ),
   ],
-  'must be the name of a source',
+  'must be the name of a source, or a list of names in order',
 )
 
 const certificate = v.strictObject({
@@ -164,19 +203,22 @@ const certificate = v.strictObject({
   ari: v.optional(v.boolean('must be true or false'), true),
   /** ACME profile. */
   profile: optionalText(),
+  /** When the CA does not offer the profile: true takes the CA's default, a name that profile. */
+  profileFallback: v.optional(
+    v.union(
+      [v.boolean(), v.pipe(v.string(), v.minLength(1))],
+      'must be true, false, or the name of a profile',
+    ),
+    false,
+  ),
+  /** Keeps the private key for the next certificate: for devices that pin it. */
+  reuseKey: v.optional(v.boolean('must be true or false'), false),
 })
 
 const driver = v.looseObject(
   { type: v.string('must be the name of a driver') },
   'must be an object with a "type"',
 )
-
-const credentials = v.strictObject({
-  type: oneOf(['huaweicloud']),
-  accessKey: secretField(),
-  secretKey: secretField(),
-  securityToken: v.optional(v.nullable(secretField()), null),
-})
 
 const store = v.pipe(
   v.optional(
@@ -202,7 +244,7 @@ export const settingsShape = v.strictObject({
   certificates: v.record(nameField(), certificate, 'must be an object of certificates by name'),
   sources: v.record(nameField(), driver, 'must be an object of sources by name'),
   solvers: v.optional(v.record(nameField(), driver, 'must be an object of solvers by name'), {}),
-  credentials: v.record(nameField(), credentials, 'must be an object of credentials by name'),
+  credentials: v.record(nameField(), credentialsField(), 'must be an object of credentials by name'),
   store,
   notifiers: v.optional(v.array(driver, 'must be a list of notifiers'), []),
   schedule: v.optional(v.strictObject({ interval: v.optional(durationField(), '30m') }), {}),

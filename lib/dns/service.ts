@@ -12,6 +12,7 @@ export interface Problem {
   readonly code: ErrorCode
   /** The service's own code. */
   readonly serviceCode: string | null
+  /** Null: the body itself says it. */
   readonly message: string | null
   readonly hint: string | null
 }
@@ -85,7 +86,9 @@ export const codeOfStatus = (status: number): ErrorCode => {
 export const serviceCodeOf = (error: unknown): string | null =>
   error instanceof RotationError ? ((error.cause as Partial<Refusal> | undefined)?.serviceCode ?? null) : null
 
+/** Null for an empty body, undefined when it is no JSON. */
 const parse = (text: string): unknown => {
+  if (text.trim() === '') return null
   try {
     return JSON.parse(text)
   } catch {
@@ -101,7 +104,7 @@ const refused = (
   now: number,
 ): RotationError => {
   const { code, serviceCode, message, hint } = problem
-  const said = message === null ? '' : shown(message)
+  const said = shown(message ?? answer.text)
   const text = `${call} answered HTTP ${answer.status}${serviceCode === null ? '' : ` ${serviceCode}`}${said === '' ? '' : `: ${said}`}`
   const retryAt = parseRetryAfter(answer.headers['retry-after'], now)
   const cause: Refusal = { status: answer.status, serviceCode }

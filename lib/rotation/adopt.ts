@@ -148,14 +148,22 @@ export async function wrongWithAdopted(
   if (!slot.leaf || !slot.certificatePem) return 'it cannot be read'
   if (!covers(slot.leaf.names, target.domain))
     return `its names (${slot.leaf.names.join(', ')}) do not cover ${target.domain}`
-  const { parseRoots, verifyPath } = await import('../x509/path.ts')
+  const { profilesOf, rootsOf } = await import('../devices/roots.ts')
+  const { verifyPath } = await import('../x509/path.ts')
   const at = Math.min(Math.max(run.clock.now(), slot.leaf.notBefore), slot.leaf.notAfter - 1)
-  const roots = parseRoots(target.trustedRoots)
   const chain = parseChain(slot.certificatePem)
-  const shown = verifyPath({ chain, roots, at })
-  if (shown.ok) return null
+  /** Devices of every profile must trust it. */
+  const failureOf = (given: typeof chain) => {
+    for (const profile of profilesOf(target)) {
+      const verdict = verifyPath({ chain: given, roots: rootsOf(target, profile).certificates, at })
+      if (!verdict.ok)
+        return profile ? { ...verdict, message: `profile ${profile.name}: ${verdict.message}` } : verdict
+    }
+    return null
+  }
+  const shown = failureOf(chain)
+  if (shown === null) return null
   if (!served || chain.length > 1 || shown.code !== 'incomplete') return shown.message
   const chainPem = await served(slot.leaf)
-  const verdict = chainPem === null ? null : verifyPath({ chain: parseChain(chainPem), roots, at })
-  return verdict && !verdict.ok ? verdict.message : null
+  return (chainPem && failureOf(parseChain(chainPem))?.message) ?? null
 }

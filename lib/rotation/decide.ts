@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { DAY_MS, formatDuration, HOUR_MS, iso } from '../base/time.ts'
 import type { CertificateSpec, DueReason, IdleReason, Leaf, RunEvent, Slot } from '../model.ts'
+import { chooseSource } from './choose.ts'
 import type { CertificateDocument, TargetDocument } from './documents.ts'
 import type { Inspection, Plan, Verdict } from './world.ts'
 
@@ -118,9 +119,10 @@ function waitingToBeDeployed({ inspection, document, specHash }: Facts, slot: Sl
 /** What stands in the way of a wanted certificate, strongest first: the CA, held, back-off. */
 function inTheWay(facts: Facts, wanted: Wanted, emergency: boolean): Verdict | null {
   const { document, inspection, event, now, specHash } = facts
-  const { notBefore, pending } = inspection.documents.certificate
-  if (notBefore && now < notBefore.at && !obtained(pending, document, specHash)) {
-    return idle('paused', `the CA asks to wait until ${iso(notBefore.at)}: ${notBefore.why}`, notBefore.at)
+  const { pending } = inspection.documents.certificate
+  const choice = chooseSource(facts.spec, inspection.documents.certificate, { now, emergency })
+  if (choice.kind === 'wait' && !obtained(pending, document, specHash)) {
+    return idle('paused', `no order before ${iso(choice.until)}: ${choice.why}`, choice.until)
   }
   const pressing = event.force || emergency || wanted.reason === 'expired'
   const held = heldNow(facts)
@@ -193,7 +195,8 @@ function renewalOf({ spec, inspection, now, intervalMs }: Facts, slot: Slot): Re
   const suggested = window && instantIn(window, inspection.renewalInfo?.fingerprint ?? '')
   const inWindow = window !== null && suggested !== null && windowDue(window, suggested, now, intervalMs)
   if (inWindow) {
-    const detail = `the CA suggests ${iso(window.start)} to ${iso(window.end)}; ${left}`
+    const why = inspection.renewalInfo?.explanationUrl
+    const detail = `the CA suggests ${iso(window.start)} to ${iso(window.end)}; ${left}${why ? `; why: ${why}` : ''}`
     return { due: true, reason: 'renewal-window', at: now, detail }
   }
   if (renewBefore === null && suggested !== null) {

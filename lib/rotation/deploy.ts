@@ -4,11 +4,13 @@ import { MINUTE_MS } from '../base/time.ts'
 import type { DomainConfiguration } from '../iotda/client.ts'
 import type { Leaf } from '../model.ts'
 import { encodeKey } from '../x509/key.ts'
+import { needsAttempts, workingNow } from './devices.ts'
 import type { PendingBinding, Replaced } from './documents.ts'
 import { look } from './inspect.ts'
 import { confirmUploaded, findUploaded, isAmbiguous, isLost, settle } from './lost-answers.ts'
 import { blockedRoom } from './obtain.ts'
 import { findRoom } from './slots.ts'
+import { soaking } from './soak.ts'
 import { boundId, changed, done, type Job, type Step, skipped, suspend, type World, warn } from './world.ts'
 
 /**
@@ -113,7 +115,9 @@ export const bind: Step = async (world, job) => {
     )
   }
   if (boundId(job) === id) return skipped(`${id} is bound already`)
-  const replaces = replacedBy(job)
+  const wait = soaking(world, job, leaf)
+  if (wait) return wait
+  const replaces = await replacedBy(world, job)
   await job.targetDocument.update(d => (d.pending ? { ...d, pending: { ...d.pending, replaces } } : d))
   await job.lease?.guard()
   const configuration = await readBinding(world, job)
@@ -171,17 +175,18 @@ async function readBinding({ iotda, run }: World, job: Job): Promise<DomainConfi
   return now
 }
 
-function replacedBy({ inspection }: Job): Replaced | 'first' {
-  const { configuration } = inspection
+async function replacedBy(world: World, job: Job): Promise<Replaced | 'first'> {
+  const { configuration, served, bound } = job.inspection
   if (!configuration?.serverCertificateId) return 'first'
-  const fingerprint = inspection.bound?.slot?.leaf?.fingerprint ?? null
+  const fingerprint = bound?.slot?.leaf?.fingerprint ?? null
   return {
     serverCertificateId: configuration.serverCertificateId,
     serverCertificateConfig: configuration.serverCertificateConfig,
     fingerprint,
-    served: inspection.served.some(s => s.leaf !== null && s.leaf.fingerprint === fingerprint),
-    reachable: inspection.served.some(s => s.leaf !== null),
-    silent: inspection.served.filter(s => s.leaf === null).map(s => s.address),
+    served: served.some(s => s.leaf !== null && s.leaf.fingerprint === fingerprint),
+    reachable: served.some(s => s.leaf !== null),
+    silent: served.filter(s => s.leaf === null).map(s => s.address),
+    ...(needsAttempts(world) ? { working: [...(await workingNow(world, job))] } : {}),
   }
 }
 

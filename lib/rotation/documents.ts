@@ -24,6 +24,8 @@ const Replaced = v.object({
   reachable: v.boolean(),
   /** Addresses that did not answer. */
   silent: v.optional(v.array(v.string())),
+  /** Which devices could connect where, canaries apart. */
+  working: v.optional(v.array(v.string())),
 })
 
 const PendingBinding = v.object({
@@ -70,6 +72,8 @@ export type TargetDocument = v.InferOutput<typeof TargetDocument>
 export type PendingBinding = v.InferOutput<typeof PendingBinding>
 export type Replaced = v.InferOutput<typeof Replaced>
 
+const Wait = v.object({ at: instant, why: v.string() })
+
 export const CertificateDocument = v.object({
   schema,
   name: v.string(),
@@ -79,15 +83,39 @@ export const CertificateDocument = v.object({
       id: v.string(),
       specHash: v.string(),
       source: v.string(),
+      /** The key it shares with its predecessors; absent: one of its own. */
+      keyId: v.optional(v.string()),
       since: instant,
       notes: v.record(v.string(), v.unknown()),
       chainPem: v.nullable(v.string()),
       fingerprint: v.nullable(v.string()),
     }),
   ),
-  current: v.nullable(v.object({ fingerprint: v.string(), specHash: v.string(), notAfter: instant })),
-  /** The CA's own word: no new order before this instant. */
-  notBefore: v.nullable(v.object({ at: instant, why: v.string() })),
+  current: v.nullable(
+    v.object({
+      fingerprint: v.string(),
+      specHash: v.string(),
+      notAfter: instant,
+      /** Absent: the first of the settings. */
+      source: v.optional(v.string()),
+    }),
+  ),
+  /** What documents of earlier versions keep for the first source. */
+  notBefore: v.nullable(Wait),
+  /** What became of each source since the last certificate that was obtained. */
+  sources: v.optional(
+    v.record(
+      v.string(),
+      v.object({
+        failures: v.number(),
+        /** It failed for a reason that trying again does not mend. */
+        failedForGood: v.boolean(),
+        /** The source's own word: no new order before this instant. */
+        notBefore: v.nullable(Wait),
+      }),
+    ),
+    {},
+  ),
   renewalInfo: v.nullable(
     v.object({
       fingerprint: v.string(),
@@ -96,11 +124,16 @@ export const CertificateDocument = v.object({
       nextFetchAt: instant,
     }),
   ),
+  /** Keys that are kept for the next certificate. */
+  keptKeys: v.optional(v.array(v.string()), []),
   /** Notes of journals that are done with, whose TXT values could not be removed yet. */
   leftovers: v.optional(v.array(v.record(v.string(), v.unknown())), []),
 })
 export type CertificateDocument = v.InferOutput<typeof CertificateDocument>
 export type PendingCertificate = NonNullable<CertificateDocument['pending']>
+
+/** The id that a pending certificate's private key is stored under. */
+export const keyIdOf = ({ id, keyId }: PendingCertificate): string => keyId ?? id
 
 export const SourceDocument = v.object({ schema, notes: v.record(v.string(), v.unknown()) })
 export type SourceDocument = v.InferOutput<typeof SourceDocument>
@@ -113,6 +146,13 @@ export const LeaseDocument = v.object({
   until: instant,
 })
 export type LeaseDocument = v.InferOutput<typeof LeaseDocument>
+
+/** Ids of the events that must not be done twice, newest last. */
+export const DeliveriesDocument = v.object({
+  schema,
+  delivered: v.array(v.object({ id: v.string(), at: instant })),
+})
+export type DeliveriesDocument = v.InferOutput<typeof DeliveriesDocument>
 
 export const HistoryDocument = v.object({
   schema,
@@ -158,7 +198,9 @@ export const newCertificate = (name: string): CertificateDocument => ({
   pending: null,
   current: null,
   notBefore: null,
+  sources: {},
   renewalInfo: null,
+  keptKeys: [],
   leftovers: [],
 })
 

@@ -4,7 +4,7 @@ import type { DomainConfiguration, ServerCertificate } from '../iotda/client.ts'
 import type { Leaf, RenewalInfo, Served, Slot } from '../model.ts'
 import { leafOf, parseChain } from '../x509/certificate.ts'
 import type { CertificateDocument } from './documents.ts'
-import type { Inspection, World } from './world.ts'
+import { type Inspection, sourceNamed, type World } from './world.ts'
 
 /**
  * One look at everything: the binding, the slots, what is served, what is written down. Two sequential round
@@ -58,7 +58,11 @@ export async function servedChain({ target, endpoint, run }: World, leaf: Leaf):
 export const sameDomain = (a: string, b: string): boolean => normal(a) === normal(b)
 const normal = (domain: string): string => domain.toLowerCase().replace(/\.$/, '')
 
-function onlyConfiguration(world: World, all: readonly DomainConfiguration[]): DomainConfiguration | null {
+/** The target's domain configuration, or null. @throws RotationError `domain-mismatch` when it is another's */
+export function onlyConfiguration(
+  world: World,
+  all: readonly DomainConfiguration[],
+): DomainConfiguration | null {
   const { domain, name } = world.target
   const own = all.find(c => sameDomain(c.domainName, domain))
   if (own) return own
@@ -88,7 +92,7 @@ async function readSlot({ iotda, run }: World, certificate: ServerCertificate): 
 }
 
 /** The leaf of a PEM that IoTDA holds; null when it cannot be read (whoever uploaded it). */
-function readLeaf(pem: string): Leaf | null {
+export function readLeaf(pem: string): Leaf | null {
   try {
     const [leaf] = parseChain(pem)
     return leaf ? leafOf(leaf) : null
@@ -106,12 +110,17 @@ function boundOf(configuration: DomainConfiguration | null, slots: readonly Slot
 /** The kept answer of the CA while it is fresh, else a new one; a CA that does not answer changes nothing. */
 async function renewalInfo(
   world: World,
-  { renewalInfo: kept }: CertificateDocument,
+  { renewalInfo: kept, current, pending }: CertificateDocument,
   bound: Slot | null,
 ): Promise<RenewalInfo | null> {
-  const { source, spec, run, records } = world
+  const { spec, run, records } = world
   const now = run.clock.now()
   const leaf = bound?.leaf
+  // By the CA that issued it, as far as that is known.
+  const source = sourceNamed(
+    world,
+    [current, pending].find(c => c?.fingerprint === leaf?.fingerprint)?.source,
+  )
   if (!spec.ari || !source.renewalInfo || !bound?.certificatePem || !leaf || leaf.notAfter <= now) return null
   const usable = kept?.fingerprint === leaf.fingerprint ? kept : null
   if (usable && now < usable.nextFetchAt) return usable
@@ -119,7 +128,9 @@ async function renewalInfo(
     const fetched = await source.renewalInfo(bound.certificatePem, leaf, run)
     // A failed fetch does not forget a window that was good.
     const info =
-      fetched && !fetched.window && usable?.window ? { ...fetched, window: usable.window } : fetched
+      fetched && !fetched.window && usable?.window
+        ? { ...fetched, window: usable.window, explanationUrl: usable.explanationUrl }
+        : fetched
     if (info && world.event.action === 'rotate') {
       await records.certificate(spec.name).update(document => ({ ...document, renewalInfo: info }))
     }

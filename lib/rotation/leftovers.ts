@@ -1,6 +1,6 @@
 import type { Journal } from '../contracts.ts'
 import type { CertificateDocument } from './documents.ts'
-import type { Job, World } from './world.ts'
+import { type Job, sourceNamed, type World } from './world.ts'
 
 /** TXT values (and authorizations) that were to be given up when the service that holds them failed. */
 type Leftovers = CertificateDocument['leftovers']
@@ -10,9 +10,9 @@ const LEFTOVERS_AT_MOST = 20
 
 const isEmpty = (notes: Notes): boolean => Object.keys(notes).length === 0
 
-/** Adds the notes of a journal that is done with, if they name anything. */
-export const withLeftover = (leftovers: Leftovers, notes: Notes): Leftovers =>
-  isEmpty(notes) ? leftovers : [...leftovers, notes].slice(-LEFTOVERS_AT_MOST)
+/** Adds the notes of a journal that is done with, if they name anything, with the source that understands them. */
+export const withLeftover = (leftovers: Leftovers, notes: Notes, source: string): Leftovers =>
+  isEmpty(notes) ? leftovers : [...leftovers, { ...notes, source }].slice(-LEFTOVERS_AT_MOST)
 
 /** Tries again to give up what is left over. Never throws: a clean-up failure never fails a renewal. */
 export async function sweep(world: World, job: Job): Promise<void> {
@@ -34,8 +34,9 @@ export async function sweep(world: World, job: Job): Promise<void> {
   }
 }
 
-async function givenUp({ source, run }: World, notes: Notes): Promise<Notes> {
-  let left = notes
+async function givenUp(world: World, { source, ...notes }: Notes): Promise<Notes> {
+  const name = typeof source === 'string' ? source : undefined
+  let left: Notes = notes
   const journal: Journal = {
     get notes() {
       return left
@@ -45,6 +46,6 @@ async function givenUp({ source, run }: World, notes: Notes): Promise<Notes> {
     },
     privateKey: () => Promise.reject(new Error('an order that is done with has no key')),
   }
-  await source.abandon(journal, run)
-  return left
+  await sourceNamed(world, name).abandon(journal, world.run)
+  return isEmpty(left) || name === undefined ? left : { ...left, source: name }
 }

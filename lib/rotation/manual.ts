@@ -49,6 +49,8 @@ export const rollback = (world: World): Promise<TargetResult> =>
     const leaf = slot.leaf
     if (!leaf || !slot.certificatePem)
       throw unusable(`certificate ${slot.serverCertificateId} cannot be read`)
+    const { checkRollback } = await import('./preflight.ts')
+    checkRollback(world, job, slot.certificatePem, leaf)
     // The hold comes first: a scheduled run must not undo what a person is doing.
     const why = 'rolled back by hand'
     await job.targetDocument.update(d => ({
@@ -64,6 +66,7 @@ export const rollback = (world: World): Promise<TargetResult> =>
         failedWhy: null,
       },
     }))
+    job.uploadedId = slot.serverCertificateId
     job.material = { chainPem: slot.certificatePem, leaf, key: null }
     job.verdict = { ...job.verdict, due: true, reason: 'forced', detail: why, plan: 'deploy' }
     const outcome = await perform(world, job, await steps())

@@ -1,13 +1,23 @@
 import { RotationError } from '../base/errors.ts'
-import { HOUR_MS, iso } from '../base/time.ts'
-import type { Journal } from '../contracts.ts'
-import { leafOf, normalizePem, parseChain } from '../x509/certificate.ts'
-import type { PendingCertificate } from './documents.ts'
+import { iso } from '../base/time.ts'
+import { leafOf, parseChain } from '../x509/certificate.ts'
+import { attempt } from './attempt.ts'
+import { chooseSource } from './choose.ts'
+import { keyIdOf, type PendingCertificate } from './documents.ts'
 import { takeLease } from './lease.ts'
 import { withLeftover } from './leftovers.ts'
 import { newPendingId, segment } from './record.ts'
 import { findRoom } from './slots.ts'
-import { done, type Job, type Step, type StepResult, skipped, suspend, type World } from './world.ts'
+import {
+  done,
+  type Job,
+  type Step,
+  type StepResult,
+  skipped,
+  sourceNamed,
+  suspend,
+  type World,
+} from './world.ts'
 
 /**
  * A certificate in hand: the one an earlier run obtained, or the order it left, or a new one. Several targets
@@ -34,20 +44,43 @@ export function blockedRoom(room: { readonly until: number | null; readonly why:
 }
 
 async function obtainInTurn(world: World, job: Job): Promise<StepResult> {
-  const known = await usable(world, job)
+  const known = await usable(world, job, null)
   if (known?.chainPem) return take(world, job, known, 'obtained by an earlier run')
   const lease = await takeLease(world.store, `certificate-${segment(world.spec.name)}`, world.run)
   try {
-    const pending = (await usable(world, job)) ?? (await begin(world, job))
-    if (pending.chainPem) return await take(world, job, pending, 'obtained by another run')
-    return await fromSource(world, job, pending)
+    return await fromSources(world, job)
   } finally {
     await lease.release()
   }
 }
 
-/** The pending certificate, if it still is what the settings ask for and good for this target. */
-async function usable(world: World, job: Job): Promise<PendingCertificate | null> {
+/** Asks one source after another, while the one before has failed for good. */
+async function fromSources(world: World, job: Job): Promise<StepResult> {
+  const { spec, run } = world
+  const { emergency } = job.verdict
+  for (let failure: RotationError | null = null; ; ) {
+    const now = run.clock.now()
+    const choice = chooseSource(spec, await job.certificateDocument.refresh(), { now, emergency })
+    if (choice.kind === 'wait') {
+      if (failure) throw failure
+      return suspend(choice.until, choice.why)
+    }
+    const { source } = choice
+    const pending = (await usable(world, job, source)) ?? (await begin(world, job, source))
+    if (pending.chainPem) return take(world, job, pending, 'obtained by another run')
+    const outcome = await attempt(world, job, pending)
+    if (outcome.kind === 'obtained') return take(world, job, outcome.pending, 'new')
+    if (outcome.kind === 'suspended') return suspend(outcome.until, outcome.why)
+    failure = outcome.error
+    run.log.warn({ certificate: spec.name, source }, `the next source is asked: ${failure.message}`)
+  }
+}
+
+/**
+ * The pending certificate, if it still is what the settings ask for and good for this target; one that is still
+ * to be obtained, only from `source`, or any when null.
+ */
+async function usable(world: World, job: Job, source: string | null): Promise<PendingCertificate | null> {
   const { pending } = await job.certificateDocument.refresh()
   if (!pending) return null
   const now = world.run.clock.now()
@@ -62,9 +95,10 @@ async function usable(world: World, job: Job): Promise<PendingCertificate | null
       leaf.fingerprint === bound)
   const keyless =
     leaf !== null &&
-    !(await world.records.privateKey(world.spec.name, pending.id)) &&
+    !(await world.records.privateKey(world.spec.name, keyIdOf(pending))) &&
     !inSlot(job, leaf.fingerprint)
-  if (pending.specHash === world.specHash && !spent && !keyless) return pending
+  const elsewhere = leaf === null && source !== null && pending.source !== source
+  if (pending.specHash === world.specHash && !spent && !keyless && !elsewhere) return pending
   await drop(world, job, pending)
   return null
 }
@@ -79,14 +113,11 @@ const first = (chainPem: string) => {
 }
 
 /** Gives a pending certificate up: its authorizations and TXT values first, then its key, then the entry. */
-async function drop(
-  { source, records, spec, run }: World,
-  job: Job,
-  pending: PendingCertificate,
-): Promise<void> {
+async function drop(world: World, job: Job, pending: PendingCertificate): Promise<void> {
+  const { records, spec, run } = world
   const journal = await records.journal(spec.name, pending.id)
   try {
-    if (!pending.chainPem) await source.abandon(journal, run)
+    if (!pending.chainPem) await sourceNamed(world, pending.source).abandon(journal, run)
   } catch (error) {
     run.log.warn(
       { certificate: spec.name, error: (error as Error).message },
@@ -99,19 +130,20 @@ async function drop(
       ? { ...d, pending: null }
       : d,
   )
-  await records.wipeKey(spec.name, pending.id)
+  if (pending.keyId === undefined) await records.wipeKey(spec.name, pending.id)
   await job.certificateDocument.update(d =>
     d.pending?.id === pending.id
-      ? { ...d, pending: null, leftovers: withLeftover(d.leftovers, journal.notes) }
+      ? { ...d, pending: null, leftovers: withLeftover(d.leftovers, journal.notes, pending.source) }
       : d,
   )
 }
 
-async function begin({ run, specHash, spec }: World, job: Job): Promise<PendingCertificate> {
+async function begin({ run, specHash, spec }: World, job: Job, source: string): Promise<PendingCertificate> {
   const fresh: PendingCertificate = {
     id: newPendingId(),
     specHash,
-    source: spec.source,
+    source,
+    ...(spec.reuseKey ? { keyId: `reused-${spec.keyType}` } : {}),
     since: run.clock.now(),
     notes: {},
     chainPem: null,
@@ -121,77 +153,11 @@ async function begin({ run, specHash, spec }: World, job: Job): Promise<PendingC
   return pending ?? fresh
 }
 
-async function fromSource(world: World, job: Job, pending: PendingCertificate): Promise<StepResult> {
-  const { source, records, spec, run } = world
-  const journal = await records.journal(spec.name, pending.id)
-  const replaces = job.inspection.bound?.slot?.certificatePem ?? null
-  const obtained = await source.obtain({ spec, replaces }, journal, run).catch(async error => {
-    await noteTheCasWord(world, job, error)
-    await forgetUnbegun(world, job, journal, pending)
-    throw ofSource(error, spec.source)
-  })
-  if (obtained.kind === 'suspended') return suspend(obtained.until, obtained.why)
-  const { chainPem, fingerprint } = readObtained(obtained.chainPem, spec.source)
-  const kept = await job.certificateDocument.update(d =>
-    d.pending?.id === pending.id
-      ? {
-          ...d,
-          notBefore: null,
-          pending: { ...d.pending, chainPem, fingerprint, notes: obtained.leftovers ?? {} },
-        }
-      : d,
-  )
-  return take(world, job, kept.pending ?? { ...pending, chainPem, fingerprint }, 'new')
-}
-
-function readObtained(pem: string, source: string): { chainPem: string; fingerprint: string } {
-  try {
-    // As IoTDA wants it: leaf first, no blank lines, no text between the blocks.
-    const chainPem = normalizePem(parseChain(pem))
-    return { chainPem, fingerprint: leafOf(first(chainPem)).fingerprint }
-  } catch (error) {
-    throw ofSource(error, source)
-  }
-}
-
-/** A PEM text that cannot be read does not know where it came from. */
-function ofSource(error: unknown, source: string): unknown {
-  if (!(error instanceof RotationError) || error.code !== 'certificate-invalid') return error
-  return new RotationError(
-    'certificate-invalid',
-    `sources.${source} gave no usable certificate: ${error.message}`,
-    {
-      cause: error,
-      hint: `Nothing on IoTDA was changed. See what stands behind sources.${source}; a later run asks it again.`,
-    },
-  )
-}
-
-/** A source that failed before it wrote anything down has begun nothing that a later run could go on with. */
-async function forgetUnbegun(
-  { records, spec }: World,
-  job: Job,
-  { notes }: Journal,
-  { id }: PendingCertificate,
-): Promise<void> {
-  if (Object.keys(notes).length > 0 || (await records.privateKey(spec.name, id))) return
-  await job.certificateDocument.update(d =>
-    d.pending?.id === id && d.pending.chainPem === null ? { ...d, pending: null } : d,
-  )
-}
-
-/** What the CA says about waiting binds every later run, forced ones included. */
-async function noteTheCasWord({ run }: World, job: Job, error: unknown): Promise<void> {
-  if (!(error instanceof RotationError) || error.code !== 'rate-limited') return
-  const at = error.retryAt ?? run.clock.now() + HOUR_MS
-  await job.certificateDocument.update(d => ({ ...d, notBefore: { at, why: error.message } }))
-}
-
 async function take(world: World, job: Job, pending: PendingCertificate, how: string): Promise<StepResult> {
   const chainPem = pending.chainPem ?? ''
   const leaf = leafOf(first(chainPem))
   job.pending = pending
-  job.material = { chainPem, leaf, key: await world.records.privateKey(world.spec.name, pending.id) }
+  job.material = { chainPem, leaf, key: await world.records.privateKey(world.spec.name, keyIdOf(pending)) }
   const what = `${leaf.keyType} certificate for ${leaf.names.join(', ')}, valid until ${iso(leaf.notAfter)}`
   return how === 'new' ? done(`${what}, from ${leaf.issuer}`) : skipped(`${what}, ${how}`)
 }

@@ -1,11 +1,14 @@
 import { RotationError } from '../base/errors.ts'
 import type { Secret } from '../base/secret.ts'
 import { iso } from '../base/time.ts'
+import { isAcceptable, judge } from '../devices/judge.ts'
+import { profilesOf, rootsOf } from '../devices/roots.ts'
+import type { CheckLine } from '../fleet.ts'
 import type { Leaf, Target } from '../model.ts'
 import { covers, parseChain } from '../x509/certificate.ts'
 import { encodeKey, keyFits } from '../x509/key.ts'
-import { parseRoots, verifyPath } from '../x509/path.ts'
-import { done, type Job, type Step, skipped, warn } from './world.ts'
+import { examine, type Line, sentence } from './examine.ts'
+import { done, type Job, type Step, type StepResult, skipped, suspend, type World, warn } from './world.ts'
 
 /** IoTDA's limits of `certificate_pem` and `private_key`, in characters. */
 const PEM_LIMIT = 65_535
@@ -16,92 +19,155 @@ const KEY_LIMIT = 10_240
  * touched yet.
  */
 export const preflight: Step = async (world, job) => {
-  const { target, run, event } = world
   const { material } = job
   if (!material) throw new RotationError('internal', 'preflight without a certificate')
-  const { leaf, chainPem, key } = material
+  checkMaterial(world, job, material)
+  const lines = examine(world, job, material.chainPem)
+  job.table = lines.map(shown)
+  for (const line of lines) if (isNews(line)) warn(job, 'preflight', sentence(line))
+  const refusals = lines.filter(line => line.verdict === 'refuse')
+  if (isAcceptable(lines)) return done('key, chain, names, dates, key type and sizes are right')
+  return inSpiteOf(world, job, material.leaf, refusals)
+}
+
+/** What no device decides: the key, the platform's limits, the name and the dates. */
+function checkMaterial(
+  { target, run }: World,
+  job: Job,
+  { leaf, chainPem, key }: NonNullable<Job['material']>,
+): void {
   const present = job.inspection.slots.some(s => s.leaf?.fingerprint === leaf.fingerprint)
   if (!key && !present)
     throw new RotationError('certificate-invalid', 'the private key of the obtained certificate is gone')
-
-  const chain = parseChain(chainPem)
-  const [leafCertificate] = chain
-  if (key && leafCertificate && !keyFits(key, leafCertificate)) {
-    refuse('certificate-invalid', 'the private key does not belong to the leaf')
-  }
+  const [leafCertificate] = parseChain(chainPem)
+  if (key && leafCertificate && !keyFits(key, leafCertificate))
+    invalid('the private key does not belong to the leaf')
   limits(target, chainPem, key)
-  if (leaf.notBefore > run.clock.now())
-    refuse('certificate-invalid', `it is not valid before ${iso(leaf.notBefore)}`)
-  if (leaf.notAfter <= run.clock.now()) refuse('certificate-invalid', `it expired at ${iso(leaf.notAfter)}`)
-  if (!covers(leaf.names, target.domain)) {
-    refuse(
-      'certificate-invalid',
-      `its names (${leaf.names.join(', ') || 'none'}) do not cover ${target.domain}`,
-    )
-  }
-  const accepted = event.accept === leaf.fingerprint
-  const objections = [
-    pathObjection(target, chainPem, run.clock.now()),
-    keyTypeObjection(job, leaf),
-    ocspObjection(target, job, leaf),
-  ]
-  const standing = objections.filter(o => o !== null)
-  if (standing.length === 0) return done('key, chain, names, dates, key type and sizes are right')
-  if (!accepted) refuse('preflight-refused', standing.join('; '), acceptHint(leaf))
-  for (const objection of standing) warn(job, 'accepted', `accepted by a person: ${objection}`)
-  return skipped(`accepted by a person in spite of: ${standing.join('; ')}`)
-}
-
-const acceptHint = (leaf: Leaf): string =>
-  `The bound certificate stays. Mend the cause, or accept exactly this one: --accept ${leaf.fingerprint}`
-
-function refuse(code: 'certificate-invalid' | 'preflight-refused', why: string, hint?: string): never {
-  throw new RotationError(code, `the new certificate is refused: ${why}`, {
-    retry: 'later',
-    hint: hint ?? 'Nothing on IoTDA was changed. Check what the source gives for these names.',
-  })
+  if (leaf.notBefore > run.clock.now()) invalid(`it is not valid before ${iso(leaf.notBefore)}`)
+  if (leaf.notAfter <= run.clock.now()) invalid(`it expired at ${iso(leaf.notAfter)}`)
+  if (!covers(leaf.names, target.domain))
+    invalid(`its names (${leaf.names.join(', ') || 'none'}) do not cover ${target.domain}`)
 }
 
 function limits(target: Target, chainPem: string, key: Secret | null): void {
-  if (chainPem.length > PEM_LIMIT) {
-    refuse('certificate-invalid', `the chain has ${chainPem.length} characters, IoTDA takes ${PEM_LIMIT}`)
-  }
+  if (chainPem.length > PEM_LIMIT)
+    invalid(`the chain has ${chainPem.length} characters, IoTDA takes ${PEM_LIMIT}`)
   const keyLength = key ? encodeKey(key, target.keyEncoding).reveal().length : 0
-  if (keyLength > KEY_LIMIT)
-    refuse('certificate-invalid', `the key has ${keyLength} characters, IoTDA takes ${KEY_LIMIT}`)
+  if (keyLength > KEY_LIMIT) invalid(`the key has ${keyLength} characters, IoTDA takes ${KEY_LIMIT}`)
 }
 
-/** From exactly the certificates that will be sent to a root that the devices trust. */
-function pathObjection(target: Target, chainPem: string, at: number): string | null {
-  const verdict = verifyPath({ chain: parseChain(chainPem), roots: parseRoots(target.trustedRoots), at })
-  if (verdict.ok) return null
-  const whose =
-    target.trustedRoots === null
-      ? "Node's roots (set targets[].trustedRoots for a private CA)"
-      : 'targets[].trustedRoots'
-  return `${verdict.message} (checked against ${whose})`
+function invalid(why: string): never {
+  throw new RotationError('certificate-invalid', `the new certificate is refused: ${why}`, {
+    hint: 'Nothing on IoTDA was changed. Check what the source gives for these names.',
+  })
 }
 
-/** An RSA to ECDSA flip takes devices off the air that know only one of them. */
-function keyTypeObjection({ inspection, verdict }: Job, leaf: Leaf): string | null {
-  const now = inspection.bound?.slot?.leaf?.keyType
-  if (!now || family(now) === family(leaf.keyType) || verdict.reason === 'settings-changed') return null
-  return `it has an ${leaf.keyType} key, devices are served ${now} today`
-}
-
-const family = (keyType: string): string => keyType.split('-')[0] ?? keyType
-
-/** Stapling that the platform cannot do would make devices that insist on it refuse the handshake. */
-function ocspObjection(target: Target, { inspection }: Job, leaf: Leaf): string | null {
-  const config = inspection.configuration?.serverCertificateConfig ?? {}
-  if (config.ocsp_stapling_enable !== true) return null
-  if (leaf.ocspUrl === null) {
-    return target.ocsp === 'follow-certificate'
-      ? null
-      : 'OCSP stapling is on, and it carries no OCSP URL (set ocsp to "follow-certificate" to switch stapling off with the bind)'
+/** Who or what may let a refused certificate pass, strongest first; nobody: it is refused. */
+function inSpiteOf(world: World, job: Job, leaf: Leaf, refusals: readonly Line[]): StepResult {
+  const { target, run, event } = world
+  const standing = refusals.map(sentence).join('; ')
+  if (event.accept === leaf.fingerprint) {
+    const who = event.askedBy ?? 'a person'
+    const fields = { target: target.name, fingerprint: leaf.fingerprint, askedBy: who, refusals: standing }
+    run.log.warn(fields, 'a certificate that preflight refuses was accepted')
+    for (const line of refusals) warn(job, 'accepted', `accepted by ${who}: ${sentence(line)}`)
+    return skipped(`accepted by ${who} in spite of: ${standing}`)
   }
-  const overTls = config.ocsp_ssl_enable !== false
-  return overTls && leaf.ocspUrl.startsWith('http:')
-    ? `its OCSP responder ${leaf.ocspUrl} is http, and ocsp_ssl_enable is on`
-    : null
+  const passesAt = refusals.map(line => line.passesAt ?? Number.POSITIVE_INFINITY)
+  const at = Math.max(...passesAt)
+  if (at < boundUntil(job)) return suspend(at, `not bound before ${iso(at)}: ${standing}`)
+  if (Number.isFinite(at)) {
+    warn(job, 'preflight', `bound all the same, since nothing else is valid by then: ${standing}`)
+    return done(`nothing else is valid by ${iso(at)}, in spite of: ${standing}`)
+  }
+  if (job.verdict.emergency && target.preflight.emergency === 'bind') {
+    run.log.warn({ target: target.name, refusals: standing }, 'bound in the emergency in spite of preflight')
+    for (const line of refusals) warn(job, 'emergency', `bound in the emergency: ${sentence(line)}`)
+    return done(`the emergency goes before: ${standing}`)
+  }
+  throw refused('the new certificate', standing, leaf)
+}
+
+const refused = (what: string, standing: string, { fingerprint }: Leaf): RotationError =>
+  new RotationError('preflight-refused', `${what} is refused: ${standing}`, {
+    hint: `The bound certificate stays. Mend the cause, or accept exactly this one: --accept ${fingerprint}`,
+  })
+
+/** How long devices are served something valid anyway. */
+const boundUntil = ({ inspection }: Job): number => inspection.bound?.slot?.leaf?.notAfter ?? 0
+
+/** A warning about what is the same today is in the table, and says nothing new; a date that comes nearer does. */
+const isNews = (line: CheckLine): boolean =>
+  line.verdict === 'warn' && (line.check === 'trusted-until' || line.served !== line.new)
+
+const shown = ({ passesAt: _, ...line }: Line): CheckLine => line
+
+/** For `plan`: what preflight would say of the certificate in hand, if there is one. */
+export function preview(world: World, job: Job): void {
+  const { pending } = job.inspection.documents.certificate
+  if (!pending?.chainPem || pending.specHash !== world.specHash) return
+  const lines = examine(world, job, pending.chainPem)
+  const refusals = lines.filter(line => line.verdict === 'refuse')
+  job.table = lines.map(shown)
+  const detail =
+    refusals.length === 0
+      ? 'would accept the certificate in hand'
+      : `would refuse the certificate in hand: ${refusals.map(sentence).join('; ')}`
+  job.steps.push({ step: 'preflight', status: 'skipped', durationMs: 0, call: null, detail })
+}
+
+/**
+ * For a rollback by hand: whether devices would take what was bound before. It may be shown without its
+ * intermediates; then whether there is a path is not known, and not held against it.
+ * @throws RotationError `preflight-refused`
+ */
+export function checkRollback(world: World, job: Job, chainPem: string, leaf: Leaf): void {
+  const alone = parseChain(chainPem).length === 1
+  const lines = examine(world, job, chainPem, { otherKeyAsked: true })
+  job.table = lines.map(shown)
+  const refusals = lines.filter(
+    line => line.verdict === 'refuse' && !(alone && line.new === 'none (incomplete)'),
+  )
+  if (refusals.length === 0) return
+  const standing = refusals.map(sentence).join('; ')
+  const error = refused('the previous certificate', standing, leaf)
+  const isAccepted = world.event.accept === leaf.fingerprint
+  const status = isAccepted ? 'skipped' : 'refused'
+  job.steps.push({ step: 'preflight', status, durationMs: 0, call: null, detail: error.message })
+  if (!isAccepted) throw error
+  inSpiteOf(world, job, leaf, refusals)
+}
+
+/** What a chain itself decides; the rest is the leaf's, the same with every chain. */
+const OF_THE_CHAIN: readonly string[] = ['pem', 'path', 'signatures', 'bytes', 'depth', 'pins']
+
+/** Whether devices of every target that shares the certificate take this chain, among others for the same leaf. */
+export const acceptable = (world: World, job: Job, chainPem: string): boolean =>
+  forEveryTarget(world, job, chainPem).every(
+    ({ check, verdict }) => verdict !== 'refuse' || !OF_THE_CHAIN.includes(check),
+  )
+
+/** Whether they take this chain and this leaf, once their clocks allow: else another source may do better. */
+export const suitable = (world: World, job: Job, chainPem: string): boolean =>
+  forEveryTarget(world, job, chainPem).every(
+    ({ check, verdict }) => verdict !== 'refuse' || check === 'clock',
+  )
+
+function forEveryTarget({ sharing, run }: World, { inspection }: Job, chainPem: string): readonly Line[] {
+  const config = inspection.configuration?.serverCertificateConfig ?? {}
+  return sharing.flatMap(target =>
+    profilesOf(target).flatMap(profile =>
+      judge({
+        chainPem,
+        profile,
+        roots: rootsOf(target, profile),
+        at: run.clock.now(),
+        servedPem: null,
+        domain: target.domain,
+        otherKeyAsked: true,
+        minAgeMs: 0,
+        stapling: config.ocsp_stapling_enable === true,
+      }),
+    ),
+  )
 }

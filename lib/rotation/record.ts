@@ -8,6 +8,7 @@ import type { Journal, SourceMemory, StateStore } from '../contracts.ts'
 import type { CertificateSpec, Target } from '../model.ts'
 import {
   CertificateDocument,
+  DeliveriesDocument,
   HistoryDocument,
   newCertificate,
   newTarget,
@@ -35,12 +36,16 @@ export interface Records {
   history(target: Target): Document<HistoryDocument>
   certificate(name: string): Document<CertificateDocument>
   source(name: string): SourceMemory
-  /** The journal of a certificate's pending entry. */
-  journal(name: string, pendingId: string): Promise<Journal>
-  /** The sealed key of a pending certificate; null when it was never made, or is wiped. */
-  privateKey(name: string, pendingId: string): Promise<Secret | null>
-  wipeKey(name: string, pendingId: string): Promise<void>
+  /** The journal of a certificate's pending entry, whose key is its own or kept under another id. */
+  journal(name: string, pendingId: string, keyId?: string): Promise<Journal>
+  /** A sealed key by its id; null when it was never made, or is wiped. */
+  privateKey(name: string, keyId: string): Promise<Secret | null>
+  wipeKey(name: string, keyId: string): Promise<void>
+  /** Whether no run took this event before; it is taken then. */
+  isFirstDelivery(id: string, now: number): Promise<boolean>
 }
+
+const DELIVERIES_AT_MOST = 50
 
 const CONFLICTS_AT_MOST = 8
 
@@ -72,7 +77,7 @@ const digest = (parts: readonly string[]): string =>
 
 /** What makes a certificate another certificate: compared with the settings, never with the leaf. */
 export function specHashOf(spec: CertificateSpec): string {
-  return digest([...spec.names].sort().concat(spec.keyType, spec.source, spec.profile ?? ''))
+  return digest([...spec.names].sort().concat(spec.keyType, ...spec.sources, spec.profile ?? ''))
 }
 
 /** Whoever was first did the same. */
@@ -172,7 +177,7 @@ export function openRecords(
   }
   const certificate = (name: string) =>
     document(`certificates/${segment(name)}`, CertificateDocument, newCertificate(name))
-  const keyOf = (name: string, pendingId: string) => `certificates/${segment(name)}/${segment(pendingId)}`
+  const keyOf = (name: string, keyId: string) => `certificates/${segment(name)}/${segment(keyId)}`
 
   return {
     target: target => document(`targets/${targetKey(target)}`, TargetDocument, newTarget(target.name)),
@@ -183,20 +188,29 @@ export function openRecords(
       const notes = document(`sources/${segment(name)}`, SourceDocument, { schema: 1, notes: {} })
       return {
         read: async () => (await notes.get()).notes,
-        write: async next => {
-          const known = await notes.get()
+        update: async change => {
           await notes.update(document => {
-            if (document === known) return { schema: 1, notes: { ...next } }
-            throw new RotationError('store-conflict', `another run changed what source ${name} remembers`)
+            const next = change(document.notes)
+            return next === document.notes ? document : { schema: 1, notes: { ...next } }
           })
         },
         secret: (label, make) => ensureSecret(`sources/${segment(name)}/${segment(label)}`, make),
       }
     },
-    journal: (name, pendingId) =>
-      openJournal(certificate(name), pendingId, make => ensureSecret(keyOf(name, pendingId), make)),
-    privateKey: (name, pendingId) => readSecret(keyOf(name, pendingId)),
-    wipeKey: (name, pendingId) => store.remove(keyOf(name, pendingId)),
+    journal: (name, pendingId, keyId = pendingId) =>
+      openJournal(certificate(name), pendingId, make => ensureSecret(keyOf(name, keyId), make)),
+    privateKey: (name, keyId) => readSecret(keyOf(name, keyId)),
+    wipeKey: (name, keyId) => store.remove(keyOf(name, keyId)),
+    isFirstDelivery: async (id, at) => {
+      const deliveries = document('deliveries', DeliveriesDocument, { schema: 1, delivered: [] })
+      let isFirst = false
+      await deliveries.update(before => {
+        isFirst = !before.delivered.some(it => it.id === id)
+        if (!isFirst) return before
+        return { schema: 1, delivered: [...before.delivered, { id, at }].slice(-DELIVERIES_AT_MOST) }
+      })
+      return isFirst
+    },
   }
 }
 

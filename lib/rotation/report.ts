@@ -11,6 +11,7 @@ import {
   type StepRecord,
   type Warning,
 } from '../model.ts'
+import type { ReportedProbe } from './probed.ts'
 import type { Job, World } from './world.ts'
 
 /** A leaf as it stands in an answer. */
@@ -42,6 +43,8 @@ export interface TargetResult {
   readonly deleted: readonly { readonly serverCertificateId: string; readonly why: string }[]
   readonly warnings: readonly Warning[]
   readonly error: ReportedError | null
+  /** In the answers of `probe`: what the device port shows, and what devices would say. */
+  readonly probe?: ReportedProbe
   /** In the answers of `plan` and `status`: what is in the slots, and what each address serves. */
   readonly seen?: {
     readonly slots: readonly {
@@ -75,7 +78,9 @@ export function report(world: World, job: Job, outcome: Outcome, error: Rotation
     target: world.target.name,
     outcome,
     decision: { due, reason, detail, nextCheckAt: nextCheckAt === null ? null : iso(nextCheckAt) },
-    steps: job.steps,
+    steps: job.steps.map(step =>
+      step.step === 'preflight' && job.table ? { ...step, table: job.table } : step,
+    ),
     before,
     after: afterwards(job, outcome, before),
     deleted: job.deleted,

@@ -1,6 +1,7 @@
 import { asRotationError, RotationError } from '../base/errors.ts'
 import type { Outcome, StepName } from '../model.ts'
 import { reconcile, wrongWithAdopted } from './adopt.ts'
+import { lookAhead } from './ahead.ts'
 import { decide } from './decide.ts'
 import { inspect, servedChain } from './inspect.ts'
 import { takeLease } from './lease.ts'
@@ -52,6 +53,8 @@ const recipe = async (plan: Plan): Promise<readonly (readonly [StepName, Step])[
 /** Rotates one target: looks, decides, and repairs the difference. Never throws; the result says everything. */
 export async function rotate(world: World): Promise<TargetResult> {
   const job = startJob(world)
+  const { event, run } = world
+  if (event.force) run.log.warn({ target: world.target.name, askedBy: event.askedBy ?? null }, 'forced')
   try {
     await lookAndDecide(world, job)
     if (!job.verdict.due) return await finish(world, job, waits(job) ? idleOutcome(job) : 'idle')
@@ -174,6 +177,7 @@ async function planned(world: World, job: Job): Promise<Outcome> {
       room.kind === 'delete' ? `would delete ${room.slot.serverCertificateId}: ${room.why}` : '',
     blocked: () => (room.kind === 'blocked' ? `no slot: ${room.why}` : ''),
   }[room.kind]()
+  ;(await import('./preflight.ts')).preview(world, job)
   job.steps.push({ step: 'free', status: 'skipped', durationMs: 0, call: null, detail })
   return 'planned'
 }
@@ -225,6 +229,7 @@ async function finish(world: World, job: Job, outcome: Outcome): Promise<TargetR
     await sweep(world, job)
   }
   await afterRun(world, job, outcome, null)
+  await lookAhead(world, job)
   return report(world, job, outcome, null)
 }
 

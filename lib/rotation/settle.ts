@@ -88,14 +88,23 @@ export async function settleCertificate(world: World, job: Job): Promise<void> {
     d.current?.fingerprint === fingerprint || d.rolledBack.includes(fingerprint) || d.declined === pending.id
   if (!documents.every(has)) return
   const isCurrent = documents.some(d => d.current?.fingerprint === fingerprint)
-  await records.wipeKey(spec.name, pending.id)
+  const { keyId } = pending
+  const { keptKeys } = await job.certificateDocument.get()
+  for (const id of keyId === undefined ? [pending.id, ...keptKeys] : keptKeys.filter(k => k !== keyId))
+    await records.wipeKey(spec.name, id)
   await job.certificateDocument.update(d => {
     if (d.pending?.id !== pending.id) return d
     const leaf = job.material?.leaf ?? job.inspection.bound?.slot?.leaf
     const current = isCurrent
-      ? { fingerprint, specHash: pending.specHash, notAfter: leaf?.notAfter ?? 0 }
+      ? { fingerprint, specHash: pending.specHash, notAfter: leaf?.notAfter ?? 0, source: pending.source }
       : d.current
-    return { ...d, pending: null, current, leftovers: withLeftover(d.leftovers, pending.notes) }
+    return {
+      ...d,
+      pending: null,
+      current,
+      keptKeys: keyId === undefined ? [] : [keyId],
+      leftovers: withLeftover(d.leftovers, pending.notes, pending.source),
+    }
   })
   await sweep(world, job)
 }

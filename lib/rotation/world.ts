@@ -2,6 +2,8 @@ import { RotationError } from '../base/errors.ts'
 import type { Turns } from '../base/parallel.ts'
 import type { Secret } from '../base/secret.ts'
 import type { CertificateSource, Run, StateStore } from '../contracts.ts'
+import type { Canary } from '../devices/canary.ts'
+import type { CheckLine } from '../fleet.ts'
 import type { DomainConfiguration, IotdaClient } from '../iotda/client.ts'
 import type { Endpoint } from '../iotda/endpoint.ts'
 import type {
@@ -33,15 +35,28 @@ export interface World {
   readonly intervalMs: number
   readonly iotda: IotdaClient
   readonly endpoint: Endpoint
-  readonly source: CertificateSource
+  /** Every source of the settings, by name. */
+  readonly sources: Readonly<Record<string, CertificateSource>>
   readonly store: StateStore
   readonly records: Records
   /** Every target that shares the certificate, this one included. */
   readonly sharing: readonly Target[]
+  /** The device that may connect on behalf of a profile (null: where there is none), or null. */
+  readonly canaryOf: (profile: string | null) => Canary | null
   /** Runs one piece of work at a time for each key, within this process. */
   readonly inTurn: Turns
   /** Told of each step when it starts and when it ends. */
   readonly progress: (target: string, step: StepName, ended: StepRecord | null) => void
+}
+
+/** A source by its name; the certificate's first when the settings no longer have it, or none is named. */
+export function sourceNamed(
+  { sources, spec }: Pick<World, 'sources' | 'spec'>,
+  name?: string,
+): CertificateSource {
+  const source = (name === undefined ? undefined : sources[name]) ?? sources[spec.sources[0] ?? '']
+  if (source) return source
+  throw new RotationError('internal', `source "${spec.sources[0]}" is not there`)
 }
 
 /** One look at the outside. */
@@ -89,6 +104,8 @@ export interface Job {
   readonly deleted: { readonly serverCertificateId: string; readonly why: string }[]
   readonly warnings: Warning[]
   readonly steps: StepRecord[]
+  /** What preflight found. */
+  table?: readonly CheckLine[]
 }
 
 /** What a step says. A step that cannot go on for good throws a RotationError. */

@@ -3,9 +3,13 @@ import type { SolverReference } from '../contracts.ts'
 
 /** Every DNS solver by its `type` in the settings; loaded when chosen. */
 export const solvers = {
+  acmedns: () => import('./acmedns.ts'),
   alidns: () => import('./alidns.ts'),
   cloudflare: () => import('./cloudflare.ts'),
+  exec: () => import('./exec.ts'),
   huaweicloud: () => import('./huaweicloud.ts'),
+  rfc2136: () => import('./rfc2136.ts'),
+  route53: () => import('./route53.ts'),
   tencentcloud: () => import('./tencentcloud.ts'),
   webhook: () => import('./webhook.ts'),
 } as const

@@ -5,7 +5,7 @@ import { problemOf } from '../acme/problem.ts'
 import { fetchRenewalInfo, noRenewalInfo } from '../acme/renewal-info.ts'
 import type { AcmeConnection } from '../acme/transport.ts'
 import { asRotationError } from '../base/errors.ts'
-import { nameField, pemField, secretField, urlField } from '../base/fields.ts'
+import { durationField, nameField, pemField, secretField, urlField } from '../base/fields.ts'
 import type { Http } from '../base/http.ts'
 import {
   type CertificateRequest,
@@ -21,6 +21,14 @@ const areZones = (solvers: Readonly<Record<string, string>>): boolean => {
   const zones = Object.keys(solvers)
   return zones.length > 0 && zones.every(zone => /^(?=.*[a-z])[a-z0-9_.-]+$/i.test(zone))
 }
+
+const count = () =>
+  v.pipe(
+    v.number('must be a number'),
+    v.integer('must be a whole number'),
+    v.minValue(1, 'must be 1 to 1000'),
+    v.maxValue(1_000, 'must be 1 to 1000'),
+  )
 
 const settings = v.strictObject({
   /** The CA's directory (RFC 8555 section 7.1.1). */
@@ -41,6 +49,18 @@ const settings = v.strictObject({
   externalAccount: v.optional(
     v.nullable(v.strictObject({ kid: v.pipe(v.string(), v.minLength(1)), hmacKey: secretField() })),
     null,
+  ),
+  /** What is spent on one set of names at most: orders within `per`, failed validations within an hour. */
+  budget: v.optional(
+    v.pipe(
+      v.strictObject({
+        orders: v.optional(count(), 3),
+        per: v.optional(durationField(), '7d'),
+        failedValidations: v.optional(count(), 2),
+      }),
+      v.transform(({ per, ...rest }) => ({ ...rest, perMs: per })),
+    ),
+    {},
   ),
 })
 
@@ -73,9 +93,12 @@ const obtain = async (
   const { createDns01 } = await import('../acme/dns01.ts')
   const { obtainCertificate } = await import('../acme/order.ts')
   const dns = createDns01(domain => context.solver(own.solver, domain), run)
+  const { openBudget } = await import('../acme/budget.ts')
+  const about = { clock: run.clock, settings: `sources.${context.name}` }
+  const budget = openBudget(context.memory, request.spec.names, own.budget, about)
   const attempt = async (forget: boolean): Promise<Obtained> => {
     const client = (await open(run, { create: true, forget })) as Client
-    return obtainCertificate({ client, dns, request, journal })
+    return obtainCertificate({ client, dns, request, journal, budget })
   }
   try {
     return await attempt(false)

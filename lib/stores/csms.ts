@@ -58,8 +58,8 @@ const nameOf = (prefix: string, key: string): string => {
   return `${name.slice(0, NAME_AT_MOST - hash.length - 1)}_${hash}`
 }
 
-const conflict = (key: string, why: string, cause?: unknown): RotationError =>
-  new RotationError('store-conflict', `csms store: ${why} ${key}`, {
+const conflict = (why: string, cause?: unknown): RotationError =>
+  new RotationError('store-conflict', `csms store: another writer ${why}`, {
     cause,
     retry: 'now',
     hint: 'This store is for a single writer: set max_instance_num to 1, and run nothing beside the function.',
@@ -106,7 +106,7 @@ const create = (config: Settings, context: DriverContext): StateStore => {
   const refuseOverlap = async (key: string, id: string, before: Stored | null): Promise<void> => {
     if (numberOf(id) === numberOf(before?.id) + 1) return
     if ((await csms.previous(nameOf(config.prefix, key))) === (before?.id ?? null)) return
-    throw conflict(key, 'another writer wrote at the same time')
+    throw conflict(`wrote ${key} at the same moment`)
   }
 
   const write = async (key: string, body: string, expected: string | null): Promise<string> => {
@@ -115,7 +115,7 @@ const create = (config: Settings, context: DriverContext): StateStore => {
     const text = enclose(body, token)
     refuseLarge(name, text)
     const before = await read(key)
-    if ((before?.revision ?? null) !== expected) throw conflict(key, 'another writer changed')
+    if ((before?.revision ?? null) !== expected) throw conflict(`changed ${key}`)
     for (let tried = 0; ; tried += 1) {
       try {
         const id = before === null ? await csms.create(name, text) : await csms.addVersion(name, text)
@@ -128,7 +128,7 @@ const create = (config: Settings, context: DriverContext): StateStore => {
         if (!codes.includes(error.code)) throw error
         const now = await read(key)
         if (now?.token === token) return now.revision
-        if ((now?.revision ?? null) !== expected) throw conflict(key, 'another writer changed', error)
+        if ((now?.revision ?? null) !== expected) throw conflict(`changed ${key}`, error)
         // Only a call that certainly did nothing is sent again: a late one would look like a second writer.
         const pauseMs = error.code === 'throttled' ? BACK_OFF_MS[tried] : undefined
         if (pauseMs === undefined) throw error

@@ -3,7 +3,7 @@ import * as x509 from '@peculiar/x509'
 import { type Answer, type Call, type Route, type Served, serve } from '../kit/http.ts'
 import { account, keyChange, newAccount } from './accounts.ts'
 import { authorization, challenge } from './authorizations.ts'
-import { certificate, recordCertificate, revokeCert } from './certificates.ts'
+import { certificate, chainsOf, recordCertificate, revokeCert } from './certificates.ts'
 import { createChain, createDoorTls, generateKeys, privateKeyPem } from './issuing.ts'
 import { createVerifier } from './jws.ts'
 import { createNonces, type Nonces } from './nonces.ts'
@@ -47,8 +47,10 @@ export interface AcmeCa {
   readonly directoryUrl: string
   /** What clients must trust to talk to the CA; empty without TLS. */
   readonly caPem: string
-  /** Root of the issued chains. */
+  /** Root of the issued chains; the old one of two. */
   readonly rootPem: string
+  /** The new root of a CA with two generations. */
+  readonly newRootPem: string | null
   /** From the issuer of leaves towards the root. */
   readonly intermediatePems: readonly string[]
   readonly issued: readonly IssuedCertificate[]
@@ -110,6 +112,7 @@ const routesOf = (ca: Ca): readonly Route[] => {
     route('POST', '/authorizations/:id', 'Authorization', authorization),
     route('POST', '/challenges/:id/:key', 'Challenge', challenge),
     route('POST', '/certificates/:id', 'Certificate', certificate),
+    route('POST', '/certificates/:id/:alternate', 'AlternateCertificate', certificate),
     route('POST', '/revoke-cert', 'RevokeCert', revokeCert),
     route('POST', '/key-change', 'KeyChange', keyChange),
     route('GET', '/renewal-info/:certId', 'RenewalInfo', renewalInfo),
@@ -174,7 +177,7 @@ const issueDirectly = async (ca: Ca, names: readonly string[], options: IssueOpt
     keyEncipherment: true,
   })
   recordCertificate(ca, leaf, options.accountUrl ?? null, null)
-  return { certPem: leaf.pem, keyPem: privateKeyPem(keys) }
+  return { certPem: chainsOf(ca, leaf)[0] ?? leaf.pem, keyPem: privateKeyPem(keys) }
 }
 
 const setRenewalInfo = (ca: Ca, certIdOrSerial: string, override: RenewalOverride | null): void => {
@@ -190,6 +193,7 @@ const handleOf = (ca: Ca, caPem: string, dispose: () => Promise<void>): AcmeCa =
   directoryUrl: ca.url('/directory'),
   caPem,
   rootPem: ca.chain.rootPem,
+  newRootPem: ca.chain.successor?.rootPem ?? null,
   intermediatePems: ca.chain.intermediatePems,
   get issued() {
     return issuedView(ca)
@@ -214,7 +218,14 @@ export async function createAcmeCa(options: AcmeCaOptions): Promise<AcmeCa> {
   const state = createState()
   const abort = new AbortController()
   const [chain, door] = await Promise.all([
-    createChain(options.keyAlgorithm ?? 'rsa-2048', options.chainLength ?? 1, now()),
+    createChain(
+      {
+        keyType: options.keyAlgorithm ?? 'rsa-2048',
+        length: options.chainLength ?? 1,
+        generations: options.generations ?? 1,
+      },
+      now(),
+    ),
     (options.tls ?? true) ? createDoorTls() : null,
   ])
   let served: Served | null = null

@@ -23,7 +23,14 @@ export function recordCertificate(
   return certificate
 }
 
-/** Downloads a chain (RFC 8555 section 7.4.2). */
+/** The chains on offer, the default first. */
+export function chainsOf({ chain, switches }: Ca, { pem }: Leaf): readonly string[] {
+  const { successor } = chain
+  if (!successor) return [pem]
+  return switches.chains.map(name => (name === 'short' ? pem : `${pem}${successor.crossSignedPem}`))
+}
+
+/** Downloads a chain, the default or an alternate one (RFC 8555 section 7.4.2). */
 export async function certificate(ca: Ca, call: Call): Promise<Answer> {
   const verified = await ca.verify(call, 'kid')
   requireEmpty(verified)
@@ -31,10 +38,17 @@ export async function certificate(ca: Ca, call: Call): Promise<Answer> {
   if (!found) throw fail('malformed', 404, 'Certificate not found')
   if (found.accountUrl !== verified.account.url)
     throw fail('unauthorized', 403, 'Account does not own this certificate')
+  const chains = chainsOf(ca, found)
+  const body = chains[Number(call.params.alternate ?? 0)]
+  if (body === undefined) throw fail('malformed', 404, 'No such chain')
+  const others = chains.flatMap((_, i) => (i === 0 ? [] : [`<${found.url}/${i}>;rel="alternate"`]))
   return {
     status: 200,
-    headers: { 'content-type': 'application/pem-certificate-chain' },
-    body: found.pem,
+    headers: {
+      'content-type': 'application/pem-certificate-chain',
+      link: [`<${ca.url('/directory')}>;rel="index"`, ...others],
+    },
+    body,
   }
 }
 

@@ -16,7 +16,7 @@ export interface LeafRequest {
 
 /** A leaf as issued. */
 export interface Leaf {
-  /** The whole chain as downloaded: leaf and intermediates, not the root. */
+  /** Leaf and intermediates: neither root nor cross-signed root. */
   readonly pem: string
   readonly der: Buffer
   /** As node:crypto writes it: upper-case hex without a sign byte. */
@@ -30,7 +30,10 @@ export interface Leaf {
 
 /** A root with its intermediates. */
 export interface Chain {
+  /** The oldest root. */
   readonly rootPem: string
+  /** Of the second generation: the new root, and the same key and name certified by the oldest root. */
+  readonly successor: { readonly rootPem: string; readonly crossSignedPem: string } | null
   readonly intermediatePems: readonly string[]
   issue(request: LeafRequest): Promise<Leaf>
 }
@@ -80,10 +83,12 @@ interface AuthorityRequest {
   readonly notAfter: Date
   readonly issuer: Issuer | null
   readonly pathLength?: number
+  /** Certify these keys instead of new ones. */
+  readonly keys?: Keys
 }
 
 const createAuthority = async (request: AuthorityRequest): Promise<Issuer> => {
-  const keys = await generateKeys(request.keyType)
+  const keys = request.keys ?? (await generateKeys(request.keyType))
   const issuer = request.issuer
   const signer = issuer?.keys ?? keys
   const certificate = await x509.X509CertificateGenerator.create({
@@ -161,11 +166,19 @@ const issueLeaf = async (issuer: Issuer, request: LeafRequest, chainPem: string)
   }
 }
 
+export interface ChainOptions {
+  readonly keyType: CaKeyType
+  /** Number of intermediates. */
+  readonly length: number
+  readonly generations: 1 | 2
+}
+
 /**
- * A new root with `chainLength` intermediates. Their dates leave room on both sides of the present,
- * for leaves of the past and for clocks that a test moves on by years.
+ * A new root, or an old and a new one, with `length` intermediates. Their dates leave room on both sides of the
+ * present, for leaves of the past and for clocks that a test moves on by years.
  */
-export async function createChain(keyType: CaKeyType, chainLength: number, nowMs: number): Promise<Chain> {
+export async function createChain(options: ChainOptions, nowMs: number): Promise<Chain> {
+  const { keyType, length: chainLength, generations } = options
   const tag = randomBytes(3).toString('hex').toUpperCase()
   const start = Math.floor(nowMs / 1000) * 1000
   const span = (years: number) => ({
@@ -173,18 +186,28 @@ export async function createChain(keyType: CaKeyType, chainLength: number, nowMs
     notAfter: new Date(start + 2 * years * YEAR_MS),
   })
   const root = await createAuthority({ name: `Sandbox Root ${tag}`, keyType, issuer: null, ...span(10) })
+  const newName = `Sandbox Root ${tag} Y`
+  const next =
+    generations === 2 ? await createAuthority({ name: newName, keyType, issuer: null, ...span(10) }) : null
+  const crossSigned =
+    next && (await createAuthority({ name: newName, keyType, issuer: root, keys: next.keys, ...span(9) }))
+  const top = next ?? root
   const intermediates: Issuer[] = []
   for (let i = 1; i <= chainLength; i += 1) {
-    const issuer = intermediates.at(-1) ?? root
+    const issuer = intermediates.at(-1) ?? top
     const name = `Sandbox Intermediate ${tag}-${i}`
     intermediates.push(
       await createAuthority({ name, keyType, issuer, pathLength: chainLength - i, ...span(9) }),
     )
   }
   const intermediatePems = intermediates.map(({ certificate }) => pemOf(certificate)).reverse()
-  const issuer = intermediates.at(-1) ?? root
+  const issuer = intermediates.at(-1) ?? top
   return {
     rootPem: pemOf(root.certificate),
+    successor:
+      next && crossSigned
+        ? { rootPem: pemOf(next.certificate), crossSignedPem: pemOf(crossSigned.certificate) }
+        : null,
     intermediatePems,
     issue: request => issueLeaf(issuer, request, intermediatePems.join('')),
   }

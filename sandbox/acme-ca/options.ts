@@ -3,6 +3,9 @@ import type { Faults } from '../kit/faults.ts'
 /** Keys the CA makes for its chain and for `issue()`. */
 export type CaKeyType = 'rsa-2048' | 'rsa-3072' | 'rsa-4096' | 'ec-256' | 'ec-384'
 
+/** A chain that a CA of two generations offers. */
+export type ChainName = 'cross-signed' | 'short'
+
 /** Behaviour that may be changed while the CA runs. */
 export interface AcmeCaSwitches {
   /** The resolver asked for TXT records, `host:port`. */
@@ -36,6 +39,11 @@ export interface AcmeCaSwitches {
   validationDelayMs: number
   /** An order that is processed ends `invalid` with this error (type without prefix). Default null. */
   issuanceProblem: { readonly type: string; readonly detail: string } | null
+  /**
+   * With `generations: 2`: the chains offered for a leaf, the default first, the rest as alternates. `cross-signed`
+   * ends in the new root as the old one signed it, `short` below the new root.
+   */
+  chains: readonly ChainName[]
   /** Names (and everything below them) that policy forbids: `rejectedIdentifier`. Default none. */
   rejectedNames: readonly string[]
 }
@@ -53,6 +61,8 @@ export interface AcmeCaOptions extends Partial<Omit<AcmeCaSwitches, 'dnsServer'>
   readonly keyAlgorithm?: CaKeyType
   /** Number of intermediates. Default 1. */
   readonly chainLength?: number
+  /** 2: the intermediates are below a new root, which the old one has cross-signed. Default 1. */
+  readonly generations?: 1 | 2
 }
 
 /** What a profile decides (draft-ietf-acme-profiles; the values are Let's Encrypt's). */
@@ -132,5 +142,6 @@ export function switchesOf(options: AcmeCaOptions): AcmeCaSwitches {
     validationDelayMs: options.validationDelayMs ?? 0,
     issuanceProblem: options.issuanceProblem ?? null,
     rejectedNames: options.rejectedNames ?? [],
+    chains: options.chains ?? ['cross-signed', 'short'],
   }
 }

@@ -76,10 +76,10 @@ export function createChooser(
 /** One secure context for each identity: with two certificates in one, a client could be given the other one. */
 export function createContexts() {
   const contexts = new Map<string, { readonly context: SecureContext; readonly fingerprint: string }>()
-  return (identity: Identity) => {
-    const key = identity.certPem + identity.keyPem
+  return (identity: Identity, minVersion: EndpointSwitches['minVersion']) => {
+    const key = identity.certPem + identity.keyPem + minVersion
     const known = contexts.get(key) ?? {
-      context: createSecureContext({ cert: identity.certPem, key: identity.keyPem, minVersion: 'TLSv1.2' }),
+      context: createSecureContext({ cert: identity.certPem, key: identity.keyPem, minVersion }),
       fingerprint: fingerprintOf(identity.certPem),
     }
     contexts.set(key, known)

@@ -129,7 +129,7 @@ export async function createCsms(options: CsmsOptions): Promise<Csms> {
     return { status: 200, body: { version_metadata: metadata(secret, add(secret, text)) } }
   })
   const show = onSecret((secret, { params: { id = '' } }) => {
-    const number = id === 'latest' ? secret.made : Number(id.replace(/^v/, ''))
+    const number = id === 'latest' ? Math.max(...secret.versions.keys()) : Number(id.replace(/^v/, ''))
     const text = secret.versions.get(number)
     if (text === undefined) return problem(404, 'CSMS.0005', 'The resource does not exist.')
     return {

@@ -47,7 +47,7 @@ export function mortal(outside: Outside, dieAt: number, when: 'before' | 'after'
   }
   const memory: SourceMemory = {
     read: () => step('memory.read', () => outside.memory.read()),
-    write: notes => step('memory.write', () => outside.memory.write(notes)),
+    update: change => step('memory.update', () => outside.memory.update(change)),
     secret: (name, make) => step('memory.secret', () => outside.memory.secret(name, make)),
   }
   return {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { RotationError } from '../../lib/base/errors.ts'
 import { createJournal } from '../support/memory.ts'
-import { obtained, rejection, specOf, startBench } from './rig.ts'
+import { obtained, rejection, requestOf, startBench } from './rig.ts'
 
 const fails = (code: 'unauthorized' | 'solver-zone-missing') => async () => {
   throw new RotationError(code, 'solvers.dns: it failed', { retry: 'never' })
@@ -13,7 +13,7 @@ describe('the solver', () => {
     const run = bench.newRun()
     const solver = { ...bench.outside.solver, prepare: fails('solver-zone-missing') }
     const source = bench.source(run, {}, { solver })
-    const error = await rejection(source.obtain({ spec: specOf(), replaces: null }, createJournal(), run))
+    const error = await rejection(source.obtain(requestOf(), createJournal(), run))
     expect(error).toMatchObject({ code: 'solver-zone-missing' })
     expect(bench.operations()).not.toContain('NewOrder')
   })
@@ -24,7 +24,7 @@ describe('the solver', () => {
     const run = bench.newRun()
     const solver = { ...bench.outside.solver, cleanUp: fails('unauthorized') }
     const source = bench.source(run, {}, { solver })
-    const result = await source.obtain({ spec: specOf(), replaces: null }, journal, run)
+    const result = await source.obtain(requestOf(), journal, run)
     expect(result.kind).toBe('obtained')
     expect(run.warnings()).toEqual(['a TXT value stays for now: solvers.dns: it failed'])
     expect(journal.notes.txt).toHaveLength(1)
@@ -46,7 +46,7 @@ describe('the solver', () => {
       },
     }
     const source = bench.source(run, {}, { solver })
-    const error = await rejection(source.obtain({ spec: specOf(), replaces: null }, journal, run))
+    const error = await rejection(source.obtain(requestOf(), journal, run))
     expect(error).toMatchObject({ code: 'unavailable' })
     expect(noted).toEqual([
       { fqdn: '_acme-challenge.iot.example.com.', value: expect.any(String), domain: 'iot.example.com' },
@@ -62,7 +62,7 @@ describe('the solver', () => {
     const run = bench.newRun()
     const solver = { ...bench.outside.solver, present: async () => {} }
     const source = bench.source(run, {}, { solver })
-    const error = await rejection(source.obtain({ spec: specOf(), replaces: null }, journal, run))
+    const error = await rejection(source.obtain(requestOf(), journal, run))
     expect(error).toMatchObject({ code: 'propagation-timeout' })
     expect(bench.operations()).not.toContain('Challenge')
     await obtained(bench, journal)
@@ -75,7 +75,7 @@ describe('the solver', () => {
     const run = bench.newRun(30_000)
     const solver = { ...bench.outside.solver, present: async () => {} }
     const source = bench.source(run, {}, { solver })
-    const result = await source.obtain({ spec: specOf(), replaces: null }, journal, run)
+    const result = await source.obtain(requestOf(), journal, run)
     expect(result).toMatchObject({ kind: 'suspended', why: expect.stringContaining('propagation') })
     expect(bench.clock.now).toBeLessThanOrEqual(run.deadline)
     expect(journal.notes.txt).toHaveLength(1)
@@ -88,7 +88,7 @@ describe('giving up', () => {
     const journal = createJournal()
     bench.dns.txt.set('_acme-challenge.iot.example.com', ['of somebody else'])
     const run = bench.newRun(3_000)
-    await bench.source(run).obtain({ spec: specOf(), replaces: null }, journal, run)
+    await bench.source(run).obtain(requestOf(), journal, run)
     const next = bench.newRun()
     await bench.source(next).abandon(journal, next)
     expect(bench.ca.orders[0]).toMatchObject({

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { keyFits } from '../../lib/x509/key.ts'
 import { createJournal } from '../support/memory.ts'
-import { asSecret, obtained, rejection, specOf, startBench } from './rig.ts'
+import { asSecret, obtained, rejection, requestOf, specOf, startBench } from './rig.ts'
 
 const NEW_AUTHORIZATION = [
   'NewNonce',
@@ -109,7 +109,7 @@ describe('polling', () => {
     const bench = await startBench({ asyncFinalizeMs: 120_000 })
     const journal = createJournal()
     const run = bench.newRun(60_000)
-    const result = await bench.source(run).obtain({ spec: specOf(), replaces: null }, journal, run)
+    const result = await bench.source(run).obtain(requestOf(), journal, run)
     expect(result).toMatchObject({ kind: 'suspended', why: 'the CA is issuing the certificate' })
     expect(bench.clock.now).toBeLessThan(run.deadline)
     expect(bench.dns.txt.size).toBe(0)
@@ -123,7 +123,7 @@ describe('polling', () => {
     const bench = await startBench({ validationDelayMs: 1_500 })
     const journal = createJournal()
     const run = bench.newRun(5_000)
-    const result = await bench.source(run).obtain({ spec: specOf(), replaces: null }, journal, run)
+    const result = await bench.source(run).obtain(requestOf(), journal, run)
     expect(result).toMatchObject({ kind: 'suspended', why: 'the CA has not yet validated every name' })
     expect(bench.dns.txt.get('_acme-challenge.iot.example.com')).toHaveLength(1)
     bench.operations()
@@ -146,7 +146,7 @@ describe('polling', () => {
       },
     }
     const source = bench.source(run, {}, { solver })
-    const result = await source.obtain({ spec: specOf(), replaces: null }, journal, run)
+    const result = await source.obtain(requestOf(), journal, run)
     expect(result).toMatchObject({ kind: 'suspended' })
     expect(journal.notes.order).toBeDefined()
     await obtained(bench, journal)

@@ -7,7 +7,7 @@ import { generateKey, keyFits } from '../../lib/x509/key.ts'
 import { type ChalltestsrvSolver, createChalltestsrvSolver } from '../support/challtestsrv-solver.ts'
 import { createJournal, createSourceMemory } from '../support/memory.ts'
 import { type Pebble, type PebbleOptions, startPebble } from '../support/pebble.ts'
-import { asSecret, createRun, createSource, specOf } from './rig.ts'
+import { asSecret, createRun, createSource, requestOf, specOf } from './rig.ts'
 
 /** Getting Pebble the first time builds or downloads it. */
 const GET_MS = 600_000
@@ -40,7 +40,7 @@ const bench = (pebble: Pebble, settings: object = {}) => {
     journal = createJournal(),
     replaces: string | null = null,
   ) => {
-    const result = await source(journal).obtain({ spec: specOf(names), replaces }, journal, run())
+    const result = await source(journal).obtain(requestOf(specOf(names), replaces), journal, run())
     if (result.kind !== 'obtained') throw new Error(result.why)
     return { chainPem: result.chainPem, journal }
   }
@@ -188,7 +188,7 @@ describe('Pebble', () => {
       { directory: pebble.directoryUrl },
       it.run(),
     )
-    const request = { spec: specOf(['abandon.example']), replaces: null }
+    const request = requestOf(specOf(['abandon.example']))
     await expect(failing.obtain(request, journal, it.run())).rejects.toThrow('down')
     expect(journal.notes.order).toBeDefined()
     const run = it.run()

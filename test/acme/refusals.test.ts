@@ -5,7 +5,7 @@ import { RotationError } from '../../lib/base/errors.ts'
 import { createHttp } from '../../lib/base/http.ts'
 import { certId } from '../../lib/x509/certificate.ts'
 import { createJournal } from '../support/memory.ts'
-import { type Bench, obtained, rejection, specOf, startBench } from './rig.ts'
+import { type Bench, obtained, rejection, requestOf, specOf, startBench } from './rig.ts'
 
 const problem = (type: string, detail: string) =>
   JSON.stringify({ type: `urn:ietf:params:acme:error:${type}`, detail })
@@ -32,7 +32,7 @@ describe('a validation that fails', () => {
       },
     }
     const error = (await rejection(
-      bench.source(run, {}, { http }).obtain({ spec: names, replaces: null }, journal, run),
+      bench.source(run, {}, { http }).obtain(requestOf(names), journal, run),
     )) as RotationError
     expect(error.code).toBe('validation-failed')
     expect(error.message).toContain('*.bad.example.com: unauthorized: No TXT record found')
@@ -112,7 +112,7 @@ describe('other refusals', () => {
     const bench = await startBench({ rejectedNames: ['b.example.com', 'c.example.com'] })
     const run = bench.newRun()
     const spec = specOf(['a.example.com', 'b.example.com', 'c.example.com'])
-    const error = await rejection(bench.source(run).obtain({ spec, replaces: null }, createJournal(), run))
+    const error = await rejection(bench.source(run).obtain(requestOf(spec), createJournal(), run))
     expect((error as Error).message).toMatch(/\[b\.example\.com: rejectedIdentifier: .*; c\.example\.com: /)
   })
 
@@ -151,7 +151,7 @@ describe('other refusals', () => {
     const run = bench.newRun()
     const http = createHttp({ caCertificates: bench.ca.caPem })
     const source = bench.source(run, {}, { http })
-    const result = await source.obtain({ spec: specOf(), replaces: null }, createJournal(), run)
+    const result = await source.obtain(requestOf(), createJournal(), run)
     expect(result.kind).toBe('obtained')
     await http.close()
   })
@@ -167,7 +167,7 @@ describe('other refusals', () => {
     }
     const journal = createJournal()
     const source = bench.source(run, {}, { solver: { ...solver, present } })
-    const error = await rejection(source.obtain({ spec: specOf(), replaces: null }, journal, run))
+    const error = await rejection(source.obtain(requestOf(), journal, run))
     expect(error).toMatchObject({ code: 'out-of-time' })
     expect(bench.operations().at(-1)).toBe('Authorization')
     expect(journal.notes.txt).toHaveLength(1)
@@ -223,10 +223,8 @@ describe('replaces', () => {
     await obtained(bench, createJournal(), specOf(), 'no certificate')
     const { renewalInfo, ...body } = (bench.memory.notes.directory as { body: Record<string, unknown> }).body
     expect(renewalInfo).toBeDefined()
-    await bench.memory.write({
-      ...bench.memory.notes,
-      directory: { url: bench.ca.directoryUrl, body, fetchedAt: bench.clock.now },
-    })
+    const directory = { url: bench.ca.directoryUrl, body, fetchedAt: bench.clock.now }
+    await bench.memory.update(notes => ({ ...notes, directory }))
     await obtained(bench, createJournal(), specOf(), replaces)
     expect(bench.ca.orders.map(order => order.replaces)).toEqual([null, null, null])
     expect(bench.operations().filter(call => call === 'NewOrder')).toHaveLength(3)

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { keyFits } from '../../lib/x509/key.ts'
 import { createJournal, createSourceMemory } from '../support/memory.ts'
 import { mortal } from './crash.ts'
-import { asSecret, type Bench, obtained, rejection, specOf, startBench } from './rig.ts'
+import { asSecret, type Bench, obtained, rejection, requestOf, specOf, startBench } from './rig.ts'
 
-const request = { spec: specOf(['example.com', '*.example.com']), replaces: null }
+const request = requestOf(specOf(['example.com', '*.example.com']))
 
 /** Runs once in a process that dies at a call, then in healthy ones; what is left of the dead one. */
 const crashAndRecover = async (bench: Bench, dieAt: number, when: 'before' | 'after') => {
@@ -49,7 +49,7 @@ describe('an order of an earlier run', () => {
   const suspendedAt = async (bench: Bench, leftMs: number) => {
     const journal = createJournal()
     const run = bench.newRun(leftMs)
-    await bench.source(run).obtain({ spec: specOf(), replaces: null }, journal, run)
+    await bench.source(run).obtain(requestOf(), journal, run)
     bench.operations()
     return journal
   }

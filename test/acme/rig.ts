@@ -3,7 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createHttp, type Http } from '../../lib/base/http.ts'
 import { secret } from '../../lib/base/secret.ts'
 import type { Clock } from '../../lib/base/time.ts'
-import type { CertificateSource, DnsSolver, Journal, Run, SourceMemory } from '../../lib/contracts.ts'
+import type {
+  CertificateRequest,
+  CertificateSource,
+  DnsSolver,
+  Journal,
+  Run,
+  SourceMemory,
+} from '../../lib/contracts.ts'
 import type { CertificateSpec } from '../../lib/model.ts'
 import acme from '../../lib/sources/acme.ts'
 import type { AcmeCaOptions } from '../../sandbox/acme-ca/ca.ts'
@@ -51,12 +58,21 @@ export const specOf = (
   name: 'iot',
   names,
   keyType: 'ec-256',
-  source: 'ca',
+  sources: ['ca'],
   renewBefore: null,
   ari: true,
   profile: null,
+  profileFallback: false,
+  reuseKey: false,
   ...more,
 })
+
+/** A request that takes any chain, unless told otherwise. */
+export const requestOf = (
+  spec = specOf(),
+  replaces: string | null = null,
+  accepts: CertificateRequest['accepts'] = () => true,
+): CertificateRequest => ({ spec, replaces, accepts })
 
 type Input = Partial<Parameters<typeof acme.create>[0]>
 
@@ -82,6 +98,7 @@ export function createSource(
     accountKey: null,
     caCertificates: null,
     externalAccount: null,
+    budget: { orders: 1_000, perMs: 7 * 86_400_000, failedValidations: 1_000 },
     ...settings,
   }
   return driver.create(complete, {
@@ -179,7 +196,7 @@ export async function obtained(
   replaces: string | null = null,
 ) {
   const run = bench.newRun()
-  const result = await bench.source(run).obtain({ spec, replaces }, journal, run)
+  const result = await bench.source(run).obtain(requestOf(spec, replaces), journal, run)
   if (result.kind !== 'obtained') throw new Error(`suspended: ${result.why}`)
   return { chainPem: result.chainPem, run }
 }

@@ -12,7 +12,7 @@ import { leafOf } from '../../lib/x509/certificate.ts'
 import { createChalltestsrvSolver } from '../support/challtestsrv-solver.ts'
 import { createJournal, createSourceMemory } from '../support/memory.ts'
 import { type Pebble, startPebble } from '../support/pebble.ts'
-import { createRun, createSource, specOf } from './rig.ts'
+import { createRun, createSource, requestOf, specOf } from './rig.ts'
 
 const path = (relative: string): string => fileURLToPath(new URL(`../../${relative}`, import.meta.url))
 
@@ -74,7 +74,7 @@ describe('a bundle with the shims', () => {
       }
       const source = createSource(outside, { directory: pebble.directoryUrl }, run, driver)
       const names = ['bundled.example', '*.bundled.example']
-      const result = await source.obtain({ spec: specOf(names), replaces: null }, journal, run)
+      const result = await source.obtain(requestOf(specOf(names)), journal, run)
       if (result.kind !== 'obtained') throw new Error(result.why)
       expect(leafOf(new X509Certificate(result.chainPem)).names).toEqual(expect.arrayContaining(names))
       await http.close()

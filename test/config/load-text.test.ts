@@ -85,6 +85,10 @@ describe('what they become', () => {
         keyEncoding: 'pkcs1',
         domainConfiguration: 'require',
         trustedRoots: null,
+        profiles: [],
+        preflight: { emergency: 'refuse' },
+        minAgeMs: 0,
+        bindWindow: [],
         probe: {
           mode: 'best-effort',
           host: 'iot.example.com',
@@ -152,7 +156,7 @@ describe('what they become', () => {
 
   test('a list of one source is that source', async () => {
     const raw = changed(r => Object.assign(r.certificates.iot, { source: ['letsencrypt'] }))
-    expect((await load(raw)).certificates.iot?.source).toBe('letsencrypt')
+    expect((await load(raw)).certificates.iot?.sources).toEqual(['letsencrypt'])
   })
 })
 

@@ -37,9 +37,10 @@ describe('what is missing', () => {
     [raw => delete raw.credentials.cn.secretKey, 'credentials.cn.secretKey: is missing'],
     [raw => Object.assign(raw, { targets: [] }), 'targets: must have at least one target'],
     [certificate({ names: [] }), 'certificates.iot.names: must have at least one name'],
+    [certificate({ source: [] }), 'certificates.iot.source: must name at least one source'],
     [
-      certificate({ source: [] }),
-      'certificates.iot.source: must name exactly one source: several in order are not supported yet',
+      certificate({ source: ['letsencrypt', 'letsencrypt'] }),
+      'certificates.iot.source: must name each source once',
     ],
   ]
   found(cases)
@@ -113,11 +114,14 @@ describe('values', () => {
       'targets[0].slots.delete: must be one of "superseded", "managed", "never"',
     ],
     [target({ trustedRoots: 'MIIB' }), 'targets[0].trustedRoots: must be PEM text or file:PATH'],
-    [target({ profiles: ['x'] }), 'targets[0].profiles: is not supported yet: leave it out or set it to []'],
-    [target({ minAge: '1d' }), 'targets[0].minAge: is not supported yet: leave it out or set it to "0s"'],
+    [
+      target({ profiles: ['x'] }),
+      'targets[0].profiles[0]: must be a profile, or the name of a preset: mbedtls-2, mbedtls-3, esp-idf, wolfssl, openssl',
+    ],
+    [target({ minAge: '1y' }), 'targets[0].minAge: must be a duration such as 30d, 6h or 90s'],
     [
       target({ bindWindow: ['Sat'] }),
-      'targets[0].bindWindow: is not supported yet: leave it out or set it to []',
+      'targets[0].bindWindow[0]: must be DAYS HH:MM-HH:MM ZONE, e.g. "mon-fri 02:00-05:00 Asia/Shanghai"',
     ],
     [instance({ region: 'CN North' }), 'targets[0].instance.region: must be a region such as "cn-north-4"'],
     [
@@ -187,7 +191,7 @@ describe('values', () => {
     ],
     [
       raw => Object.assign(raw.credentials.cn, { type: 'aws' }),
-      'credentials.cn.type: must be one of "huaweicloud"',
+      'credentials.cn.type: must be one of "huaweicloud", "functiongraph"',
     ],
     [
       raw => Object.assign(raw, { schedule: { interval: 'hourly' } }),

@@ -62,8 +62,8 @@ async function driversOf(
 async function generate(): Promise<JsonSchema> {
   const shape = convert(settingsShape)
   const properties = shape.properties as Record<string, JsonSchema>
-  const { sealKey } = (properties.store?.properties ?? {}) as Record<string, JsonSchema>
-  if (!sealKey) throw new Error('the store has no sealKey')
+  const { sealKey, sealKeyPrevious } = (properties.store?.properties ?? {}) as Record<string, JsonSchema>
+  if (!sealKey || !sealKeyPrevious) throw new Error('the store has no seal keys')
   const named = async (section: string, registry: Registry): Promise<JsonSchema> => ({
     ...properties[section],
     additionalProperties: await driversOf(registry),
@@ -77,7 +77,7 @@ async function generate(): Promise<JsonSchema> {
       sources: await named('sources', sources as unknown as Registry),
       solvers: await named('solvers', solvers as unknown as Registry),
       store: {
-        ...(await driversOf(stores as unknown as Registry, { sealKey })),
+        ...(await driversOf(stores as unknown as Registry, { sealKey, sealKeyPrevious })),
         default: properties.store?.default ?? null,
       },
       notifiers: { ...properties.notifiers, items: await driversOf(notifiers as unknown as Registry) },
@@ -120,7 +120,25 @@ const example = () => ({
         steady: 3,
         within: '3m',
       },
-      profiles: [],
+      profiles: [
+        'esp-idf',
+        {
+          name: 'meter-v1',
+          preset: 'mbedtls-2',
+          trustedRoots: ['file:old-root.pem', 'file:new-root.pem'],
+          tls: '1.2',
+          ciphers: 'ECDHE-RSA-AES128-GCM-SHA256:AES128-SHA256',
+          keyTypes: ['rsa-2048'],
+          signatureAlgorithms: ['sha256WithRSAEncryption'],
+          maxChainBytes: 8192,
+          maxChainDepth: 3,
+          needsCommonName: true,
+          needsKeyEncipherment: true,
+          clockLag: '6h',
+          pins: ['sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='],
+        },
+      ],
+      preflight: { emergency: 'refuse' },
       ocsp: 'require-url',
       minAge: '0s',
       bindWindow: [],
@@ -197,7 +215,7 @@ const broken: readonly (readonly [string, string, (settings: Broken) => void])[]
     s => Object.assign(s.certificates.iot, { keyType: 'dsa' }),
   ],
   ['another version', 'version: is not 1', s => Object.assign(s, { version: 2 })],
-  ['a later setting', 'targets[0].profiles: is not []', s => s.targets[0].profiles.push('legacy')],
+  ['an unknown preset', 'targets[0].profiles[2]: fits none', s => s.targets[0].profiles.push('legacy')],
   [
     'an unknown driver',
     'sources.letsencrypt: fits none',

@@ -52,7 +52,12 @@ const nameOf = (length: number): string => {
 type Get = () => SolverRig
 
 /** Runs the suite; `make` starts the service anew for every test. */
-export function solverContract(name: string, make: () => Promise<SolverRig>): void {
+export function solverContract(
+  name: string,
+  make: () => Promise<SolverRig>,
+  /** `throttles` false: the service has no way to ask for fewer calls. */
+  { throttles = true }: { readonly throttles?: boolean } = {},
+): void {
   describe(`solver contract: ${name}`, () => {
     let rig: SolverRig
     beforeEach(async () => {
@@ -75,6 +80,7 @@ export function solverContract(name: string, make: () => Promise<SolverRig>): vo
     describe('values', () => valueTests(get))
     describe('passing failures', () => passingTests(get))
     describe('failures of the service', () => serviceTests(get, errorOf))
+    if (throttles) describe('throttling', () => throttlingTests(get, errorOf))
     describe('refusals', () => refusalTests(get, errorOf))
     describe('abort', () => abortTests(get, errorOf, name))
   })
@@ -108,7 +114,9 @@ function serviceTests(get: Get, errorOf: ErrorOf): void {
     expect(await errorOf(solver.present(SUB, 'v', run()))).toMatchObject({ code: 'unavailable' })
     expect(countOf(get(), writes)).toBe(3)
   })
+}
 
+function throttlingTests(get: Get, errorOf: ErrorOf): void {
   it('reports throttling', async () => {
     const { solver, run, faults, writes, answers } = get()
     faults.add({ operations: writes, ...answers.throttled, times: ALWAYS })

@@ -65,6 +65,8 @@ export function processes(current: Current, driver: string, limits: StoreLimits)
       bundle: true,
       platform: 'node',
       format: 'cjs',
+      // As the real bundle is built.
+      inject: [join(root, 'lib/aws/shims/headers.ts')],
       logLevel: 'error',
     })
   })

@@ -51,7 +51,19 @@ const cases: readonly (readonly [readonly string[], readonly string[]])[] = [
     ['rotate', '--accept', 'ab'.repeat(31)],
     ['"accept" is no SHA-256 fingerprint', '64 hex digits'],
   ],
-  ...['probe', 'doctor', 'revoke', 'watch'].map(
+  [['probe', 'iot.example.com', '--target', 'factory-1'], ['HOST and --target are two questions']],
+  [['probe', '--sni', 'iot.example.com'], ['--sni is for HOST[:PORT]']],
+  [['probe', 'iot.example.com:99999'], ['HOST[:PORT] is not understood']],
+  [
+    ['probe', '127.0.0.1'],
+    ['an IP address says nothing about the name to ask for', '--sni NAME'],
+  ],
+  [['probe', '127.0.0.1', '--sni', 'a b'], ['--sni is no domain name']],
+  [
+    ['probe', '127.0.0.1', '--sni', 'iot.example.com', '--profile', 'meter-v9'],
+    ['there is no profile "meter-v9"', 'mbedtls-3'],
+  ],
+  ...['doctor', 'revoke', 'watch'].map(
     action =>
       [
         [action, '--target', 'factory-1'],
@@ -93,7 +105,7 @@ describe('help', () => {
       for (const action of ACTIONS) expect(ended.stdout).toMatch(new RegExp(`^  ${action} .*\\w`, 'm'))
       expect(ended.stdout).toMatch(/Exit codes: 0 ok .* 1 failed/)
       expect(ended.stdout).toMatch(/2 usage, settings.* 3 suspended or busy/)
-      expect(ended.stdout).not.toMatch(/^ {2}(probe|doctor|revoke|watch)/m)
+      expect(ended.stdout).not.toMatch(/^ {2}(doctor|revoke|watch)/m)
     }
   })
 
@@ -104,6 +116,7 @@ describe('help', () => {
     rollback: [],
     hold: [],
     resume: [],
+    probe: ['--sni <name>', '--profile <name...>'],
   }
   test.each(ACTIONS)('of %s: its options', async action => {
     const ended = await spawnCli([action, '--help'], {})

@@ -11,13 +11,22 @@ let rig: Rig
 beforeAll(async () => {
   rig = await createRig()
   await fillSlots(rig.sandbox)
+  for (const [name, value] of Object.entries(rig.sandbox.keys)) await writeFile(join(rig.folder, name), value)
 })
 afterAll(() => rig.dispose())
 beforeEach(async () => {
   rig.sandbox.faults.clearCalls()
   rig.sandbox.dns.clearQueries()
-  await rig.configure(() => {})
+  await configure(() => {})
 })
+
+/** As an operator writes them, without a secret in the settings themselves. */
+const configure = (change: (settings: SandboxSettings) => void): Promise<void> =>
+  rig.configure(settings => {
+    const keys = { accessKey: 'file:accessKey', secretKey: 'file:secretKey' }
+    settings.credentials.cn = { type: 'huaweicloud', ...keys }
+    change(settings)
+  })
 
 async function expectUntouched(): Promise<void> {
   expect(rig.sandbox.faults.calls).toEqual([])
@@ -155,6 +164,7 @@ const cases: readonly (readonly [string, (settings: SandboxSettings) => void, re
     'a secret in the settings of a service that is not on this machine',
     s => {
       s.targets[0].instance.endpoint = 'https://0123456789.st1.iotda-app.cn-north-4.myhuaweicloud.com'
+      s.credentials.cn.secretKey = 'correct-horse-battery-staple'
     },
     ['credentials.cn.secretKey: a secret must not stand in the settings: use env:NAME'],
   ],
@@ -162,13 +172,13 @@ const cases: readonly (readonly [string, (settings: SandboxSettings) => void, re
 
 describe('mistakes in the settings', () => {
   test.each(cases)('%s', async (_, change, says) => {
-    await rig.configure(change)
+    await configure(change)
     await expectRefusal(rig, { code: 'settings-invalid', says: ['settings.json', ...says] })
     await expectUntouched()
   })
 
   test('are found by every command', async () => {
-    await rig.configure(s => {
+    await configure(s => {
       delete s.targets
     })
     for (const command of ['plan', 'status', 'rollback', 'hold', 'resume']) {

@@ -11,6 +11,9 @@ import { secret } from '../../lib/base/secret.ts'
 import type { Fault } from '../../sandbox/kit/faults.ts'
 import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
+import { createS3 } from '../../sandbox/stores/s3.ts'
+import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, REGION } from '../stores/cloud.ts'
+import { cleanups } from '../support/cleanups.ts'
 import { type FakeClock, fakeClock } from '../support/clock.ts'
 import { CLI, createRig, type Rig } from '../support/rig.ts'
 import { stateFiles } from './bad-input.ts'
@@ -292,8 +295,16 @@ describe('failing runs', () => {
   })
 
   test('the function throws: the answer is its message', async () => {
+    const { faults } = rig.sandbox
+    const bucket = await createS3({ faults, keys: awsKeys, bucket: 'state' })
+    cleanups.push(bucket.dispose)
+    keep('the secret access key', AWS_SECRET)
     await configure(s => {
       s.targets[0].instance.signing = 'standard'
+      s.store = {
+        ...{ type: 's3', bucket: 'state', endpoint: bucket.url, region: REGION, sessionToken: AWS_TOKEN },
+        ...{ accessKeyId: AWS_KEY, secretAccessKey: AWS_SECRET, sealKey: randomBytes(32).toString('base64') },
+      }
     })
     const script = `
       import { inspect } from 'node:util'

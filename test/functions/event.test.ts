@@ -19,6 +19,11 @@ describe('taken', () => {
   test.each([
     [{}, {}],
     [{ action: 'rotate' }, {}],
+    [
+      { action: 'probe', profiles: ['a', 'a'] },
+      { action: 'probe', profiles: ['a'] },
+    ],
+    [{ action: 'probe', profiles: null }, { action: 'probe' }],
     [{ targets: null, until: null, accept: null, force: false }, {}],
     [{ targets: ['a'] }, { targets: ['a'] }],
     [{ targets: ['a', 'b', 'a'] }, { targets: ['a', 'b'] }],
@@ -53,7 +58,9 @@ describe('refused', () => {
     [{ action: 'delete' }, 'unknown action', 'rotate, plan, status, rollback, hold, resume'],
     [{ action: 'Rotate' }, 'unknown action', 'rotate, plan, status, rollback, hold, resume'],
     [{ action: null }, 'unknown action', 'rotate, plan, status, rollback, hold, resume'],
-    [{ action: 'probe' }, 'action "probe" is reserved', 'rotate'],
+    [{ profiles: ['a'] }, '"profiles" without action "probe"', 'narrowed'],
+    [{ action: 'probe', profiles: [] }, '"profiles" is no list of names', 'all profiles'],
+    [{ action: 'probe', profiles: 'a' }, '"profiles" is no list of names', 'all profiles'],
     [{ action: 'doctor' }, 'action "doctor" is reserved', 'rotate'],
     [{ action: 'revoke' }, 'action "revoke" is reserved', 'rotate'],
     [{ action: 'watch' }, 'action "watch" is reserved', 'rotate'],

@@ -13,6 +13,7 @@ describe('one target', () => {
   const outcomes: readonly (readonly [Outcome, number])[] = [
     ['idle', 0],
     ['planned', 0],
+    ['probed', 0],
     ['rotated', 0],
     ['repaired', 0],
     ['suspended', 3],

@@ -132,10 +132,13 @@ describe('what a door puts out', () => {
       log.debug({ a: 1 }, 'not this')
       log.info({ target: 'factory-1' }, 'a call')
       log.error({}, 'a failure')
+      await log.flush()
+      log.warn({}, 'later')
       const lines = (await readFile(file, 'utf8')).trim().split('\n')
       expect(lines.map(line => JSON.parse(line))).toMatchObject([
         { level: 'info', target: 'factory-1', msg: 'a call' },
-        { level: 'error', msg: 'a failure' },
+        { level: 'error', msg: 'a failure', time: expect.any(Number) },
+        { level: 'warn', msg: 'later' },
       ])
     } finally {
       closeSync(fd)

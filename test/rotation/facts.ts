@@ -33,18 +33,24 @@ export const target: Target = {
   domainConfiguration: 'require',
   probe: { mode: 'best-effort', host: DOMAIN, port: 8883, addresses: [], steady: 3, withinMs: 180_000 },
   trustedRoots: null,
+  profiles: [],
+  preflight: { emergency: 'refuse' },
   ocsp: 'require-url',
   slots: { delete: 'superseded' },
+  minAgeMs: 0,
+  bindWindow: [],
 }
 
 export const spec: CertificateSpec = {
   name: 'iot',
   names: [DOMAIN],
   keyType: 'rsa-2048',
-  source: 'letsencrypt',
+  sources: ['letsencrypt'],
   renewBefore: null,
   ari: true,
   profile: null,
+  profileFallback: false,
+  reuseKey: false,
 }
 
 export const rotateAll: RunEvent = {

@@ -59,9 +59,11 @@ async function run(b: Inspection['slots'][number]) {
     store,
     records,
     inTurn: createTurns(),
-    source: {
-      obtain: async () => ({ kind: 'suspended', until: NOW + DAY_MS, why: 'processing' }),
-      abandon: async () => expect.unreachable('nothing is open at the CA'),
+    sources: {
+      letsencrypt: {
+        obtain: async () => ({ kind: 'suspended', until: NOW + DAY_MS, why: 'processing' }),
+        abandon: async () => expect.unreachable('nothing is open at the CA'),
+      },
     },
   } as unknown as World
   const job = startJob(world)

@@ -11,7 +11,6 @@ beforeEach(async () => {
   state = await newState()
 })
 
-const codeOf = (thrown: unknown): string => (thrown instanceof RotationError ? thrown.code : String(thrown))
 const failure = async (work: Promise<unknown>): Promise<RotationError> =>
   work.then(
     () => expect.unreachable('it succeeded'),
@@ -205,24 +204,34 @@ describe('what a source remembers', () => {
   test('is there for the next process', async () => {
     const memory = state.open().records.source('letsencrypt')
     expect(await memory.read()).toEqual({})
-    await memory.write({ account: 'https://ca/acct/1' })
+    await memory.update(() => ({ account: 'https://ca/acct/1' }))
     expect(await state.open().records.source('letsencrypt').read()).toEqual({ account: 'https://ca/acct/1' })
     expect(await state.open().records.source('other').read()).toEqual({})
   })
 
-  test('is not overwritten by a run that read it before another one wrote', async () => {
+  test('is not overwritten by a run that read it before another one wrote: the change is made to what is there', async () => {
     const [mine, theirs] = [1, 2].map(() => state.open().records.source('letsencrypt'))
     if (!mine || !theirs) throw new Error('two memories')
     await Promise.all([mine.read(), theirs.read()])
-    await theirs.write({ account: 'theirs' })
-    expect(await mine.write({ account: 'mine' }).catch(codeOf)).toBe('store-conflict')
-    // And then goes on from what is there.
-    expect(await mine.read()).toEqual({ account: 'theirs' })
-    await mine.write({ ...(await mine.read()), directory: 'mine' })
+    await theirs.update(() => ({ account: 'theirs' }))
+    await mine.update(notes => ({ ...notes, directory: 'mine' }))
     expect(await state.open().records.source('letsencrypt').read()).toEqual({
       account: 'theirs',
       directory: 'mine',
     })
+  })
+
+  test('is not changed by a change that throws, nor written by one that changes nothing', async () => {
+    const memory = state.open().records.source('letsencrypt')
+    await memory.update(() => ({ account: 'a' }))
+    const before = await state.files()
+    await memory.update(notes => notes)
+    const refusal = memory.update(() => {
+      throw new Error('no')
+    })
+    await expect(refusal).rejects.toThrow('no')
+    expect(await state.files()).toEqual(before)
+    expect(await memory.read()).toEqual({ account: 'a' })
   })
 
   test('a secret made by two at once is one, and sealed', async () => {
@@ -268,12 +277,25 @@ describe('keys', () => {
   test('the spec hash follows what makes another certificate, and nothing else', () => {
     const two = { ...spec, names: ['b.example.com', 'a.example.com'] }
     expect(specHashOf({ ...two, names: [...two.names].reverse() })).toBe(specHashOf(two))
-    expect(specHashOf({ ...spec, renewBefore: { share: 0.5 }, ari: false, name: 'x' })).toBe(specHashOf(spec))
+    expect(
+      specHashOf({
+        ...spec,
+        renewBefore: { share: 0.5 },
+        ari: false,
+        name: 'x',
+        profileFallback: true,
+        reuseKey: true,
+      }),
+    ).toBe(specHashOf(spec))
+    // One source: as it always was, so that no update of the program orders anew.
+    expect(specHashOf(spec)).toBe('39c58d1a30187dd2')
     const others = [
       spec,
       two,
       { ...spec, keyType: 'ec-256' as const },
-      { ...spec, source: 'other' },
+      { ...spec, sources: ['other'] },
+      { ...spec, sources: ['letsencrypt', 'other'] },
+      { ...spec, sources: ['other', 'letsencrypt'] },
       { ...spec, profile: 'shortlived' },
     ]
     expect(new Set(others.map(specHashOf)).size).toBe(others.length)

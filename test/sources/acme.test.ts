@@ -1,13 +1,14 @@
 import { X509Certificate } from 'node:crypto'
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
+import type { SourceMemory } from '../../lib/contracts.ts'
 import acme from '../../lib/sources/acme.ts'
 import { leafOf, parseChain } from '../../lib/x509/certificate.ts'
 import { generateKey } from '../../lib/x509/key.ts'
-import { asSecret, type Bench, obtained, rejection, specOf, startBench } from '../acme/rig.ts'
+import { asSecret, type Bench, obtained, rejection, requestOf, specOf, startBench } from '../acme/rig.ts'
 import { createJournal, createSourceMemory } from '../support/memory.ts'
 
-const request = { spec: specOf(), replaces: null }
+const request = requestOf()
 
 const obtain = (bench: Bench, settings: Parameters<Bench['source']>[1] = {}, outside = {}) => {
   const run = bench.newRun()
@@ -29,6 +30,7 @@ describe('settings', () => {
       accountKey: null,
       caCertificates: null,
       externalAccount: null,
+      budget: { orders: 3, perMs: 7 * 86_400_000, failedValidations: 2 },
     })
     expect(issuesOf({})).toEqual(['directory', 'solver'])
   })
@@ -82,7 +84,7 @@ describe('the account', () => {
     const bench = await startBench()
     const run = bench.newRun()
     const source = bench.source(run)
-    const other = { spec: specOf(['other.example.com']), replaces: null }
+    const other = requestOf(specOf(['other.example.com']))
     const results = await Promise.all([
       source.obtain(request, createJournal(), run),
       source.obtain(other, createJournal(), run),
@@ -146,7 +148,7 @@ describe('the account', () => {
     await obtain(bench)
     const account = bench.memory.notes.account as object
     const url = `${bench.ca.url}/accounts/lost`
-    await bench.memory.write({ ...bench.memory.notes, account: { ...account, url } })
+    await bench.memory.update(notes => ({ ...notes, account: { ...account, url } }))
     bench.operations()
     expect((await obtain(bench)).kind).toBe('obtained')
     expect(bench.operations().filter(call => call === 'NewAccount')).toHaveLength(1)
@@ -156,7 +158,12 @@ describe('the account', () => {
   it('that cannot be remembered is a warning', async () => {
     const bench = await startBench()
     const run = bench.newRun()
-    const memory = { ...bench.memory, write: () => Promise.reject(new Error('read-only')) }
+    const update: SourceMemory['update'] = async change => {
+      const notes = {}
+      const next = change(notes)
+      if (next !== notes && !('budget' in next)) throw new Error('read-only')
+    }
+    const memory = { ...bench.memory, update }
     const result = await bench.source(run, {}, { memory }).obtain(request, createJournal(), run)
     expect(result.kind).toBe('obtained')
     expect(run.warnings()).toHaveLength(2)

@@ -153,10 +153,18 @@ describe('a document that is damaged', () => {
 
   test.each([
     ['cut in its text', (body: string) => body.slice(0, -3), 'it was cut or changed'],
-    ['cut to its first line', (body: string) => body.slice(0, 40), 'its beginning is lost'],
-    ['empty', () => '', 'its beginning is lost'],
+    [
+      'cut to its first line',
+      (body: string) => body.slice(0, 40),
+      'it is no document of iotda-cert, or its beginning is lost',
+    ],
+    ['empty', () => '', 'it is no document of iotda-cert, or its beginning is lost'],
     ['changed', (body: string) => body.replace('one', 'two'), 'it was cut or changed'],
-    ['replaced by a person', () => '{"schema":1}\n', 'it is no document of iotda-cert'],
+    [
+      'replaced by a person',
+      () => '{"schema":1}\n',
+      'it is no document of iotda-cert, or its beginning is lost',
+    ],
     ['of a newer format', () => 'iotda-cert-state 2 something else\n{}', 'its format 2 is newer'],
   ])('%s, is an error and is not written over', async (_, change, why) => {
     await store.write('targets/t', 'one', null)

@@ -50,8 +50,8 @@ export function createSourceMemory(notes: Json = {}): MemorySource {
     },
     secrets,
     read: async () => copy(kept),
-    write: async next => {
-      kept = copy(next)
+    update: async change => {
+      kept = copy(change(kept))
     },
     secret: async (name, make) => {
       const made = secrets.get(name) ?? secret(await make())

@@ -10,18 +10,20 @@ const isDriver = (file: string): boolean =>
 
 // --- layers ------------------------------------------------------------------------------------------------
 
-const GROUND = ['lib/model.ts', 'lib/base/']
+const GROUND = ['lib/model.ts', 'lib/fleet.ts', 'lib/base/']
 const SECOND = [...GROUND, 'lib/contracts.ts', 'lib/x509/', 'lib/huawei/', 'lib/dns/']
 /** What each part may import besides packages: the longest prefix that fits a file counts. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  'lib/model.ts': [],
+  'lib/fleet.ts': [],
+  'lib/model.ts': ['lib/fleet.ts'],
   'lib/base/': GROUND,
   'lib/contracts.ts': [...GROUND, 'lib/huawei/signer.ts'],
   'lib/x509/': [...GROUND, 'lib/x509/'],
+  'lib/devices/': [...GROUND, 'lib/x509/', 'lib/devices/'],
   'lib/huawei/': [...GROUND, 'lib/huawei/'],
   'lib/aws/': [...GROUND, 'lib/aws/'],
   'lib/dns/': [...GROUND, 'lib/contracts.ts', 'lib/dns/'],
-  'lib/iotda/': [...SECOND, 'lib/iotda/'],
+  'lib/iotda/': [...SECOND, 'lib/devices/', 'lib/iotda/'],
   'lib/acme/': [...SECOND, 'lib/acme/', 'package.json'],
   ...Object.fromEntries(
     DRIVERS.flatMap(folder => [
@@ -29,9 +31,20 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
       [`${folder}index.ts`, [...GROUND, 'lib/contracts.ts', folder]],
     ]),
   ),
-  'lib/config/': [...GROUND, 'lib/contracts.ts', 'lib/x509/', 'lib/config/'],
-  'lib/rotation/': [...GROUND, 'lib/contracts.ts', 'lib/x509/', 'lib/iotda/', 'lib/rotation/'],
+  'lib/config/': [...GROUND, 'lib/contracts.ts', 'lib/x509/', 'lib/devices/', 'lib/config/'],
+  'lib/rotation/': [
+    ...GROUND,
+    'lib/contracts.ts',
+    'lib/x509/',
+    'lib/devices/',
+    'lib/iotda/',
+    'lib/rotation/',
+  ],
   'lib/remote.ts': [...GROUND, 'lib/aws/', 'lib/huawei/', 'lib/config/'],
+  'lib/any-port.ts': [...GROUND, 'lib/config/', 'lib/devices/', 'lib/iotda/', 'lib/rotation/'],
+  'lib/deliveries.ts': ['lib/model.ts', 'lib/rotation/'],
+  'lib/parts.ts': [...SECOND, 'lib/config/', 'lib/rotation/', ...DRIVERS],
+  'lib/warm.ts': [...GROUND, 'lib/config/', 'lib/parts.ts'],
   'lib/app.ts': ['lib/'],
   'functions/': ['lib/app.ts', ...GROUND, 'functions/'],
   'sandbox/': ['sandbox/'],

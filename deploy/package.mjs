@@ -1,0 +1,45 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join, posix } from 'node:path'
+import { zip } from './zip.mjs'
+
+/**
+ * `npm run package`: what is deployed, as zips in dist/ (or OUTDIR), with their source maps in zips beside them.
+ * Only what a handler can reach is in its zip.
+ */
+const out = process.env.OUTDIR || 'dist'
+const meta = JSON.parse(await readFile(join(out, 'meta.json'), 'utf8'))
+
+/** Files of the build by their paths below `folder`. */
+const read = async (files, folder) => {
+  const entries = files.map(async file => {
+    const path = join(process.cwd(), file)
+    return [posix.relative(folder, file), await readFile(path)]
+  })
+  return Object.fromEntries(await Promise.all(entries))
+}
+
+/** An output and every output it imports, now or later. */
+function reach(outputs, entry, found = new Set()) {
+  if (found.has(entry)) return found
+  found.add(entry)
+  for (const { path, external } of outputs[entry].imports) if (!external) reach(outputs, path, found)
+  return found
+}
+
+const outputOf = (outputs, entryPoint) =>
+  Object.keys(outputs).find(file => outputs[file].entryPoint === entryPoint)
+
+for (const [name, { outputs }, entryPoint] of [
+  ['lambda', meta.esm, 'functions/lambda.ts'],
+  ['functiongraph', meta.cjs, 'functions/functiongraph.ts'],
+]) {
+  const entry = outputOf(outputs, entryPoint)
+  const folder = posix.dirname(entry)
+  const files = [...reach(outputs, entry)]
+  await mkdir(out, { recursive: true })
+  const archive = zip(await read(files, folder))
+  await writeFile(join(out, `iotda-cert-${name}.zip`), archive)
+  const maps = files.map(file => `${file}.map`)
+  await writeFile(join(out, `iotda-cert-${name}.maps.zip`), zip(await read(maps, folder)))
+  console.log(`${out}/iotda-cert-${name}.zip  ${files.length} files, ${Math.ceil(archive.length / 1000)} KB`)
+}

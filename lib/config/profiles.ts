@@ -1,0 +1,164 @@
+import { getCiphers } from 'node:tls'
+import * as v from 'valibot'
+import type { RotationError } from '../base/errors.ts'
+import { durationField, nameField, pemField } from '../base/fields.ts'
+import { PRESETS } from '../devices/presets.ts'
+import { type DeviceProfile, TLS_VERSIONS, type TlsVersion } from '../fleet.ts'
+import { KEY_TYPES } from '../model.ts'
+import { parseChain } from '../x509/certificate.ts'
+import { SIGNATURE_ALGORITHMS } from '../x509/details.ts'
+import { canaryField } from './canary.ts'
+import type { Mistake } from './mistakes.ts'
+
+/** `targets[].profiles`: what is in the field, each one by itself or as the name of a preset. */
+
+const oneOf = <const T extends readonly string[]>(values: T) =>
+  v.picklist(values, `must be one of ${values.map(value => JSON.stringify(value)).join(', ')}`)
+
+const TLS_RANGES = ['1.1', '1.2', '1.3', '1.1-1.2', '1.1-1.3', '1.2-1.3'] as const
+
+const ciphers = () =>
+  v.pipe(
+    v.string('must be names of cipher suites joined by ":"'),
+    v.minLength(1, 'must not be empty'),
+    v.rawCheck(({ dataset, addIssue }) => {
+      if (!dataset.typed) return
+      const known = getCiphers()
+      const unknown = dataset.value.split(':').findIndex(name => !known.includes(name.toLowerCase()))
+      if (unknown >= 0) {
+        addIssue({
+          message: `name ${unknown + 1} is no cipher suite of OpenSSL (\`openssl ciphers\` lists them), e.g. "ECDHE-RSA-AES128-GCM-SHA256"`,
+        })
+      }
+    }),
+  )
+
+const pin = () =>
+  v.pipe(
+    v.string('must be a pin'),
+    v.regex(
+      /^sha256\/[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/,
+      'must be "sha256/" and 32 bytes in base64: the SHA-256 of a SubjectPublicKeyInfo',
+    ),
+  )
+
+const limit = (what: string, atLeast: number) =>
+  v.pipe(v.number(what), v.integer(what), v.minValue(atLeast, `must be at least ${atLeast}`))
+
+const list = <S extends v.GenericSchema>(item: S, what: string) =>
+  v.optional(v.pipe(v.array(item, `must be a list of ${what}`), v.minLength(1, 'must not be empty')))
+
+const MOST_LAG_MS = 30 * 86_400_000
+
+const profileObject = v.pipe(
+  v.strictObject({
+    name: nameField(),
+    /** What common stacks take by default; whatever is said here counts more. */
+    preset: v.optional(oneOf(Object.keys(PRESETS))),
+    /** PEM of the roots burnt into these devices, in place or as file:PATH. Default: the target's, else Node's. */
+    trustedRoots: list(pemField(), 'roots'),
+    /** Versions that these devices speak, from-to. */
+    tls: v.optional(oneOf(TLS_RANGES)),
+    /** OpenSSL names joined by `:`. */
+    ciphers: v.optional(ciphers()),
+    /** Default: the family of the key that is served today. */
+    keyTypes: list(oneOf([...KEY_TYPES, 'ec-521']), 'key types'),
+    /** Along the path, the root's own left out. */
+    signatureAlgorithms: list(oneOf(SIGNATURE_ALGORITHMS), 'signature algorithms'),
+    /** Bytes of all certificates sent, in DER. */
+    maxChainBytes: v.optional(limit('must be a number of bytes', 256)),
+    /** Certificates sent, the leaf included. */
+    maxChainDepth: v.optional(limit('must be a number of certificates', 1)),
+    needsCommonName: v.optional(v.boolean('must be true or false')),
+    needsKeyEncipherment: v.optional(v.boolean('must be true or false')),
+    /** How far these devices' clocks may be behind. */
+    clockLag: v.optional(durationField(MOST_LAG_MS)),
+    /** One of these keys must be on the path: `sha256/` and the base64 of the SHA-256 of its SubjectPublicKeyInfo. */
+    pins: list(pin(), 'pins'),
+    /** Instead of the target's `probe.canary`. */
+    canary: canaryField(),
+  }),
+  v.check(
+    ({ canary: _, ...profile }) =>
+      Object.entries(profile).some(([key, value]) => key !== 'name' && value !== undefined),
+    'is empty: say what these devices trust or understand, or name a preset',
+  ),
+)
+
+const presetNames = Object.keys(PRESETS)
+
+/** The list as it stands in the settings. */
+export const profilesField = () =>
+  v.optional(
+    v.array(
+      v.union(
+        [v.picklist(presetNames), profileObject],
+        `must be a profile, or the name of a preset: ${presetNames.join(', ')}`,
+      ),
+      'must be a list of profiles',
+    ),
+    [],
+  )
+
+/** A list that was validated, its references resolved. */
+export type ProfilesShape = v.InferOutput<ReturnType<typeof profilesField>>
+type ProfileShape = Exclude<ProfilesShape[number], string>
+
+const asProfile = (profile: ProfilesShape[number]): ProfileShape =>
+  typeof profile === 'string' ? { name: profile, preset: profile, canary: null } : profile
+
+/** Names that come twice, and roots that cannot be read. `path` is that of the list. */
+export function checkProfiles(profiles: ProfilesShape, path: string, mistakes: Mistake[]): void {
+  const seen = new Set<string>()
+  for (const [i, given] of profiles.entries()) {
+    const { name, trustedRoots = [] } = asProfile(given)
+    const own = `${path}[${i}]`
+    if (seen.has(name)) {
+      const at = typeof given === 'string' ? own : `${own}.name`
+      mistakes.push({ path: at, message: `"${name}" is taken by another profile of this target` })
+    }
+    seen.add(name)
+    for (const [at, pem] of trustedRoots.entries()) {
+      const why = unreadable(pem)
+      if (why !== null) mistakes.push({ path: `${own}.trustedRoots[${at}]`, message: why })
+    }
+  }
+}
+
+/** Null for what could not be fetched, too: that has been noted. */
+const unreadable = (pem: string): string | null => {
+  if (pem === '') return null
+  try {
+    parseChain(pem)
+    return null
+  } catch (thrown) {
+    return `${(thrown as RotationError).message}; give the roots as PEM text`
+  }
+}
+
+/** A profile as the program uses it, with its preset filled in. */
+export function toProfile(given: ProfilesShape[number]): DeviceProfile {
+  const { name, preset, trustedRoots, tls, ciphers: suites, clockLag, pins, ...own } = asProfile(given)
+  const stack = preset === undefined ? {} : (PRESETS[preset] ?? {})
+  return {
+    name,
+    trustedRoots: trustedRoots?.join('\n') ?? null,
+    tls: tls === undefined ? null : tlsRange(tls),
+    ciphers: suites ?? null,
+    keyTypes: own.keyTypes ?? stack.keyTypes ?? null,
+    signatureAlgorithms: own.signatureAlgorithms ?? stack.signatureAlgorithms ?? null,
+    maxChainBytes: own.maxChainBytes ?? stack.maxChainBytes ?? null,
+    maxChainDepth: own.maxChainDepth ?? stack.maxChainDepth ?? null,
+    needsCommonName: own.needsCommonName ?? false,
+    needsKeyEncipherment: own.needsKeyEncipherment ?? false,
+    clockLagMs: clockLag ?? 0,
+    pins: (pins ?? []).map(text => text.replace('sha256/', '')),
+  }
+}
+
+function tlsRange(text: (typeof TLS_RANGES)[number]): { min: TlsVersion; max: TlsVersion } {
+  const [from, to = from] = text.split('-')
+  const version = (number: string | undefined): TlsVersion =>
+    TLS_VERSIONS.find(known => known === `TLSv${number}`) ?? 'TLSv1.2'
+  return { min: version(from), max: version(to) }
+}

@@ -1,0 +1,11 @@
+import type { Remote } from './remote.ts'
+
+/** What the process stands on; the CLI and the functions give the real ones. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly folder: string
+  /** How to read settings and secrets that stand in a cloud service. */
+  readonly remote?: Remote
+  /** Inside a function, whose disk is not kept. */
+  readonly isFunction?: boolean
+}

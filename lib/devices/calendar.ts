@@ -1,0 +1,78 @@
+import type { X509Certificate } from 'node:crypto'
+import { DAY_MS, formatDuration, iso } from '../base/time.ts'
+import type { Target } from '../model.ts'
+import { leafOf, parseChain } from '../x509/certificate.ts'
+import { pinOf } from '../x509/details.ts'
+import { verifyPath } from '../x509/path.ts'
+import { profilesOf, rootsOf } from './roots.ts'
+
+export interface CalendarInput {
+  readonly target: Pick<Target, 'trustedRoots' | 'profiles'>
+  /** PEM of what is bound, as it is sent; null when it is not known. */
+  readonly chainPem: string | null
+  readonly at: number
+  /** How far ahead to look. Default: 90 days. */
+  readonly aheadMs?: number
+}
+
+/** One day to come on which devices lose something they trust by. */
+export interface CalendarEntry {
+  readonly at: number
+  readonly message: string
+}
+
+const AHEAD_MS = 90 * DAY_MS
+
+/**
+ * The roots that the settings name, and the intermediates and cross-signs on the served path, that end soon, the
+ * first one first. Pure. Of Node's roots only the one on the path is looked at.
+ */
+export function calendar({
+  target,
+  chainPem,
+  at,
+  aheadMs = AHEAD_MS,
+}: CalendarInput): readonly CalendarEntry[] {
+  const chain = readChain(chainPem)
+  const found = new Map<string, CalendarEntry>()
+  const note = (certificate: X509Certificate, what: string): void => {
+    const { subject, notAfter, fingerprint } = leafOf(certificate)
+    if (notAfter > at + aheadMs || found.has(fingerprint)) return
+    const when =
+      notAfter < at
+        ? `ended at ${iso(notAfter)}`
+        : `ends in ${formatDuration(notAfter - at)}, at ${iso(notAfter)}`
+    found.set(fingerprint, { at: notAfter, message: `${what} "${subject}" ${when}` })
+  }
+  for (const profile of profilesOf(target)) {
+    const { certificates } = rootsOf(target, profile)
+    const verdict = chain.length === 0 ? null : verifyPath({ chain, roots: certificates, at })
+    const root = verdict?.ok ? verdict.path.at(-1) : undefined
+    const whom = profile === null ? 'of the devices' : `of profile ${profile.name}`
+    if (root) note(root, `the root ${whom} that is in use,`)
+    const given = profile?.trustedRoots ?? target.trustedRoots
+    if (given !== null)
+      // One that ended is burnt in for good: only what is still of use is worth a word.
+      for (const one of certificates)
+        if (leafOf(one).notAfter >= at && !outlived(one, certificates)) note(one, `the root ${whom}`)
+  }
+  for (const one of chain.slice(1)) note(one, 'on the served path')
+  return [...found.values()].toSorted((a, b) => a.at - b.at)
+}
+
+/** A newer certificate of the same root stands beside it. */
+const outlived = (one: X509Certificate, all: readonly X509Certificate[]): boolean =>
+  all.some(
+    other =>
+      other.subject === one.subject &&
+      pinOf(other) === pinOf(one) &&
+      leafOf(other).notAfter > leafOf(one).notAfter,
+  )
+
+const readChain = (pem: string | null): readonly X509Certificate[] => {
+  try {
+    return pem === null ? [] : parseChain(pem)
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,76 @@
+import type { RotationError } from '../base/errors.ts'
+import type { CheckLine } from '../fleet.ts'
+import { type Check, type Circumstances, type Facts, factsOf } from './facts.ts'
+import { FORM_CHECK } from './form.ts'
+import { IDENTITY_CHECKS } from './identity.ts'
+import type { Roots } from './roots.ts'
+import { TRUST_CHECKS } from './trust.ts'
+
+export interface JudgeInput extends Omit<Circumstances, 'served'> {
+  /** Exactly what is to be uploaded. */
+  readonly chainPem: string
+  readonly roots: Roots
+  readonly at: number
+  /** PEM of what devices are given now; null when it is not known. */
+  readonly servedPem: string | null
+}
+
+/** A line of the table; `passesAt`: the instant from which a refusal no longer stands by itself. */
+export interface JudgeLine extends CheckLine {
+  readonly passesAt: number | null
+}
+
+/**
+ * Would devices of one profile still trust and understand this chain (RFC 5280, RFC 8446 section 4.4.2)? One line
+ * for each property, today's value beside the new one. Pure; nothing is fetched, no store of the system helps.
+ */
+export function judge(input: JudgeInput): readonly JudgeLine[] {
+  const { chainPem, roots, at, servedPem, ...around } = input
+  const served = readServed(servedPem, roots, at)
+  const circumstances = { ...around, served }
+  try {
+    const facts = factsOf(chainPem, roots, at)
+    return [...TRUST_CHECKS, ...IDENTITY_CHECKS, FORM_CHECK]
+      .filter(({ applies }) => applies === undefined || applies(facts, circumstances))
+      .map(check => lineOf(check, facts, circumstances))
+  } catch (thrown) {
+    return [unreadable(thrown as RotationError, input)]
+  }
+}
+
+/** Whether no line refuses. */
+export const isAcceptable = (lines: readonly CheckLine[]): boolean =>
+  lines.every(({ verdict }) => verdict !== 'refuse')
+
+const readServed = (pem: string | null, roots: Roots, at: number): Facts | null => {
+  try {
+    return pem === null ? null : factsOf(pem, roots, at)
+  } catch {
+    return null
+  }
+}
+
+function lineOf({ check, value, object }: Check, facts: Facts, around: Circumstances): JudgeLine {
+  const objection = object(facts, around)
+  return {
+    check,
+    profile: around.profile?.name ?? null,
+    verdict: objection?.verdict ?? 'ok',
+    served: around.served && value(around.served, around),
+    new: value(facts, around),
+    reason: objection?.reason ?? null,
+    remedy: objection?.remedy ?? null,
+    passesAt: objection?.passesAt ?? null,
+  }
+}
+
+const unreadable = ({ message, hint }: RotationError, { profile }: JudgeInput): JudgeLine => ({
+  check: 'pem',
+  profile: profile?.name ?? null,
+  verdict: 'refuse',
+  served: null,
+  new: 'cannot be read',
+  reason: message,
+  remedy: hint ?? 'have the source give PEM text: the leaf first, then its issuers, no private key',
+  passesAt: null,
+})

@@ -1,0 +1,175 @@
+import type { X509Certificate } from 'node:crypto'
+import { formatDuration, iso, SECOND_MS } from '../base/time.ts'
+import { leafOf } from '../x509/certificate.ts'
+import { isSelfIssued, pinOf, signatureAlgorithmOf } from '../x509/details.ts'
+import { verifyPath } from '../x509/path.ts'
+import { type Check, caution, type Facts, familyOf, pathOf, refuse } from './facts.ts'
+
+/** Checks of the whole chain: does it lead to a root that the devices hold, for how long, and can they read it? */
+
+const titleOf = (certificate: X509Certificate): string => {
+  const { subject, names } = leafOf(certificate)
+  return subject || names[0] || 'no subject'
+}
+
+/** The last instant at which there is a path, and what ends it; null without a path. */
+function trustEnd({
+  chain,
+  roots,
+  info,
+  path,
+  at,
+}: Facts): { readonly at: number; readonly by: string } | null {
+  if (!path.ok) return null
+  const others = [...chain.slice(1), ...roots.certificates].map(certificate => ({
+    by: titleOf(certificate),
+    at: leafOf(certificate).notAfter,
+  }))
+  const ends = others.filter(end => end.at >= at && end.at < info.notAfter).toSorted((a, b) => a.at - b.at)
+  const first = ends.find(end => !verifyPath({ chain, roots: roots.certificates, at: end.at + SECOND_MS }).ok)
+  return first ?? { at: info.notAfter, by: titleOf(chain[0] as X509Certificate) }
+}
+
+/** Signed by another than the root, whose own signature nobody looks at. */
+const signedOnPath = (facts: Facts): readonly X509Certificate[] =>
+  facts.path.ok ? facts.path.path.slice(0, -1) : facts.chain.filter(certificate => !isSelfIssued(certificate))
+
+const algorithmsOf = (facts: Facts): readonly string[] => [
+  ...new Set(signedOnPath(facts).map(signatureAlgorithmOf)),
+]
+
+const bytesOf = ({ chain }: Facts): number => chain.reduce((sum, { raw }) => sum + raw.length, 0)
+
+export const TRUST_CHECKS: readonly Check[] = [
+  {
+    // RFC 5280 section 6, from exactly the certificates sent.
+    check: 'path',
+    value: ({ path }) => (path.ok ? path.path.map(titleOf).join(' < ') : `none (${path.code})`),
+    object: ({ path, roots }) =>
+      path.ok
+        ? null
+        : refuse(
+            `${path.message} (checked against ${roots.whose})`,
+            path.code === 'incomplete'
+              ? 'have the source give a chain to a root these devices hold'
+              : 'have it issued again, or mend the chain',
+          ),
+  },
+  {
+    check: 'trusted-until',
+    value: facts => {
+      const end = trustEnd(facts)
+      return end === null ? 'never' : iso(end.at)
+    },
+    object: facts => {
+      const end = trustEnd(facts)
+      return end === null || end.at >= facts.info.notAfter
+        ? null
+        : caution(
+            `"${end.by}" ends at ${iso(end.at)}, before the certificate does (${iso(facts.info.notAfter)}): from then on it is not trusted`,
+            'renew before that day, with a chain to a root that lasts',
+          )
+    },
+  },
+  {
+    // RFC 5280 section 4.1.2.5, by a clock that is behind.
+    check: 'clock',
+    value: ({ info, at }) =>
+      info.notBefore > at
+        ? `valid in ${formatDuration(info.notBefore - at)}`
+        : `valid for ${formatDuration(at - info.notBefore)}`,
+    object: ({ info, at }, { profile, minAgeMs }) => {
+      const lagMs = profile?.clockLagMs ?? 0
+      const passesAt = info.notBefore + lagMs
+      if (at >= passesAt || (lagMs > 0 && minAgeMs >= lagMs)) return null
+      const lag = formatDuration(lagMs)
+      return {
+        ...(lagMs === 0
+          ? refuse(`it is not valid before ${iso(info.notBefore)}`, 'wait, or check the clock')
+          : refuse(
+              `not yet valid for a device whose clock lags ${lag}, before ${iso(passesAt)}`,
+              `set targets[].minAge to ${lag}, so that it is bound only when that old`,
+            )),
+        passesAt,
+      }
+    },
+  },
+  {
+    check: 'signatures',
+    value: facts => algorithmsOf(facts).join(', '),
+    object: (facts, { profile }) => {
+      const allowed = profile?.signatureAlgorithms
+      if (!allowed) return foreignFamily(facts, profile?.keyTypes ?? null)
+      const bad = signedOnPath(facts).find(
+        certificate => !allowed.includes(signatureAlgorithmOf(certificate)),
+      )
+      return bad === undefined
+        ? null
+        : refuse(
+            `"${titleOf(bad)}" is signed with ${signatureAlgorithmOf(bad)}, which is none of ${allowed.join(', ')}`,
+            'have the source give a chain that is signed otherwise',
+          )
+    },
+  },
+  {
+    check: 'bytes',
+    value: facts => `${bytesOf(facts)}`,
+    object: (facts, { profile }) => {
+      const most = profile?.maxChainBytes ?? null
+      const bytes = bytesOf(facts)
+      if (most !== null && bytes > most)
+        return refuse(`${bytes} bytes are sent, more than ${most}`, 'have the source give a shorter chain')
+      const last = facts.chain.at(-1)
+      return facts.chain.length > 1 && last && isSelfIssued(last)
+        ? caution(
+            `the root "${titleOf(last)}" is sent, too: ${last.raw.length} bytes that no device needs`,
+            'leave the root out of the chain',
+          )
+        : null
+    },
+  },
+  {
+    check: 'depth',
+    value: ({ chain }) => `${chain.length}`,
+    object: ({ chain }, { profile }) => {
+      const most = profile?.maxChainDepth ?? null
+      return most === null || chain.length <= most
+        ? null
+        : refuse(
+            `${chain.length} certificates are sent, more than ${most}`,
+            'have the source give a shorter chain',
+          )
+    },
+  },
+  {
+    // RFC 7469 section 2.4 for the form of a pin.
+    check: 'pins',
+    applies: (_, { profile }) => (profile?.pins.length ?? 0) > 0,
+    value: (facts, { profile }) => {
+      const pinned = pathOf(facts).find(certificate => profile?.pins.includes(pinOf(certificate)))
+      return pinned === undefined ? 'none' : titleOf(pinned)
+    },
+    object: (facts, { profile }) =>
+      pathOf(facts).some(certificate => profile?.pins.includes(pinOf(certificate)))
+        ? null
+        : refuse(
+            'none of the pinned keys is on the path',
+            'keep the pinned CA (or key), or give its devices the new pin first',
+          ),
+  },
+]
+
+/** A stack that was built for one family of keys need not be able to check the other's signatures. */
+function foreignFamily(facts: Facts, keyTypes: readonly string[] | null) {
+  const families = new Set((keyTypes ?? []).map(familyOf))
+  if (families.size !== 1) return null
+  const foreign = algorithmsOf(facts).find(name =>
+    families.has('rsa') ? !/rsa/i.test(name) : !/^ecdsa/.test(name),
+  )
+  return foreign === undefined
+    ? null
+    : caution(
+        `the path is signed with ${foreign}, and these devices' key types are ${keyTypes?.join(', ')}`,
+        'say what they can check in signatureAlgorithms',
+      )
+}

@@ -1,0 +1,146 @@
+/** DNS messages as dynamic updates need them: https://www.rfc-editor.org/rfc/rfc1035#section-4 and RFC 2136. */
+
+export const TYPE = { CNAME: 5, SOA: 6, TXT: 16, TSIG: 250 } as const
+export const CLASS = { IN: 1, NONE: 254, ANY: 255 } as const
+export const OPCODE = { query: 0, update: 5 } as const
+
+/** A name in lower case without its final dot; the root is empty. */
+export interface ResourceRecord {
+  readonly name: string
+  readonly type: number
+  readonly class: number
+  readonly ttl: number
+  readonly data: Uint8Array
+}
+
+export interface DnsRequest {
+  readonly id: number
+  readonly opcode: number
+  /** The question, or the zone of an update. */
+  readonly question: { readonly name: string; readonly type: number }
+  /** Prerequisites of an update (RFC 2136 section 2.4). */
+  readonly prerequisites?: readonly ResourceRecord[]
+  /** RFC 2136 section 2.5. */
+  readonly updates?: readonly ResourceRecord[]
+}
+
+export interface DnsAnswer {
+  readonly id: number
+  readonly isResponse: boolean
+  readonly isAuthoritative: boolean
+  readonly isTruncated: boolean
+  readonly rcode: number
+  /** All sections, in order, each record with the place where it starts. */
+  readonly records: readonly (ResourceRecord & { readonly start: number })[]
+}
+
+const HEADER_BYTES = 12
+const MAX_STRING = 255
+
+const u16 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(2)
+  bytes.writeUInt16BE(value)
+  return bytes
+}
+
+/** A name without compression. */
+export const encodeName = (name: string): Buffer =>
+  Buffer.concat([
+    ...name
+      .split('.')
+      .filter(label => label !== '')
+      .map(label => Buffer.concat([Buffer.from([label.length]), Buffer.from(label, 'latin1')])),
+    Buffer.from([0]),
+  ])
+
+/** Strings of at most 255 bytes, each after its length. */
+export const encodeTxt = (text: string): Buffer => {
+  const bytes = Buffer.from(text, 'utf8')
+  const strings: Buffer[] = []
+  for (let at = 0; at === 0 || at < bytes.length; at += MAX_STRING) {
+    const string = bytes.subarray(at, at + MAX_STRING)
+    strings.push(Buffer.from([string.length]), string)
+  }
+  return Buffer.concat(strings)
+}
+
+export const encodeRecord = ({ name, type, class: klass, ttl, data }: ResourceRecord): Buffer => {
+  const seconds = Buffer.alloc(4)
+  seconds.writeUInt32BE(ttl)
+  return Buffer.concat([encodeName(name), u16(type), u16(klass), seconds, u16(data.length), data])
+}
+
+export const encodeRequest = ({
+  id,
+  opcode,
+  question,
+  prerequisites = [],
+  updates = [],
+}: DnsRequest): Buffer =>
+  Buffer.concat([
+    u16(id),
+    u16(opcode << 11),
+    u16(1),
+    u16(prerequisites.length),
+    u16(updates.length),
+    u16(0),
+    encodeName(question.name),
+    u16(question.type),
+    u16(CLASS.IN),
+    ...prerequisites.map(encodeRecord),
+    ...updates.map(encodeRecord),
+  ])
+
+/** The name at a place, compressed or not, and the place after it. @throws RangeError when it does not end */
+function nameAt(message: Buffer, start: number): { readonly name: string; readonly end: number } {
+  const labels: string[] = []
+  let at = start
+  let end: number | null = null
+  for (let steps = 0; steps < message.length; steps += 1) {
+    const length = message.readUInt8(at)
+    if (length === 0) return { name: labels.join('.').toLowerCase(), end: end ?? at + 1 }
+    if (length >= 0xc0) {
+      end ??= at + 2
+      at = message.readUInt16BE(at) & 0x3fff
+      continue
+    }
+    labels.push(message.toString('latin1', at + 1, at + 1 + length))
+    at += 1 + length
+  }
+  throw new RangeError('a name without an end')
+}
+
+/** Reads an answer; null when it is no whole DNS message. */
+export function decodeAnswer(message: Buffer): DnsAnswer | null {
+  try {
+    const flags = message.readUInt16BE(2)
+    const [questions = 0, ...counts] = [4, 6, 8, 10].map(at => message.readUInt16BE(at))
+    let at = HEADER_BYTES
+    for (let i = 0; i < questions; i += 1) at = nameAt(message, at).end + 4
+    const records: (ResourceRecord & { readonly start: number })[] = []
+    for (let i = counts.reduce((sum, count) => sum + count, 0); i > 0; i -= 1) {
+      const { name, end } = nameAt(message, at)
+      const length = message.readUInt16BE(end + 8)
+      const data = message.subarray(end + 10, end + 10 + length)
+      if (data.length < length) return null
+      const [type, klass, ttl] = [
+        message.readUInt16BE(end),
+        message.readUInt16BE(end + 2),
+        message.readUInt32BE(end + 4),
+      ]
+      records.push({ start: at, name, type, class: klass, ttl, data })
+      at = end + 10 + length
+    }
+    return {
+      id: message.readUInt16BE(0),
+      isResponse: (flags & 0x8000) !== 0,
+      isAuthoritative: (flags & 0x0400) !== 0,
+      isTruncated: (flags & 0x0200) !== 0,
+      rcode: flags & 0x000f,
+      records,
+    }
+  } catch (error) {
+    if (error instanceof RangeError) return null
+    throw error
+  }
+}

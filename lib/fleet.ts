@@ -1,0 +1,43 @@
+/** The devices in the field, and what is said of a certificate for their sake. Types and constants only; imports nothing. */
+
+export const TLS_VERSIONS = ['TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const
+export type TlsVersion = (typeof TLS_VERSIONS)[number]
+
+/** One kind of device in the field: what it trusts and what it understands. Null: not limited. */
+export interface DeviceProfile {
+  readonly name: string
+  /** PEM of the roots burnt in; null: the target's. */
+  readonly trustedRoots: string | null
+  readonly tls: { readonly min: TlsVersion; readonly max: TlsVersion } | null
+  /** OpenSSL names joined by `:`. */
+  readonly ciphers: string | null
+  /** Of the leaf; null: the family that is served today. */
+  readonly keyTypes: readonly string[] | null
+  /** Along the path, by OpenSSL's names, e.g. `sha256WithRSAEncryption`. */
+  readonly signatureAlgorithms: readonly string[] | null
+  /** Bytes of all certificates sent, in DER. */
+  readonly maxChainBytes: number | null
+  /** Certificates sent, the leaf included. */
+  readonly maxChainDepth: number | null
+  readonly needsCommonName: boolean
+  readonly needsKeyEncipherment: boolean
+  /** How far the devices' clocks may be behind. */
+  readonly clockLagMs: number
+  /** SHA-256 of SubjectPublicKeyInfos in base64, one of which must be on the path; empty: any. */
+  readonly pins: readonly string[]
+}
+
+export type CheckVerdict = 'ok' | 'warn' | 'refuse'
+
+/** One line of what preflight found: today's value beside the new one, and what to do about it. */
+export interface CheckLine {
+  readonly check: string
+  /** The device profile; null: every device. */
+  readonly profile: string | null
+  readonly verdict: CheckVerdict
+  /** What is served today; null when it is not known. */
+  readonly served: string | null
+  readonly new: string
+  readonly reason: string | null
+  readonly remedy: string | null
+}

@@ -1,0 +1,114 @@
+import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
+import { type ConnectionOptions, connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
+import { SECOND_MS } from '../base/time.ts'
+
+/** What a client offers in its hello. */
+export type TlsLimits = Readonly<
+  Pick<ConnectionOptions, 'minVersion' | 'maxVersion' | 'ciphers' | 'sigalgs' | 'ecdhCurve'>
+>
+
+export interface SessionOptions {
+  /** An IP address, or a name the system resolves. */
+  readonly address: string
+  readonly port: number
+  /** Sent as SNI: the custom domain, without which the platform shows its own certificate. */
+  readonly serverName: string
+  /** For the handshake and everything after it. */
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+  /** What a device would offer. */
+  readonly tls?: TlsLimits
+}
+
+/** A completed handshake. */
+export interface Session {
+  readonly socket: TLSSocket
+  /** The leaf and the issuers the peer sent, each followed by its issuer. */
+  readonly chain: readonly X509Certificate[]
+  /** E.g. `TLSv1.3`. */
+  readonly protocol: string | null
+  /** By its name in the RFCs, e.g. `TLS_AES_128_GCM_SHA256`. */
+  readonly cipher: string
+}
+
+/** `ECONNREFUSED` rather than OpenSSL's line of addresses and sources. */
+export const textOf = (thrown: unknown): string => {
+  const error = thrown as { readonly code?: unknown; readonly message?: unknown } | null | undefined
+  return String(error?.code ?? error?.message ?? thrown)
+}
+
+/** Calls `stop` when the signal is aborted or the time is over; returns how to stop listening. */
+export const onStop = (signal: AbortSignal, timeoutMs: number, stop: (why: Error) => void): (() => void) => {
+  const timeout = AbortSignal.timeout(timeoutMs)
+  const listener = (): void =>
+    stop(new Error(signal.aborted ? 'given up' : `no answer within ${timeoutMs / SECOND_MS} s`))
+  // Not AbortSignal.any: on Node 20 it can lose a timeout that nothing else refers to.
+  for (const either of [signal, timeout]) either.addEventListener('abort', listener, { once: true })
+  if (signal.aborted) listener()
+  return () => {
+    for (const either of [signal, timeout]) either.removeEventListener('abort', listener)
+  }
+}
+
+/** The chain from the leaf up, as far as the peer sent it. A root that issued itself ends it. */
+const chainOf = (socket: TLSSocket): readonly X509Certificate[] => {
+  const chain: X509Certificate[] = []
+  let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
+  const seen = new Set<string>()
+  while (next?.raw !== undefined && !seen.has(next.fingerprint256)) {
+    seen.add(next.fingerprint256)
+    chain.push(new X509Certificate(next.raw))
+    next = next.issuerCertificate
+  }
+  return chain
+}
+
+const connectionOptions = ({ address, port, serverName, tls }: SessionOptions): ConnectionOptions => ({
+  ...tls,
+  host: address,
+  port,
+  // An IP address must not be sent as SNI (RFC 6066 section 3), nor a final dot.
+  ...(isIP(serverName) ? {} : { servername: serverName.replace(/\.$/, '') }),
+  // Judged by fingerprint, and by our own path validation where anything is sent: an expired or foreign
+  // certificate must be seen as what it is.
+  rejectUnauthorized: false,
+  // No roots: Node would append a root of its own to the chain, which the peer has not sent.
+  ca: [],
+})
+
+/**
+ * Opens one new TLS session, lets `use` have it, and closes it whatever happens. Node judges nothing about the
+ * certificate: only that the peer holds its key.
+ */
+export const withSession = <T>(
+  options: SessionOptions,
+  use: (session: Session) => T | Promise<T>,
+): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const socket = connect(connectionOptions(options))
+    const unheard = onStop(options.signal, options.timeoutMs, why => {
+      reject(why)
+      socket.destroy()
+    })
+    const useIt = async (): Promise<T> => {
+      const cipher = socket.getCipher() as { readonly standardName?: string; readonly name: string }
+      return use({
+        socket,
+        chain: chainOf(socket),
+        protocol: socket.getProtocol(),
+        cipher: cipher.standardName ?? cipher.name,
+      })
+    }
+    socket.once('secureConnect', () => {
+      useIt()
+        .then(resolve, reject)
+        // With TLS 1.3 our last message may still be on its way: cut off here, the peer would count a failure.
+        .finally(() => socket.end(() => socket.destroy()))
+    })
+    socket.on('error', reject)
+    socket.once('close', () => {
+      unheard()
+      reject(new Error('closed before the handshake was complete'))
+    })
+  })

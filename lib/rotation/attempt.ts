@@ -1,0 +1,134 @@
+import { RotationError } from '../base/errors.ts'
+import { HOUR_MS } from '../base/time.ts'
+import type { Journal } from '../contracts.ts'
+import type { ErrorCode } from '../model.ts'
+import { leafOf, normalizePem, parseChain } from '../x509/certificate.ts'
+import { hasNext, stateOf } from './choose.ts'
+import { type CertificateDocument, keyIdOf, type PendingCertificate } from './documents.ts'
+import { examine, sentence } from './examine.ts'
+import { acceptable } from './preflight.ts'
+import { type Job, sourceNamed, type World } from './world.ts'
+
+/** What asking one source came to. `next`: it is given up, and another one is to be asked. */
+export type Attempt =
+  | { readonly kind: 'obtained'; readonly pending: PendingCertificate }
+  | { readonly kind: 'suspended'; readonly until: number; readonly why: string }
+  | { readonly kind: 'next'; readonly error: RotationError }
+
+/** Failures that are no fault of the source. */
+const OUR_OWN: readonly ErrorCode[] = [
+  'out-of-time',
+  'busy',
+  'lease-lost',
+  'store-conflict',
+  'store-unreadable',
+  'internal',
+]
+
+/** Asks the pending certificate's source for it. @throws RotationError of the source, when no other is left to ask */
+export async function attempt(world: World, job: Job, pending: PendingCertificate): Promise<Attempt> {
+  const { records, spec, run } = world
+  const journal = await records.journal(spec.name, pending.id, keyIdOf(pending))
+  const request = {
+    spec,
+    replaces: predecessor(job, pending),
+    accepts: (pem: string) => acceptable(world, job, pem),
+  }
+  try {
+    const obtained = await sourceNamed(world, pending.source).obtain(request, journal, run)
+    if (obtained.kind === 'suspended') return obtained
+    const { chainPem, fingerprint } = readObtained(obtained.chainPem)
+    if (world.event.accept !== fingerprint) await refuseIfOthers(world, job, pending.source, chainPem)
+    const notes = obtained.leftovers ?? {}
+    const kept = await job.certificateDocument.update(d =>
+      d.pending?.id === pending.id
+        ? { ...d, notBefore: null, sources: {}, pending: { ...d.pending, chainPem, fingerprint, notes } }
+        : d,
+    )
+    return { kind: 'obtained', pending: kept.pending ?? { ...pending, chainPem, fingerprint } }
+  } catch (thrown) {
+    const error = ofSource(thrown, pending.source)
+    if (!(error instanceof RotationError) || OUR_OWN.includes(error.code)) throw error
+    const document = await noteFailure(world, job, pending.source, error)
+    await forgetUnbegun(world, job, journal, pending)
+    if (error.retry !== 'never' || !hasNext(spec, document, pending.source)) throw error
+    return { kind: 'next', error }
+  }
+}
+
+/** Null when another CA issued the bound one: it is no predecessor that this CA could know. */
+function predecessor({ inspection }: Job, { source }: PendingCertificate): string | null {
+  const slot = inspection.bound?.slot
+  const { current } = inspection.documents.certificate
+  const isStranger =
+    current?.source !== undefined &&
+    current.fingerprint === slot?.leaf?.fingerprint &&
+    current.source !== source
+  return isStranger ? null : (slot?.certificatePem ?? null)
+}
+
+/** A certificate that preflight would refuse for good is no success while another source may do better. */
+async function refuseIfOthers(world: World, job: Job, source: string, chainPem: string): Promise<void> {
+  if (!hasNext(world.spec, await job.certificateDocument.get(), source)) return
+  const refusals = examine(world, job, chainPem).filter(l => l.verdict === 'refuse' && l.passesAt === null)
+  if (refusals.length === 0 && acceptable(world, job, chainPem)) return
+  const why = refusals.map(sentence).join('; ') || 'devices of another target would refuse it'
+  throw new RotationError('preflight-refused', why, { retry: 'never' })
+}
+
+function readObtained(pem: string): { chainPem: string; fingerprint: string } {
+  // As IoTDA wants it: leaf first, no blank lines, no text between the blocks.
+  const chain = parseChain(pem)
+  const [leaf] = chain
+  if (!leaf) throw new RotationError('certificate-invalid', 'there is no certificate')
+  return { chainPem: normalizePem(chain), fingerprint: leafOf(leaf).fingerprint }
+}
+
+/** A PEM text that cannot be read does not know where it came from. */
+function ofSource(error: unknown, source: string): unknown {
+  if (!(error instanceof RotationError) || !['certificate-invalid', 'preflight-refused'].includes(error.code))
+    return error
+  return new RotationError(error.code, `sources.${source} gave no usable certificate: ${error.message}`, {
+    cause: error,
+    retry: error.retry,
+    hint: `Nothing on IoTDA was changed. See what stands behind sources.${source}; a later run asks it again.`,
+  })
+}
+
+/** What a source says about waiting binds every later run, forced ones included. */
+function waitOf({ code, message, retryAt }: RotationError, now: number) {
+  if (code !== 'rate-limited' && (code !== 'unavailable' || retryAt === null)) return null
+  return { at: retryAt ?? now + HOUR_MS, why: message }
+}
+
+function noteFailure(
+  { run, spec }: World,
+  job: Job,
+  source: string,
+  error: RotationError,
+): Promise<CertificateDocument> {
+  return job.certificateDocument.update(d => {
+    const before = stateOf(d, spec, source)
+    const after = {
+      failures: before.failures + 1,
+      failedForGood: before.failedForGood || error.retry === 'never',
+      notBefore: waitOf(error, run.clock.now()),
+    }
+    const notBefore = source === spec.sources[0] ? null : d.notBefore
+    return { ...d, notBefore, sources: { ...d.sources, [source]: after } }
+  })
+}
+
+/** A source that failed before it wrote anything down has begun nothing that a later run could go on with. */
+async function forgetUnbegun(
+  { records, spec }: World,
+  job: Job,
+  { notes }: Journal,
+  pending: PendingCertificate,
+): Promise<void> {
+  const hasKey = pending.keyId === undefined && (await records.privateKey(spec.name, pending.id)) !== null
+  if (Object.keys(notes).length > 0 || hasKey) return
+  await job.certificateDocument.update(d =>
+    d.pending?.id === pending.id && d.pending.chainPem === null ? { ...d, pending: null } : d,
+  )
+}

@@ -1,0 +1,86 @@
+import { type JudgeLine, judge } from '../devices/judge.ts'
+import { profilesOf, rootsOf } from '../devices/roots.ts'
+import type { CheckLine } from '../fleet.ts'
+import type { Target } from '../model.ts'
+import { leafOf, parseChain } from '../x509/certificate.ts'
+import type { Job, World } from './world.ts'
+
+export type Line = JudgeLine
+
+/** The table: what the devices of every profile would say of a chain, and what the platform would. */
+export function examine(
+  { target, run, event }: World,
+  job: Job,
+  chainPem: string,
+  more: { readonly otherKeyAsked?: boolean } = {},
+): readonly Line[] {
+  const { inspection, verdict } = job
+  const soaks = !event.force && !verdict.emergency && !WITHOUT_SOAK.includes(verdict.reason)
+  const config = inspection.configuration?.serverCertificateConfig ?? {}
+  const servedPem = inspection.bound?.slot?.certificatePem ?? null
+  const lines = profilesOf(target).flatMap(profile =>
+    judge({
+      chainPem,
+      profile,
+      roots: rootsOf(target, profile),
+      at: run.clock.now(),
+      servedPem,
+      domain: target.domain,
+      otherKeyAsked: more.otherKeyAsked ?? verdict.reason === 'settings-changed',
+      minAgeMs: soaks ? target.minAgeMs : 0,
+      stapling: config.ocsp_stapling_enable === true,
+    }),
+  )
+  return [...lines, ...ocspLines(target, config, chainPem, servedPem)]
+}
+
+/** A certificate that is missed already is bound without waiting. */
+const WITHOUT_SOAK: readonly string[] = ['expired', 'no-certificate']
+
+/** One line in words, for a message. */
+export const sentence = ({ profile, reason, check }: CheckLine): string =>
+  `${profile === null ? '' : `profile ${profile}: `}${reason ?? check}`
+
+/** Stapling that the platform cannot do would make devices that insist on it refuse the handshake. */
+function ocspLines(
+  target: Target,
+  config: Readonly<Record<string, unknown>>,
+  chainPem: string,
+  servedPem: string | null,
+): readonly Line[] {
+  if (config.ocsp_stapling_enable !== true) return []
+  const url = responderOf(chainPem)
+  const reason = ocspReason(target, url, config.ocsp_ssl_enable !== false)
+  return [
+    {
+      check: 'ocsp',
+      profile: null,
+      verdict: reason === null ? 'ok' : 'refuse',
+      served: servedPem && (responderOf(servedPem) ?? 'no responder'),
+      new: url ?? 'no responder',
+      reason,
+      remedy: reason && 'set targets[].ocsp to "follow-certificate", or change server_certificate_config',
+      passesAt: null,
+    },
+  ]
+}
+
+function responderOf(pem: string): string | null {
+  try {
+    const [leaf] = parseChain(pem)
+    return leaf ? leafOf(leaf).ocspUrl : null
+  } catch {
+    return null
+  }
+}
+
+function ocspReason(target: Target, url: string | null, overTls: boolean): string | null {
+  if (url === null) {
+    return target.ocsp === 'follow-certificate'
+      ? null
+      : 'OCSP stapling is on, and it carries no OCSP URL (set ocsp to "follow-certificate" to switch stapling off with the bind)'
+  }
+  return overTls && url.startsWith('http:')
+    ? `its OCSP responder ${url} is http, and ocsp_ssl_enable is on`
+    : null
+}

@@ -1,0 +1,130 @@
+import { iso, SECOND_MS } from '../base/time.ts'
+import { type Attempt, nameOf, type PlayedDevice } from '../iotda/probe.ts'
+import type { Served } from '../model.ts'
+import { addressesOf, complaintOf, keyOf, tryAll, tryCanaries } from './devices.ts'
+import { look } from './inspect.ts'
+import type { World } from './world.ts'
+
+const LOOK_EVERY_MS = 2 * SECOND_MS
+const CANARY_TRIES = 3
+
+/** What the port showed over a while, measured against what it should show. */
+export type Reading =
+  | {
+      readonly kind: 'new'
+      /** Addresses that did not answer before the bind either. */
+      readonly silent: readonly string[]
+      readonly served: readonly Served[]
+      /** Devices that could not connect before the bind either. */
+      readonly complaints: readonly string[]
+    }
+  | { readonly kind: 'old'; readonly where: string }
+  | { readonly kind: 'unreachable'; readonly where: string }
+  | { readonly kind: 'wrong'; readonly where: string }
+
+type ReadingNew = Extract<Reading, { kind: 'new' }>
+
+/** What the port should show. */
+export interface Expected {
+  readonly wanted: string
+  /** May still be served for a while. */
+  readonly old: readonly string[]
+  readonly silent: readonly string[]
+  /** Who must be able to connect besides; empty: it is enough that the leaf is served. */
+  readonly devices: readonly PlayedDevice[]
+  /** What worked before, as `keyOf` says it; null: nothing was there before, everything must work. */
+  readonly working: readonly string[] | null
+}
+
+/**
+ * Looks until the wanted leaf is steady at every address, something wrong is steady, or the time is over. A port
+ * that alternates until then is what else it shows.
+ */
+export async function read(world: World, expected: Expected): Promise<Reading> {
+  const { target, run } = world
+  const { steady, withinMs } = target.probe
+  const started = run.clock.now()
+  let matches = 0
+  let wrongs = 0
+  let other: Exclude<Reading, { kind: 'new' }> | null = null
+  for (;;) {
+    const reading = await readOnce(world, expected)
+    matches = reading.kind === 'new' ? matches + 1 : 0
+    wrongs = reading.kind === 'wrong' ? wrongs + 1 : 0
+    if (reading.kind === 'new' && matches >= steady) return readCanaries(world, expected, reading)
+    if (reading.kind !== 'new') other = reading
+    const spentMs = run.clock.now() - started
+    // Devices are refused while a wrong certificate is served: do not wait the whole time for it to go away.
+    const overMs = wrongs >= steady ? withinMs / 4 : withinMs
+    const isOver = spentMs >= overMs || spentMs + LOOK_EVERY_MS > run.deadline - started
+    if (isOver && reading.kind !== 'new') return reading
+    if (other && spentMs >= 2 * withinMs) return other
+    await run.clock.sleep(matches > 0 ? LOOK_EVERY_MS / 4 : LOOK_EVERY_MS, run.signal)
+  }
+}
+
+/** One look, and where it shows the wanted leaf, one by every device. */
+async function readOnce(world: World, expected: Expected): Promise<Reading> {
+  const { signal } = world.run
+  const served = await look(world)
+  // Addresses were not asked to the end then.
+  signal.throwIfAborted()
+  const reading = readingOf(served, expected)
+  const { devices, wanted } = expected
+  if (reading.kind !== 'new' || devices.length === 0) return reading
+  const attempts = await tryAll(world, { devices, addresses: addressesOf(served), expected: wanted })
+  signal.throwIfAborted()
+  return withDevices(reading, expected, attempts)
+}
+
+/** The canaries, when everything else is proven; one that fails has two more tries. */
+async function readCanaries(world: World, expected: Expected, reading: ReadingNew): Promise<Reading> {
+  const { devices, wanted } = expected
+  for (let attempt = 1; ; attempt += 1) {
+    const addresses = addressesOf(reading.served)
+    const after = withDevices(
+      reading,
+      expected,
+      await tryCanaries(world, { devices, addresses, expected: wanted }),
+    )
+    world.run.signal.throwIfAborted()
+    if (after.kind === 'new' || attempt === CANARY_TRIES) return after
+    await world.run.clock.sleep(LOOK_EVERY_MS, world.run.signal)
+  }
+}
+
+/** What devices say of the leaf that everybody else is served. */
+function withDevices(reading: ReadingNew, expected: Expected, attempts: readonly Attempt[]): Reading {
+  const { wanted, old, working } = expected
+  const failed = attempts.filter(a => a.problem !== null)
+  const where = (list: readonly Attempt[]): string =>
+    list.map(a => complaintOf(a, reading.served)).join(' · ')
+  const stale = failed.filter(a => a.leaf && old.includes(a.leaf.fingerprint))
+  if (stale.length > 0) return { kind: 'old', where: where(stale) }
+  const isForeign = ({ leaf }: Attempt): boolean => leaf !== null && leaf.fingerprint !== wanted
+  const counting = failed.filter(a => working === null || working.includes(keyOf(a)) || isForeign(a))
+  if (counting.length > 0) return { kind: 'wrong', where: where(counting) }
+  const complaints = failed.map(a => complaintOf(a, reading.served))
+  return { ...reading, complaints: [...reading.complaints, ...complaints] }
+}
+
+/** The worst of what the addresses show: wrong, unreachable, old, new. */
+function readingOf(
+  all: readonly Served[],
+  { wanted, old, silent: silentBefore }: Pick<Expected, 'wanted' | 'old' | 'silent'>,
+): Reading {
+  const silentStill = all.filter(s => !s.leaf && silentBefore.includes(s.address))
+  // Where nothing answers, nothing is left to judge by.
+  const served = silentStill.length < all.length ? all.filter(s => !silentStill.includes(s)) : all
+  const others = served.filter(s => s.leaf?.fingerprint !== wanted)
+  if (served.length > 0 && others.length === 0)
+    return { kind: 'new', silent: silentStill.map(s => s.address), served, complaints: [] }
+  const wrong = others.find(s => s.leaf && !old.includes(s.leaf.fingerprint))
+  if (wrong?.leaf) return { kind: 'wrong', where: `${wrong.address} serves ${nameOf(wrong.leaf)}` }
+  const silent = others.find(s => !s.leaf)
+  if (silent) return { kind: 'unreachable', where: `${silent.address}: ${silent.error ?? 'no answer'}` }
+  const stale = others[0]
+  return stale?.leaf
+    ? { kind: 'old', where: `${stale.address} serves the one valid until ${iso(stale.leaf.notAfter)}` }
+    : { kind: 'unreachable', where: 'no address to look at' }
+}

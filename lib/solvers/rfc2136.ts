@@ -1,0 +1,257 @@
+import { randomInt } from 'node:crypto'
+import * as v from 'valibot'
+import { RotationError } from '../base/errors.ts'
+import { propagationField, secretField, serverField } from '../base/fields.ts'
+import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
+import { type DnsServer, exchange } from '../dns/exchange.ts'
+import {
+  CLASS,
+  type DnsAnswer,
+  type DnsRequest,
+  decodeAnswer,
+  encodeRequest,
+  encodeTxt,
+  OPCODE,
+  type ResourceRecord,
+  TYPE,
+} from '../dns/message.ts'
+import { bareName, checkName, serverAddresses, stopped } from '../dns/question.ts'
+import { repeated } from '../dns/repeat.ts'
+import { ttlField } from '../dns/service-settings.ts'
+import { signMessage, TSIG_ALGORITHMS, type TsigKey, type TsigVerdict, verifyAnswer } from '../dns/tsig.ts'
+import { inTurn } from '../dns/turns.ts'
+import type { ErrorCode } from '../model.ts'
+
+const settings = v.strictObject({
+  /** The primary server of the zones, `host` or `host:port`. */
+  server: serverField(),
+  /** The name of the TSIG key, as the server knows it. */
+  keyName: v.pipe(v.string('must be the name of a key'), v.minLength(1, 'must not be empty')),
+  /** Base64, as `tsig-keygen` prints it. */
+  keySecret: secretField(),
+  algorithm: v.optional(
+    v.picklist(TSIG_ALGORITHMS, `must be ${TSIG_ALGORITHMS.join(' or ')}`),
+    'hmac-sha256',
+  ),
+  transport: v.optional(v.picklist(['tcp', 'udp'], 'must be tcp or udp'), 'tcp'),
+  /** Seconds. */
+  ttl: ttlField(60),
+  propagation: propagationField(),
+})
+type Settings = v.InferOutput<typeof settings>
+
+const DNS_PORT = 53
+const RCODE = { noError: 0, nxDomain: 3, refused: 5, notAuth: 9 } as const
+
+interface Api {
+  readonly driver: string
+  readonly key: TsigKey
+  readonly server: (call: string) => Promise<DnsServer>
+}
+
+// --- what an answer means ----------------------------------------------------------------------------------
+
+const RCODES: Readonly<Record<number, readonly [name: string, code: ErrorCode, hint: string | null]>> = {
+  1: ['FORMERR', 'service-refused', 'The server does not understand dynamic updates (RFC 2136).'],
+  2: ['SERVFAIL', 'unavailable', 'Look at the log of the name server; it must be able to write the zone.'],
+  3: ['NXDOMAIN', 'service-refused', null],
+  4: [
+    'NOTIMP',
+    'service-refused',
+    'The server takes no dynamic updates for this zone: set allow-update or update-policy.',
+  ],
+  5: [
+    'REFUSED',
+    'forbidden',
+    'Let the key update the zone: allow-update or update-policy in BIND, acl in Knot.',
+  ],
+  6: ['YXDOMAIN', 'service-refused', null],
+  7: [
+    'YXRRSET',
+    'service-refused',
+    'The name is an alias (CNAME): delegate it on purpose, or delete that record.',
+  ],
+  8: ['NXRRSET', 'service-refused', null],
+  9: ['NOTAUTH', 'solver-zone-missing', 'The server is not the primary server of the zone.'],
+  10: ['NOTZONE', 'solver-zone-missing', 'The name is not in the zone.'],
+}
+
+const KEY_HINTS: Readonly<Record<string, string>> = {
+  BADTIME: 'Check the clocks of this machine and of the server: they may be five minutes apart.',
+  BADKEY: 'The server knows no key of that name and algorithm: check keyName and algorithm.',
+  BADSIG: 'Check keySecret and algorithm: the server has another secret for keyName.',
+}
+
+const rcodeError = (call: string, rcode: number): RotationError => {
+  const [name, code, hint] = RCODES[rcode] ?? [`rcode ${rcode}`, 'service-refused', null]
+  return new RotationError(code, `${call} answered ${name}`, {
+    cause: { rcode },
+    retry: code === 'unavailable' ? 'now' : 'never',
+    ...(hint === null ? {} : { hint }),
+  })
+}
+
+const judge = (
+  call: string,
+  { rcode }: DnsAnswer,
+  verdict: TsigVerdict,
+  accepted: readonly number[],
+): void => {
+  if (verdict.kind === 'refused')
+    throw new RotationError(
+      'unauthorized',
+      `${call} answered ${verdict.error}: the TSIG signature is refused`,
+      {
+        retry: 'never',
+        hint: KEY_HINTS[verdict.error] ?? 'Check keyName, keySecret and algorithm.',
+      },
+    )
+  if (!accepted.includes(rcode)) throw rcodeError(call, rcode)
+  if (verdict.kind === 'verified') return
+  throw new RotationError('unavailable', `${call}: the TSIG signature of the answer is ${verdict.kind}`, {
+    retry: 'never',
+    hint: 'Something between here and the server changes answers, or it does not sign them.',
+  })
+}
+
+// --- messages ----------------------------------------------------------------------------------------------
+
+interface Request extends Omit<DnsRequest, 'id'> {
+  /** What it is about, for messages. */
+  readonly what: string
+  /** Response codes that are no error. */
+  readonly accepted: readonly number[]
+}
+
+async function send(api: Api, { what, accepted, ...request }: Request, run: Run): Promise<DnsAnswer> {
+  const call = `${api.driver}: ${what}`
+  if (run.signal.aborted) throw stopped(run, call)
+  const server = await api.server(call)
+  const id = randomInt(0x10000)
+  const { message, mac } = signMessage(encodeRequest({ ...request, id }), api.key, run.clock.now())
+  const ask = (over: DnsServer): Promise<Buffer> =>
+    exchange(over, message, call, run.signal).catch(error => {
+      throw run.signal.aborted ? stopped(run, call) : error
+    })
+  let received = await ask(server)
+  if (decodeAnswer(received)?.isTruncated) received = await ask({ ...server, transport: 'tcp' })
+  const answer = decodeAnswer(received)
+  if (!answer?.isResponse || answer.id !== id)
+    throw new RotationError('unavailable', `${call}: the answer of ${server.label} is no DNS answer to it`)
+  judge(call, answer, verifyAnswer(received, answer, api.key, mac, run.clock.now()), accepted)
+  return answer
+}
+
+const noZone = (api: Api, fqdn: string, cause?: RotationError): RotationError =>
+  new RotationError(
+    'solver-zone-missing',
+    `${api.driver}: SOA of ${fqdn}: the server is authoritative for no zone that holds it`,
+    {
+      cause,
+      retry: 'never',
+      hint: 'Check the server of the solver: it must be the primary server of the zone, and answer queries from here.',
+    },
+  )
+
+/** The zone of a name, or `alias` when that is one, which says nothing about its own zone. */
+async function zoneAt(api: Api, name: string, fqdn: string, run: Run): Promise<string | 'alias'> {
+  const what = `SOA of ${name}.`
+  const question = { name, type: TYPE.SOA }
+  const request = { what, opcode: OPCODE.query, question, accepted: [RCODE.noError, RCODE.nxDomain] }
+  const ask = (): Promise<DnsAnswer> =>
+    send(api, request, run).catch(error => {
+      const { rcode } = ((error as RotationError).cause as { rcode?: number } | undefined) ?? {}
+      // How servers answer for a zone they do not serve.
+      throw rcode === RCODE.refused || rcode === RCODE.notAuth ? noZone(api, fqdn, error) : error
+    })
+  const { isAuthoritative, records } = await repeated(run, `${api.driver}: ${what}`, ask)
+  if (!isAuthoritative) throw noZone(api, fqdn)
+  if (records.some(it => it.type === TYPE.CNAME && it.name === name)) return 'alias'
+  const holds = (zone: string): boolean => name === zone || name.endsWith(`.${zone}`)
+  const soa = records.find(it => it.type === TYPE.SOA && holds(it.name))
+  if (soa) return soa.name
+  throw noZone(api, fqdn)
+}
+
+/** The zone, by the SOA record that comes with any answer of its authority (RFC 2308 section 3). */
+async function findZone(api: Api, fqdn: string, run: Run): Promise<string> {
+  checkName(fqdn, api.driver)
+  for (let name = bareName(fqdn); name !== ''; name = name.split('.').slice(1).join('.')) {
+    const zone = await zoneAt(api, name, fqdn, run)
+    if (zone !== 'alias') return zone
+  }
+  throw noZone(api, fqdn)
+}
+
+/** One update of a zone; to repeat it does no harm. https://www.rfc-editor.org/rfc/rfc2136#section-3 */
+async function update(
+  api: Api,
+  fqdn: string,
+  records: Pick<DnsRequest, 'prerequisites' | 'updates'>,
+  run: Run,
+): Promise<void> {
+  const zone = await findZone(api, fqdn, run)
+  const what = `UPDATE of ${fqdn} in ${zone}`
+  const question = { name: zone, type: TYPE.SOA }
+  const request = { what, opcode: OPCODE.update, question, accepted: [RCODE.noError], ...records }
+  await repeated(run, `${api.driver}: ${what}`, () => send(api, request, run))
+}
+
+const txtRecord = (fqdn: string, value: string) => ({
+  name: bareName(fqdn),
+  type: TYPE.TXT,
+  data: encodeTxt(value),
+})
+
+/** There must be no CNAME: a server passes over a TXT record for such a name without a word (RFC 2136 section 3.4.2.2). */
+const noAlias = (fqdn: string): ResourceRecord => ({
+  name: bareName(fqdn),
+  type: TYPE.CNAME,
+  class: CLASS.NONE,
+  ttl: 0,
+  data: new Uint8Array(),
+})
+
+const create = (config: Settings, context: DriverContext) => {
+  const { server, keyName, keySecret, algorithm, transport, ttl, propagation } = config
+  const driver = `solver ${context.name} (rfc2136)`
+  const api: Api = {
+    driver,
+    key: { name: bareName(keyName), algorithm, secret: keySecret },
+    server: async call => {
+      const [first] = await serverAddresses(server, DNS_PORT).catch((error: RotationError) => {
+        const hint = 'Check the server of the solver.'
+        throw new RotationError(error.code, `${call}: ${error.message}`, { cause: error.cause, hint })
+      })
+      if (first) return { ...first, label: server, transport }
+      throw new RotationError('unreachable', `${call}: ${server} has no address`)
+    },
+  }
+  const queued = (fqdn: string, records: Parameters<typeof update>[2], run: Run): Promise<void> =>
+    inTurn(`rfc2136 ${server} ${bareName(fqdn)}`, `${driver}: UPDATE of ${fqdn}`, run, () =>
+      update(api, fqdn, records, run),
+    )
+  return {
+    propagation,
+    // An update without changes shows that the key may update the zone.
+    prepare: (fqdn: string, run: Run): Promise<void> =>
+      update(api, fqdn, { prerequisites: [noAlias(fqdn)] }, run),
+    present: (fqdn: string, value: string, run: Run): Promise<void> => {
+      const added = { ...txtRecord(fqdn, value), class: CLASS.IN, ttl }
+      return queued(fqdn, { prerequisites: [noAlias(fqdn)], updates: [added] }, run)
+    },
+    cleanUp: (fqdn: string, value: string, run: Run): Promise<void> => {
+      const removed = { ...txtRecord(fqdn, value), class: CLASS.NONE, ttl: 0 }
+      return queued(fqdn, { updates: [removed] }, run)
+    },
+  }
+}
+
+/**
+ * Dynamic updates of a name server of one's own (BIND, Knot, PowerDNS), signed with TSIG. A
+ * record is added and removed by its value, so that other people's are never touched. The answers' signatures are
+ * verified. https://www.rfc-editor.org/rfc/rfc2136 https://www.rfc-editor.org/rfc/rfc8945
+ * @throws RotationError `solver-zone-missing`, `unauthorized` (the signature is refused), `forbidden` (the key may
+ *   not update), `unreachable`, `unavailable`, `service-refused`, `out-of-time`
+ */
+export default defineSolver({ settings, create })

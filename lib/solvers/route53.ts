@@ -1,0 +1,241 @@
+import type { ResourceRecordSet } from '@aws-sdk/client-route-53'
+import * as v from 'valibot'
+import { RotationError } from '../base/errors.ts'
+import { nameField, pemField, propagationField, secretField, urlField } from '../base/fields.ts'
+import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
+import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
+import { bareName, checkName } from '../dns/question.ts'
+import { settled } from '../dns/repeat.ts'
+import { change, overHttp, pause, type Route53, read } from '../dns/route53.ts'
+import { ttlField } from '../dns/service-settings.ts'
+import { inTurn } from '../dns/turns.ts'
+import { quotedTxt, textOfTxt } from '../dns/txt.ts'
+import { longestZone } from '../dns/zone.ts'
+
+const settings = v.pipe(
+  v.strictObject({
+    /** Both or neither: without them the AWS SDK's own chain is used (environment, profile, role). */
+    accessKeyId: v.optional(v.nullable(secretField()), null),
+    secretAccessKey: v.optional(v.nullable(secretField()), null),
+    sessionToken: v.optional(v.nullable(secretField()), null),
+    /** Chooses the zone, when there are several of a name or the key may not list zones. */
+    hostedZoneId: v.optional(v.nullable(nameField()), null),
+    /** The partition's region; Route 53 is global. */
+    region: v.optional(nameField(), 'us-east-1'),
+    /** Default: the SDK's own for the region. */
+    endpoint: v.optional(v.nullable(urlField()), null),
+    /** Seconds; for record sets this solver creates, others keep theirs. */
+    ttl: ttlField(60),
+    caCertificates: v.optional(v.nullable(pemField()), null),
+    propagation: propagationField(),
+  }),
+  v.check(
+    it => (it.accessKeyId === null) === (it.secretAccessKey === null),
+    'must have both accessKeyId and secretAccessKey, or neither',
+  ),
+)
+type Settings = v.InferOutput<typeof settings>
+
+interface Zone {
+  readonly id: string
+}
+
+const PAGE_SIZE = '100'
+const POLL_MS = 3 * SECOND_MS
+const IN_SYNC_WITHIN_MS = 5 * MINUTE_MS
+
+// --- zones and record sets ---------------------------------------------------------------------------------
+
+/** https://docs.aws.amazon.com/Route53/latest/APIReference/API_ListHostedZonesByName.html */
+async function publicZones(api: Route53, name: string, run: Run): Promise<readonly Zone[]> {
+  const zones: Zone[] = []
+  let from: { DNSName?: string | undefined; HostedZoneId?: string | undefined } = { DNSName: `${name}.` }
+  for (;;) {
+    const where = { ...from, MaxItems: PAGE_SIZE as never }
+    const page = await read(api, 'ListHostedZonesByName', run, (sdk, client, options) =>
+      client.send(new sdk.ListHostedZonesByNameCommand(where), options),
+    )
+    const all = page.HostedZones ?? []
+    const named = all.filter(zone => bareName(zone.Name ?? '') === name)
+    const open = named.filter(zone => zone.Config?.PrivateZone !== true)
+    zones.push(...open.map(({ Id }) => ({ id: Id ?? '' })))
+    // In the order of their names: after the last of this name there is none.
+    if (!page.IsTruncated || named.length < all.length) return zones
+    from = { DNSName: page.NextDNSName, HostedZoneId: page.NextHostedZoneId }
+  }
+}
+
+const findZone = (api: Route53, fqdn: string, run: Run): Promise<Zone> =>
+  longestZone(fqdn, {
+    driver: api.driver,
+    operation: 'ListHostedZonesByName',
+    hint: 'Create the public hosted zone in this AWS account, or check the keys of the solver.',
+    find: async name => {
+      const zones = await publicZones(api, name, run)
+      if (zones.length < 2) return zones[0] ?? null
+      const ids = zones.map(({ id }) => id.replace(/^\/hostedzone\//, '')).join(', ')
+      throw new RotationError('settings-invalid', `${api.driver}: ${name} has several hosted zones: ${ids}`, {
+        retry: 'never',
+        hint: 'Set hostedZoneId of the solver to the one whose name servers the domain is delegated to.',
+      })
+    },
+  })
+
+/** https://docs.aws.amazon.com/Route53/latest/APIReference/API_ListResourceRecordSets.html */
+async function txtSet(api: Route53, zone: Zone, fqdn: string, run: Run): Promise<ResourceRecordSet | null> {
+  const where = { HostedZoneId: zone.id, StartRecordName: fqdn, StartRecordType: 'TXT', MaxItems: 1 } as const
+  const page = await read(api, 'ListResourceRecordSets', run, (sdk, client, options) =>
+    client.send(new sdk.ListResourceRecordSetsCommand(where as never), options),
+  )
+  const set = page.ResourceRecordSets?.find(
+    it => it.Type === 'TXT' && bareName(it.Name ?? '') === bareName(fqdn),
+  )
+  if (set?.SetIdentifier === undefined && set?.AliasTarget === undefined) return set ?? null
+  throw new RotationError(
+    'service-refused',
+    `${api.driver}: TXT records of ${fqdn} are an alias or routed by a policy`,
+    {
+      retry: 'never',
+      hint: 'Make them a simple record set, or delegate the name by a CNAME record.',
+    },
+  )
+}
+
+interface Edit {
+  readonly fqdn: string
+  readonly ttl: number
+  readonly apply: (values: readonly string[]) => readonly string[]
+}
+
+/**
+ * Read, merge, write. Deleting exactly the set that was read and creating the new one in one transaction fails
+ * when another writer came between, where UPSERT would overwrite. Gives the id of the change, or null.
+ * https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html
+ */
+async function edit(api: Route53, zone: Zone, { fqdn, ttl, apply }: Edit, run: Run): Promise<string | null> {
+  let changeId: string | null = null
+  await settled(run, `${api.driver}: TXT records of ${fqdn}`, async () => {
+    const set = await txtSet(api, zone, fqdn, run)
+    const there = (set?.ResourceRecords ?? []).map(({ Value }) => Value ?? '')
+    const wanted = apply(there)
+    if (wanted.length === there.length) return null
+    const ResourceRecords = wanted.map(Value => ({ Value }))
+    const next = { Name: fqdn, Type: 'TXT', TTL: set?.TTL ?? ttl, ResourceRecords } as const
+    const Changes = [
+      ...(set ? [{ Action: 'DELETE', ResourceRecordSet: set } as const] : []),
+      ...(wanted.length > 0 ? [{ Action: 'CREATE', ResourceRecordSet: next } as const] : []),
+    ]
+    const input = { HostedZoneId: zone.id, ChangeBatch: { Comment: 'ACME challenge', Changes } }
+    return async () => {
+      const answer = await change(api, 'ChangeResourceRecordSets', run, (sdk, client, options) =>
+        client.send(new sdk.ChangeResourceRecordSetsCommand(input), options),
+      )
+      changeId = answer.ChangeInfo?.Id ?? null
+    }
+  })
+  return changeId
+}
+
+/** https://docs.aws.amazon.com/Route53/latest/APIReference/API_GetChange.html */
+async function awaitInSync(api: Route53, id: string, run: Run): Promise<void> {
+  const call = `${api.driver}: GetChange`
+  const limit = run.clock.now() + IN_SYNC_WITHIN_MS
+  for (;;) {
+    const { ChangeInfo } = await read(api, 'GetChange', run, (sdk, client, options) =>
+      client.send(new sdk.GetChangeCommand({ Id: id }), options),
+    )
+    if (ChangeInfo?.Status === 'INSYNC') return
+    if (run.clock.now() >= limit)
+      throw new RotationError(
+        'unavailable',
+        `${call}: after ${formatDuration(IN_SYNC_WITHIN_MS)} the change is still ${ChangeInfo?.Status}`,
+        {
+          hint: 'Look at the AWS health dashboard: Route 53 should be done within a minute.',
+        },
+      )
+    await pause(POLL_MS, call, run)
+  }
+}
+
+// --- the driver --------------------------------------------------------------------------------------------
+
+const createApi = (config: Settings, context: DriverContext): Route53 => {
+  const { accessKeyId, secretAccessKey, sessionToken, region, endpoint } = config
+  const driver = `solver ${context.name} (route53)`
+  const http = context.http(config.caCertificates)
+  const credentials =
+    accessKeyId && secretAccessKey
+      ? async () => ({
+          accessKeyId: accessKeyId.reveal(),
+          secretAccessKey: secretAccessKey.reveal(),
+          ...(sessionToken && { sessionToken: sessionToken.reveal() }),
+        })
+      : null
+  const build = async () => {
+    const sdk = await import('@aws-sdk/client-route-53').catch(cause => {
+      throw new RotationError(
+        'settings-invalid',
+        `${driver}: the package @aws-sdk/client-route-53 cannot be loaded`,
+        {
+          cause,
+          retry: 'never',
+          hint: 'Install it: npm install @aws-sdk/client-route-53',
+        },
+      )
+    })
+    const client = new sdk.Route53Client({
+      region,
+      maxAttempts: 1,
+      requestHandler: overHttp(http),
+      ...(credentials && { credentials }),
+      ...(endpoint !== null && { endpoint }),
+    })
+    return { sdk, client }
+  }
+  let opened: ReturnType<Route53['open']> | null = null
+  const secrets = [accessKeyId, secretAccessKey, sessionToken].flatMap(it => it?.reveal() ?? [])
+  return { driver, secrets, open: () => (opened ??= build()) }
+}
+
+const create = (config: Settings, context: DriverContext) => {
+  const { hostedZoneId, ttl, propagation } = config
+  const api = createApi(config, context)
+  const zones = new Map<string, Zone>()
+  const zoneOf = async (fqdn: string, run: Run): Promise<Zone> => {
+    const known = hostedZoneId === null ? zones.get(fqdn) : { id: hostedZoneId }
+    const zone = known ?? (await findZone(api, fqdn, run))
+    zones.set(fqdn, zone)
+    return zone
+  }
+  const queued = (fqdn: string, apply: Edit['apply'], run: Run): Promise<string | null> =>
+    inTurn(`route53 ${bareName(fqdn)}`, `${api.driver}: TXT records of ${fqdn}`, run, async () =>
+      edit(api, await zoneOf(fqdn, run), { fqdn, ttl, apply }, run),
+    )
+  return {
+    propagation,
+    prepare: async (fqdn: string, run: Run): Promise<void> => {
+      checkName(fqdn, api.driver)
+      const zone = await zoneOf(fqdn, run)
+      if (hostedZoneId !== null) await txtSet(api, zone, fqdn, run)
+    },
+    present: async (fqdn: string, value: string, run: Run): Promise<void> => {
+      const isOurs = (record: string): boolean => textOfTxt(record) === value
+      const add = (values: readonly string[]) =>
+        values.some(isOurs) ? values : [...values, quotedTxt(value)]
+      const changeId = await queued(fqdn, add, run)
+      if (changeId !== null) await awaitInSync(api, changeId, run)
+    },
+    cleanUp: async (fqdn: string, value: string, run: Run): Promise<void> => {
+      await queued(fqdn, values => values.filter(record => textOfTxt(record) !== value), run)
+    },
+  }
+}
+
+/**
+ * AWS Route 53, by the official client, which is loaded with the first call. One record set holds all values of a
+ * name, so values are merged in and taken out one by one, other people's kept. Waits until the change is INSYNC.
+ * https://docs.aws.amazon.com/Route53/latest/APIReference/
+ * @throws RotationError `solver-zone-missing`, `unauthorized`, `forbidden`, `throttled`, `unreachable`,
+ *   `unavailable`, `service-refused`, `settings-invalid`, `out-of-time`
+ */
+export default defineSolver({ settings, create })

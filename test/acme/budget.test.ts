@@ -1,0 +1,172 @@
+import { describe, expect, it } from 'vitest'
+import { nextOrder, type Spent } from '../../lib/acme/budget.ts'
+import { RotationError } from '../../lib/base/errors.ts'
+import { createJournal } from '../support/memory.ts'
+import { type Bench, rejection, requestOf, specOf, startBench } from './rig.ts'
+
+const NOW = Date.parse('2026-06-15T12:00:00Z')
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const LIMITS = { orders: 3, perMs: 7 * DAY_MS, failedValidations: 2 }
+
+const spent = (orders: readonly number[], failed: readonly number[] = []): Spent => ({
+  orders: orders.map(ago => NOW - ago),
+  failed: failed.map(ago => NOW - ago),
+  rehearse: false,
+})
+
+describe('the next order', () => {
+  const cases: readonly (readonly [string, Spent, number | null])[] = [
+    ['nothing spent', spent([]), null],
+    ['one below', spent([2 * DAY_MS, DAY_MS]), null],
+    ['all spent: when the oldest is a week old', spent([6 * DAY_MS, DAY_MS, HOUR_MS]), NOW + DAY_MS],
+    ['exactly a week ago counts no more', spent([7 * DAY_MS, DAY_MS, HOUR_MS]), null],
+    [
+      'more than the limit: when enough are old',
+      spent([6 * DAY_MS, 5 * DAY_MS, 4 * DAY_MS, DAY_MS]),
+      NOW + 2 * DAY_MS,
+    ],
+    ['one failed validation', spent([], [HOUR_MS / 2]), null],
+    ['two in an hour', spent([], [HOUR_MS / 2, HOUR_MS / 4]), NOW + HOUR_MS / 2],
+    ['both: the later one counts', spent([6 * DAY_MS, 1, 1], [HOUR_MS / 2, 1]), NOW + DAY_MS],
+    ['a clock that was put back', spent([-DAY_MS, -DAY_MS, -DAY_MS]), NOW + 8 * DAY_MS],
+  ]
+  it.each(cases)('%s', (_, given, at) => {
+    expect(nextOrder(given, LIMITS, NOW)?.at ?? null).toBe(at)
+  })
+})
+
+/** As strict as the settings' default. */
+const strict = (bench: Bench, journal = createJournal(), names?: readonly string[]) => {
+  const run = bench.newRun()
+  return bench.source(run, { budget: LIMITS }).obtain(requestOf(specOf(names)), journal, run)
+}
+const ordered = (bench: Bench) => bench.operations().filter(call => call === 'NewOrder').length
+
+describe('orders', () => {
+  it('are three in a week for one set of names; the fourth waits, and another set does not', async () => {
+    const bench = await startBench()
+    for (let i = 0; i < 3; i += 1) {
+      expect((await strict(bench, createJournal(), ['b.example.com', 'a.example.com'])).kind).toBe('obtained')
+      bench.clock.now += HOUR_MS
+    }
+    const first = bench.clock.now - 3 * HOUR_MS
+    ordered(bench)
+    const error = (await rejection(
+      strict(bench, createJournal(), ['a.example.com', 'b.example.com']),
+    )) as RotationError
+    expect(error).toMatchObject({ code: 'rate-limited', retry: 'later' })
+    expect(Math.abs((error.retryAt ?? 0) - first - 7 * DAY_MS)).toBeLessThan(HOUR_MS)
+    expect(error.message).toContain('sources.ca.budget')
+    expect(ordered(bench)).toBe(0)
+    expect((await strict(bench)).kind).toBe('obtained')
+    bench.clock.now = error.retryAt ?? 0
+    expect((await strict(bench, createJournal(), ['a.example.com', 'b.example.com'])).kind).toBe('obtained')
+  })
+
+  it('are counted before they are placed: a run that dies each time gets no further than three', async () => {
+    const bench = await startBench()
+    bench.faults.add({ operations: ['acme.NewOrder'], drop: 'after', times: 10 })
+    for (let i = 0; i < 3; i += 1)
+      expect(await rejection(strict(bench))).toMatchObject({ code: 'unavailable' })
+    expect(await rejection(strict(bench))).toMatchObject({ code: 'rate-limited' })
+    expect(ordered(bench)).toBe(3)
+  })
+
+  it('that the CA refused are none', async () => {
+    const bench = await startBench()
+    const body = '{"type":"urn:ietf:params:acme:error:rejectedIdentifier","detail":"no"}'
+    bench.faults.add({ operations: ['acme.NewOrder'], status: 400, body, times: 5 })
+    for (let i = 0; i < 5; i += 1)
+      expect(await rejection(strict(bench))).toMatchObject({ code: 'ca-rejected' })
+    expect((await strict(bench)).kind).toBe('obtained')
+  })
+
+  it('that are gone on with count once', async () => {
+    const bench = await startBench({ asyncFinalizeMs: 3_600_000 })
+    const journal = createJournal()
+    for (let i = 0; i < 6; i += 1) {
+      const run = bench.newRun(30_000)
+      const result = await bench.source(run, { budget: LIMITS }).obtain(requestOf(), journal, run)
+      expect(result.kind).toBe('suspended')
+    }
+    bench.clock.now += HOUR_MS
+    expect((await strict(bench, journal)).kind).toBe('obtained')
+    expect(bench.ca.orders).toHaveLength(1)
+  })
+})
+
+describe('failed validations', () => {
+  /** The record goes away between our look and the CA's. */
+  const failing = async (bench: Bench, journal = createJournal()) => {
+    const { request } = bench.outside.http
+    const http = {
+      ...bench.outside.http,
+      request: async (given: Parameters<typeof request>[0]) => {
+        if (given.url.includes('/challenges/')) bench.dns.txt.clear()
+        return request(given)
+      },
+    }
+    const run = bench.newRun()
+    const source = bench.source(run, { budget: LIMITS }, { http })
+    return rejection(source.obtain(requestOf(), journal, run))
+  }
+
+  it('are two in an hour, and do not count as orders', async () => {
+    const bench = await startBench()
+    for (let hour = 0; hour < 3; hour += 1) {
+      expect(await failing(bench)).toMatchObject({ code: 'validation-failed' })
+      expect(await failing(bench)).toMatchObject({ code: 'validation-failed' })
+      ordered(bench)
+      const error = await failing(bench)
+      expect(error).toMatchObject({ code: 'rate-limited' })
+      expect((error as RotationError).message).toContain('2 failed validations in an hour')
+      expect(ordered(bench)).toBe(0)
+      bench.clock.now += HOUR_MS
+    }
+    expect((await strict(bench)).kind).toBe('obtained')
+  })
+
+  it('that a dead run did not see are counted by the next one', async () => {
+    const bench = await startBench()
+    const journal = createJournal()
+    await failing(bench, journal)
+    // As if it had died before it wrote that down.
+    const { order } = journal.history.find(notes => notes.order !== undefined) ?? {}
+    await bench.memory.update(({ budget: _, ...notes }) => notes)
+    await journal.write({ order })
+    expect((await strict(bench, journal)).kind).toBe('obtained')
+    expect(Object.values(bench.memory.notes.budget as object)).toMatchObject([
+      { failed: [expect.any(Number)] },
+    ])
+  })
+
+  it('are told apart by set of names, and old entries go', async () => {
+    const bench = await startBench()
+    await failing(bench)
+    await strict(bench, createJournal(), ['other.example.com'])
+    expect(Object.keys(bench.memory.notes.budget as object)).toHaveLength(2)
+    bench.clock.now += 8 * DAY_MS
+    await strict(bench)
+    expect(Object.values(bench.memory.notes.budget as object)).toMatchObject([
+      { orders: [expect.any(Number)], failed: [] },
+    ])
+  })
+
+  it('what cannot be read counts as nothing spent', async () => {
+    const bench = await startBench()
+    await bench.memory.update(notes => ({ ...notes, budget: 'none' }))
+    expect((await strict(bench)).kind).toBe('obtained')
+  })
+})
+
+it('a memory that cannot be written stops the order', async () => {
+  const bench = await startBench()
+  const run = bench.newRun()
+  const update = () => Promise.reject(new RotationError('store-conflict', 'no'))
+  const source = bench.source(run, { budget: LIMITS }, { memory: { ...bench.memory, update } })
+  expect(await rejection(source.obtain(requestOf(), createJournal(), run))).toMatchObject({
+    code: 'store-conflict',
+  })
+  expect(ordered(bench)).toBe(0)
+})

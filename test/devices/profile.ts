@@ -1,0 +1,18 @@
+/** A device profile without limits, but for what is special about a case. */
+import type { DeviceProfile } from '../../lib/fleet.ts'
+
+export const profile = (more: Partial<DeviceProfile> = {}): DeviceProfile => ({
+  name: 'meter-v1',
+  trustedRoots: null,
+  tls: null,
+  ciphers: null,
+  keyTypes: null,
+  signatureAlgorithms: null,
+  maxChainBytes: null,
+  maxChainDepth: null,
+  needsCommonName: false,
+  needsKeyEncipherment: false,
+  clockLagMs: 0,
+  pins: [],
+  ...more,
+})

@@ -1,0 +1,65 @@
+import { X509Certificate } from 'node:crypto'
+import { beforeEach, expect, test } from 'vitest'
+import { DAY_MS, openScenario, type Scenario } from '../support/scenario.ts'
+
+/** Let's Encrypt's Generation Y: a new root, known to few devices, cross-signed by the one they have. */
+let s: Scenario
+beforeEach(async () => {
+  s = await openScenario({ ca: { generations: 2 } })
+  const id = await s.bindOne(20)
+  expect(s.boundId()).toBe(id)
+})
+
+const boundChain = (): readonly string[] => {
+  const pem = s.iotda.certificates().find(({ id }) => id === s.boundId())?.certificatePem ?? ''
+  return pem.split(/(?<=-----END CERTIFICATE-----)\s*/).filter(block => block.includes('BEGIN'))
+}
+const subjectOf = (pem: string | undefined): string => new X509Certificate(pem ?? '').subject
+const ordered = (): number => s.ca.orders.length
+
+test('the default chain ends in the old root, and devices that know only that one get it', async () => {
+  expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
+  expect(boundChain()).toHaveLength(3)
+  expect(new X509Certificate(boundChain()[2] ?? '').checkIssued(new X509Certificate(s.ca.rootPem))).toBe(true)
+})
+
+test('the default becomes a chain that old devices cannot use: they get the alternate one', async () => {
+  s.ca.options.chains = ['short', 'cross-signed']
+  expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
+  expect(boundChain()).toHaveLength(3)
+})
+
+test('devices with the new root are content with the short chain', async () => {
+  s.ca.options.chains = ['short', 'cross-signed']
+  await s.configure(settings => {
+    settings.targets[0].trustedRoots = `${s.ca.rootPem}${s.ca.newRootPem}`
+  })
+  expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
+  expect(boundChain()).toHaveLength(2)
+})
+
+test('the CA drops the cross-signed chain: refused before anything changes, with the name of the root', async () => {
+  const bound = s.boundId()
+  s.ca.options.chains = ['short']
+  s.changes()
+  const refused = await s.run()
+  expect(refused).toMatchObject({ outcome: 'refused', error: { code: 'preflight-refused' } })
+  expect(refused.error?.message).toContain(
+    subjectOf(s.ca.newRootPem ?? '')
+      .split('\n')
+      .at(-1),
+  )
+  expect(refused.error?.hint).toContain('--accept')
+  s.clock.advance(DAY_MS)
+  expect(await s.run()).toMatchObject({ outcome: 'refused' })
+  expect(s.changes()).toEqual([])
+  expect(s.boundId()).toBe(bound)
+  expect(ordered()).toBe(1)
+
+  await s.configure(settings => {
+    settings.targets[0].trustedRoots = `${s.ca.rootPem}${s.ca.newRootPem}`
+  })
+  s.clock.advance(DAY_MS)
+  expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  expect(ordered()).toBe(1)
+})

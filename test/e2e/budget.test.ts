@@ -1,0 +1,104 @@
+import { expect, test } from 'vitest'
+import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
+
+const orders = (s: Scenario): number =>
+  s.faults.calls.filter(call => call.operation === 'acme.NewOrder' && call.status === 201).length
+
+test('force in a loop gets three certificates in a week, then is told when the next try is', async () => {
+  const s = await openScenario()
+  await s.bindOne(80)
+  for (let i = 0; i < 3; i += 1) {
+    expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+    s.clock.advance(2 * HOUR_MS)
+  }
+  const first = s.clock.now() - 6 * HOUR_MS
+  const fourth = await s.run({ force: true })
+  expect(fourth).toMatchObject({ outcome: 'failed', error: { code: 'rate-limited' } })
+  const retryAt = Date.parse(fourth.error?.retryAt ?? '')
+  expect(Math.abs(retryAt - first - 7 * DAY_MS)).toBeLessThan(HOUR_MS)
+  for (let i = 0; i < 3; i += 1) {
+    const again = await s.run({ force: true })
+    expect(again).toMatchObject({ outcome: 'suspended', decision: { due: false, reason: 'paused' } })
+    expect(Date.parse(again.decision.nextCheckAt ?? '')).toBe(retryAt)
+  }
+  expect(s.obtained()).toBe(3)
+  expect(orders(s)).toBe(3)
+  s.clock.advance(retryAt - s.clock.now())
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+})
+
+test('the exit code says that the run waits after a failure', async () => {
+  const s = await openScenario()
+  await s.bindOne(80)
+  await s.configure(settings => {
+    settings.sources.sandbox.budget = { orders: 1 }
+  })
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+  s.clock.advance(2 * HOUR_MS)
+  expect(await s.run({ force: true })).toMatchObject({ error: { code: 'rate-limited' } })
+  const answer = await s.rig.run({ force: true }, { clock: s.clock })
+  expect(answer.ok).toBe(false)
+})
+
+test('answers to newOrder that never come: no more than three orders, forced or not', async () => {
+  const { s, bound } = await openDue()
+  s.faults.add({ operations: ['acme.NewOrder'], drop: 'after', times: 100 })
+  for (let i = 0; i < 8; i += 1) {
+    const { outcome } = await s.run({ force: true })
+    expect(['failed', 'suspended']).toContain(outcome)
+    s.clock.advance(2 * HOUR_MS)
+  }
+  expect(s.faults.calls.filter(c => c.operation === 'acme.NewOrder').length).toBe(3)
+  expect(await s.run()).toMatchObject({ decision: { reason: 'paused' } })
+  expect(s.boundId()).toBe(bound)
+  s.faults.clear()
+  s.clock.advance(7 * DAY_MS)
+  expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+})
+
+test('two failed validations in an hour, then a pause until that hour is over', async () => {
+  const { s } = await openDue()
+  const { dnsServer, dnsTimeoutMs } = s.ca.options
+  // The CA asks a resolver that is not there; our own look finds the record.
+  s.ca.options.dnsServer = '127.0.0.1:1'
+  s.ca.options.dnsTimeoutMs = 5
+  for (let i = 0; i < 2; i += 1)
+    expect(await s.run({ force: true })).toMatchObject({ error: { code: 'validation-failed' } })
+  const third = await s.run({ force: true })
+  expect(third).toMatchObject({ error: { code: 'rate-limited' } })
+  expect(await s.run({ force: true })).toMatchObject({ decision: { reason: 'paused' } })
+  expect(orders(s)).toBe(2)
+  Object.assign(s.ca.options, { dnsServer, dnsTimeoutMs })
+  s.clock.advance(HOUR_MS)
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+})
+
+test('a CA that has paused the account: the link is reported, and nothing is asked for an hour', async () => {
+  const { s } = await openDue()
+  const link = 'https://ca.test/unpause?jwt=x'
+  const body = JSON.stringify({
+    type: 'urn:ietf:params:acme:error:rateLimited',
+    detail: `paused; visit ${link} to go on`,
+  })
+  s.faults.add({ operations: ['acme.NewOrder'], status: 429, body })
+  const told = await s.run()
+  expect(told).toMatchObject({ outcome: 'failed', error: { code: 'rate-limited' } })
+  expect(told.error?.hint).toContain(link)
+  const waiting = await s.run({ force: true })
+  expect(waiting).toMatchObject({ outcome: 'suspended', decision: { reason: 'paused' } })
+  expect(waiting.decision.detail).toContain(link)
+  s.clock.advance(HOUR_MS)
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+})
+
+test('Retry-After of 34 hours is kept, whatever the code, and outlives the emergency', async () => {
+  const { s } = await openDue()
+  s.clock.advance(16 * DAY_MS)
+  s.faults.add({ operations: ['acme.NewOrder'], status: 503, headers: { 'retry-after': String(34 * 3600) } })
+  const failed = await s.run()
+  expect(failed).toMatchObject({ outcome: 'failed', decision: { reason: 'emergency' } })
+  s.clock.advance(33 * HOUR_MS)
+  expect(await s.run({ force: true })).toMatchObject({ decision: { reason: 'paused' } })
+  s.clock.advance(HOUR_MS)
+  expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+})

@@ -1,0 +1,258 @@
+import { createHmac } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import type { TargetResult } from '../../lib/rotation/report.ts'
+import { createRoot } from '../../sandbox/kit/pki.ts'
+import { openVerify, type ScenarioOptions, warningsOf } from '../support/scenario.ts'
+
+/** After the cut-over, the devices' side of it: profiles with their limits and roots, and a canary that connects. */
+
+const BIND = 'UpdateDomainConfiguration'
+const ADD = 'CreateServerCertificate'
+const [A, B] = ['127.0.0.1', '127.0.0.2']
+const DEVICE = { deviceId: 'product_canary', secret: 'the-secret-of-the-canary' }
+
+type Profile = Readonly<Record<string, unknown>>
+const withProfiles = (profiles: readonly Profile[], more: ScenarioOptions = {}): ScenarioOptions => ({
+  ...more,
+  change: settings => {
+    settings.targets[0].profiles = profiles
+    more.change?.(settings)
+  },
+})
+const TLS12: Profile = { name: 'meter-v1', tls: '1.2' }
+
+/** A platform that drops the intermediates, at one address or everywhere. */
+const leafOnly = (bound: { certificatePem: string; keyPem: string }) => ({
+  certPem: `${bound.certificatePem.split('-----END CERTIFICATE-----')[0]}-----END CERTIFICATE-----\n`,
+  keyPem: bound.keyPem,
+})
+
+const stepOf = ({ steps }: TargetResult, name: string): string =>
+  steps.find(({ step }) => step === name)?.detail ?? ''
+
+describe('device profiles', () => {
+  test('every one of them is served what is bound, at every address', async () => {
+    const profiles = [TLS12, { name: 'meter-v2', tls: '1.3' }]
+    const { s } = await openVerify(withProfiles(profiles, { addresses: [A, B] }))
+    const result = await s.run()
+    expect(result, JSON.stringify(result.error)).toMatchObject({ outcome: 'rotated', warnings: [] })
+    expect(stepOf(result, 'verify')).toMatch(
+      /^served at every address to 2 kinds of device, 3 times in a row/,
+    )
+  })
+
+  test('an idle check stays one handshake for each address', async () => {
+    const { s } = await openVerify(withProfiles([TLS12, { name: 'meter-v2', tls: '1.3' }]))
+    await s.run()
+    const before = s.device.handshakes.length
+    expect((await s.run()).outcome).toBe('idle')
+    expect(s.device.handshakes).toHaveLength(before + 1)
+  })
+
+  test('the platform drops the intermediate: nobody else notices, the profile does, and it rolls back', async () => {
+    const { s, bound } = await openVerify(withProfiles([TLS12]))
+    s.iotda.onBind(now => {
+      s.device.switches.serve = now && s.boundId() !== bound ? leafOnly(now) : null
+    })
+    const result = await s.run()
+    expect(result.outcome).toBe('rolled-back')
+    expect(s.boundId()).toBe(bound)
+    expect(s.changes()).toEqual([ADD, BIND, BIND])
+    const why = stepOf(result, 'verify')
+    expect(why).toContain(`${A}: devices of profile "meter-v1" would not connect`)
+    expect(why).toContain('it does not trust what it is sent: no root issues "CN=iot.example.com"')
+    expect(why).toMatch(/, after \d+s$/)
+  })
+
+  test('at one of two addresses', async () => {
+    const { s, bound } = await openVerify(withProfiles([TLS12], { addresses: [A, B] }))
+    s.iotda.onBind(now => {
+      s.device.switches.serveAt = now && s.boundId() !== bound ? { [B]: leafOnly(now) } : {}
+    })
+    const result = await s.run()
+    expect(result.outcome).toBe('rolled-back')
+    expect(stepOf(result, 'verify')).toContain(`${B}: devices of profile "meter-v1"`)
+    expect(stepOf(result, 'verify')).not.toContain(`${A}:`)
+    expect(s.boundId()).toBe(bound)
+  })
+
+  test('a wrong certificate at one of two addresses rolls back, and says what is served', async () => {
+    const { s, bound } = await openVerify(withProfiles([TLS12], { addresses: [A, B] }))
+    const identity = await s.issue(-1, 80, ['wrong.example.com'])
+    s.iotda.onBind(() => {
+      s.device.switches.serveAt = s.boundId() === bound ? {} : { [B]: identity }
+    })
+    const result = await s.run()
+    expect(result.outcome).toBe('rolled-back')
+    expect(stepOf(result, 'verify')).toContain(`${B} serves CN=wrong.example.com by`)
+    expect(s.boundId()).toBe(bound)
+  })
+
+  test('no handshake where there was one: rolled back, and what others are served is said', async () => {
+    const { s, bound, onSwitch } = await openVerify(
+      withProfiles([TLS12, { name: 'meter-v2', tls: '1.2-1.3' }]),
+    )
+    onSwitch(isOld => {
+      s.device.switches.minVersion = isOld ? 'TLSv1.2' : 'TLSv1.3'
+    })
+    const result = await s.run()
+    expect(result.outcome).toBe('rolled-back')
+    expect(s.boundId()).toBe(bound)
+    expect(stepOf(result, 'verify')).toMatch(
+      /^not served: 127\.0\.0\.1: devices of profile "meter-v1" would not connect: no handshake: ERR_SSL_\w+; others are served CN=iot\.example\.com by .*, ec-256, after \d+s$/,
+    )
+  })
+
+  test('a certificate that a person accepted in spite of a profile is not rolled back for it', async () => {
+    const { s, bound } = await openVerify()
+    const stranger = await createRoot({ commonName: 'Stranger Root' })
+    await s.configure(settings => {
+      settings.targets[0].profiles = [{ name: 'other', trustedRoots: [stranger.certPem] }, TLS12]
+    })
+    const refused = await s.run()
+    expect(refused).toMatchObject({ outcome: 'refused', error: { code: 'preflight-refused' } })
+    const [, accept] = /--accept ([0-9a-f]{64})/.exec(refused.error?.hint ?? '') ?? []
+    const result = await s.run({ accept: accept ?? '', force: true })
+    expect(result.outcome).toBe('rotated')
+    expect(s.boundId()).not.toBe(bound)
+    expect(result.warnings.find(w => w.code === 'device-refuses')?.message).toContain('profile "other"')
+  })
+
+  test('one that could not connect before is a warning, not a reason to roll back', async () => {
+    const { s, bound } = await openVerify(withProfiles([TLS12, { name: 'ancient', tls: '1.1' }]))
+    const result = await s.run()
+    expect(result.outcome).toBe('rotated')
+    expect(warningsOf(result)).toEqual(['device-refuses'])
+    expect(result.warnings[0]?.message).toContain(
+      `as before the bind, at ${A}: devices of profile "ancient" would not connect: no handshake: ERR_SSL_`,
+    )
+    expect(s.boundId()).not.toBe(bound)
+    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  })
+
+  test('the old certificate at a profile only is propagation', async () => {
+    const { s, bound } = await openVerify(withProfiles([TLS12]))
+    s.device.switches.lagMs = Number.POSITIVE_INFINITY
+    expect(await s.run()).toMatchObject({ outcome: 'suspended' })
+    s.device.settle()
+    expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'resume' } })
+    expect(s.boundId()).not.toBe(bound)
+  })
+
+  test('addresses without a way to them count for no profile', async () => {
+    const { s } = await openVerify(withProfiles([TLS12], { addresses: [A, B] }))
+    await s.device.setDown('refuse', B)
+    const result = await s.run()
+    expect(result.outcome).toBe('rotated')
+    expect(warningsOf(result)).toEqual(['unverified'])
+  })
+
+  test('without profiles the chain is not looked at after the bind, as ever', async () => {
+    const { s, bound } = await openVerify()
+    s.iotda.onBind(now => {
+      s.device.switches.serve = now && s.boundId() !== bound ? leafOnly(now) : null
+    })
+    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  })
+})
+
+describe('the canary', () => {
+  /** A broker that lets the canary in while `lets` says so, by the address of the certificate it came through. */
+  async function withCanary(lets: () => boolean, options: ScenarioOptions = {}) {
+    const said: (readonly [string, string | undefined, string | undefined])[] = []
+    const opened = await openVerify({
+      ...options,
+      authenticate: (...told) => {
+        said.push(told)
+        return lets()
+      },
+      change: settings => {
+        settings.targets[0].probe.canary = DEVICE
+        options.change?.(settings)
+      },
+    })
+    return { ...opened, said }
+  }
+
+  test('connects before and after, with what IoTDA wants of it', async () => {
+    const { s, said } = await withCanary(() => true, { addresses: [A, B] })
+    const result = await s.run()
+    expect(result, JSON.stringify(result.error)).toMatchObject({ outcome: 'rotated', warnings: [] })
+    expect(said).toHaveLength(4)
+    for (const [clientId, username, password] of said) {
+      const [, hour = ''] = /^product_canary_0_0_(\d{10})$/.exec(clientId) ?? []
+      expect(username).toBe(DEVICE.deviceId)
+      expect(password).toBe(createHmac('sha256', hour).update(DEVICE.secret).digest('hex'))
+      expect(hour).toBe(new Date(s.clock.now()).toISOString().slice(0, 13).replaceAll(/\D/g, ''))
+    }
+    const leaves = s.device.handshakes.filter(h => h.completed).map(h => h.fingerprint)
+    expect(new Set(leaves).size).toBe(2)
+    said.length = 0
+    expect((await s.run()).outcome).toBe('idle')
+    expect(said).toEqual([])
+  })
+
+  test('is let in before and not after: rolled back', async () => {
+    let isBound = true
+    const { s, bound, onSwitch } = await withCanary(() => isBound)
+    onSwitch(isOld => {
+      isBound = isOld
+    })
+    const result = await s.run()
+    expect(result.outcome).toBe('rolled-back')
+    expect(stepOf(result, 'verify')).toContain('its canary was refused: CONNACK 5: not authorized')
+    expect(s.boundId()).toBe(bound)
+  })
+
+  test('one refusal in passing is no verdict', async () => {
+    let refusals = -1
+    const { s, onSwitch } = await withCanary(() => refusals-- < 1)
+    onSwitch(() => {
+      refusals = 1
+    })
+    expect(await s.run()).toMatchObject({ outcome: 'rotated', warnings: [] })
+  })
+
+  test('is let in neither before nor after: a warning', async () => {
+    const { s, said } = await withCanary(() => false)
+    const result = await s.run()
+    expect(result.outcome).toBe('rotated')
+    expect(warningsOf(result)).toEqual(['device-refuses'])
+    expect(said).toHaveLength(2)
+  })
+
+  test('says nothing to a certificate that is not the bound one, however good it is', async () => {
+    const { s, bound, said, onSwitch } = await withCanary(() => true)
+    const other = await s.issue(-1, 80)
+    onSwitch(isOld => {
+      s.device.switches.serve = isOld ? null : other
+    })
+    expect((await s.run()).outcome).toBe('rolled-back')
+    expect(s.boundId()).toBe(bound)
+    // The one before the bind, over the predecessor.
+    expect(said).toHaveLength(1)
+  })
+
+  test('says nothing where the chain does not verify', async () => {
+    const { s, bound, said } = await withCanary(() => true)
+    s.iotda.onBind(now => {
+      s.device.switches.serve = now && s.boundId() !== bound ? leafOnly(now) : null
+    })
+    expect((await s.run()).outcome).toBe('rolled-back')
+    expect(said).toHaveLength(1)
+  })
+
+  test('each profile has its own, if it says so', async () => {
+    const own = { clientId: 'own', username: 'u', password: 'the-password-of-its-own' }
+    const { s, said } = await withCanary(
+      () => true,
+      withProfiles([
+        { ...TLS12, canary: own },
+        { name: 'b', tls: '1.3' },
+      ]),
+    )
+    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    const ids = said.map(([id]) => id.replace(/\d{10}$/, ''))
+    expect(ids).toEqual(['own', 'product_canary_0_0_', 'own', 'product_canary_0_0_'])
+  })
+})

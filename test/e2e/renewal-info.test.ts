@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import { HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
+
+const EXPLANATION = 'https://ca.test/incident-7'
+
+/** What the CA says of a certificate that it has revoked, or is about to (RFC 9773 section 4.2). */
+const recall = (s: Scenario): void => {
+  const { certId } = s.ca.issued.at(-1) ?? { certId: '' }
+  s.ca.setRenewalInfo(certId, {
+    start: new Date(s.clock.now() - HOUR_MS),
+    end: new Date(s.clock.now() - HOUR_MS / 2),
+    explanationURL: EXPLANATION,
+  })
+}
+
+test.each([
+  ['by renewal info alone', null],
+  ['although the threshold is far away', '10d'],
+])('a revoked certificate is renewed at once, %s; answer and log say why', async (_, renewBefore) => {
+  const s = await openScenario({
+    change: settings => {
+      settings.certificates.iot.renewBefore = renewBefore
+    },
+  })
+  await s.bindOne(80)
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  recall(s)
+  // The answer before is kept as long as the CA asked for.
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  s.clock.advance(7 * HOUR_MS)
+  const result = await s.run()
+  expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'renewal-window' } })
+  expect(result.decision.detail).toContain(`why: ${EXPLANATION}`)
+  expect(s.rig.logged.filter(line => line.includes(EXPLANATION))).toHaveLength(1)
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  expect(s.obtained()).toBe(1)
+})
+
+test('a CA that stops answering does not make the window and its reason forgotten, and is left alone for 6 hours', async () => {
+  const s = await openScenario()
+  await s.bindOne(80)
+  const { certId } = s.ca.issued.at(-1) ?? { certId: '' }
+  const start = new Date(s.clock.now() + 8 * HOUR_MS)
+  const end = new Date(s.clock.now() + 9 * HOUR_MS)
+  s.ca.setRenewalInfo(certId, { start, end, explanationURL: EXPLANATION, retryAfterSeconds: 3600 })
+  const asked = () => s.faults.calls.filter(c => c.operation === 'acme.RenewalInfo').length
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  s.ca.setRenewalInfo(certId, 'error')
+  s.clock.advance(HOUR_MS)
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  s.clock.advance(5 * HOUR_MS)
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  expect(asked()).toBe(2)
+  s.clock.advance(3 * HOUR_MS)
+  const result = await s.run()
+  expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'renewal-window' } })
+  expect(result.decision.detail).toContain(EXPLANATION)
+})
