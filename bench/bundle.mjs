@@ -67,7 +67,10 @@ async function prepare() {
   const onS3 = join(folder, 's3.json')
   const onFile = join(folder, 'file.json')
   const sealKey = Buffer.alloc(32, 7).toString('base64')
-  await writeFile(onS3, JSON.stringify(sandbox.settings(it => Object.assign(it, { store: { ...store, sealKey } }))))
+  await writeFile(
+    onS3,
+    JSON.stringify(sandbox.settings(it => Object.assign(it, { store: { ...store, sealKey } }))),
+  )
   await writeFile(onFile, JSON.stringify(sandbox.settings()))
   const drive = join(folder, 'drive.mjs')
   await writeFile(
@@ -126,8 +129,16 @@ async function measure({ args, env }, what) {
   const durationMs = performance.now() - startedAt
   if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${stdout}`)
   const calls = sandbox.faults.calls.slice(before)
-  const [outcome, maxRssKb] = stdout.startsWith('{') ? [JSON.parse(stdout).results[0].outcome] : stdout.split(' ')
-  return { outcome, maxRssKb: Number(maxRssKb), durationMs, calls, loaded: what === 'coverage' ? await loadedFrom(coverage) : [] }
+  const [outcome, maxRssKb] = stdout.startsWith('{')
+    ? [JSON.parse(stdout).results[0].outcome]
+    : stdout.split(' ')
+  return {
+    outcome,
+    maxRssKb: Number(maxRssKb),
+    durationMs,
+    calls,
+    loaded: what === 'coverage' ? await loadedFrom(coverage) : [],
+  }
 }
 
 async function loadedFrom(coverage) {
@@ -145,7 +156,8 @@ async function times({ empty, lambda, file, network: withTrips }) {
   const trips = calls => calls.filter(it => /^(iotda|s3)\./.test(it.operation)).length
   const idle = await measure(lambda, 'time')
   const idleFile = await measure(file, 'time')
-  for (const { outcome } of [idle, idleFile]) if (outcome !== 'idle') throw new Error(`not idle but ${outcome}`)
+  for (const { outcome } of [idle, idleFile])
+    if (outcome !== 'idle') throw new Error(`not idle but ${outcome}`)
   const kinds = {
     empty,
     's3 network': await withTrips(trips(idle.calls)),
@@ -155,8 +167,11 @@ async function times({ empty, lambda, file, network: withTrips }) {
   }
   const taken = Object.fromEntries(Object.keys(kinds).map(kind => [kind, []]))
   for (let round = 0; round < ROUNDS; round += 1)
-    for (const [kind, program] of Object.entries(kinds)) taken[kind].push((await measure(program, 'time')).durationMs)
-  return Object.fromEntries(Object.entries(taken).map(([kind, all]) => [kind, all.sort((a, b) => a - b)[ROUNDS >> 1]]))
+    for (const [kind, program] of Object.entries(kinds))
+      taken[kind].push((await measure(program, 'time')).durationMs)
+  return Object.fromEntries(
+    Object.entries(taken).map(([kind, all]) => [kind, all.sort((a, b) => a - b)[ROUNDS >> 1]]),
+  )
 }
 
 // --- the page ------------------------------------------------------------------------------------------------
@@ -196,7 +211,10 @@ As V8 lists it (\`NODE_V8_COVERAGE\`); the same files are there whether or not a
 | Lambda, S3 store | ${KB(sum(idle.loaded))} | ${idle.loaded.length} |
 | command line, file store | ${KB(sum(idleFile.loaded))} | ${idleFile.loaded.length} |
 
-The largest in Lambda: ${idle.loaded.slice(0, 4).map(({ file, bytes }) => `\`${basename(file)}\` ${KB(bytes)}`).join(', ')}.
+The largest in Lambda: ${idle.loaded
+    .slice(0, 4)
+    .map(({ file, bytes }) => `\`${basename(file)}\` ${KB(bytes)}`)
+    .join(', ')}.
 
 ## From process start to the result of an idle check
 

@@ -35,7 +35,10 @@ export const leanUndici = {
     build.onLoad({ filter: /[\\/]undici[\\/]lib[\\/]dispatcher[\\/]client-h1\.js$/ }, async ({ path }) => {
       const contents = await readFile(path, 'utf8')
       // A newer undici may be built otherwise: then somebody has to look again.
-      for (const known of ["require('../web/fetch/body.js').extractBody", "require('../llhttp/llhttp_simd-wasm.js')"])
+      for (const known of [
+        "require('../web/fetch/body.js').extractBody",
+        "require('../llhttp/llhttp_simd-wasm.js')",
+      ])
         if (!contents.includes(known)) throw new Error(`undici no longer says ${known}: see deploy/lean.mjs`)
       return { contents, loader: 'js' }
     })

@@ -1,5 +1,5 @@
 import { RotationError } from '../lib/base/errors.ts'
-import { ACTIONS, type Action, type RunEvent, STEPS, type StepName } from '../lib/model.ts'
+import { ACTIONS, type Action, type RunEvent, type StepName } from '../lib/model.ts'
 
 /** What a bare schedule event means: rotate everything. */
 export const rotateEverything: RunEvent = {
@@ -66,11 +66,14 @@ function forceOf(force: unknown): boolean {
   throw bad('"force" is not true or false', 'Send true or false.')
 }
 
+/** The steps a person may stop after; after verify its verdict is carried out as well. */
+const PACED: readonly StepName[] = ['obtain', 'preflight', 'free', 'add', 'bind', 'verify']
+
 function untilOf(until: unknown): StepName | null {
   if (until === undefined || until === null) return null
-  const step = STEPS.find(s => s === until)
+  const step = PACED.find(s => s === until)
   if (step) return step
-  throw bad('"until" names no step', `Steps: ${STEPS.join(', ')}.`)
+  throw bad('"until" names no step to stop after', `Steps: ${PACED.join(', ')}.`)
 }
 
 function acceptOf(accept: unknown): string | null {

@@ -1,14 +1,14 @@
-import { X509Certificate } from 'node:crypto'
 import { asRotationError, RotationError } from '../base/errors.ts'
 import { HttpFailure } from '../base/http.ts'
 import { iso, SECOND_MS } from '../base/time.ts'
 import type { CertificateRequest, Journal, Obtained } from '../contracts.ts'
-import { certId, parseChain } from '../x509/certificate.ts'
+import { parseChain } from '../x509/certificate.ts'
 import { generateKey, keyFits } from '../x509/key.ts'
 import type { Budget } from './budget.ts'
-import { type AcmeClient, createCsr, type OrderRequest } from './client.ts'
+import { type AcmeClient, createCsr } from './client.ts'
 import type { Dns01 } from './dns01.ts'
 import { type Notes, openNotes } from './journal.ts'
+import { asked, isRefusal, predecessorOf } from './new-order.ts'
 import { problemOf, problemUrlOf } from './problem.ts'
 import type { Order } from './resources.ts'
 import { pause } from './transport.ts'
@@ -87,57 +87,6 @@ const resumed = async ({ client, notes, budget }: World): Promise<Order | null> 
   }
   await notes.dropped()
   return null
-}
-
-/** RFC 9773 section 5; null when the CA has no renewal info or there is no predecessor it could know. */
-const predecessorOf = ({ client, request }: World): string | null => {
-  if (!client.supportsRenewalInfo || request.replaces === null) return null
-  try {
-    return certId(new X509Certificate(request.replaces))
-  } catch {
-    return null
-  }
-}
-
-/** What a CA may answer when it does not like `replaces`; a second refusal, without it, is meant. */
-const mayBlameReplaces = (thrown: unknown): boolean => {
-  const problem = problemOf(thrown)
-  if (problem === null) return false
-  return [404, 409].includes(problem.status) || ['malformed', 'unauthorized'].includes(problem.type)
-}
-
-/** Whether the CA said no, so that there certainly is no order. */
-const isRefusal = (thrown: unknown): boolean => {
-  const status = problemOf(thrown)?.status ?? 0
-  return status >= 400 && status < 500
-}
-
-/** Asks for an order, first as the specification says, then without what the CA does not take. */
-const asked = async (world: World, wanted: OrderRequest): Promise<Order> => {
-  const { client, request } = world
-  const { log } = client.connection.run
-  const { profileFallback } = request.spec
-  try {
-    return await client.newOrder(wanted)
-  } catch (thrown) {
-    const { message } = asRotationError(thrown)
-    if (
-      wanted.profile !== null &&
-      problemOf(thrown)?.type === 'invalidProfile' &&
-      profileFallback !== false
-    ) {
-      const profile = profileFallback === true ? null : profileFallback
-      if (profile === wanted.profile) throw thrown
-      log.warn(
-        { profile: wanted.profile },
-        `ordering with profile ${profile ?? 'of the CA’s choice'}: ${message}`,
-      )
-      return asked(world, { ...wanted, profile })
-    }
-    if (wanted.replaces === null || !mayBlameReplaces(thrown)) throw thrown
-    log.warn({ replaces: wanted.replaces }, `ordering without the predecessor: ${message}`)
-    return asked(world, { ...wanted, replaces: null })
-  }
 }
 
 /** Places a new order (RFC 8555 section 7.4). It is counted before it is placed: no crash loop orders for ever. */

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
@@ -77,7 +77,7 @@ export async function loadSettings(
   around: Surroundings = processSurroundings(),
 ): Promise<Settings> {
   const remote = around.remote ? createRemoteReader(around.remote, around.env) : null
-  const { text, where, folder } = await readText(
+  const { text, where, folder } = await readSettings(
     from || around.env.IOTDA_CERT_CONFIG || noSettings(),
     around,
     remote,
@@ -88,7 +88,7 @@ export async function loadSettings(
   mistakes.push(...listsForObjects(raw))
   const chosen = await chooseDrivers(raw, drivers, mistakes)
   if (around.isFunction) refuseInFunction(chosen, mistakes)
-  const read = (path: string): Promise<string> => readFile(resolve(folder, path), 'utf8')
+  const read = (path: string): Promise<string> => readText(resolve(folder, path))
   const resolver = createResolver({ env: around.env, read, remote, literals: onlyLoopback(raw), mistakes })
   const shape = await resolver(parsed.output, '')
   const resolved = await resolveChosen(chosen, resolver)
@@ -134,7 +134,22 @@ function noSettings(): never {
 /** This process; the only place that reads its environment. */
 export const processSurroundings = (): Surroundings => ({ env: process.env, folder: process.cwd() })
 
-async function readText(
+/** More than any settings, PEM or secret; a device or a pipe without an end must not be read for ever. */
+const LIMIT_BYTES = 1024 * 1024
+
+/** Reads a text file, a pipe included, up to 1 MiB. @throws an error whose code is `EFBIG` beyond that */
+async function readText(path: string): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of createReadStream(path)) {
+    size += (chunk as Buffer).length
+    if (size > LIMIT_BYTES) throw Object.assign(new Error('larger than 1 MiB'), { code: 'EFBIG' })
+    chunks.push(chunk as Buffer)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+async function readSettings(
   from: string,
   { folder }: Surroundings,
   remote: RemoteReader | null,
@@ -152,7 +167,7 @@ async function readText(
   const isPath = /^[^{}"\n]{1,255}$/.test(from) && !/^e[wy][\w+/=-]{40}/.test(from)
   const where = isPath ? `the settings file ${from}` : 'the settings file'
   try {
-    return { text: await readFile(path, 'utf8'), where, folder: dirname(path) }
+    return { text: await readText(path), where, folder: dirname(path) }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`

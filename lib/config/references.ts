@@ -103,7 +103,12 @@ export function onlyLoopback(raw: unknown): boolean {
     if (typeof value === 'string') return /^\s*https?:/i.test(value) ? [value] : []
     return typeof value === 'object' && value !== null ? Object.values(value).flatMap(urlsIn) : []
   }
-  const { sources, solvers } = (raw ?? {}) as { sources?: object; solvers?: object }
-  const drivers = [...Object.values(sources ?? {}), ...Object.values(solvers ?? {})]
+  const { sources, solvers, store } = (raw ?? {}) as {
+    sources?: object
+    solvers?: object
+    store?: { type?: unknown }
+  }
+  const remote = store && store.type !== 'file' ? [store] : []
+  const drivers = [...Object.values(sources ?? {}), ...Object.values(solvers ?? {}), ...remote]
   return urlsIn(raw).every(isLoopbackUrl) && drivers.every(driver => urlsIn(driver).length > 0)
 }

@@ -18,7 +18,7 @@ export interface Reconciled {
  * Squares the diary with the world; the world is right. A bound certificate that this program did not bind is
  * adopted as current. Pure.
  */
-export function reconcile(inspection: Inspection, specHash: string): Reconciled {
+export function reconcile(inspection: Inspection, specHash: string, key: string | null = null): Reconciled {
   const document = withoutStalePending(tidy(inspection), inspection, specHash)
   const { bound, at } = inspection
   if (!bound) return { document, adopted: null, warnings: [] }
@@ -46,7 +46,9 @@ export function reconcile(inspection: Inspection, specHash: string): Reconciled 
           current.fingerprint,
         )
   }
-  return adopt(inspection, document, specHash)
+  // Not to be read yet, or not any more: nothing is known of it, so nothing is said of it.
+  if (bound.slot && bound.slot.certificatePem === null) return { document, adopted: null, warnings: [] }
+  return adopt(inspection, document, specHash, key)
 }
 
 /** A run that died between its bind and the note of it: the bind is as old as this look at the most. */
@@ -109,12 +111,18 @@ function putBackByHand(
   }
 }
 
-function adopt({ bound, documents }: Inspection, document: TargetDocument, specHash: string): Reconciled {
+function adopt(
+  { bound, documents }: Inspection,
+  document: TargetDocument,
+  specHash: string,
+  key: string | null,
+): Reconciled {
   const slot = bound?.slot ?? null
   const id = bound?.serverCertificateId ?? ''
   const fingerprint = slot?.leaf?.fingerprint ?? null
   const known = documents.certificate.current
   const hash = known && known.fingerprint === fingerprint ? known.specHash : specHash
+  const begun = documents.certificate.pending
   const until = slot?.leaf ? `, valid until ${iso(slot.leaf.notAfter)}` : ''
   return {
     document: {
@@ -122,8 +130,9 @@ function adopt({ bound, documents }: Inspection, document: TargetDocument, specH
       current: { serverCertificateId: id, fingerprint, specHash: hash },
       previous: null,
       pending: null,
-      // What a target finds at first was bound before there was anything to decline.
-      declined: document.current && (documents.certificate.pending?.id ?? null),
+      // What a target finds at first was bound before there was anything to decline, unless it began it itself.
+      declined: document.current || begun?.by === key ? (begun?.id ?? null) : null,
+      rolledBack: rolledBackWith(document, fingerprint),
     },
     adopted: slot,
     warnings: [
@@ -133,6 +142,12 @@ function adopt({ bound, documents }: Inspection, document: TargetDocument, specH
       },
     ],
   }
+}
+
+/** A leaf known to be bad stays so although somebody bound another; one that a person binds is theirs to judge. */
+function rolledBackWith({ pending, rolledBack }: TargetDocument, bound: string | null): string[] {
+  const bad = pending?.failedWhy ? [...rolledBack, pending.fingerprint] : rolledBack
+  return bad.filter(fingerprint => fingerprint !== bound)
 }
 
 /**

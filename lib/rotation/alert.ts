@@ -54,8 +54,11 @@ function eventFor(world: World, result: TargetResult, alerted: boolean): AlertEv
       outcome === 'refused' || outcome === 'held' ? ('warning' as const) : ('critical' as const)
     return { ...base, event: outcome, severity, reason: error?.message ?? decision.detail }
   }
+  // Waiting is well, but not while the certificate runs out.
+  if (outcome === 'suspended' && ['emergency', 'expired'].includes(decision.reason))
+    return { ...base, event: outcome, severity: 'critical', reason: decision.detail }
   const noteworthy = warnings.find(w =>
-    ['adopted', 'not-propagated', 'unverified', 'rollback-unverified'].includes(w.code),
+    ['adopted', 'not-propagated', 'too-little-time', 'unverified', 'rollback-unverified'].includes(w.code),
   )
   if (noteworthy) return { ...base, event: noteworthy.code, severity: 'warning', reason: noteworthy.message }
   const isWell = outcome === 'idle' || outcome === 'rotated' || outcome === 'repaired'

@@ -6,6 +6,7 @@ import { leafOf, normalizePem, parseChain } from '../x509/certificate.ts'
 import { hasNext, stateOf } from './choose.ts'
 import { type CertificateDocument, keyIdOf, type PendingCertificate } from './documents.ts'
 import { examine, sentence } from './examine.ts'
+import type { Lease } from './lease.ts'
 import { acceptable } from './preflight.ts'
 import { type Job, sourceNamed, type World } from './world.ts'
 
@@ -26,9 +27,14 @@ const OUR_OWN: readonly ErrorCode[] = [
 ]
 
 /** Asks the pending certificate's source for it. @throws RotationError of the source, when no other is left to ask */
-export async function attempt(world: World, job: Job, pending: PendingCertificate): Promise<Attempt> {
+export async function attempt(
+  world: World,
+  job: Job,
+  pending: PendingCertificate,
+  lease: Lease,
+): Promise<Attempt> {
   const { records, spec, run } = world
-  const journal = await records.journal(spec.name, pending.id, keyIdOf(pending))
+  const journal = guarded(await records.journal(spec.name, pending.id, keyIdOf(pending)), lease)
   const request = {
     spec,
     replaces: predecessor(job, pending),
@@ -53,6 +59,20 @@ export async function attempt(world: World, job: Job, pending: PendingCertificat
     await forgetUnbegun(world, job, journal, pending)
     if (error.retry !== 'never' || !hasNext(spec, document, pending.source)) throw error
     return { kind: 'next', error }
+  }
+}
+
+/** An order may outlast the lease: whoever took it over owns the notes. */
+function guarded(journal: Journal, lease: Lease): Journal {
+  return {
+    get notes() {
+      return journal.notes
+    },
+    write: async notes => {
+      await lease.guard()
+      await journal.write(notes)
+    },
+    privateKey: journal.privateKey,
   }
 }
 

@@ -34,9 +34,14 @@ export function emergencyMs({ notBefore, notAfter }: Validity): number {
  * wanted, then what may stand in the way, in the order of precedence. Pure.
  */
 export function decide(facts: Facts): Verdict {
-  const open = leftOpen(facts)
-  if (open) return open
   const emergency = isEmergency(facts)
+  const open = leftOpen(facts)
+  if (!open) return anew(facts, emergency)
+  const next = outlived(facts, emergency) ? anew(facts, emergency) : open
+  return next.due ? next : open
+}
+
+function anew(facts: Facts, emergency: boolean): Verdict {
   const wanted = wantedBecause(facts, emergency)
   if (!wanted) return drifted(facts) ?? heldNow(facts) ?? fresh(facts)
   return inTheWay(facts, wanted, emergency) ?? { ...wanted, emergency }
@@ -78,6 +83,12 @@ function leftOpen({ document, inspection }: Facts): Verdict | null {
   }
 }
 
+/** A bind that never gets its verdict must not keep the certificate from being renewed. */
+function outlived({ document: { pending }, event, now }: Facts, emergency: boolean): boolean {
+  if (!pending || pending.failedWhy !== null) return false
+  return emergency || (event.force && pending.boundAt !== null && now - pending.boundAt >= HOUR_MS)
+}
+
 function isEmergency({ inspection, now }: Facts): boolean {
   const slot = inspection.bound?.slot
   if (!slot) return false
@@ -98,6 +109,8 @@ function wantedBecause(facts: Facts, emergency: boolean): Wanted | null {
   if (ends <= now) return due('expired', `the bound certificate expired ${formatDuration(now - ends)} ago`)
   if (emergency) return due('emergency', `the bound certificate ends in ${formatDuration(ends - now)}`)
   if (event.force) return due('forced', 'a person asked for it')
+  if (slot.leaf && document.rolledBack.includes(slot.leaf.fingerprint))
+    return due('resume', 'the bound certificate was found unusable, and there is nothing to go back to')
   if (document.current && document.current.specHash !== specHash) {
     return due('settings-changed', 'the settings ask for another certificate than was obtained')
   }

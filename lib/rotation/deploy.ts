@@ -1,25 +1,31 @@
 import { isDeepStrictEqual } from 'node:util'
 import { RotationError } from '../base/errors.ts'
-import { MINUTE_MS } from '../base/time.ts'
 import type { DomainConfiguration } from '../iotda/client.ts'
-import type { Leaf } from '../model.ts'
 import { encodeKey } from '../x509/key.ts'
 import { needsAttempts, workingNow } from './devices.ts'
 import type { PendingBinding, Replaced } from './documents.ts'
 import { look } from './inspect.ts'
 import { confirmUploaded, findUploaded, isAmbiguous, isLost, settle } from './lost-answers.ts'
-import { blockedRoom } from './obtain.ts'
+import { blockedRoom } from './room.ts'
 import { findRoom } from './slots.ts'
 import { soaking } from './soak.ts'
-import { boundId, changed, done, type Job, type Step, skipped, suspend, type World, warn } from './world.ts'
+import { configBack, configFor } from './stapling.ts'
+import {
+  boundId,
+  changed,
+  done,
+  type Job,
+  type Step,
+  skipped,
+  suspend,
+  timeToBindMs,
+  type World,
+} from './world.ts'
 
 /**
  * The only place that changes IoTDA. Every change re-reads the domain configuration just before, proves the
  * lease, and treats a lost answer as a question: what is there now?
  */
-
-/** What verify and a rollback need after a bind, beside verify's own time. */
-const ROLLBACK_MS = MINUTE_MS
 
 /** Frees a slot when both are used: one certificate that is not bound, by the delete guard. */
 export const free: Step = async (world, job) => {
@@ -73,8 +79,10 @@ export const add: Step = async (world, job) => {
       { certificatePem: chainPem, privateKey },
       run.signal,
     )
+    // Written down at once: whatever happens now, it is known as ours.
+    const uploaded = await adoptUploaded(world, job, serverCertificateId, 'uploaded')
     await confirmUploaded(world, serverCertificateId, leaf)
-    return await adoptUploaded(world, job, serverCertificateId, 'uploaded')
+    return uploaded
   } catch (error) {
     if (!isAmbiguous(error, job))
       throw (await slotsChanged(world, job)) ? changed('a slot was filled') : error
@@ -85,7 +93,6 @@ export const add: Step = async (world, job) => {
     )
     if (found && found !== 'unknown')
       return adoptUploaded(world, job, found, 'uploaded; the answer was lost, it was found by its PEM')
-    if (!isLost(error)) throw error
     return suspend(
       run.clock.now() + world.intervalMs,
       `whether IoTDA took the certificate is unknown (${(error as Error).message}); only a later run adds again`,
@@ -103,12 +110,11 @@ async function slotsChanged({ iotda, run }: World, { inspection, deleted }: Job)
 
 /** Points the domain configuration at the new certificate: the cut-over. */
 export const bind: Step = async (world, job) => {
-  const { target, run } = world
+  const { target, run, event } = world
   const { leaf } = materialOf(job)
   const id = (await pendingOf(job)).serverCertificateId
   if (id === null) throw new RotationError('internal', 'bind without an uploaded certificate')
-  const needMs = target.probe.withinMs + ROLLBACK_MS
-  if (run.deadline - run.clock.now() < needMs) {
+  if (run.deadline - run.clock.now() < timeToBindMs(target)) {
     return suspend(
       run.clock.now() + world.intervalMs,
       'too little time is left in this run to verify and, if needed, to roll back',
@@ -117,6 +123,9 @@ export const bind: Step = async (world, job) => {
   if (boundId(job) === id) return skipped(`${id} is bound already`)
   const wait = soaking(world, job, leaf)
   if (wait) return wait
+  const { held } = await job.targetDocument.refresh()
+  if (held && held.since > job.inspection.at && event.action === 'rotate' && !event.force)
+    throw changed(`the target was held meanwhile: ${held.why}`)
   const replaces = await replacedBy(world, job)
   await job.targetDocument.update(d => (d.pending ? { ...d, pending: { ...d.pending, replaces } } : d))
   await job.lease?.guard()
@@ -138,6 +147,7 @@ export const rebind: Step = async (world, job) => {
   const configuration = await readBinding(world, job)
   if (!configuration || id === null) throw changed('nothing is bound any more')
   await putBinding(world, configuration.configurationId, id, configuration.serverCertificateConfig)
+  await job.targetDocument.update(d => ({ ...d, lastBoundAt: world.run.clock.now() }))
   return done(`${id} was bound again`, 'UpdateDomainConfiguration')
 }
 
@@ -152,7 +162,7 @@ export async function putBack(world: World, job: Job, replaced: Replaced): Promi
   if (now.serverCertificateId === replaced.serverCertificateId) return
   if (now.serverCertificateId !== pending.serverCertificateId)
     throw changed(`${now.serverCertificateId} was bound meanwhile`)
-  await putBinding(world, now.configurationId, replaced.serverCertificateId, replaced.serverCertificateConfig)
+  await putBinding(world, now.configurationId, replaced.serverCertificateId, configBack(now, replaced))
   await job.targetDocument.update(d => ({ ...d, lastBoundAt: run.clock.now() }))
 }
 
@@ -188,20 +198,6 @@ async function replacedBy(world: World, job: Job): Promise<Replaced | 'first'> {
     silent: served.filter(s => s.leaf === null).map(s => s.address),
     ...(needsAttempts(world) ? { working: [...(await workingNow(world, job))] } : {}),
   }
-}
-
-/** The current OCSP settings go back as they came, but for stapling that the new leaf cannot serve. */
-function configFor(
-  { target }: World,
-  job: Job,
-  { serverCertificateConfig }: DomainConfiguration,
-  leaf: Leaf,
-): DomainConfiguration['serverCertificateConfig'] {
-  const stapling = serverCertificateConfig?.ocsp_stapling_enable === true
-  if (!stapling || leaf.ocspUrl !== null || target.ocsp !== 'follow-certificate')
-    return serverCertificateConfig
-  warn(job, 'ocsp-stapling-off', 'OCSP stapling was switched off: the new certificate carries no OCSP URL')
-  return { ...serverCertificateConfig, ocsp_stapling_enable: false }
 }
 
 async function putBinding(

@@ -82,6 +82,8 @@ export const CertificateDocument = v.object({
     v.object({
       id: v.string(),
       specHash: v.string(),
+      /** The target that began it. */
+      by: v.optional(v.string()),
       source: v.string(),
       /** The key it shares with its predecessors; absent: one of its own. */
       keyId: v.optional(v.string()),

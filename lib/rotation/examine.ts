@@ -9,11 +9,12 @@ export type Line = JudgeLine
 
 /** The table: what the devices of every profile would say of a chain, and what the platform would. */
 export function examine(
-  { target, run, event }: World,
+  world: World,
   job: Job,
   chainPem: string,
   more: { readonly otherKeyAsked?: boolean } = {},
 ): readonly Line[] {
+  const { target, run, event } = world
   const { inspection, verdict } = job
   const soaks = !event.force && !verdict.emergency && !WITHOUT_SOAK.includes(verdict.reason)
   const config = inspection.configuration?.serverCertificateConfig ?? {}
@@ -26,12 +27,18 @@ export function examine(
       at: run.clock.now(),
       servedPem,
       domain: target.domain,
-      otherKeyAsked: more.otherKeyAsked ?? verdict.reason === 'settings-changed',
+      otherKeyAsked: more.otherKeyAsked ?? otherSpecAsked(world, job),
       minAgeMs: soaks ? target.minAgeMs : 0,
       stapling: config.ocsp_stapling_enable === true,
     }),
   )
   return [...lines, ...ocspLines(target, config, chainPem, servedPem)]
+}
+
+/** Whether a person changed the settings since the bound certificate was asked for: another key type is wanted then. */
+const otherSpecAsked = ({ specHash }: Pick<World, 'specHash'>, { inspection }: Job): boolean => {
+  const { current } = inspection.documents.target
+  return current !== null && current.specHash !== specHash
 }
 
 /** A certificate that is missed already is bound without waiting. */

@@ -11,16 +11,13 @@ import { type Inspection, sourceNamed, type World } from './world.ts'
  * trips to IoTDA (lists, then every certificate); whatever does not depend on another runs beside it.
  */
 export async function inspect(world: World): Promise<Inspection> {
-  const { iotda, target, run, records } = world
-  const [configurations, certificates, served, targetDocument, certificateDocument] = await Promise.all([
-    iotda.listDomainConfigurations(run.signal),
-    iotda.listServerCertificates(run.signal),
+  const { target, run, records } = world
+  const [{ configuration, slots }, served, targetDocument, certificateDocument] = await Promise.all([
+    readInstance(world),
     look(world),
     records.target(target).refresh(),
     records.certificate(world.spec.name).refresh(),
   ])
-  const configuration = onlyConfiguration(world, configurations)
-  const slots = await Promise.all(certificates.map(certificate => readSlot(world, certificate)))
   const bound = boundOf(configuration, slots)
   return {
     at: run.clock.now(),
@@ -31,6 +28,23 @@ export async function inspect(world: World): Promise<Inspection> {
     renewalInfo: await renewalInfo(world, certificateDocument, bound?.slot ?? null),
     documents: { target: targetDocument, certificate: certificateDocument },
   }
+}
+
+async function readInstance(
+  world: World,
+): Promise<{ configuration: DomainConfiguration | null; slots: readonly Slot[] }> {
+  const { iotda, run } = world
+  const [configurations, certificates] = await Promise.all([
+    iotda.listDomainConfigurations(run.signal),
+    iotda.listServerCertificates(run.signal),
+  ])
+  const configuration = onlyConfiguration(world, configurations)
+  const slots = await Promise.all(certificates.map(certificate => readSlot(world, certificate)))
+  const id = configuration?.serverCertificateId
+  if (!id || slots.some(s => s.serverCertificateId === id)) return { configuration, slots }
+  // Bound, but not in the list: a list may lag behind an upload.
+  const shown = await iotda.showServerCertificate(id, run.signal)
+  return { configuration, slots: shown ? [...slots, slotOf(shown, shown.certificatePem)] : slots }
 }
 
 /** What every address of the device port serves now; nothing when the probe is off. */
@@ -80,16 +94,19 @@ export function onlyConfiguration(
 
 async function readSlot({ iotda, run }: World, certificate: ServerCertificate): Promise<Slot> {
   const shown = await iotda.showServerCertificate(certificate.serverCertificateId, run.signal)
-  const { serverCertificateId, effectiveDate, expiryDate } = certificate
-  const certificatePem = shown?.certificatePem ?? null
-  return {
-    serverCertificateId,
-    effectiveDate,
-    expiryDate,
-    certificatePem,
-    leaf: certificatePem === null ? null : readLeaf(certificatePem),
-  }
+  return slotOf(certificate, shown?.certificatePem ?? null)
 }
+
+const slotOf = (
+  { serverCertificateId, effectiveDate, expiryDate }: ServerCertificate,
+  certificatePem: string | null,
+): Slot => ({
+  serverCertificateId,
+  effectiveDate,
+  expiryDate,
+  certificatePem,
+  leaf: certificatePem === null ? null : readLeaf(certificatePem),
+})
 
 /** The leaf of a PEM that IoTDA holds; null when it cannot be read (whoever uploaded it). */
 export function readLeaf(pem: string): Leaf | null {

@@ -2,10 +2,11 @@ import { RotationError } from '../base/errors.ts'
 import type { Outcome, Slot } from '../model.ts'
 import { parseChain } from '../x509/certificate.ts'
 import type { TargetDocument } from './documents.ts'
+import { startJob } from './job.ts'
 import { takeLease } from './lease.ts'
 import { instanceKey } from './record.ts'
 import { report, type TargetResult } from './report.ts'
-import { fail, lookAndDecide, perform, startJob } from './rotate.ts'
+import { fail, lookAndDecide, perform } from './rotate.ts'
 import { boundId, type Job, type World, warn } from './world.ts'
 
 /** `hold`: no unattended change from now on. */
@@ -51,12 +52,13 @@ export const rollback = (world: World): Promise<TargetResult> =>
       throw unusable(`certificate ${slot.serverCertificateId} cannot be read`)
     const { checkRollback } = await import('./preflight.ts')
     checkRollback(world, job, slot.certificatePem, leaf)
+    const banned = job.inspection.bound?.slot?.leaf?.fingerprint ?? null
     // The hold comes first: a scheduled run must not undo what a person is doing.
     const why = 'rolled back by hand'
     await job.targetDocument.update(d => ({
       ...d,
       held: { since: world.run.clock.now(), why, specHash: world.specHash },
-      rolledBack: d.current?.fingerprint ? [...d.rolledBack, d.current.fingerprint] : d.rolledBack,
+      rolledBack: banned === null ? d.rolledBack : [...d.rolledBack, banned],
       pending: {
         fingerprint: leaf.fingerprint,
         specHash: world.specHash,
@@ -86,11 +88,16 @@ const steps = async () => {
   ] as const
 }
 
-function previousSlot({ target, run }: World, job: Job, { previous }: TargetDocument): Slot {
+function previousSlot({ target, run }: World, job: Job, document: TargetDocument): Slot {
   const bound = boundId(job)
   const { slots } = job.inspection
-  const slot = previous
-    ? slots.find(s => s.serverCertificateId === previous.serverCertificateId)
+  const { pending, previous } = document
+  // A bind without a verdict is what is rolled back: to what it replaced.
+  const open =
+    pending?.serverCertificateId === bound && pending?.replaces !== 'first' ? pending?.replaces : null
+  const wanted = open ?? previous
+  const slot = wanted
+    ? slots.find(s => s.serverCertificateId === wanted.serverCertificateId)
     : slots.find(s => s.serverCertificateId !== bound)
   if (!slot || slot.serverCertificateId === bound)
     throw unusable('there is no previous certificate in the other slot')

@@ -4,9 +4,10 @@ import { leafOf, parseChain } from '../x509/certificate.ts'
 import { attempt } from './attempt.ts'
 import { chooseSource } from './choose.ts'
 import { keyIdOf, type PendingCertificate } from './documents.ts'
-import { takeLease } from './lease.ts'
+import { type Lease, takeLease } from './lease.ts'
 import { withLeftover } from './leftovers.ts'
-import { newPendingId, segment } from './record.ts'
+import { newPendingId, segment, targetKey } from './record.ts'
+import { blockedRoom } from './room.ts'
 import { findRoom } from './slots.ts'
 import {
   done,
@@ -35,27 +36,19 @@ export const obtain: Step = async (world, job) => {
   return world.inTurn(`certificate/${world.spec.name}`, () => obtainInTurn(world, job))
 }
 
-/** Both slots are used and neither may go: wait where waiting helps, else a person is needed. */
-export function blockedRoom(room: { readonly until: number | null; readonly why: string }): StepResult {
-  if (room.until !== null) return suspend(room.until, `both slots are used: ${room.why}`)
-  throw new RotationError('slots-full', `both slots are used: ${room.why}`, {
-    hint: 'Delete one unbound server certificate in the console, or change slots.delete.',
-  })
-}
-
 async function obtainInTurn(world: World, job: Job): Promise<StepResult> {
-  const known = await usable(world, job, null)
-  if (known?.chainPem) return take(world, job, known, 'obtained by an earlier run')
   const lease = await takeLease(world.store, `certificate-${segment(world.spec.name)}`, world.run)
   try {
-    return await fromSources(world, job)
+    const known = await usable(world, job, null)
+    if (known?.chainPem) return await take(world, job, known, 'obtained by an earlier run')
+    return await fromSources(world, job, lease)
   } finally {
     await lease.release()
   }
 }
 
 /** Asks one source after another, while the one before has failed for good. */
-async function fromSources(world: World, job: Job): Promise<StepResult> {
+async function fromSources(world: World, job: Job, lease: Lease): Promise<StepResult> {
   const { spec, run } = world
   const { emergency } = job.verdict
   for (let failure: RotationError | null = null; ; ) {
@@ -68,7 +61,7 @@ async function fromSources(world: World, job: Job): Promise<StepResult> {
     const { source } = choice
     const pending = (await usable(world, job, source)) ?? (await begin(world, job, source))
     if (pending.chainPem) return take(world, job, pending, 'obtained by another run')
-    const outcome = await attempt(world, job, pending)
+    const outcome = await attempt(world, job, pending, lease)
     if (outcome.kind === 'obtained') return take(world, job, outcome.pending, 'new')
     if (outcome.kind === 'suspended') return suspend(outcome.until, outcome.why)
     failure = outcome.error
@@ -138,10 +131,15 @@ async function drop(world: World, job: Job, pending: PendingCertificate): Promis
   )
 }
 
-async function begin({ run, specHash, spec }: World, job: Job, source: string): Promise<PendingCertificate> {
+async function begin(
+  { run, specHash, spec, target }: World,
+  job: Job,
+  source: string,
+): Promise<PendingCertificate> {
   const fresh: PendingCertificate = {
     id: newPendingId(),
     specHash,
+    by: targetKey(target),
     source,
     ...(spec.reuseKey ? { keyId: `reused-${spec.keyType}` } : {}),
     since: run.clock.now(),

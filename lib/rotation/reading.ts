@@ -21,6 +21,8 @@ export type Reading =
   | { readonly kind: 'old'; readonly where: string }
   | { readonly kind: 'unreachable'; readonly where: string }
   | { readonly kind: 'wrong'; readonly where: string }
+  /** The run's time was over before anything was certain. */
+  | { readonly kind: 'unfinished'; readonly where: string }
 
 type ReadingNew = Extract<Reading, { kind: 'new' }>
 
@@ -44,23 +46,30 @@ export async function read(world: World, expected: Expected): Promise<Reading> {
   const { target, run } = world
   const { steady, withinMs } = target.probe
   const started = run.clock.now()
-  let matches = 0
-  let wrongs = 0
-  let other: Exclude<Reading, { kind: 'new' }> | null = null
+  let streak: { readonly kind: Reading['kind'] | null; readonly count: number } = { kind: null, count: 0 }
+  const others: Exclude<Reading, { kind: 'new' }>[] = []
   for (;;) {
     const reading = await readOnce(world, expected)
-    matches = reading.kind === 'new' ? matches + 1 : 0
-    wrongs = reading.kind === 'wrong' ? wrongs + 1 : 0
-    if (reading.kind === 'new' && matches >= steady) return readCanaries(world, expected, reading)
-    if (reading.kind !== 'new') other = reading
+    streak = { kind: reading.kind, count: streak.kind === reading.kind ? streak.count + 1 : 1 }
+    const isSteady = streak.count >= steady
+    if (reading.kind === 'new' && isSteady) return readCanaries(world, expected, reading)
+    if (reading.kind !== 'new') others.push(reading)
     const spentMs = run.clock.now() - started
     // Devices are refused while a wrong certificate is served: do not wait the whole time for it to go away.
-    const overMs = wrongs >= steady ? withinMs / 4 : withinMs
-    const isOver = spentMs >= overMs || spentMs + LOOK_EVERY_MS > run.deadline - started
-    if (isOver && reading.kind !== 'new') return reading
-    if (other && spentMs >= 2 * withinMs) return other
-    await run.clock.sleep(matches > 0 ? LOOK_EVERY_MS / 4 : LOOK_EVERY_MS, run.signal)
+    const overMs = reading.kind === 'wrong' ? withinMs / 4 : withinMs
+    if (reading.kind !== 'new' && spentMs >= overMs && (isSteady || reading.kind === 'old')) return reading
+    if (spentMs >= 2 * withinMs) return prevailing(others, reading)
+    if (run.clock.now() + LOOK_EVERY_MS > run.deadline)
+      return { kind: 'unfinished', where: 'where' in reading ? reading.where : 'not steady yet' }
+    await run.clock.sleep(streak.kind === 'new' ? LOOK_EVERY_MS / 4 : LOOK_EVERY_MS, run.signal)
   }
+}
+
+/** A port that keeps changing is what it showed most often; one slip says nothing. */
+function prevailing(others: readonly Exclude<Reading, { kind: 'new' }>[], last: Reading): Reading {
+  const count = (kind: Reading['kind']): number => others.filter(o => o.kind === kind).length
+  const most = others.toSorted((x, y) => count(y.kind) - count(x.kind))[0]
+  return most ?? last
 }
 
 /** One look, and where it shows the wanted leaf, one by every device. */

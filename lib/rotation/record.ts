@@ -99,6 +99,8 @@ function openDocument<T>(
 
   const load = async () => {
     const stored = await store.read(key)
+    // What has not changed stays the same object: a run tells by it whether it decided on what is there.
+    if (known && known.revision === (stored?.revision ?? null)) return known
     known = stored
       ? { value: parseDocument(schema, key, stored.body), revision: stored.revision }
       : { value: empty, revision: null }

@@ -15,9 +15,19 @@ export const record: Step = async (world, job) => {
     await settleCertificate(world, job)
     return { ...done('the rollback is written down'), outcome: 'rolled-back' }
   }
-  await job.targetDocument.update(d => promoted(d, world))
-  await settleCertificate(world, job)
+  await promote(world, job)
   return { ...done('current and previous are written down'), outcome: 'rotated' }
+}
+
+/** The pending certificate becomes current; with `unusableWhy` although devices cannot use it. */
+export async function promote(world: World, job: Job, unusableWhy: string | null = null): Promise<void> {
+  await job.targetDocument.update(d => {
+    const next = promoted(d, world)
+    if (unusableWhy === null || !d.pending) return next
+    const { rolledBack, rollBacks, held } = rolledBackNow(d, world, d.pending.fingerprint, unusableWhy)
+    return { ...next, rolledBack, rollBacks, held }
+  })
+  await settleCertificate(world, job)
 }
 
 function promoted(document: TargetDocument, { event }: World): TargetDocument {
@@ -61,19 +71,30 @@ function rolledBack(
   const { pending } = document
   if (!pending) return document
   const at = world.run.clock.now()
-  const rollBacks = document.rollBacks + 1
   const failures = document.failures + 1
   const current = inspection.slots.find(s => s.serverCertificateId === document.current?.serverCertificateId)
-  const giveUp = `${rollBacks} new certificates in a row had to be rolled back, last: ${why}`
   return {
     ...document,
     pending: null,
-    rolledBack: [...document.rolledBack, pending.fingerprint].slice(-20),
-    rollBacks,
-    held:
-      rollBacks < ROLL_BACKS_AT_MOST ? document.held : { since: at, why: giveUp, specHash: world.specHash },
+    ...rolledBackNow(document, world, pending.fingerprint, why),
     failures,
     retryAfter: at + backOffMs(failures, (current?.expiryDate ?? at) - at),
+  }
+}
+
+/** Never again this leaf; after two in a row nothing more without a person. */
+function rolledBackNow(
+  document: TargetDocument,
+  { run, specHash }: World,
+  fingerprint: string,
+  why: string,
+): Pick<TargetDocument, 'rolledBack' | 'rollBacks' | 'held'> {
+  const rollBacks = document.rollBacks + 1
+  const giveUp = `${rollBacks} new certificates in a row had to be rolled back, last: ${why}`
+  return {
+    rolledBack: [...document.rolledBack, fingerprint].slice(-20),
+    rollBacks,
+    held: rollBacks < ROLL_BACKS_AT_MOST ? document.held : { since: run.clock.now(), why: giveUp, specHash },
   }
 }
 
@@ -83,11 +104,22 @@ export async function settleCertificate(world: World, job: Job): Promise<void> {
   const { pending } = await job.certificateDocument.get()
   if (!pending?.fingerprint) return
   const { fingerprint } = pending
-  const documents = await Promise.all(sharing.map(target => records.target(target).refresh()))
-  const has = (d: TargetDocument): boolean =>
-    d.current?.fingerprint === fingerprint || d.rolledBack.includes(fingerprint) || d.declined === pending.id
+  const documents = await Promise.all(
+    sharing.map(target =>
+      // A target whose state cannot be read has not got it yet, for all that is known.
+      records
+        .target(target)
+        .refresh()
+        .catch(() => null),
+    ),
+  )
+  const has = (d: TargetDocument | null): boolean =>
+    d !== null &&
+    (d.current?.fingerprint === fingerprint ||
+      d.rolledBack.includes(fingerprint) ||
+      d.declined === pending.id)
   if (!documents.every(has)) return
-  const isCurrent = documents.some(d => d.current?.fingerprint === fingerprint)
+  const isCurrent = documents.some(d => d?.current?.fingerprint === fingerprint)
   const { keyId } = pending
   const { keptKeys } = await job.certificateDocument.get()
   for (const id of keyId === undefined ? [pending.id, ...keptKeys] : keptKeys.filter(k => k !== keyId))

@@ -88,6 +88,7 @@ function mayDelete(slot: Slot, inspection: Inspection, request: RoomRequest): Ma
   if (target.slots.delete === 'never') return blocked('is kept: slots.delete is "never"')
   if (id === document.current?.serverCertificateId) return blocked('is the current certificate')
   if (id === document.pending?.serverCertificateId) return blocked('is the pending certificate')
+  if (slot.certificatePem === null) return blocked('cannot be read yet', inspection.at + SERVED_WAIT_MS)
   if (isServed(slot, inspection))
     return blocked('is still served on the device port', inspection.at + SERVED_WAIT_MS)
   const quietAt = (document.lastBoundAt ?? 0) + AFTER_BIND_WAIT_MS

@@ -1,9 +1,10 @@
 import { RotationError } from '../base/errors.ts'
 import { DAY_MS, formatDuration } from '../base/time.ts'
-import { needsAttempts, playedDevices } from './devices.ts'
 import { putBack } from './deploy.ts'
+import { needsAttempts, playedDevices } from './devices.ts'
 import type { PendingBinding, Replaced } from './documents.ts'
 import { type Reading, read } from './reading.ts'
+import { promote } from './settle.ts'
 import {
   changed,
   done,
@@ -38,6 +39,8 @@ export const verify: Step = async (world, job) => {
     working: replaced ? (replaced.working ?? []) : null,
   })
   const took = formatDuration(run.clock.now() - started)
+  if (reading.kind === 'unfinished')
+    return suspend(run.clock.now() + world.intervalMs, `the run ends before it is certain: ${reading.where}`)
   if (reading.kind !== 'new')
     return judge(world, job, pending, replaced, {
       ...reading,
@@ -59,7 +62,7 @@ async function judge(
   job: Job,
   pending: PendingBinding,
   replaced: Replaced | null,
-  reading: Exclude<Reading, { kind: 'new' }>,
+  reading: Exclude<Reading, { kind: 'new' | 'unfinished' }>,
 ): Promise<StepResult> {
   const { target, run } = world
   const now = run.clock.now()
@@ -92,6 +95,8 @@ async function judge(
     : predecessorEnds <= now
       ? 'it has expired'
       : 'it was not served before either'
+  // That is a verdict, too: the new certificate stays, and is looked after like any other.
+  await promote(world, job)
   throw new RotationError('not-served', `the bound certificate is not served: ${reading.where}`, {
     hint: `The new certificate stays bound: the previous one is no way back (${why}). Check DNS of ${target.domain} and the instance's device port.`,
   })
@@ -114,6 +119,13 @@ export const rollBack: Step = async (world, job) => {
   if (!pending || why === null) return skipped('not needed')
   const replaced = pending.replaces
   if (!replaced || replaced === 'first') throw changed('there is nothing to put back')
+  const predecessor = job.inspection.slots.find(s => s.serverCertificateId === replaced.serverCertificateId)
+  if (!predecessor || predecessor.expiryDate <= world.run.clock.now()) {
+    await promote(world, job, why)
+    throw new RotationError('not-served', `the bound certificate is not served: ${why}`, {
+      hint: `The previous certificate ${predecessor ? 'has expired' : 'is gone'}, so there is no way back: another one is obtained after the back-off.`,
+    })
+  }
   await job.targetDocument.update(d => ({ ...d, pending: d.pending && { ...d.pending, failedWhy: why } }))
   await putBack(world, job, replaced)
   job.proof = { kind: 'bad', why }
@@ -135,10 +147,20 @@ export const verifyRepair: Step = async (world, job) => {
   const leaf = job.inspection.bound?.slot?.leaf
   if (!leaf) return skipped('the bound certificate cannot be read')
   const silent = job.inspection.served.filter(s => !s.leaf).map(s => s.address)
+  // Somebody may have bound it a moment ago: what stood there before is no failure yet.
+  const now = world.run.clock.now()
+  const others = job.inspection.slots.flatMap(s =>
+    s.leaf && s.leaf.fingerprint !== leaf.fingerprint && s.leaf.notAfter > now ? [s.leaf.fingerprint] : [],
+  )
   const reading = await read(world, {
-    ...{ wanted: leaf.fingerprint, old: [], silent: silentBefore(world.target, silent) },
+    ...{ wanted: leaf.fingerprint, old: others, silent: silentBefore(world.target, silent) },
     ...ANYBODY,
   })
+  if (reading.kind === 'old' || reading.kind === 'unfinished')
+    return suspend(
+      world.run.clock.now() + world.intervalMs,
+      `a change of the binding has not reached the port yet: ${reading.where}`,
+    )
   if (reading.kind === 'new') return done('the bound certificate is served at every address')
   throw new RotationError('not-served', `the bound certificate is not served: ${reading.where}`, {
     hint: `It was bound again without effect. Check DNS of ${world.target.domain} and the instance's custom domain in the console.`,

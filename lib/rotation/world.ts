@@ -1,6 +1,7 @@
 import { RotationError } from '../base/errors.ts'
 import type { Turns } from '../base/parallel.ts'
 import type { Secret } from '../base/secret.ts'
+import { MINUTE_MS } from '../base/time.ts'
 import type { CertificateSource, Run, StateStore } from '../contracts.ts'
 import type { Canary } from '../devices/canary.ts'
 import type { CheckLine } from '../fleet.ts'
@@ -89,6 +90,7 @@ export type Proof =
 
 /** The work on one target in one run: what was seen, what was decided, and what has come of it so far. */
 export interface Job {
+  readonly startedAt: number
   inspection: Inspection
   verdict: Verdict
   lease: Lease | null
@@ -131,6 +133,9 @@ export const suspend = (until: number, detail: string): StepResult => ({ status:
 /** Thrown when the binding is not what this run decided on: the run looks again and decides anew. */
 export const changed = (what: string): RotationError =>
   new RotationError('changed', `${what}: somebody else is at work; deciding anew`, { retry: 'now' })
+
+/** What a bind must leave of the run: verify's own time, and a rollback's. */
+export const timeToBindMs = (target: Target): number => target.probe.withinMs + MINUTE_MS
 
 /** The id this run decided on replacing; null when nothing is bound. */
 export const boundId = (job: Job): string | null => job.inspection.bound?.serverCertificateId ?? null

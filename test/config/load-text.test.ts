@@ -106,10 +106,12 @@ describe('what they become', () => {
         name: 'iot',
         names: ['iot.example.com'],
         keyType: 'rsa-2048',
-        source: 'letsencrypt',
+        sources: ['letsencrypt'],
         renewBefore: null,
         ari: true,
         profile: null,
+        profileFallback: false,
+        reuseKey: false,
       },
     })
     expect(settings.sources.letsencrypt).toMatchObject({

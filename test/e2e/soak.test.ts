@@ -1,12 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { HOUR_MS } from '../../lib/base/time.ts'
 import { fillSlots } from '../../sandbox/sandbox.ts'
-import { fakeClock } from '../support/clock.ts'
+import { type FakeClock, fakeClock } from '../support/clock.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 
 let rig: Rig
+let clock: FakeClock
 beforeEach(async () => {
-  rig = await createRig()
+  clock = fakeClock()
+  rig = await createRig({ now: clock.now })
 })
 afterEach(() => rig.dispose())
 
@@ -16,7 +18,6 @@ describe('soak', () => {
   beforeEach(() => rig.configure(s => Object.assign(s.targets[0], { minAge: '6h' })))
 
   test('a certificate is uploaded at once and bound when it is old enough, without a second order', async () => {
-    const clock = fakeClock()
     const { bound } = await fillSlots(rig.sandbox, 10)
     const early = await rig.result({}, { clock })
     expect(early.outcome).toBe('suspended')
@@ -49,7 +50,6 @@ describe('soak', () => {
 
 describe('change windows', () => {
   test('a bind waits for the window and happens in it', async () => {
-    const clock = fakeClock()
     const hour = (ahead: number): string =>
       `${String((new Date(clock.now()).getUTCHours() + ahead) % 24).padStart(2, '0')}:00`
     await rig.configure(s => Object.assign(s.targets[0], { bindWindow: [`* ${hour(3)}-${hour(5)} UTC`] }))

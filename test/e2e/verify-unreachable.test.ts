@@ -47,9 +47,25 @@ describe('the port does not answer', () => {
     await s.device.setDown('refuse')
     expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'not-served' } })
     expect(s.boundId()).not.toBe(bound)
-    await s.device.setDown(null)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', warnings: [] })
     expect(s.changes()).toEqual([ADD, BIND])
+    await s.device.setDown(null)
+    expect(await s.run()).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
+    expect(s.changes()).toEqual([])
+  })
+
+  test('a bind that was judged so does not keep the certificate from being renewed', async () => {
+    const { s } = await openVerify({
+      change: settings => {
+        settings.targets[0].probe.mode = 'require'
+      },
+    })
+    await s.device.setDown('refuse')
+    expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'not-served' } })
+    const before = s.boundId()
+    s.clock.advance(75 * 86_400_000)
+    await s.device.setDown(null)
+    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(s.boundId()).not.toBe(before)
   })
 
   test('probe mode off: nobody looks', async () => {
@@ -113,14 +129,27 @@ test('a run that is stopped while it verifies has no verdict', async () => {
   expect(s.changes()).toEqual([ADD, BIND])
 })
 
-test('a bind does not start when the time does not suffice for verify and rollback', async () => {
+test('a bind does not start when the time left does not suffice for verify and rollback', async () => {
   const { s, bound } = await openVerify()
-  expect(await s.run({}, { budgetMs: 60_000 })).toMatchObject({ outcome: 'suspended' })
+  const stop = s.faults.onCall(({ operation }) => {
+    if (operation === 'acme.Certificate') s.clock.advance(100_000)
+  })
+  expect(await s.run({}, { budgetMs: 150_000 })).toMatchObject({ outcome: 'suspended' })
+  stop()
   expect(s.changes()).toEqual([ADD])
   expect(s.boundId()).toBe(bound)
   expect(await s.run()).toMatchObject({ outcome: 'rotated' })
   expect(s.changes()).toEqual([BIND])
   expect(s.obtained()).toBe(1)
+})
+
+test('a run that is too short for any cut-over says so', async () => {
+  const { s, bound } = await openVerify()
+  const result = await s.run({}, { budgetMs: 30_000 })
+  expect(result).toMatchObject({ outcome: 'suspended', warnings: [{ code: 'too-little-time' }] })
+  expect(result.warnings[0]?.message).toContain('timeout')
+  expect(s.changes()).toEqual([ADD])
+  expect(s.boundId()).toBe(bound)
 })
 
 describe('drift: the port serves something else than what is bound', () => {

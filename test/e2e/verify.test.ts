@@ -200,7 +200,7 @@ describe('a wrong certificate is served', () => {
     expect(s.changes()).toEqual([ADD, BIND])
     mend()
     s.device.switches.serve = null
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'resume' } })
+    expect(await s.run()).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
     expect(s.changes()).toEqual([])
   })
 })

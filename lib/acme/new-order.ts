@@ -1,0 +1,63 @@
+import { X509Certificate } from 'node:crypto'
+import { asRotationError } from '../base/errors.ts'
+import type { CertificateRequest } from '../contracts.ts'
+import { certId } from '../x509/certificate.ts'
+import type { AcmeClient, OrderRequest } from './client.ts'
+import { problemOf } from './problem.ts'
+import type { Order } from './resources.ts'
+
+interface Asking {
+  readonly client: AcmeClient
+  readonly request: CertificateRequest
+}
+
+/** RFC 9773 section 5; null when the CA has no renewal info or there is no predecessor it could know. */
+export const predecessorOf = ({ client, request }: Asking): string | null => {
+  if (!client.supportsRenewalInfo || request.replaces === null) return null
+  try {
+    return certId(new X509Certificate(request.replaces))
+  } catch {
+    return null
+  }
+}
+
+/** What a CA may answer when it does not like `replaces`; a second refusal, without it, is meant. */
+const mayBlameReplaces = (thrown: unknown): boolean => {
+  const problem = problemOf(thrown)
+  if (problem === null) return false
+  return [404, 409].includes(problem.status) || ['malformed', 'unauthorized'].includes(problem.type)
+}
+
+/** Whether the CA said no, so that there certainly is no order. */
+export const isRefusal = (thrown: unknown): boolean => {
+  const status = problemOf(thrown)?.status ?? 0
+  return status >= 400 && status < 500
+}
+
+/** Asks for an order, first as the specification says, then without what the CA does not take. */
+export const asked = async (world: Asking, wanted: OrderRequest): Promise<Order> => {
+  const { client, request } = world
+  const { log } = client.connection.run
+  const { profileFallback } = request.spec
+  try {
+    return await client.newOrder(wanted)
+  } catch (thrown) {
+    const { message } = asRotationError(thrown)
+    if (
+      wanted.profile !== null &&
+      problemOf(thrown)?.type === 'invalidProfile' &&
+      profileFallback !== false
+    ) {
+      const profile = profileFallback === true ? null : profileFallback
+      if (profile === wanted.profile) throw thrown
+      log.warn(
+        { profile: wanted.profile },
+        `ordering with profile ${profile ?? 'of the CA’s choice'}: ${message}`,
+      )
+      return asked(world, { ...wanted, profile })
+    }
+    if (wanted.replaces === null || !mayBlameReplaces(thrown)) throw thrown
+    log.warn({ replaces: wanted.replaces }, `ordering without the predecessor: ${message}`)
+    return asked(world, { ...wanted, replaces: null })
+  }
+}
