@@ -118,7 +118,7 @@ describe('what they become', () => {
       type: 'acme',
       settings: { solver: 'dns', termsOfServiceAgreed: false, accountKey: null, caCertificates: null },
     })
-    expect(settings.access).toEqual({ 'factory-1': { credentials: 'cn', caCertificates: null } })
+    expect(settings.access).toMatchObject({ 'factory-1': { credentials: 'cn', caCertificates: null } })
     expect(settings.store).toMatchObject({ type: 'file', settings: { path: '/srv/state' }, sealKey: null })
     expect(settings.notifiers).toEqual([])
     expect(settings.intervalMs).toBe(1_800_000)
