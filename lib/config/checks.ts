@@ -132,6 +132,13 @@ export function checkSolvers(
   }
 }
 
+/** Programs are run only for whoever can write the settings file: not for inline or remote settings. */
+export function checkPrograms({ solvers }: ChosenDrivers, mistakes: Mistake[]): void {
+  for (const [name, { type }] of Object.entries(solvers))
+    if (type === 'exec')
+      mistakes.push({ path: `solvers.${name}.type`, message: '"exec" needs the settings to be a local file' })
+}
+
 /** The sources of a certificate, in order. */
 export const sourcesOf = ({ source }: CertificateShape): readonly string[] =>
   typeof source === 'string' ? [source] : (source ?? [])

@@ -11,6 +11,7 @@ import {
   type Chosen,
   type ChosenDrivers,
   checkNames,
+  checkPrograms,
   checkSolvers,
   inOrder,
   salvage,
@@ -77,11 +78,12 @@ export async function loadSettings(
   around: Surroundings = processSurroundings(),
 ): Promise<Settings> {
   const remote = around.remote ? createRemoteReader(around.remote, around.env) : null
-  const { text, where, folder } = await readSettings(
-    from || around.env.IOTDA_CERT_CONFIG || noSettings(),
-    around,
-    remote,
-  )
+  const {
+    text,
+    where,
+    folder,
+    isFile = false,
+  } = await readSettings(from || around.env.IOTDA_CERT_CONFIG || noSettings(), around, remote)
   const raw = parseJson(text, where)
   const parsed = v.safeParse(settingsShape, raw)
   const mistakes: Mistake[] = [...(parsed.success ? [] : explain(parsed.issues, '', settingsShape))]
@@ -96,6 +98,7 @@ export async function loadSettings(
   const whole = parsed.success ? (shape as SettingsShape) : salvage(shape, mistakes)
   checkNames(whole, mistakes)
   checkSolvers(resolved, whole.credentials && Object.keys(whole.credentials), mistakes)
+  if (!isFile) checkPrograms(resolved, mistakes)
   if (mistakes.length > 0 || !parsed.success) throw mistaken(inOrder(mistakes), where)
   return settle(whole, resolved, folder)
 }
@@ -153,7 +156,7 @@ async function readSettings(
   from: string,
   { folder }: Surroundings,
   remote: RemoteReader | null,
-): Promise<{ text: string; where: string; folder: string }> {
+): Promise<{ text: string; where: string; folder: string; isFile?: boolean }> {
   if (from.trimStart().startsWith('{')) return { text: from, where: 'the inline settings', folder }
   const [, scheme, name] = /^(s3|csms|awssm):(.+)$/.exec(from) ?? []
   if (scheme !== undefined && name !== undefined)
@@ -167,7 +170,7 @@ async function readSettings(
   const isPath = /^[^{}"\n]{1,255}$/.test(from) && !/^e[wy][\w+/=-]{40}/.test(from)
   const where = isPath ? `the settings file ${from}` : 'the settings file'
   try {
-    return { text: await readText(path), where, folder: dirname(path) }
+    return { text: await readText(path), where, folder: dirname(path), isFile: true }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`

@@ -285,3 +285,11 @@ describe('what may be a secret is in no message', () => {
     }
   })
 })
+
+test('a program is run only for whoever can write the settings file', async () => {
+  const raw = changed(r => {
+    r.solvers.dns = { type: 'exec', command: '/usr/bin/dns' }
+  })
+  await expect(load(raw)).rejects.toThrow('solvers.dns.type: "exec" needs the settings to be a local file')
+  await expect(loadFile(JSON.stringify(raw))).resolves.toMatchObject({ solvers: { dns: { type: 'exec' } } })
+})

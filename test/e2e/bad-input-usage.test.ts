@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { ACTIONS, STEPS } from '../../lib/model.ts'
+import { ACTIONS } from '../../lib/model.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { fillSlots } from '../../sandbox/sandbox.ts'
 import { createRig, type Rig, spawnCli } from '../support/rig.ts'
@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => rig.dispose())
 beforeEach(() => rig.sandbox.faults.clearCalls())
 
-const steps = STEPS.join(', ')
+const steps = 'Steps: obtain, preflight, free, add, bind, verify.'
 const cases: readonly (readonly [readonly string[], readonly string[]])[] = [
   [['frobnicate'], ["unknown command 'frobnicate'"]],
   [['rotat'], ["unknown command 'rotat'", 'Did you mean rotate?']],
@@ -113,7 +113,7 @@ describe('help', () => {
     rotate: ['--force', '--until <step>', '--accept <fingerprint>'],
     plan: ['--force'],
     status: [],
-    rollback: [],
+    rollback: ['--accept <fingerprint>'],
     hold: [],
     resume: [],
     probe: ['--sni <name>', '--profile <name...>'],
