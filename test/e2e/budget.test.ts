@@ -1,12 +1,19 @@
 import { expect, test } from 'vitest'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
 
+/** The sandbox lets one play; here the budget is that of a real CA, the default. */
+const asWithARealCa = (s: Scenario): Promise<void> =>
+  s.configure(settings => {
+    delete settings.sources.sandbox.budget
+  })
+
 const orders = (s: Scenario): number =>
   s.faults.calls.filter(call => call.operation === 'acme.NewOrder' && call.status === 201).length
 
 test('force in a loop gets three certificates in a week, then is told when the next try is', async () => {
   const s = await openScenario()
   await s.bindOne(80)
+  await asWithARealCa(s)
   for (let i = 0; i < 3; i += 1) {
     expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
     s.clock.advance(2 * HOUR_MS)
@@ -42,6 +49,7 @@ test('the exit code says that the run waits after a failure', async () => {
 
 test('answers to newOrder that never come: no more than three orders, forced or not', async () => {
   const { s, bound } = await openDue()
+  await asWithARealCa(s)
   s.faults.add({ operations: ['acme.NewOrder'], drop: 'after', times: 100 })
   for (let i = 0; i < 8; i += 1) {
     const { outcome } = await s.run({ force: true })
@@ -58,6 +66,7 @@ test('answers to newOrder that never come: no more than three orders, forced or 
 
 test('two failed validations in an hour, then a pause until that hour is over', async () => {
   const { s } = await openDue()
+  await asWithARealCa(s)
   const { dnsServer, dnsTimeoutMs } = s.ca.options
   // The CA asks a resolver that is not there; our own look finds the record.
   s.ca.options.dnsServer = '127.0.0.1:1'
