@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
 import { leanUndici } from './deploy/lean.mjs'
 
@@ -76,4 +76,5 @@ const [esm, cjs] = await Promise.all([
 ])
 await writeFile(`${out}/meta.json`, JSON.stringify({ esm: esm.metafile, cjs: cjs.metafile }))
 const cli = await readFile(`${out}/cli.mjs`, 'utf8')
-await writeFile(`${out}/cli.mjs`, `#!/usr/bin/env node\n${cli}`, { mode: 0o755 })
+await writeFile(`${out}/cli.mjs`, `#!/usr/bin/env node\n${cli}`)
+await chmod(`${out}/cli.mjs`, 0o755)

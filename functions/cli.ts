@@ -169,4 +169,9 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
+// What is said is best effort: a closed pipe or a full disk must not stop a rotation between bind and verify,
+// nor may a terminal that goes away.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+process.on('SIGHUP', () => {})
+
 process.exitCode = await main(process.argv.slice(2))

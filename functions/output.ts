@@ -24,7 +24,10 @@ export function jsonLog(level: Level, fd = 2): LineLog {
     const formatters = { level: (label: string) => ({ level: label }) }
     // The time of a line is when it was said, not when the logger was there.
     const options = { level, base: null, formatters, timestamp: false }
-    logger = pino(options, pino.destination({ fd, sync: true }))
+    const destination = pino.destination({ fd, sync: true })
+    // A log that cannot be written must not stop a rotation.
+    destination.on('error', () => {})
+    logger = pino(options, destination)
     for (const write of waiting) write()
     waiting = []
   }

@@ -57,7 +57,7 @@ say(
 if (keep) {
   say(`\nThe sandbox stays. Settings: ${settingsFile}
   node dist/cli.mjs status --config ${settingsFile}
-  node dist/cli.mjs rotate --force --config ${settingsFile}
+  node dist/cli.mjs plan --force --config ${settingsFile}
   node dist/cli.mjs rollback --config ${settingsFile}
 Faults: POST ${sandbox.iotda.url}/_sandbox/faults {"operations":["iotda.CreateServerCertificate"],"drop":"after"}
 Ctrl-C ends it.`)

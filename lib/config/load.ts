@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
@@ -83,7 +84,7 @@ export async function loadSettings(
     where,
     folder,
     isFile = false,
-  } = await readSettings(from || around.env.IOTDA_CERT_CONFIG || noSettings(), around, remote)
+  } = await readSettings((from ?? around.env.IOTDA_CERT_CONFIG) || noSettings(), around, remote)
   const raw = parseJson(text, where)
   const parsed = v.safeParse(settingsShape, raw)
   const mistakes: Mistake[] = [...(parsed.success ? [] : explain(parsed.issues, '', settingsShape))]
@@ -134,22 +135,19 @@ function noSettings(): never {
   })
 }
 
-/** This process; the only place that reads its environment. */
+/** This process. */
 export const processSurroundings = (): Surroundings => ({ env: process.env, folder: process.cwd() })
 
-/** More than any settings, PEM or secret; a device or a pipe without an end must not be read for ever. */
 const LIMIT_BYTES = 1024 * 1024
 
-/** Reads a text file, a pipe included, up to 1 MiB. @throws an error whose code is `EFBIG` beyond that */
+/** Reads a file or a pipe, up to 1 MiB: one without an end must not be read for ever. @throws `EFBIG` */
 async function readText(path: string): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
+  let bytes = Buffer.alloc(0)
   for await (const chunk of createReadStream(path)) {
-    size += (chunk as Buffer).length
-    if (size > LIMIT_BYTES) throw Object.assign(new Error('larger than 1 MiB'), { code: 'EFBIG' })
-    chunks.push(chunk as Buffer)
+    bytes = Buffer.concat([bytes, chunk as Buffer])
+    if (bytes.length > LIMIT_BYTES) throw Object.assign(new Error('larger than 1 MiB'), { code: 'EFBIG' })
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return bytes.toString('utf8')
 }
 
 async function readSettings(
@@ -170,7 +168,9 @@ async function readSettings(
   const isPath = /^[^{}"\n]{1,255}$/.test(from) && !/^e[wy][\w+/=-]{40}/.test(from)
   const where = isPath ? `the settings file ${from}` : 'the settings file'
   try {
-    return { text: await readText(path), where, folder: dirname(path), isFile: true }
+    // A pipe (`--config <(...)`) has no folder of its own.
+    const isFile = (await stat(path)).isFile()
+    return { text: await readText(path), where, folder: isFile ? dirname(path) : folder, isFile: true }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`

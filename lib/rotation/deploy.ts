@@ -5,7 +5,7 @@ import { encodeKey } from '../x509/key.ts'
 import { needsAttempts, workingNow } from './devices.ts'
 import type { PendingBinding, Replaced } from './documents.ts'
 import { look } from './inspect.ts'
-import { confirmUploaded, findUploaded, isAmbiguous, isLost, settle } from './lost-answers.ts'
+import { confirmUploaded, findUploaded, isAmbiguous, isLost, isStoreDown, settle } from './lost-answers.ts'
 import { blockedRoom } from './room.ts'
 import { findRoom } from './slots.ts'
 import { soaking } from './soak.ts'
@@ -20,6 +20,7 @@ import {
   suspend,
   timeToBindMs,
   type World,
+  warn,
 } from './world.ts'
 
 /**
@@ -114,7 +115,9 @@ export const bind: Step = async (world, job) => {
   const { leaf } = materialOf(job)
   const id = (await pendingOf(job)).serverCertificateId
   if (id === null) throw new RotationError('internal', 'bind without an uploaded certificate')
-  if (run.deadline - run.clock.now() < timeToBindMs(target)) {
+  // Where there is no way back, no time is needed for it.
+  const wayBack = (job.inspection.bound?.slot?.expiryDate ?? 0) > run.clock.now()
+  if (wayBack && run.deadline - run.clock.now() < timeToBindMs(target)) {
     return suspend(
       run.clock.now() + world.intervalMs,
       'too little time is left in this run to verify and, if needed, to roll back',
@@ -133,7 +136,11 @@ export const bind: Step = async (world, job) => {
   if (configuration)
     await putBinding(world, configuration.configurationId, id, configFor(world, job, configuration, leaf))
   else await createBinding(world, id)
-  await noteBound(world, job)
+  await noteBound(world, job).catch(error => {
+    // The deed is done, and `replaces` is written down: whether devices are served counts more than the note.
+    run.log.warn({ target: target.name, error: (error as Error).message }, 'the bind could not be noted')
+    warn(job, 'state-not-written', `the bind could not be written down: ${(error as Error).message}`)
+  })
   return done(
     `${id} is bound to ${target.domain}`,
     configuration ? 'UpdateDomainConfiguration' : 'CreateDomainConfiguration',
@@ -157,13 +164,19 @@ export async function putBack(world: World, job: Job, replaced: Replaced): Promi
   const { configuration } = job.inspection
   if (!configuration) throw changed('the domain configuration is gone')
   const pending = await pendingOf(job)
-  await job.lease?.guard()
+  await job.lease?.guard().catch(error => {
+    // A full disk must not leave devices with what they refuse; a lease that another run has taken must.
+    if (!isStoreDown(error)) throw error
+    warn(job, 'state-not-written', `the lease could not be prolonged: ${error.message}`)
+  })
   const now = await iotda.showDomainConfiguration(configuration.configurationId, run.signal)
   if (now.serverCertificateId === replaced.serverCertificateId) return
   if (now.serverCertificateId !== pending.serverCertificateId)
     throw changed(`${now.serverCertificateId} was bound meanwhile`)
   await putBinding(world, now.configurationId, replaced.serverCertificateId, configBack(now, replaced))
-  await job.targetDocument.update(d => ({ ...d, lastBoundAt: run.clock.now() }))
+  await job.targetDocument
+    .update(d => ({ ...d, lastBoundAt: run.clock.now() }))
+    .catch(error => warn(job, 'state-not-written', (error as Error).message))
 }
 
 // --- the binding -------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 import { RotationError } from '../base/errors.ts'
 import { MINUTE_MS, SECOND_MS } from '../base/time.ts'
-import type { Leaf } from '../model.ts'
+import type { ErrorCode, Leaf } from '../model.ts'
 import { leafOf, parseChain } from '../x509/certificate.ts'
 import type { Job, World } from './world.ts'
 
@@ -12,6 +12,17 @@ const SETTLE_MS = MINUTE_MS
 /** Whether a call may have taken effect although it failed. */
 export const isLost = (error: unknown): boolean =>
   error instanceof RotationError && error.code === 'unavailable'
+
+/** Whether the state cannot be read or written at all; another writer's word is not that. */
+export const isStoreDown = (error: unknown): error is RotationError =>
+  error instanceof RotationError && STORE_DOWN.includes(error.code)
+const STORE_DOWN: readonly ErrorCode[] = [
+  'unavailable',
+  'unreachable',
+  'throttled',
+  'forbidden',
+  'store-unreadable',
+]
 
 /** A refusal right after our own delete may be the platform still counting the deleted one. */
 export const isAmbiguous = (error: unknown, job: Job): boolean =>

@@ -47,6 +47,7 @@ export const rollback = (world: World): Promise<TargetResult> =>
     await lookAndDecide(world, job)
     const document = await job.targetDocument.get()
     const slot = previousSlot(world, job, document)
+    refuseKnownBad(world, document, slot)
     const leaf = slot.leaf
     if (!leaf || !slot.certificatePem)
       throw unusable(`certificate ${slot.serverCertificateId} cannot be read`)
@@ -106,6 +107,23 @@ function previousSlot({ target, run }: World, job: Job, document: TargetDocument
   if (slot.certificatePem) parseChain(slot.certificatePem)
   run.log.info({ target: target.name, serverCertificateId: slot.serverCertificateId }, 'rolling back by hand')
   return slot
+}
+
+/** What was rolled back before is no way back: a second `rollback` must not bind it again. */
+function refuseKnownBad(
+  { event }: World,
+  { rolledBack }: TargetDocument,
+  { leaf, serverCertificateId }: Slot,
+): void {
+  if (!leaf || !rolledBack.includes(leaf.fingerprint) || event.accept === leaf.fingerprint) return
+  throw new RotationError(
+    'nothing-to-roll-back',
+    `no rollback: ${serverCertificateId} in the other slot was itself rolled back before`,
+    {
+      retry: 'never',
+      hint: `The bound certificate stays. To bind exactly that one all the same: --accept ${leaf.fingerprint}`,
+    },
+  )
 }
 
 const unusable = (why: string): RotationError =>

@@ -3,6 +3,7 @@ import { DAY_MS, formatDuration } from '../base/time.ts'
 import { putBack } from './deploy.ts'
 import { needsAttempts, playedDevices } from './devices.ts'
 import type { PendingBinding, Replaced } from './documents.ts'
+import { isStoreDown } from './lost-answers.ts'
 import { type Reading, read } from './reading.ts'
 import { promote } from './settle.ts'
 import {
@@ -126,7 +127,13 @@ export const rollBack: Step = async (world, job) => {
       hint: `The previous certificate ${predecessor ? 'has expired' : 'is gone'}, so there is no way back: another one is obtained after the back-off.`,
     })
   }
-  await job.targetDocument.update(d => ({ ...d, pending: d.pending && { ...d.pending, failedWhy: why } }))
+  await job.targetDocument
+    .update(d => ({ ...d, pending: d.pending && { ...d.pending, failedWhy: why } }))
+    .catch(error => {
+      // A later run would verify again and come to the same: putting back must not wait for a disk.
+      if (!isStoreDown(error)) throw error
+      warn(job, 'state-not-written', error.message)
+    })
   await putBack(world, job, replaced)
   job.proof = { kind: 'bad', why }
   const reading = replaced.fingerprint

@@ -22,7 +22,7 @@ const unreadable = (file: string, thrown: unknown): RotationError =>
     hint: 'Make it readable for the user this runs as, or restore it from a backup.',
   })
 
-const NO_SPACE = 'Free some space: no state can be written, and nothing is changed without state.'
+const NO_SPACE = 'Free some space: the state cannot be written.'
 const NO_LINKS = 'The file system must support hard links; keep the state on another one.'
 const WRITE_HINTS: Readonly<Record<string, string>> = {
   ENOSPC: NO_SPACE,
@@ -54,8 +54,6 @@ const ifThere = async <T>(
   }
 }
 
-// --- files -----------------------------------------------------------------------------------------------------
-
 const syncFolder = async (folder: string): Promise<void> => {
   if (process.platform === 'win32') return
   const handle = await open(folder, 'r')
@@ -71,9 +69,11 @@ const syncFolder = async (folder: string): Promise<void> => {
 
 /** Makes a folder and those above it (0700), durably. */
 const makeFolder = async (folder: string): Promise<void> => {
-  const first = await mkdir(folder, { recursive: true, mode: 0o700 })
-  if (first === undefined) return
-  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+  // Step by step: Node's own recursion never ends where a folder refuses new ones (/proc, /dev/fd).
+  if ((await stat(folder).catch(() => null))?.isDirectory()) return
+  if (dirname(folder) !== folder) await makeFolder(dirname(folder))
+  await mkdir(folder, { mode: 0o700 }).catch(thrown => codeOf(thrown) === 'EEXIST' || Promise.reject(thrown))
+  await syncFolder(dirname(folder))
 }
 
 const TEMPORARY = /^\.tmp\.([\w-]+)\.[0-9a-f]+$/

@@ -178,6 +178,31 @@ describe('rollback', () => {
     expect(await s.run()).toMatchObject({ outcome: 'held' })
   })
 
+  test('what was rolled back is no way back: not by a second rollback, nor after one that verify made', async () => {
+    const { s, bound, ours } = await rotated()
+    await s.run({ action: 'rollback' })
+    const again = await s.run({ action: 'rollback' })
+    expect(again).toMatchObject({ outcome: 'failed', error: { code: 'nothing-to-roll-back' } })
+    expect(again.error?.message).toContain(`${ours} in the other slot was itself rolled back`)
+    expect(s.boundId()).toBe(bound)
+    expect(s.changes()).toEqual([BIND])
+    const accept = /--accept ([0-9a-f]{64})/.exec(again.error?.hint ?? '')?.[1] ?? ''
+    expect(await s.run({ action: 'rollback', accept })).toMatchObject({ outcome: 'rotated' })
+    expect(s.boundId()).toBe(ours)
+
+    const other = await due()
+    const wrong = await other.s.issue(-1, 80, ['wrong.example.com'])
+    other.s.iotda.onBind(() => {
+      other.s.device.switches.serve = other.s.boundId() === other.bound ? null : wrong
+    })
+    expect(await other.s.run()).toMatchObject({ outcome: 'rolled-back' })
+    other.s.changes()
+    expect(await other.s.run({ action: 'rollback' })).toMatchObject({
+      error: { code: 'nothing-to-roll-back' },
+    })
+    expect(other.s.changes()).toEqual([])
+  })
+
   test('nothing to go back to: nothing is changed', async () => {
     const { s, bound } = await due()
     expect(await s.run({ action: 'rollback' })).toMatchObject({
