@@ -5,6 +5,16 @@ import type { Canary } from '../devices/canary.ts'
 const text = (what: string) =>
   v.pipe(v.string(`must be ${what}`), v.minLength(1, `must be ${what}, not empty`))
 
+const SHAPES = [
+  ['deviceId', 'secret'],
+  ['clientId', 'username', 'password'],
+] as const
+
+const isOneShape = (given: object): boolean => {
+  const keys = Object.entries(given).flatMap(([key, value]) => (value === undefined ? [] : [key]))
+  return SHAPES.some(shape => shape.length === keys.length && shape.every(key => keys.includes(key)))
+}
+
 /**
  * A device registered for the probe alone: it connects after each rotation, and a device in the field with the
  * same id would be cut off. `deviceId` and `secret` as IoTDA registered it, or what it says in MQTT CONNECT.
@@ -12,16 +22,19 @@ const text = (what: string) =>
 export const canaryField = () =>
   v.optional(
     v.nullable(
-      v.union(
-        [
-          v.strictObject({ deviceId: text('the id of a device'), secret: secretField() }),
-          v.strictObject({
-            clientId: text('a client id'),
-            username: text('a user name'),
-            password: secretField(),
-          }),
-        ],
-        'must be {"deviceId", "secret"} or {"clientId", "username", "password"}, the secret by reference',
+      v.pipe(
+        v.strictObject({
+          deviceId: v.optional(text('the id of a device')),
+          secret: v.optional(secretField()),
+          clientId: v.optional(text('a client id')),
+          username: v.optional(text('a user name')),
+          password: v.optional(secretField()),
+        }),
+        v.check(
+          isOneShape,
+          'must have "deviceId" and "secret", or "clientId", "username" and "password", and nothing else',
+        ),
+        v.transform(given => given as Canary),
       ),
     ),
     null,

@@ -19,7 +19,8 @@ const KEEP_ALIVE_S = 120
  * @returns why it was not accepted; null when it was
  */
 export async function connectOnce(channel: Duplex, credentials: Credentials): Promise<string | null> {
-  const { generate, parser } = await import('mqtt-packet')
+  // Its default: a bundler finds no named exports in CommonJS.
+  const { generate, parser } = (await import('mqtt-packet')).default
   return new Promise(resolve => {
     const reading = parser()
     reading.once('packet', packet => {

@@ -90,10 +90,16 @@ export async function workingNow(world: World, job: Job): Promise<readonly strin
 export const addressesOf = (served: readonly Served[]): readonly string[] =>
   served.filter(s => s.leaf).map(s => s.address)
 
-/** Which device, at which address, why, and what others are served there. */
-export function complaintOf({ profile, address, leaf, problem }: Attempt, served: readonly Served[]): string {
-  const who = profile === null ? 'devices' : `devices of profile "${profile}"`
+/** Why a device would not connect, and, if it was shown nothing, what others are served there. */
+export function reasonOf({ address, leaf, problem }: Attempt, served: readonly Served[]): string {
   const instead = served.find(s => s.address === address)?.leaf
-  const others = leaf || !instead ? '' : `; others are served ${nameOf(instead)}, ${instead.keyType}`
-  return `${address}: ${who} would not connect: ${problem}${others}`
+  return leaf || !instead
+    ? `${problem}`
+    : `${problem}; others are served ${nameOf(instead)}, ${instead.keyType}`
+}
+
+/** Which device, at which address, and why. */
+export function complaintOf(failed: Attempt, served: readonly Served[]): string {
+  const who = failed.profile === null ? 'devices' : `devices of profile "${failed.profile}"`
+  return `${failed.address}: ${who} would not connect: ${reasonOf(failed, served)}`
 }

@@ -4,9 +4,9 @@ import { judge } from '../devices/judge.ts'
 import { profilesOf, rootsOf } from '../devices/roots.ts'
 import type { CheckLine } from '../fleet.ts'
 import type { Endpoint, Handshake } from '../iotda/endpoint.ts'
-import type { Attempt } from '../iotda/probe.ts'
+import { type Attempt, nameOf } from '../iotda/probe.ts'
 import { leafOf, parseChain } from '../x509/certificate.ts'
-import { complaintOf, playedDevices, type Question, tryAll, tryCanaries } from './devices.ts'
+import { playedDevices, type Question, reasonOf, tryAll, tryCanaries } from './devices.ts'
 
 /** A certificate of a chain, in an answer. */
 export interface ReportedCertificate {
@@ -124,12 +124,10 @@ function reportAddress(
   const chainPem = shown.chainPem ?? attempts.find(a => a.chainPem)?.chainPem ?? null
   const chain = chainPem === null ? [] : parseChain(chainPem).map(leafOf)
   const failed = looks.filter(s => s.error !== null)
-  const first = failed[0]
-  const error =
-    first && `${first.error}${failed.length < looks.length ? often(failed.length, looks.length) : ''}`
+  const error = failed[0] ? `${failed[0].error}${often(failed.length, looks.length)}` : null
   return {
     address,
-    error: error ?? null,
+    error,
     skipped: looks.every(isBeyond),
     chain: chain.map(({ notBefore, notAfter, serial: _s, ocspUrl: _o, ...leaf }) => ({
       ...leaf,
@@ -139,49 +137,54 @@ function reportAddress(
     daysLeft: chain[0] ? Math.floor((chain[0].notAfter - now) / DAY_MS) : null,
     protocol: shown.protocol,
     cipher: shown.cipher,
-    verdicts: profilesOf(question.target).map(profile =>
-      verdictOf(question, profile, { attempts, looks, first: first ?? null }),
-    ),
+    verdicts: profilesOf(question.target).map(profile => verdictOf(question, profile, { attempts, looks })),
   }
 }
 
-const often = (count: number, of: number): string => `, in ${count} of ${of} looks`
+const often = (count: number, of: number): string => (count === of ? '' : `, in ${count} of ${of} looks`)
 
 function verdictOf(
   question: ProbeQuestion,
   profile: ReturnType<typeof profilesOf>[number],
-  {
-    attempts,
-    looks,
-    first,
-  }: { attempts: readonly Attempt[]; looks: readonly Handshake[]; first: Handshake | null },
+  { attempts, looks }: { readonly attempts: readonly Attempt[]; readonly looks: readonly Handshake[] },
 ): ReportedVerdict {
   const name = profile?.name ?? null
   const own = attempts.filter(a => a.profile === name)
-  const failed = own.filter(a => a.problem !== null)
-  const shown = failed[0] ?? own.at(-1)
+  const shown = own.find(a => a.problem !== null) ?? own.at(-1)
   const lines = linesOf(question, profile, own.findLast(a => a.chainPem)?.chainPem ?? null)
-  const refusal = lines.find(line => line.verdict === 'refuse')
-  const canary = own.findLast(a => a.canary)?.canary ?? null
-  const partly = failed.length < own.length && canary !== 'refused' ? often(failed.length, own.length) : ''
-  const problem = shown?.problem
-    ? `${instead(shown, looks)}${partly}`
-    : (refusal?.reason ?? (first && first.error !== null ? `no answer: ${first.error}` : null))
+  const refusal = lines.find(line => line.verdict === 'refuse')?.reason ?? null
+  const problem = problemOf(own, looks) ?? refusal ?? troubleOf(looks, question.expected)
   return {
     profile: name,
     ok: problem === null,
     protocol: shown?.protocol ?? null,
     cipher: shown?.cipher ?? null,
     problem,
-    canary,
+    canary: own.findLast(a => a.canary)?.canary ?? null,
     durationMs: Math.max(0, ...own.map(a => a.durationMs)),
     lines,
   }
 }
 
-/** The problem, and what others are served, without the address: that stands above it. */
-const instead = (failed: Attempt, looks: readonly Handshake[]): string =>
-  complaintOf(failed, looks).replace(/^.*? would not connect: /, '')
+/** Why one kind of device could not connect, and how often; null: it always could. */
+function problemOf(own: readonly Attempt[], looks: readonly Handshake[]): string | null {
+  const failed = own.filter(a => a.problem !== null)
+  const [first] = failed
+  if (!first) return null
+  // A canary connects once, after the looks.
+  const isLook = (a: Attempt): boolean => a.canary === null
+  const many = isLook(first) ? often(failed.filter(isLook).length, own.filter(isLook).length) : ''
+  return `${reasonOf(first, looks)}${many}`
+}
+
+/** What was seen at the address that should not be, and how often; null: nothing. */
+function troubleOf(looks: readonly Handshake[], expected: string | null): string | null {
+  const wrong = looks.filter(s => !s.leaf || (expected !== null && s.leaf.fingerprint !== expected))
+  const [first] = wrong
+  if (!first) return null
+  const what = first.leaf ? `others are served ${nameOf(first.leaf)}` : `no answer: ${first.error}`
+  return `${what}${often(wrong.length, looks.length)}`
+}
 
 /** What the chain that was sent lacks for devices of a profile: the same table as before an upload. */
 function linesOf(

@@ -3,11 +3,18 @@ import { expect, test } from 'vitest'
 import { cleanups } from '../support/cleanups.ts'
 import { HOUR_MS, openScenario } from '../support/scenario.ts'
 
-const ROTATIONS = 8
+const ROTATIONS = 50
+/** The delete guard keeps what was bound within the hour. */
+const APART_HOURS = 2
 
 test('a device with a pinned root goes through rotation after rotation without one TLS error', async () => {
   // The device's clock is the system's, the CA's runs ahead: its certificates must be valid for both.
-  const s = await openScenario({ ca: { backdateSeconds: 2 * 86_400 } })
+  const s = await openScenario({
+    ca: { backdateSeconds: (ROTATIONS + 1) * APART_HOURS * 3_600 },
+    change: settings => {
+      settings.sources.sandbox.budget = { orders: 1_000 }
+    },
+  })
   await s.bindOne(20)
   const errors: unknown[] = []
   const device = await connectAsync({
@@ -22,6 +29,14 @@ test('a device with a pinned root goes through rotation after rotation without o
   })
   cleanups.push(() => device.endAsync(true))
   device.on('error', error => errors.push(error))
+  const connected = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      device.once('error', reject)
+      device.once('connect', () => {
+        device.off('error', reject)
+        resolve()
+      })
+    })
   await device.subscribeAsync('commands', { qos: 1 })
 
   const served = new Set<string>()
@@ -29,7 +44,7 @@ test('a device with a pinned root goes through rotation after rotation without o
     // Every other time the platform cuts its connections when the certificate changes.
     const isCut = round % 2 === 0
     const stop = s.iotda.onBind(() => isCut && s.device.disconnectAll())
-    const back = isCut ? new Promise<unknown>(resolve => device.once('connect', resolve)) : null
+    const back = isCut ? connected() : null
     const result = await s.run({ force: true })
     expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'forced' } })
     stop()
@@ -46,7 +61,7 @@ test('a device with a pinned root goes through rotation after rotation without o
     )
     await device.publishAsync('commands', `round ${round}`, { qos: 1 })
     expect(await heard).toBe(`commands: round ${round}`)
-    s.clock.advance(2 * HOUR_MS)
+    s.clock.advance(APART_HOURS * HOUR_MS)
   }
   expect(errors).toEqual([])
   expect(served.size).toBe(ROTATIONS)
@@ -54,4 +69,4 @@ test('a device with a pinned root goes through rotation after rotation without o
   expect(s.ids()).toHaveLength(2)
   expect(s.device.handshakes.filter(h => h.sni === s.domain && !h.completed)).toEqual([])
   expect(await s.run()).toMatchObject({ outcome: 'idle' })
-})
+}, 120_000)

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { TargetResult } from '../../lib/rotation/report.ts'
 import { createRoot } from '../../sandbox/kit/pki.ts'
 import { openVerify, type ScenarioOptions, warningsOf } from '../support/scenario.ts'
+import { stateFiles } from './bad-input.ts'
 
 /** After the cut-over, the devices' side of it: profiles with their limits and roots, and a canary that connects. */
 
@@ -185,6 +186,11 @@ describe('the canary', () => {
       expect(password).toBe(createHmac('sha256', hour).update(DEVICE.secret).digest('hex'))
       expect(hour).toBe(new Date(s.clock.now()).toISOString().slice(0, 13).replaceAll(/\D/g, ''))
     }
+    const written = [...(await stateFiles(s.rig)).values(), ...s.rig.logged, JSON.stringify(result)].join(
+      '\n',
+    )
+    for (const kept of [DEVICE.secret, ...said.map(([, , password]) => `${password}`)])
+      expect(written).not.toContain(kept)
     const leaves = s.device.handshakes.filter(h => h.completed).map(h => h.fingerprint)
     expect(new Set(leaves).size).toBe(2)
     said.length = 0
