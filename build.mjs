@@ -1,5 +1,6 @@
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
+import { oneCore } from './deploy/core.mjs'
 import { leanUndici } from './deploy/lean.mjs'
 
 /**
@@ -33,27 +34,56 @@ const door = {
   external: process.env.BUNDLE_AWS_SDK === '1' ? [] : ['@aws-sdk/*'],
   metafile: true,
 }
-// CommonJS dependencies inside an ES module ask for `require`.
+/** CommonJS dependencies inside an ES module ask for `require`; chunks without any do not pay for it. */
 const requireBanner =
   "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
 
+async function dropUnusedBanner(file) {
+  const text = await readFile(file, 'utf8')
+  const [banner, ...code] = text.split('\n')
+  // The empty line keeps the source map right.
+  if (banner === requireBanner && !/\brequire\b/.test(code.join('\n')))
+    await writeFile(file, ['', ...code].join('\n'))
+}
+
+const modules = {
+  ...door,
+  entryPoints: { cli: 'functions/cli.ts', lambda: 'functions/lambda.ts', watch: 'functions/watch.ts' },
+  outdir: out,
+  outExtension: { '.js': '.mjs' },
+  chunkNames: 'chunks/[name]-[hash]',
+  format: 'esm',
+  splitting: true,
+  banner: { js: requireBanner },
+}
+const core = await oneCore(modules, 'lib/app.ts')
+
 await rm(out, { recursive: true, force: true })
 const [esm, cjs] = await Promise.all([
-  build({
-    ...door,
-    entryPoints: { cli: 'functions/cli.ts', lambda: 'functions/lambda.ts' },
-    outdir: out,
-    outExtension: { '.js': '.mjs' },
-    chunkNames: 'chunks/[name]-[hash]',
-    format: 'esm',
-    splitting: true,
-    banner: { js: requireBanner },
-  }),
+  build({ ...modules, plugins: [leanUndici, core] }),
   build({
     ...door,
     entryPoints: ['functions/functiongraph.ts'],
     outfile: `${out}/functiongraph/index.js`,
     format: 'cjs',
+  }),
+  build({
+    ...door,
+    entryPoints: ['functions/watch.ts'],
+    outfile: `${out}/functiongraph-watch/index.js`,
+    format: 'cjs',
+  }),
+  // What deployment itself runs.
+  build({
+    ...door,
+    entryPoints: {
+      permissions: 'lib/permissions/deploy.ts',
+      functiongraph: 'deploy/huawei/functiongraph.ts',
+    },
+    outdir: `${out}/deploy`,
+    outExtension: { '.js': '.mjs' },
+    format: 'esm',
+    banner: { js: requireBanner },
   }),
   // The sandbox is for development: its packages stay where they are.
   build({
@@ -74,6 +104,8 @@ const [esm, cjs] = await Promise.all([
     alias: {},
   }),
 ])
+const scripts = Object.keys(esm.metafile.outputs).filter(file => file.endsWith('.mjs'))
+await Promise.all(scripts.map(dropUnusedBanner))
 await writeFile(`${out}/meta.json`, JSON.stringify({ esm: esm.metafile, cjs: cjs.metafile }))
 const cli = await readFile(`${out}/cli.mjs`, 'utf8')
 await writeFile(`${out}/cli.mjs`, `#!/usr/bin/env node\n${cli}`)

@@ -9,11 +9,15 @@ import { zip } from './zip.mjs'
 const out = process.env.OUTDIR || 'dist'
 const meta = JSON.parse(await readFile(join(out, 'meta.json'), 'utf8'))
 
+/** The maps are elsewhere than what would point to them. */
+const withoutMap = (file, bytes) =>
+  file.endsWith('.map') ? bytes : bytes.toString('utf8').replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '\n')
+
 /** Files of the build by their paths below `folder`. */
 const read = async (files, folder) => {
   const entries = files.map(async file => {
     const path = join(process.cwd(), file)
-    return [posix.relative(folder, file), await readFile(path)]
+    return [posix.relative(folder, file), withoutMap(file, await readFile(path))]
   })
   return Object.fromEntries(await Promise.all(entries))
 }
@@ -29,13 +33,13 @@ function reach(outputs, entry, found = new Set()) {
 const outputOf = (outputs, entryPoint) =>
   Object.keys(outputs).find(file => outputs[file].entryPoint === entryPoint)
 
-for (const [name, { outputs }, entryPoint] of [
-  ['lambda', meta.esm, 'functions/lambda.ts'],
-  ['functiongraph', meta.cjs, 'functions/functiongraph.ts'],
+for (const [name, { outputs }, entryPoints] of [
+  ['lambda', meta.esm, ['functions/lambda.ts', 'functions/watch.ts']],
+  ['functiongraph', meta.cjs, ['functions/functiongraph.ts']],
 ]) {
-  const entry = outputOf(outputs, entryPoint)
-  const folder = posix.dirname(entry)
-  const files = [...reach(outputs, entry)]
+  const entries = entryPoints.map(it => outputOf(outputs, it)).filter(it => it !== undefined)
+  const folder = posix.dirname(entries[0])
+  const files = [...new Set(entries.flatMap(entry => [...reach(outputs, entry)]))]
   await mkdir(out, { recursive: true })
   const archive = zip(await read(files, folder))
   await writeFile(join(out, `iotda-cert-${name}.zip`), archive)

@@ -1,15 +1,17 @@
 import { userInfo } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
-import { type Answer, probePort, run } from '../lib/app.ts'
+import { type Answer, probePort, rollover, run } from '../lib/app.ts'
 import { asRotationError, RotationError } from '../lib/base/errors.ts'
 import { silentLog } from '../lib/base/log.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
-import { type Action, ERROR_CODES } from '../lib/model.ts'
-import { parseEvent, RESERVED } from './event.ts'
+import { type Action, ERROR_CODES, REVOCATION_REASONS } from '../lib/model.ts'
+import { adviceCommands } from './advice.ts'
+import { parseEvent } from './event.ts'
 import { exitCode } from './exit.ts'
 import { jsonLog } from './output.ts'
 import { parseHost } from './probe-host.ts'
 import { errorText, progressPrinter, resultText } from './text.ts'
+import { watchCommand } from './watch-command.ts'
 
 interface Flags {
   readonly config?: string
@@ -19,6 +21,9 @@ interface Flags {
   readonly force?: boolean
   readonly until?: string
   readonly accept?: string
+  readonly reason?: string
+  readonly certificate?: string
+  readonly source?: string
   readonly sni?: string
   readonly profile?: readonly string[]
   readonly timeout?: string
@@ -31,6 +36,7 @@ const COMMANDS: Readonly<Record<Action, string>> = {
   rollback: 'bind the previous certificate again, prove it, and hold',
   hold: 'make no unattended change from now on',
   resume: 'end a hold or a back-off; the next run goes on',
+  revoke: 'have the CA revoke a certificate of a target: the one that is not bound, unless told otherwise',
   probe: 'look at the device port of targets, or at any host, as every device would',
 }
 
@@ -48,7 +54,7 @@ function userName(): string {
 }
 
 async function perform(action: Action, flags: Flags, host?: string): Promise<number> {
-  const { force, until, accept, target, profile } = flags
+  const { force, until, accept, target, profile, reason, certificate } = flags
   const event = parseEvent({
     action,
     ...(target ? { targets: target } : {}),
@@ -57,6 +63,8 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
     ...(until === undefined ? {} : { until }),
     ...(accept === undefined ? {} : { accept }),
     ...(profile ? { profiles: profile } : {}),
+    ...(reason === undefined ? {} : { reason }),
+    ...(certificate === undefined ? {} : { certificate }),
   })
   const interrupt = new AbortController()
   process.once('SIGINT', () => interrupt.abort(new Error('interrupted')))
@@ -109,17 +117,42 @@ function program(json: boolean, setExit: (code: number) => void): Command {
     }
     if (action === 'rollback')
       command.option('--accept <fingerprint>', 'accept exactly this certificate in spite of preflight')
+    if (action === 'revoke')
+      command
+        .option('--reason <reason>', Object.keys(REVOCATION_REASONS).join(', '))
+        .option('--certificate <fingerprint>', 'exactly this one of the two slots')
+        .option('-f, --force', 'also the bound one, although devices may notice')
     if (action === 'plan') command.addOption(new Option('-f, --force', 'as if forced'))
     if (action === 'probe') probeCommand(command, setExit)
     else command.action(async (flags: Flags) => setExit(await perform(action, flags)))
   }
-  for (const action of RESERVED)
-    cli
-      .command(action, { hidden: true })
-      .allowUnknownOption()
-      .allowExcessArguments()
-      .action(() => void parseEvent({ action }))
+  accountCommands(cli)
+  adviceCommands(cli, setExit)
+  watchCommand(cli, setExit)
   return cli
+}
+
+function accountCommands(cli: Command): void {
+  cli
+    .command('account')
+    .description('look after the account at a CA')
+    .command('rollover')
+    .description('give the account another key; its URL stays')
+    .requiredOption('--source <name>', 'the source of the settings whose account it is')
+    .option('-c, --config <file>', 'settings file, or inline JSON (default: IOTDA_CERT_CONFIG)')
+    .option('--json', 'the answer as JSON on standard output')
+    .option('-v, --verbose', 'log every call to standard error')
+    .exitOverride()
+    .action(async ({ source = '', config, json, verbose }: Flags) => {
+      const log = verbose ? jsonLog('debug') : silentLog
+      const deadline = systemClock.now() + 5 * MINUTE_MS
+      const answer = await rollover({ source, config: config ?? null, log, deadline })
+      process.stdout.write(
+        json
+          ? `${JSON.stringify(answer, null, 2)}\n`
+          : `rolled over  ${source}: the account ${answer.account} has another key\n`,
+      )
+    })
 }
 
 function probeCommand(command: Command, setExit: (code: number) => void): void {

@@ -1,5 +1,5 @@
 import { RotationError } from '../lib/base/errors.ts'
-import { ACTIONS, type Action, type RunEvent, type StepName } from '../lib/model.ts'
+import { ACTIONS, type Action, REVOCATION_REASONS, type RunEvent, type StepName } from '../lib/model.ts'
 
 /** What a bare schedule event means: rotate everything. */
 export const rotateEverything: RunEvent = {
@@ -11,8 +11,8 @@ export const rotateEverything: RunEvent = {
 }
 
 /** Actions of a later version. */
-export const RESERVED = ['doctor', 'revoke', 'watch']
-const KEYS = ['action', 'targets', 'force', 'until', 'accept', 'profiles']
+export const RESERVED = ['doctor']
+const KEYS = ['action', 'targets', 'force', 'until', 'accept', 'profiles', 'certificate', 'reason']
 const bad = (what: string, hint: string): RotationError =>
   new RotationError('usage', `the event is not understood: ${what}`, { retry: 'never', hint })
 
@@ -31,8 +31,9 @@ export function parseEvent(value: unknown): RunEvent {
     targets: targetsOf(event.targets),
     force: forceOf(event.force),
     until: untilOf(event.until),
-    accept: acceptOf(event.accept),
+    accept: fingerprintOf('accept', event.accept),
     ...profilesOf(event),
+    ...revocationOf(event),
   }
 }
 
@@ -61,6 +62,21 @@ function profilesOf({ profiles, action }: Record<string, unknown>): { profiles?:
   throw bad('"profiles" is no list of names', 'Leave it out for all profiles.')
 }
 
+function revocationOf(event: Record<string, unknown>): Pick<RunEvent, 'revoke'> {
+  const { action, certificate, reason, targets } = event
+  if (action !== 'revoke') {
+    const stray = ['certificate', 'reason'].find(key => event[key] !== undefined && event[key] !== null)
+    if (stray === undefined) return {}
+    throw bad(`"${stray}" without action "revoke"`, 'Only a revocation has it.')
+  }
+  if (targets === undefined || targets === null)
+    throw bad('"revoke" names no target', 'A certificate is revoked for one target: name it.')
+  const known = Object.keys(REVOCATION_REASONS) as (keyof typeof REVOCATION_REASONS)[]
+  const why = known.find(r => r === (reason ?? 'unspecified'))
+  if (why === undefined) throw bad('"reason" is none that a CA takes', `Reasons: ${known.join(', ')}.`)
+  return { revoke: { certificate: fingerprintOf('certificate', certificate), reason: why } }
+}
+
 function forceOf(force: unknown): boolean {
   if (force === undefined || typeof force === 'boolean') return force ?? false
   throw bad('"force" is not true or false', 'Send true or false.')
@@ -76,12 +92,13 @@ function untilOf(until: unknown): StepName | null {
   throw bad('"until" names no step to stop after', `Steps: ${PACED.join(', ')}.`)
 }
 
-function acceptOf(accept: unknown): string | null {
-  if (accept === undefined || accept === null) return null
-  const fingerprint = String(accept)
+function fingerprintOf(key: string, value: unknown): string | null {
+  if (value === undefined || value === null) return null
+  const fingerprint = String(value)
     .toLowerCase()
     .replaceAll(':', '')
     .replace(/^sha256\//, '')
   if (/^[0-9a-f]{64}$/.test(fingerprint)) return fingerprint
-  throw bad('"accept" is no SHA-256 fingerprint', 'Give the 64 hex digits that the refusal names.')
+  const where = key === 'accept' ? 'that the refusal names' : 'that status shows with --json'
+  throw bad(`"${key}" is no SHA-256 fingerprint`, `Give the 64 hex digits ${where}.`)
 }

@@ -1,37 +1,32 @@
 import { randomUUID } from 'node:crypto'
+import type { RolloverAnswer, RolloverRequest } from './accounts.ts'
 import type { PortRequest } from './any-port.ts'
 import { RotationError } from './base/errors.ts'
 import type { Log } from './base/log.ts'
-import { createTurns, inParallel } from './base/parallel.ts'
+import { inParallel } from './base/parallel.ts'
 import { abortAfter, type Clock, iso, systemClock } from './base/time.ts'
 import { functionSurroundings, type Runtime } from './config/function.ts'
-import { loadSettings, processSurroundings, type Settings, type Surroundings } from './config/load.ts'
-import type { DriverContext, Notifier, Run, StateStore } from './contracts.ts'
-import { asDelivered } from './deliveries.ts'
-import { createIotdaClient } from './iotda/client.ts'
-import { createEndpoint } from './iotda/endpoint.ts'
-import { OUTCOMES, type RunEvent, type StepName, type StepRecord, type Target } from './model.ts'
-import { notifiers } from './notifiers/index.ts'
 import {
-  buildSolvers,
-  buildSources,
-  driverSchemas,
-  huaweiClient,
-  keysFrom,
-  make,
-  need,
-  openClients,
-  sealKeyOf,
-} from './parts.ts'
+  type Alerting,
+  loadSettings,
+  processSurroundings,
+  type Settings,
+  type Surroundings,
+} from './config/load.ts'
+import type { Run } from './contracts.ts'
+import { asDelivered } from './deliveries.ts'
+import { createHeartbeat } from './heartbeat.ts'
+import { OUTCOMES, type RunEvent, type StepName, type StepRecord, type Target } from './model.ts'
+import { contextOf, driverSchemas, openClients, openState } from './parts.ts'
 import { readRemote } from './remote.ts'
-import { alert } from './rotation/alert.ts'
-import { openRecords, type Records, specHashOf } from './rotation/record.ts'
+import type { Stray } from './rotation/alert.ts'
+import type { Records } from './rotation/record.ts'
 import { isOk, type TargetResult } from './rotation/report.ts'
 import { rotate } from './rotation/rotate.ts'
 import { byUrgency } from './rotation/urgency.ts'
 import type { World } from './rotation/world.ts'
-import { stores } from './stores/index.ts'
 import type { Warm } from './warm.ts'
+import { worlds } from './worlds.ts'
 
 export { keepWarm } from './warm.ts'
 
@@ -70,6 +65,8 @@ export interface Answer {
 const TARGETS_AT_ONCE = 4
 /** What is kept for finishing: the answer must be out before the platform ends the process. */
 const FINISH_MS = 2_000
+/** What is kept for telling people, at most. */
+const TELL_MS = 10_000
 
 /**
  * Runs one event over its targets: settings, then drivers, then rotation, then the answer.
@@ -77,32 +74,51 @@ const FINISH_MS = 2_000
  */
 export async function run(request: Request): Promise<Answer> {
   const clock = request.clock ?? systemClock
-  const startedAt = clock.now()
-  const settings = await settingsOf(request, clock)
-  const targets = chosenTargets(settings, request.event)
-  const app = await build(settings, request, clock)
+  const runId = randomUUID()
+  let alerting: Alerting | null = null
+  let app: App | null = null
   try {
-    // The order counts where not all can start at once.
-    const ordered = targets.length > TARGETS_AT_ONCE ? await byUrgency(targets, app.records) : targets
-    const { event, warnings } = await asDelivered(request, app.records, startedAt)
-    const results = await inParallel(ordered, TARGETS_AT_ONCE, async target => {
-      const result = await app.perform(target, event)
-      return { ...result, warnings: [...result.warnings, ...warnings] }
+    const settings = await settingsOf(request, clock, left => {
+      alerting = left
     })
-    const ok = results.every(isOk)
-    const { runId } = app
-    return {
-      version: 1,
-      runId,
-      trigger: request.trigger,
-      ok,
-      startedAt: iso(startedAt),
-      finishedAt: iso(clock.now()),
-      results,
-    }
+    const targets = chosenTargets(settings, request.event)
+    alerting = settings
+    app = await build(settings, request, clock, runId)
+    return await perform(app, targets, request, clock)
+  } catch (thrown) {
+    if (alerting && isTold(request))
+      await (await import('./outage.ts')).tellOutage({ ...request, alerting, clock, runId }, thrown)
+    throw thrown
   } finally {
-    await app.close()
+    await app?.close()
   }
+}
+
+/** What a person asks for on a terminal is answered there. */
+const isTold = ({ event }: Request): boolean => event.action === 'rotate'
+
+async function perform(
+  app: App,
+  targets: readonly Target[],
+  request: Request,
+  clock: Clock,
+): Promise<Answer> {
+  const startedAt = clock.now()
+  // The order counts where not all can start at once.
+  const ordered = targets.length > TARGETS_AT_ONCE ? await byUrgency(targets, app.records) : targets
+  const { event, warnings } = await asDelivered(request, app.records, startedAt)
+  const results = await inParallel(ordered, TARGETS_AT_ONCE, async target => {
+    const result = await app.perform(target, event)
+    return { ...result, warnings: [...result.warnings, ...warnings] }
+  })
+  const answer: Answer = {
+    ...{ version: 1, runId: app.runId, trigger: request.trigger, ok: results.every(isOk) },
+    startedAt: iso(startedAt),
+    finishedAt: iso(clock.now()),
+    results,
+  }
+  await app.tell(targets, answer)
+  return answer
 }
 
 /** Probes any device port; the settings are read only if a profile is none of the presets. */
@@ -113,13 +129,31 @@ export async function probePort(
   return probe(request, () => settingsOf(request, request.clock ?? systemClock))
 }
 
+/** Gives the account of a source another key. */
+export async function rollover(
+  request: RolloverRequest & Pick<Request, 'config' | 'surroundings' | 'clock'>,
+): Promise<RolloverAnswer> {
+  const clock = request.clock ?? systemClock
+  const settings = await settingsOf(request, clock)
+  return (await import('./accounts.ts')).rollover(request, settings, clock)
+}
+
 type Asked = Pick<Request, 'config' | 'surroundings' | 'runtime' | 'warm'>
 
-function settingsOf({ config, surroundings, runtime, warm }: Asked, clock: Clock): Promise<Settings> {
+function settingsOf(
+  { config, surroundings, runtime, warm }: Asked,
+  clock: Clock,
+  salvaged?: (alerting: Alerting) => void,
+): Promise<Settings> {
   const process = surroundings ?? processSurroundings()
   const around = runtime ? functionSurroundings(process, runtime) : process
   const load = (from: Surroundings): Promise<Settings> =>
-    loadSettings(config, driverSchemas, { remote: question => readRemote(question, clock), ...from })
+    loadSettings(
+      config,
+      driverSchemas,
+      { remote: question => readRemote(question, clock), ...from },
+      salvaged,
+    )
   return warm ? warm.settings(config, around, load, clock) : load(around)
 }
 
@@ -137,60 +171,59 @@ interface App {
   readonly runId: string
   readonly records: Records
   perform(target: Target, event: RunEvent): Promise<TargetResult>
+  /** Tells people what is to be told. Never throws. */
+  tell(targets: readonly Target[], answer: Answer): Promise<void>
   close(): Promise<void>
 }
 
-async function build(settings: Settings, request: Request, clock: Clock): Promise<App> {
-  const runId = randomUUID()
+async function build(settings: Settings, request: Request, clock: Clock, runId: string): Promise<App> {
   const clients = request.warm?.clients(clock) ?? openClients()
+  const { log } = request
+  const tellsPeople = settings.notifiers.length > 0 || settings.heartbeat !== null
+  const leftMs = request.deadline - clock.now()
+  const deadline = request.deadline - (tellsPeople && isTold(request) ? Math.min(TELL_MS, leftMs / 10) : 0)
   // The last resort: whatever still hangs at the deadline is let go of, so that the answer gets out.
-  const { signal, clear } = abortAfter(Math.max(1, request.deadline - clock.now()), request.signal)
-  const current: Run = { runId, clock, log: request.log, deadline: request.deadline - FINISH_MS, signal }
-  const context = (name: string): DriverContext => ({
-    name,
+  const { signal, clear } = abortAfter(Math.max(1, deadline - clock.now()), request.signal)
+  const current: Run = { runId, clock, log, deadline: deadline - FINISH_MS, signal }
+  const context = contextOf(settings, clients, { clock, log })
+  const { store, records } = await openState(settings, context)
+  const telling = isTold(request) ? await import('./telling.ts') : null
+  const notifiers = telling ? await telling.openNotifiers(settings, context) : []
+  const isWhole = request.event.targets === null && isTold(request)
+  const beat = createHeartbeat({
+    alerting: isWhole ? settings : NO_HEARTBEAT,
     http: clients.http,
-    clock,
-    log: request.log,
-    huaweiKeys: keysFrom(settings),
+    runId,
+    log,
   })
-  const store = await make<StateStore, DriverContext>(stores, settings.store, context('store'))
-  const records = openRecords(store, sealKeyOf(settings, store), settings.store.sealKeyPrevious)
-  const solver = await buildSolvers(settings, context)
-  const certificateSources = await buildSources(settings, records, context, solver)
-  const alerts = await Promise.all(
-    settings.notifiers.map((chosen, i) =>
-      make<Notifier, DriverContext>(notifiers, chosen, context(`notifiers[${i}]`)),
-    ),
-  )
-  const inTurn = createTurns()
-  const worldOf = (target: Target, event: RunEvent): World => {
-    const spec = need(settings.certificates, target.certificate)
-    return {
-      target,
-      spec,
-      specHash: specHashOf(spec),
-      event,
-      run: current,
-      intervalMs: settings.intervalMs,
-      iotda: createIotdaClient(huaweiClient(settings, target, clients.http, clock)),
-      endpoint: createEndpoint(),
-      sources: certificateSources,
-      store,
-      records,
-      sharing: settings.targets.filter(t => t.certificate === target.certificate),
-      inTurn,
-      canaryOf: need(settings.access, target.name).canaryOf,
-      progress: request.progress ?? (() => {}),
-    }
-  }
+  beat.start()
+  const worldOf = await worlds(settings, request.progress ?? (() => {}), {
+    current,
+    clients,
+    context,
+    store,
+    records,
+  })
+  const strays: Stray[] = []
   return {
     runId,
     records,
     perform: async (target, event) => {
       const world = worldOf(target, event)
       const result = await byAction(world)
-      await alert(world, result, alerts)
+      if (notifiers.length > 0) {
+        const stray = await (await import('./rotation/alert.ts')).noteAlerts(world, result, notifiers)
+        if (stray) strays.push(stray)
+      }
       return result
+    },
+    tell: async (targets, { ok, results }) => {
+      const { signal: end, clear: over } = abortAfter(Math.max(1, request.deadline - clock.now()))
+      const run: Run = { ...current, deadline: request.deadline - FINISH_MS, signal: end }
+      const told = { run, records, notifiers, intervalMs: settings.intervalMs }
+      await telling?.tellEnd(told, { targets, strays, ok, isWhole })
+      await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
+      over()
     },
     close: async () => {
       clear()
@@ -199,9 +232,12 @@ async function build(settings: Settings, request: Request, clock: Clock): Promis
   }
 }
 
+const NO_HEARTBEAT = { heartbeat: null }
+
 async function byAction(world: World): Promise<TargetResult> {
   const { action } = world.event
   if (action === 'rotate' || action === 'plan' || action === 'status') return rotate(world)
+  if (action === 'revoke') return (await import('./rotation/revoke.ts')).revoke(world)
   if (action === 'probe') return (await import('./rotation/probe.ts')).probe(world)
   return (await import('./rotation/manual.ts'))[action](world)
 }

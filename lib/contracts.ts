@@ -10,8 +10,9 @@ import type { Http } from './base/http.ts'
 import type { Log } from './base/log.ts'
 import type { Secret } from './base/secret.ts'
 import type { Clock } from './base/time.ts'
+import type { EventName, Severity } from './events.ts'
 import type { HuaweiKeys } from './huawei/signer.ts'
-import type { CertificateSpec, Leaf, RenewalInfo } from './model.ts'
+import type { CertificateSpec, Leaf, RenewalInfo, RevocationReason } from './model.ts'
 
 /** What every call of one run shares. */
 export interface Run {
@@ -82,6 +83,8 @@ export interface SourceMemory {
   ): Promise<void>
   /** A secret of the source, e.g. its account key: made and stored sealed the first time, then the same. */
   secret(name: string, make: () => Promise<string>): Promise<Secret>
+  /** Wipes a secret; succeeds when there is none. */
+  forget(name: string): Promise<void>
 }
 
 export type Obtained =
@@ -93,6 +96,24 @@ export type Obtained =
       readonly leftovers?: Readonly<Record<string, unknown>>
     }
   | { readonly kind: 'suspended'; readonly until: number; readonly why: string }
+
+/** What is to be revoked, and why. */
+export interface Revocation {
+  readonly certificatePem: string
+  readonly reason: RevocationReason
+  /** The certificate's own key, if it is still held. */
+  readonly key: Secret | null
+}
+
+/** What a source says of itself when nothing is wrong with the way to it. */
+export interface SourceCheck {
+  readonly directory: string
+  /** How it calls itself in CAA records (RFC 8659 section 4.2); empty: it does not say. */
+  readonly caaIdentities: readonly string[]
+  readonly account:
+    | { readonly ok: true; readonly message: string }
+    | { readonly ok: false; readonly message: string; readonly remedy: string }
+}
 
 export interface CertificateSource {
   /**
@@ -111,6 +132,15 @@ export interface CertificateSource {
    * CA: such an answer has no window and says when to ask again.
    */
   renewalInfo?(leafPem: string, leaf: Leaf, run: Run): Promise<RenewalInfo | null>
+  /** Revokes a certificate. One that is revoked already is `already-revoked`, no error. */
+  revoke?(revocation: Revocation, run: Run): Promise<'revoked' | 'already-revoked'>
+  /**
+   * Gives the account another key; the account's name. MUST leave the account usable after a crash at any
+   * instant. @throws RotationError `ca-rejected` when there is no account whose key is the source's own
+   */
+  rollover?(run: Run): Promise<string>
+  /** Looks at the way to it by its smallest calls. Changes nothing there. */
+  check?(run: Run): Promise<SourceCheck>
 }
 
 export interface SourceContext extends DriverContext {
@@ -186,24 +216,62 @@ export const defineStore = <S extends GenericSchema>(driver: Driver<S, DriverCon
 
 // --- notifiers ---------------------------------------------------------------------------------------------
 
-/** One alert, version 1 of its shape; plain JSON. */
+/** A certificate as an alert names it. */
+export interface AlertLeaf {
+  readonly fingerprint: string
+  readonly issuer: string
+  /** ISO 8601, as every instant here. */
+  readonly notAfter: string
+}
+
+/** One alert, version 1 of its shape; plain JSON, and no secrets. Later versions only add members. */
 export interface AlertEvent {
   readonly version: 1
-  readonly event: string
-  readonly severity: 'info' | 'warning' | 'critical'
-  /** The same for every alert about one target. */
-  readonly dedupKey: string | null
+  readonly event: EventName
+  readonly severity: Severity
+  /** Why it is told now: the state is new or worse, a reminder of it, its end, or something that happened once. */
+  readonly kind: 'new' | 'worse' | 'reminder' | 'recovered' | 'moment'
+  /** Stable: the same for everything that is told of one state of one target, its end included. */
+  readonly dedupKey: string
+  /** Null: it is about the run as a whole. */
   readonly target: string | null
   readonly domain: string | null
   readonly reason: string
   readonly error: { readonly code: string; readonly message: string; readonly hint: string | null } | null
+  /** Whole days left of what is served, or bound where it cannot be seen; negative: it has ended. */
+  readonly daysLeft: number | null
+  readonly before: AlertLeaf | null
+  readonly after: AlertLeaf | null
   readonly runId: string
   readonly at: string
+  /** When the state began. */
+  readonly since: string | null
+  /** How long it has lasted, or of `recovered`: had lasted. */
+  readonly durationMs: number | null
+  /** Of `recovered`: what is over, and the worst that was told of it. */
+  readonly ends: { readonly event: EventName; readonly severity: Severity } | null
+  readonly nextTryAt: string | null
+  readonly whatToDo: string
+  /** Where RUNBOOK.md speaks of it. */
+  readonly runbook: string
+}
+
+export const LANGUAGES = ['en', 'zh'] as const
+export type Language = (typeof LANGUAGES)[number]
+
+export interface NotifierContext extends DriverContext {
+  /** Of the texts for people. */
+  readonly language: Language
 }
 
 export interface Notifier {
-  /** Delivers one alert. What it throws is a warning of the run, never its result. */
+  /**
+   * Delivers one alert, which MAY have been delivered before. What it throws is logged and never changes the run's
+   * result: with retry `never` it is left alone until a later run, else it is tried again within this one, not
+   * before `retryAt`. MUST NOT take longer than 15 seconds.
+   */
   notify(event: AlertEvent, run: Run): Promise<void>
 }
 
-export const defineNotifier = <S extends GenericSchema>(driver: Driver<S, DriverContext, Notifier>) => driver
+export const defineNotifier = <S extends GenericSchema>(driver: Driver<S, NotifierContext, Notifier>) =>
+  driver

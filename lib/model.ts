@@ -145,7 +145,11 @@ export interface Served {
 
 // --- the vocabulary ----------------------------------------------------------------------------------------
 
-export const ACTIONS = ['rotate', 'plan', 'status', 'rollback', 'hold', 'resume', 'probe'] as const
+/** Why a certificate is revoked (RFC 5280 section 5.3.1), as far as a subscriber may say. */
+export const REVOCATION_REASONS = { unspecified: 0, keyCompromise: 1, superseded: 4, cessationOfOperation: 5 }
+export type RevocationReason = keyof typeof REVOCATION_REASONS
+
+export const ACTIONS = ['rotate', 'plan', 'status', 'rollback', 'hold', 'resume', 'probe', 'revoke'] as const
 export type Action = (typeof ACTIONS)[number]
 
 export const STEPS = [
@@ -173,6 +177,7 @@ export const OUTCOMES = {
   planned: { ok: true, exit: 0, throws: false, text: 'nothing was changed: this is what a run would do' },
   probed: { ok: true, exit: 0, throws: false, text: 'devices are served, at every address' },
   rotated: { ok: true, exit: 0, throws: false, text: 'the new certificate is bound and served' },
+  revoked: { ok: true, exit: 0, throws: false, text: 'the CA has revoked the certificate' },
   repaired: { ok: true, exit: 0, throws: false, text: 'the bound certificate was bound again and is served' },
   suspended: { ok: true, exit: 3, throws: false, text: 'waiting; a later run goes on' },
   busy: { ok: true, exit: 3, throws: false, text: 'another run is at work on this instance' },
@@ -218,10 +223,7 @@ export const ERROR_CODES = {
   forbidden: { exit: 2, text: 'a service says the credentials may not do this (403)' },
   unreachable: { exit: 2, text: 'no connection to a configured address' },
   'domain-configuration-missing': { exit: 2, text: 'the instance has no domain configuration' },
-  'domain-mismatch': {
-    exit: 2,
-    text: 'the domain configuration is for another domain than the settings say',
-  },
+  'domain-mismatch': { exit: 2, text: 'the domain configuration is for another domain than is set' },
   'certificate-invalid': { exit: 2, text: 'what the source gave is no usable certificate' },
   'solver-zone-missing': { exit: 2, text: 'the DNS solver does not hold the zone of a name' },
   'ca-rejected': { exit: 2, text: 'the CA rejects the request as it is configured' },
@@ -259,6 +261,8 @@ export interface RunEvent {
   readonly until: StepName | null
   /** Accept exactly this fingerprint in spite of preflight. */
   readonly accept: string | null
+  /** Of `revoke`: which certificate, by fingerprint (null: the one that is not bound), and why. */
+  readonly revoke?: { readonly certificate: string | null; readonly reason: RevocationReason }
   /** Of `probe`: only these profiles. */
   readonly profiles?: readonly string[]
   /** Who asked, as far as the door can tell; for the log. */

@@ -2,7 +2,7 @@ import type { GenericSchema } from 'valibot'
 import { RotationError } from './base/errors.ts'
 import { createHttp, type Http } from './base/http.ts'
 import type { Clock } from './base/time.ts'
-import type { Settings } from './config/load.ts'
+import type { Alerting, Settings } from './config/load.ts'
 import type {
   CertificateSource,
   DnsSolver,
@@ -14,7 +14,7 @@ import type {
 import { createHuaweiClient } from './huawei/client.ts'
 import type { Target } from './model.ts'
 import { notifiers } from './notifiers/index.ts'
-import type { Records } from './rotation/record.ts'
+import { openRecords, type Records } from './rotation/record.ts'
 import { solverName, solvers } from './solvers/index.ts'
 import { sources } from './sources/index.ts'
 import { stores } from './stores/index.ts'
@@ -119,7 +119,7 @@ export function huaweiClient(
 
 /** The keys of an entry of `credentials`. */
 export const keysFrom =
-  (settings: Settings): DriverContext['huaweiKeys'] =>
+  (settings: Pick<Alerting, 'credentials'>): DriverContext['huaweiKeys'] =>
   async name => {
     if (Object.hasOwn(settings.credentials, name)) return need(settings.credentials, name)
     throw new RotationError('settings-invalid', `there is no "${name}" in credentials`, {
@@ -128,15 +128,35 @@ export const keysFrom =
     })
   }
 
-/** What keys are sealed with. */
-export const sealKeyOf = (settings: Settings, store: StateStore) => async () => {
-  const key = settings.store.sealKey ?? (await store.ownSealKey())
-  if (key) return key
-  throw new RotationError('settings-invalid', `the ${settings.store.type} store needs store.sealKey`, {
-    retry: 'never',
-    hint: 'Set it to a reference to 32 random bytes in base64 (openssl rand -base64 32).',
-  })
+/** What a driver of that name may be built from. */
+export const contextOf =
+  (
+    settings: Pick<Alerting, 'credentials'>,
+    { http }: Pick<Clients, 'http'>,
+    { clock, log }: Pick<DriverContext, 'clock' | 'log'>,
+  ) =>
+  (name: string): DriverContext => ({ name, http, clock, log, huaweiKeys: keysFrom(settings) })
+
+/** Opens the state. */
+export async function openState(
+  { store: chosen }: Pick<Settings, 'store'>,
+  context: (name: string) => DriverContext,
+): Promise<{ readonly store: StateStore; readonly records: Records }> {
+  const store = await make<StateStore, DriverContext>(stores, chosen, context('store'))
+  return { store, records: openRecords(store, sealKeyOf(chosen, store), chosen.sealKeyPrevious) }
 }
+
+/** What keys are sealed with. */
+const sealKeyOf =
+  ({ type, sealKey }: Settings['store'], store: StateStore) =>
+  async () => {
+    const key = sealKey ?? (await store.ownSealKey())
+    if (key) return key
+    throw new RotationError('settings-invalid', `the ${type} store needs store.sealKey`, {
+      retry: 'never',
+      hint: 'Set it to a reference to 32 random bytes in base64 (openssl rand -base64 32).',
+    })
+  }
 
 /** What the settings have made sure is there. */
 export function need<T>(from: Readonly<Record<string, T>>, name: string): T {

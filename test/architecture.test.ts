@@ -77,6 +77,7 @@ const RULES: readonly (readonly [name: string, rule: Rule, bad: readonly (readon
     driversKnowNoDriver,
     [
       [example('lib/solvers/a.ts', "import b from './b.ts'")],
+      [example('lib/notifiers/a.ts', "import b from './b.ts'")],
       [example('lib/sources/a.ts', "import { solverName } from '../solvers/index.ts'")],
     ],
   ],

@@ -4,8 +4,9 @@ import { RotationError } from '../base/errors.ts'
 import type { Secret } from '../base/secret.ts'
 import type { SourceMemory } from '../contracts.ts'
 import { generateKey } from '../x509/key.ts'
+import { dropRollover, keyNameIn, promoteKey, rolloverIn } from './account-key.ts'
 import { type AcmeClient, createAcmeClient } from './client.ts'
-import { type Directory, loadDirectory, metaText, reloadDirectory } from './directory.ts'
+import { loadDirectory, metaText, reloadDirectory } from './directory.ts'
 import { remember } from './memory.ts'
 import { problemOf } from './problem.ts'
 import type { AcmeConnection } from './transport.ts'
@@ -19,10 +20,11 @@ export interface AccountSettings {
   readonly externalAccount: { readonly kid: string; readonly hmacKey: Secret } | null
 }
 
-const rememberedSchema = v.object({ directory: v.string(), key: v.string(), url: v.string() })
+/** The account as a source remembers it. */
+export const rememberedSchema = v.object({ directory: v.string(), key: v.string(), url: v.string() })
 
 /** Tells keys apart without telling the key: SHA-256 of its public half, hex. */
-const fingerprintOf = (settings: string, key: Secret): string => {
+export const fingerprintOf = (settings: string, key: Secret): string => {
   try {
     const spki = createPublicKey(key.reveal()).export({ type: 'spki', format: 'der' })
     return createHash('sha256').update(spki).digest('hex')
@@ -35,27 +37,75 @@ const fingerprintOf = (settings: string, key: Secret): string => {
   }
 }
 
-const agreed = (settings: string, account: AccountSettings, directory: Directory) => {
+const agreed = async ({ connection, account, memory }: AccountAccess) => {
+  const { settings } = connection
   if (account.termsOfServiceAgreed)
     return {
       termsOfServiceAgreed: true as const,
       ...(account.email === null ? {} : { contact: [`mailto:${account.email}`] }),
     }
-  const terms = metaText(directory, 'termsOfService')
+  const terms = metaText(await loadDirectory(connection, memory), 'termsOfService')
   throw new RotationError('ca-rejected', `${settings}: an account needs agreement to the CA's terms`, {
     retry: 'never',
     hint: `Read ${terms ?? 'the terms of service of the CA'} and set ${settings}.termsOfServiceAgreed to true.`,
   })
 }
 
-/** The account of a key from the settings, if the CA knows it. */
-const existing = async (client: AcmeClient): Promise<string | null> => {
+/** The account of a client's key, if the CA knows it. */
+export const existing = async (client: AcmeClient): Promise<string | null> => {
   try {
     return await client.register({ onlyReturnExisting: true })
   } catch (thrown) {
     if (problemOf(thrown)?.type === 'accountDoesNotExist') return null
     throw thrown
   }
+}
+
+/** What every client of one source is made with. */
+export interface AccountAccess {
+  readonly connection: AcmeConnection
+  readonly account: AccountSettings
+  readonly memory: SourceMemory
+}
+
+/** A client that signs with this key, for an account whose URL is known, or not yet. */
+export async function clientWith(access: AccountAccess, accountKey: Secret, accountUrl: string | null) {
+  const { connection, account, memory } = access
+  return createAcmeClient({
+    connection,
+    directory: await loadDirectory(connection, memory),
+    reloadDirectory: () => reloadDirectory(connection, memory),
+    accountKey,
+    accountUrl,
+    externalAccount: account.externalAccount,
+  })
+}
+
+const newAccountKey = () => generateKey('ec-256')
+
+/** The account's own key as it is kept now. */
+const ownKey = async (memory: SourceMemory): Promise<Secret> =>
+  memory.secret(keyNameIn(await memory.read()), newAccountKey)
+
+/**
+ * A key change whose answer never came (RFC 8555 section 7.3.5): the CA is asked which key it knows, the new one
+ * first, and that one is the account's from now on.
+ */
+async function settleRollover(access: AccountAccess): Promise<void> {
+  const { connection, memory } = access
+  const { log } = connection.run
+  const name = rolloverIn(await memory.read())
+  if (name === null) return
+  const key = await memory.secret(name, newAccountKey)
+  const url = await existing(await clientWith(access, key, null))
+  if (url === null) {
+    const known = await existing(await clientWith(access, await ownKey(memory), null))
+    log.warn({ account: known }, 'the CA has not taken the new key of the account')
+    return dropRollover(memory)
+  }
+  log.info({ account: url }, 'the CA has taken the new key of the account')
+  const { directoryUrl: directory, settings } = connection
+  await promoteKey(memory, name, { directory, key: fingerprintOf(settings, key), url })
 }
 
 /**
@@ -65,15 +115,15 @@ const existing = async (client: AcmeClient): Promise<string | null> => {
  * @throws RotationError `ca-rejected` (terms, external account), `settings-invalid`, those of AcmeClient
  */
 export async function openAccount(
-  connection: AcmeConnection,
-  account: AccountSettings,
-  memory: SourceMemory,
+  access: AccountAccess,
   options: { readonly create: boolean; readonly forget: boolean },
 ): Promise<AcmeClient | null> {
+  const { connection, account, memory } = access
   const { settings, run, directoryUrl } = connection
+  if (account.accountKey === null) await settleRollover(access)
   const remembered = v.safeParse(rememberedSchema, (await memory.read()).account)
   if (!options.create && !remembered.success) return null
-  const accountKey = account.accountKey ?? (await memory.secret('account-key', () => generateKey('ec-256')))
+  const accountKey = account.accountKey ?? (await ownKey(memory))
   const key = fingerprintOf(settings, accountKey)
   const known =
     !options.forget &&
@@ -81,18 +131,10 @@ export async function openAccount(
     remembered.output.directory === directoryUrl &&
     remembered.output.key === key
   if (!options.create && !known) return null
-  const directory = await loadDirectory(connection, memory)
-  const client = createAcmeClient({
-    connection,
-    directory,
-    reloadDirectory: () => reloadDirectory(connection, memory),
-    accountKey,
-    accountUrl: known ? remembered.output.url : null,
-    externalAccount: account.externalAccount,
-  })
+  const client = await clientWith(access, accountKey, known ? remembered.output.url : null)
   if (known) return client
   const found = account.accountKey === null ? null : await existing(client)
-  const url = found ?? (await client.register(agreed(settings, account, directory)))
+  const url = found ?? (await client.register(await agreed(access)))
   run.log.info({ account: url, found: found !== null }, 'account at the CA')
   await remember(memory, { account: { directory: directoryUrl, key, url } }, run)
   return client

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import { Client, type ClientOptions, crypto } from 'acme-client'
 import { RotationError } from '../base/errors.ts'
 import type { Secret } from '../base/secret.ts'
@@ -47,6 +48,10 @@ export interface AcmeClient {
   /** One of the other chains; PEM, leaf first. */
   alternate(url: string): Promise<string>
   deactivate(authorizationUrl: string): Promise<void>
+  /** Makes the CA know the account by another key (RFC 8555 section 7.3.5); this client still signs with the old one. */
+  changeKey(newKey: Secret): Promise<void>
+  /** Revokes a certificate (RFC 8555 section 7.6): by the account, or without one by the certificate's own key. */
+  revoke(certificate: X509Certificate, reason: number): Promise<void>
 }
 
 export interface ClientSetup {
@@ -68,10 +73,19 @@ export interface ClientInternals {
     directoryTimestamp: number
     directoryMaxAge: number
     maxBadNonceRetries: number
+    getJwk: () => object
+    createSignedBody: (url: string, payload: object) => object
   }
   readonly api: {
     accountUrl: string | null
     createAccount: (data: object) => Promise<AcmeAnswer>
+    updateAccountKey: (body: object) => Promise<AcmeAnswer>
+    apiResourceRequest: (
+      resource: string,
+      payload: object,
+      valid: readonly number[],
+      options: { readonly includeJwsKid: boolean },
+    ) => Promise<AcmeAnswer>
   }
 }
 
@@ -182,6 +196,43 @@ const orderCalls = (client: Client, settings: string, transport: Transport): Ord
   }
 }
 
+type AccountCalls = Pick<AcmeClient, 'register' | 'changeKey' | 'revoke'>
+
+const accountCalls = (
+  setup: ClientSetup,
+  { http, api }: ClientInternals,
+  located: <T>(call: () => Promise<T>, statuses?: number[]) => Promise<T>,
+): AccountCalls => {
+  const { settings } = setup.connection
+  /** Fails where the CA has no such service, before acme-client does so without a type. */
+  const offered = (resource: string, what: string): string => {
+    const url = http.directoryCache?.[resource]
+    if (typeof url === 'string') return url
+    throw new RotationError('ca-rejected', `${settings}: the CA does not offer ${what}`, { retry: 'never' })
+  }
+  return {
+    register: request => located(() => typed(settings, 'newAccount', registered(setup, api, request))),
+    // Client.updateAccountKey() would fetch the directory by a transport of its own.
+    changeKey: async newKey => {
+      const fresh = rawClient({ ...setup, accountKey: newKey }) as unknown as ClientInternals
+      await located(async () => {
+        const url = offered('keyChange', 'another key for an account')
+        const claim = { account: api.accountUrl, oldKey: http.getJwk() }
+        await typed(settings, 'keyChange', api.updateAccountKey(fresh.http.createSignedBody(url, claim)))
+      })
+    },
+    revoke: async (certificate, reason) => {
+      const payload = { certificate: certificate.raw.toString('base64url'), reason }
+      const options = { includeJwsKid: api.accountUrl !== null }
+      // A 404 says that the certificate is not known.
+      await located(async () => {
+        offered('revokeCert', 'revocation')
+        await typed(settings, 'revokeCert', api.apiResourceRequest('revokeCert', payload, [200], options))
+      }, [405])
+    },
+  }
+}
+
 /** acme-client for one account, over our transport. @throws RotationError `settings-invalid` for an unusable account key */
 export function createAcmeClient(setup: ClientSetup): AcmeClient {
   const { connection } = setup
@@ -192,12 +243,11 @@ export function createAcmeClient(setup: ClientSetup): AcmeClient {
   const orders = orderCalls(client, settings, transport)
   return {
     ...orders,
+    ...accountCalls(setup, internals, located),
     connection,
     get supportsRenewalInfo() {
       return typeof internals.http.directoryCache?.renewalInfo === 'string'
     },
-    register: request =>
-      located(() => typed(settings, 'newAccount', registered(setup, internals.api, request))),
     // With `replaces` a 404 says that the predecessor is not known.
     newOrder: request =>
       located(() => orders.newOrder(request), request.replaces === null ? [404, 405] : [405]),

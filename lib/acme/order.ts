@@ -5,6 +5,7 @@ import type { CertificateRequest, Journal, Obtained } from '../contracts.ts'
 import { parseChain } from '../x509/certificate.ts'
 import { generateKey, keyFits } from '../x509/key.ts'
 import type { Budget } from './budget.ts'
+import { acceptedChain } from './chains.ts'
 import { type AcmeClient, createCsr } from './client.ts'
 import type { Dns01 } from './dns01.ts'
 import { type Notes, openNotes } from './journal.ts'
@@ -27,7 +28,11 @@ export type Suspended = Extract<Obtained, { kind: 'suspended' }>
 
 interface World extends OrderWork {
   readonly notes: Notes
+  /** Nothing is issued: the order ends when its names are validated. */
+  readonly validateOnly: boolean
 }
+
+const VALIDATED = { kind: 'validated' } as const
 
 /** What a step of an order comes to: the order as the CA shows it now, or a wait for a later run. */
 type Next = { readonly kind: 'order'; readonly order: Order } | Suspended
@@ -158,31 +163,6 @@ const finalize = async (world: World, order: Order): Promise<Next> => {
   throw new RotationError('internal', `${client.connection.settings}: finalize: no verdict`)
 }
 
-/** Chains are few; a CA that lists more is not followed for ever. */
-const ALTERNATES_AT_MOST = 10
-
-/**
- * The first chain that devices accept, else the CA's default. Another one is asked for only when those before
- * it are not accepted; each is for the same leaf (RFC 8555 section 7.4.2).
- */
-const acceptedChain = async ({ client, request }: World, order: Order): Promise<string> => {
-  const { log } = client.connection.run
-  const { chainPem, alternates } = await client.certificate(order)
-  if (request.accepts(chainPem)) return chainPem
-  const leafOf = (pem: string): string | undefined => parseChain(pem)[0]?.fingerprint256
-  for (const url of alternates.slice(0, ALTERNATES_AT_MOST)) {
-    const other = await client.alternate(url).catch((thrown: unknown) => {
-      // One that is gone is no chain; anything else may pass, and the order can be asked again.
-      if (problemOf(thrown)?.status !== 404) throw thrown
-      return null
-    })
-    if (other === null || leafOf(other) !== leafOf(chainPem) || !request.accepts(other)) continue
-    log.info({ order: order.url, chain: url }, 'devices accept another chain than the default of the CA')
-    return other
-  }
-  return chainPem
-}
-
 /** Downloads the chain, which has to be for our key. */
 const download = async (world: World, order: Order): Promise<Obtained> => {
   const { client, journal, request, notes } = world
@@ -215,7 +195,11 @@ const failed = async ({ client, notes, budget }: World, order: Order): Promise<R
   return failure
 }
 
-const drive = async (world: World, first: Order, seen: (order: Order) => void): Promise<Obtained> => {
+const drive = async (
+  world: World,
+  first: Order,
+  seen: (order: Order) => void,
+): Promise<Obtained | typeof VALIDATED> => {
   for (let order = first; ; ) {
     seen(order)
     let next: Next
@@ -224,6 +208,7 @@ const drive = async (world: World, first: Order, seen: (order: Order) => void): 
         next = await validate(world, order)
         break
       case 'ready':
+        if (world.validateOnly) return VALIDATED
         next = await finalize(world, order)
         break
       case 'processing':
@@ -239,7 +224,7 @@ const drive = async (world: World, first: Order, seen: (order: Order) => void): 
   }
 }
 
-const advance = async (world: World): Promise<Obtained> => {
+const advance = async (world: World): Promise<Obtained | typeof VALIDATED> => {
   const first = (await resumed(world)) ?? (await placed(world))
   let latest = first
   try {
@@ -261,12 +246,35 @@ const advance = async (world: World): Promise<Obtained> => {
  * `propagation-timeout`, those of AcmeClient, and those of the DNS solver
  */
 export async function obtainCertificate(work: OrderWork): Promise<Obtained> {
-  const world: World = { ...work, notes: openNotes(work.journal) }
-  const { run } = work.client.connection
+  const obtained = await inTime({ ...work, notes: openNotes(work.journal), validateOnly: false })
+  if (obtained.kind === 'validated') throw new RotationError('internal', 'an order stopped before its end')
+  const txt = openNotes(work.journal).txt()
+  return obtained.kind === 'obtained' && txt.length > 0 ? { ...obtained, leftovers: { txt } } : obtained
+}
+
+/**
+ * Drives an order until all its names are validated, and no further; then it is given up together with what was
+ * validated, so that another one would validate anew. @throws RotationError as {@link obtainCertificate}
+ */
+export async function validateOnly(work: OrderWork): Promise<Suspended | typeof VALIDATED> {
+  const { client, journal } = work
+  const outcome = await inTime({ ...work, notes: openNotes(journal), validateOnly: true })
+  if (outcome.kind === 'suspended') return outcome
+  const notes = openNotes(journal)
+  const noted = notes.order()
+  if (noted !== null) {
+    const { authorizations } = await client.order(noted.url)
+    for (const url of authorizations) await client.deactivate(url)
+    await notes.dropped()
+  }
+  return VALIDATED
+}
+
+/** An order that is out of time goes on in a later run. */
+async function inTime(world: World): Promise<Obtained | typeof VALIDATED> {
+  const { run } = world.client.connection
   try {
-    const obtained = await advance(world)
-    const txt = world.notes.txt()
-    return obtained.kind === 'obtained' && txt.length > 0 ? { ...obtained, leftovers: { txt } } : obtained
+    return await advance(world)
   } catch (thrown) {
     const resumable = world.notes.order() !== null && !run.signal.aborted
     if (!(thrown instanceof RotationError) || thrown.code !== 'out-of-time' || !resumable) throw thrown

@@ -96,6 +96,10 @@ const HINTS: Readonly<Record<string, string>> = {
   malformed: '',
 }
 
+/** Undefined: trying again may help. A compound problem is as bad as the worst of its parts. */
+const hintOf = ({ type, subproblems }: ProblemDocument): string | undefined =>
+  HINTS[type] ?? subproblems.map(part => HINTS[part.type]).find(hint => hint !== undefined)
+
 interface Verdict {
   readonly code: ErrorCode
   readonly retry: 'now' | 'later' | 'never'
@@ -117,7 +121,7 @@ const judge = (problem: ProblemDocument, retryAt: number | null, settings: strin
   if (status === 429 || type === 'rateLimited') return rateLimited(problem, retryAt)
   if (type === 'badNonce') return { code: 'unavailable', retry: 'later', hint: '' }
   if (type === 'orderNotReady') return { code: 'order-failed', retry: 'now', hint: '' }
-  const hint = HINTS[type]
+  const hint = hintOf(problem)
   if (hint !== undefined)
     return { code: 'ca-rejected', retry: 'never', hint: hint && `${hint} (${settings})` }
   const notAcme =

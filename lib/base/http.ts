@@ -1,5 +1,5 @@
-import send from 'undici/lib/api/api-request.js'
-import Agent from 'undici/lib/dispatcher/agent.js'
+import type { Agent, Dispatcher } from 'undici'
+import DispatcherAgent from 'undici/lib/dispatcher/agent.js'
 import { abortAfter, SECOND_MS } from './time.ts'
 
 export interface HttpRequest {
@@ -81,29 +81,66 @@ const asFailure = (thrown: unknown, timedOut: boolean, aborted: boolean, url: st
   )
 }
 
-const readBody = async (body: AsyncIterable<Uint8Array>): Promise<string> => {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of body) {
-    size += chunk.length
-    if (size > MAX_BODY_BYTES) throw new HttpFailure('too-large', 'the answer is larger than 4 MiB', true)
-    chunks.push(chunk)
+/** Undici hands names and values over in turns; repeated ones are joined. */
+const headersOf = (raw: readonly Buffer[]): Record<string, string> => {
+  const headers: Record<string, string> = {}
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = String(raw[i]).toLowerCase()
+    const value = raw[i + 1]?.toString('latin1') ?? ''
+    headers[name] = Object.hasOwn(headers, name) ? `${headers[name]}, ${value}` : value
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return headers
 }
 
-const joined = (headers: Record<string, string | string[] | undefined>): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [
-      name,
-      Array.isArray(value) ? value.join(', ') : (value ?? ''),
-    ]),
-  )
+/** One request by undici's lowest interface, which needs none of its streams. */
+const exchange = (
+  agent: Agent,
+  options: Dispatcher.DispatchOptions,
+  signal: AbortSignal,
+): Promise<HttpResponse> =>
+  new Promise((resolve, reject) => {
+    let status = 0
+    let headers: Record<string, string> = {}
+    const chunks: Uint8Array[] = []
+    let size = 0
+    let stop: (reason?: Error) => void = () => {}
+    const onAbort = (): void => {
+      stop(signal.reason)
+      reject(signal.reason)
+    }
+    const settled = (): void => signal.removeEventListener('abort', onAbort)
+    signal.addEventListener('abort', onAbort)
+    agent.dispatch(options, {
+      onConnect: abort => {
+        stop = abort
+        if (signal.aborted) abort(signal.reason)
+      },
+      onHeaders: (code, raw) => {
+        // 1xx: the answer is still to come.
+        if (code >= 200) [status, headers] = [code, headersOf(raw)]
+        return true
+      },
+      onData: chunk => {
+        size += chunk.length
+        if (size > MAX_BODY_BYTES) stop(new HttpFailure('too-large', 'the answer is larger than 4 MiB', true))
+        else chunks.push(chunk)
+        return true
+      },
+      onComplete: () => {
+        settled()
+        resolve({ status, headers, text: Buffer.concat(chunks).toString('utf8') })
+      },
+      onError: error => {
+        settled()
+        reject(error)
+      },
+    })
+  })
 
 /** An HTTP client on undici's dispatcher alone: its index would load four times as much code. */
 export function createHttp(options: HttpOptions = {}): Http {
   const connectTimeoutMs = options.connectTimeoutMs ?? 10 * SECOND_MS
-  const agent = new Agent({
+  const agent = new DispatcherAgent({
     connect: {
       timeout: connectTimeoutMs,
       // Said aloud, so that NODE_TLS_REJECT_UNAUTHORIZED in the environment switches nothing off.
@@ -119,19 +156,8 @@ export function createHttp(options: HttpOptions = {}): Http {
       if (signal?.aborted)
         throw new HttpFailure('aborted', `the request to ${host} was given up`, false, signal.reason)
       try {
-        const answer = await send.call(agent, {
-          origin,
-          path: pathname + search,
-          method,
-          headers,
-          body: body ?? null,
-          signal: either,
-        })
-        return {
-          status: answer.statusCode,
-          headers: joined(answer.headers),
-          text: await readBody(answer.body),
-        }
+        const path = pathname + search
+        return await exchange(agent, { origin, path, method, headers, body: body ?? null }, either)
       } catch (thrown) {
         throw asFailure(thrown, either.aborted, signal?.aborted ?? false, url)
       } finally {

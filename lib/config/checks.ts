@@ -103,16 +103,17 @@ const sameInstance = (a: TargetShape['instance'], b: TargetShape['instance']): b
     a.projectId === b.projectId &&
     (a.instanceId ?? b.instanceId) === (b.instanceId ?? a.instanceId))
 
-/** A source's `solver` names entries of `solvers`; a solver's or the store's `credentials` one of `credentials`. */
+/** A source's `solver` names entries of `solvers`; a solver's, the store's or a notifier's `credentials` one of `credentials`. */
 export function checkSolvers(
-  { sources, solvers, store }: ChosenDrivers,
+  { sources, solvers, store, notifiers }: ChosenDrivers,
   credentials: readonly string[] | null,
   mistakes: Mistake[],
 ): void {
   const withCredentials = Object.entries(solvers).map(
     ([name, solver]) => [`solvers.${name}`, solver] as const,
   )
-  for (const [path, { settings }] of [...withCredentials, ['store', store] as const]) {
+  const notifying = Object.entries(notifiers).map(([i, it]) => [`notifiers[${i}]`, it] as const)
+  for (const [path, { settings }] of [...withCredentials, ['store', store] as const, ...notifying]) {
     const wanted = asRecord(settings).credentials
     if (typeof wanted !== 'string' || !credentials || credentials.includes(wanted)) continue
     const message = `there is no "${wanted}" in credentials (there: ${credentials.join(', ') || 'none'})`

@@ -3,9 +3,16 @@ import { stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
-import type { Secret } from '../base/secret.ts'
 import type { Canary } from '../devices/canary.ts'
 import type { CertificateSpec, Target } from '../model.ts'
+import {
+  type Alerting,
+  type ChosenStore,
+  checkNotifiers,
+  salvageAlerting,
+  toNotifiers,
+  toStore,
+} from './alerting.ts'
 import { canaryOf } from './canary.ts'
 import {
   asRecord,
@@ -18,18 +25,21 @@ import {
   salvage,
   sourcesOf,
 } from './checks.ts'
+import { chooseDrivers, type DriverSchemas, listsForObjects, resolveChosen } from './drivers.ts'
 import { refuseInFunction } from './function.ts'
 import { jsonMistakeAt } from './json.ts'
-import { explain, joinPath, type Mistake, mistaken } from './mistakes.ts'
+import { explain, type Mistake, mistaken } from './mistakes.ts'
 import { toProfile } from './profiles.ts'
-import { createResolver, explainRemote, onlyLoopback, type Resolver } from './references.ts'
+import { createResolver, explainRemote, onlyLoopback } from './references.ts'
 import { createRemoteReader, type RemoteScheme } from './remote.ts'
 import { type CertificateShape, type SettingsShape, settingsShape, type TargetShape } from './settings.ts'
 import type { Surroundings } from './surroundings.ts'
 
+export type { Alerting, ChosenNotifier } from './alerting.ts'
+export type { DriverSchemas } from './drivers.ts'
 export type { Surroundings } from './surroundings.ts'
 
-export interface Settings {
+export interface Settings extends Alerting {
   readonly targets: readonly Target[]
   /** By target name. */
   readonly access: Readonly<
@@ -45,46 +55,25 @@ export interface Settings {
   readonly certificates: Readonly<Record<string, CertificateSpec>>
   readonly sources: Readonly<Record<string, Chosen>>
   readonly solvers: Readonly<Record<string, Chosen>>
-  readonly credentials: Readonly<
-    Record<
-      string,
-      { readonly accessKey: Secret; readonly secretKey: Secret; readonly securityToken: Secret | null }
-    >
-  >
-  readonly store: Chosen & {
-    readonly sealKey: Secret | null
-    /** What keys were sealed with before; opened with it, they are sealed anew. */
-    readonly sealKeyPrevious: Secret | null
-  }
-  readonly notifiers: readonly Chosen[]
-  readonly intervalMs: number
-}
-
-/** The registries' schemas: how the loader learns what a driver's settings are, without knowing any driver. */
-export interface DriverSchemas {
-  /** Null when there is no such driver; then `known` lists the ones there are. */
-  schema(kind: 'source' | 'solver' | 'store' | 'notifier', type: string): Promise<v.GenericSchema | null>
-  known(kind: 'source' | 'solver' | 'store' | 'notifier'): readonly string[]
+  readonly store: ChosenStore
 }
 
 type RemoteReader = (scheme: RemoteScheme, name: string) => Promise<string>
 
 /**
- * Loads the settings from a file's path or inline JSON; null: from what IOTDA_CERT_CONFIG says. Reports every mistake at once.
+ * Loads the settings from a file's path or inline JSON; null: from what IOTDA_CERT_CONFIG says. Reports every mistake at once;
+ * `salvaged` is told first what is left to report them with.
  * @throws RotationError `settings-invalid`
  */
 export async function loadSettings(
   from: string | null,
   drivers: DriverSchemas,
   around: Surroundings = processSurroundings(),
+  salvaged: (alerting: Alerting) => void = () => {},
 ): Promise<Settings> {
   const remote = around.remote ? createRemoteReader(around.remote, around.env) : null
-  const {
-    text,
-    where,
-    folder,
-    isFile = false,
-  } = await readSettings((from ?? around.env.IOTDA_CERT_CONFIG) || noSettings(), around, remote)
+  const place = placeOf(from, around)
+  const { text, where, folder, isFile = false } = await readSettings(place, around, remote)
   const raw = parseJson(text, where)
   const parsed = v.safeParse(settingsShape, raw)
   const mistakes: Mistake[] = [...(parsed.success ? [] : explain(parsed.issues, '', settingsShape))]
@@ -100,35 +89,18 @@ export async function loadSettings(
   checkNames(whole, mistakes)
   checkSolvers(resolved, whole.credentials && Object.keys(whole.credentials), mistakes)
   if (!isFile) checkPrograms(resolved, mistakes)
-  if (mistakes.length > 0 || !parsed.success) throw mistaken(inOrder(mistakes), where)
+  checkNotifiers(asRecord(shape).notifiers, mistakes)
+  if (mistakes.length > 0 || !parsed.success) {
+    salvaged(salvageAlerting(shape, resolved, mistakes, folder))
+    throw mistaken(inOrder(mistakes), where)
+  }
   return settle(whole, resolved, folder)
 }
 
-/** A list where entries go by name would have its indexes taken for names. */
-const listsForObjects = (raw: unknown): readonly Mistake[] =>
-  ['certificates', 'sources', 'solvers', 'credentials']
-    .filter(section => Array.isArray(asRecord(raw)[section]))
-    .map(section => ({ path: section, message: `must be an object of ${section} by name` }))
-
-async function resolveChosen(chosen: ChosenDrivers, resolver: Resolver): Promise<ChosenDrivers> {
-  const section = async (drivers: Readonly<Record<string, Chosen>>, pathOf: (name: string) => string) =>
-    Object.fromEntries(
-      await Promise.all(
-        Object.entries(drivers).map(
-          async ([name, c]) =>
-            [name, { type: c.type, settings: await resolver(c.settings, pathOf(name)) }] as const,
-        ),
-      ),
-    )
-  return {
-    sources: await section(chosen.sources, name => `sources.${name}`),
-    solvers: await section(chosen.solvers, name => `solvers.${name}`),
-    store: { type: chosen.store.type, settings: await resolver(chosen.store.settings, 'store') },
-    notifiers: await section(chosen.notifiers, index => `notifiers[${index}]`),
-  }
-}
-
-function noSettings(): never {
+/** Where the settings stand. @throws RotationError `usage` when nobody says so */
+export function placeOf(from: string | null, { env }: Surroundings): string {
+  const place = from ?? env.IOTDA_CERT_CONFIG
+  if (place) return place
   throw new RotationError('usage', 'no settings are given', {
     retry: 'never',
     hint: 'Use --config FILE, or set IOTDA_CERT_CONFIG to the path of a settings file, to inline JSON, or to s3://bucket/key, csms:NAME or awssm:NAME.',
@@ -139,9 +111,8 @@ function noSettings(): never {
 export const processSurroundings = (): Surroundings => ({ env: process.env, folder: process.cwd() })
 
 const LIMIT_BYTES = 1024 * 1024
-
 /** Reads a file or a pipe, up to 1 MiB: one without an end must not be read for ever. @throws `EFBIG` */
-async function readText(path: string): Promise<string> {
+export async function readText(path: string): Promise<string> {
   let bytes = Buffer.alloc(0)
   for await (const chunk of createReadStream(path)) {
     bytes = Buffer.concat([bytes, chunk as Buffer])
@@ -150,7 +121,8 @@ async function readText(path: string): Promise<string> {
   return bytes.toString('utf8')
 }
 
-async function readSettings(
+/** The settings as a text. @throws RotationError `settings-invalid` */
+export async function readSettings(
   from: string,
   { folder }: Surroundings,
   remote: RemoteReader | null,
@@ -189,7 +161,8 @@ async function readRemote(scheme: RemoteScheme, name: string, remote: RemoteRead
   )
 }
 
-function parseJson(text: string, where: string): unknown {
+/** @throws RotationError `settings-invalid` that says the place, and nothing of what stands there */
+export function parseJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -200,68 +173,9 @@ function parseJson(text: string, where: string): unknown {
   }
 }
 
-// --- drivers -----------------------------------------------------------------------------------------------
-
-async function chooseDrivers(
-  raw: unknown,
-  drivers: DriverSchemas,
-  mistakes: Mistake[],
-): Promise<ChosenDrivers> {
-  const section = (name: string): Record<string, unknown> => asRecord(asRecord(raw)[name])
-  const all = async (
-    kind: 'source' | 'solver' | 'notifier',
-    path: string,
-  ): Promise<Record<string, Chosen>> => {
-    const entries = Object.entries(section(path)).map(async ([name, value]) => {
-      const at = joinPath(path, kind === 'notifier' ? Number(name) : name)
-      return [name, await choose(kind, at, value, drivers, mistakes)] as const
-    })
-    return Object.fromEntries(await Promise.all(entries))
-  }
-  const store = asRecord(raw).store ?? { type: 'file', path: './state' }
-  const { sealKey: _, sealKeyPrevious: _p, ...storeSettings } = asRecord(store)
-  return {
-    sources: await all('source', 'sources'),
-    solvers: await all('solver', 'solvers'),
-    store: await choose('store', 'store', storeSettings, drivers, mistakes),
-    notifiers: await all('notifier', 'notifiers'),
-  }
-}
-
-async function choose(
-  kind: 'source' | 'solver' | 'store' | 'notifier',
-  path: string,
-  value: unknown,
-  drivers: DriverSchemas,
-  mistakes: Mistake[],
-): Promise<Chosen> {
-  const { type, ...own } = asRecord(value)
-  if (typeof type !== 'string') return { type: '', settings: {} }
-  const schema = await drivers.schema(kind, type)
-  if (!schema) {
-    mistakes.push({
-      path: joinPath(path, 'type'),
-      message: `must be one of ${drivers
-        .known(kind)
-        .map(k => JSON.stringify(k))
-        .join(', ')}`,
-    })
-    return { type, settings: {} }
-  }
-  const parsed = v.safeParse(schema, own)
-  if (!parsed.success) mistakes.push(...explain(parsed.issues, path, schema))
-  return { type, settings: parsed.success ? parsed.output : {} }
-}
-
 // --- the result --------------------------------------------------------------------------------------------
 
 function settle(shape: SettingsShape, chosen: ChosenDrivers, folder: string): Settings {
-  const { type, settings } = chosen.store
-  const { sealKey, sealKeyPrevious } = shape.store
-  const path = asRecord(settings).path
-  // Relative to the settings file, so that a cron job's working directory does not matter.
-  const storeSettings =
-    typeof path === 'string' ? { ...asRecord(settings), path: resolve(folder, path) } : settings
   return {
     targets: shape.targets.map(toTarget),
     access: Object.fromEntries(
@@ -276,8 +190,9 @@ function settle(shape: SettingsShape, chosen: ChosenDrivers, folder: string): Se
     sources: chosen.sources,
     solvers: chosen.solvers,
     credentials: shape.credentials,
-    store: { type, settings: storeSettings, sealKey, sealKeyPrevious },
-    notifiers: Object.values(chosen.notifiers),
+    store: toStore(shape.store, chosen.store, folder),
+    notifiers: toNotifiers(shape.notifiers, chosen),
+    heartbeat: shape.heartbeat,
     intervalMs: shape.schedule.interval,
   }
 }

@@ -11,6 +11,8 @@ import {
 } from '../base/fields.ts'
 import { DAY_MS, parseDuration } from '../base/time.ts'
 import { parseWindow } from '../base/window.ts'
+import { LANGUAGES } from '../contracts.ts'
+import { EVENT_NAMES, SEVERITIES } from '../events.ts'
 import { KEY_ENCODINGS, KEY_TYPES } from '../model.ts'
 import { canaryField } from './canary.ts'
 import { credentialsField, PROJECT_ID } from './credentials.ts'
@@ -220,6 +222,27 @@ const driver = v.looseObject(
   'must be an object with a "type"',
 )
 
+/** What every notifier has, besides its driver's own settings. */
+export const notifierShape = v.looseObject(
+  {
+    ...driver.entries,
+    /** In logs, and for what could not be delivered yet. Default: its type and place. */
+    name: v.optional(v.nullable(nameField()), null),
+    /** Default: `warning`, or everything that `events` names. */
+    minSeverity: v.optional(v.nullable(oneOf(SEVERITIES)), null),
+    /** Only these, and their end. Default: all. */
+    events: v.optional(v.nullable(v.array(oneOf(EVENT_NAMES), 'must be a list of events')), null),
+    language: v.optional(oneOf(LANGUAGES), 'en'),
+  },
+  'must be an object with a "type"',
+)
+
+/** A dead man's switch as healthchecks.io has it: told of the start and the end of each scheduled run. */
+const heartbeat = v.strictObject({
+  url: secretField(),
+  caCertificates: v.optional(v.nullable(pemField()), null),
+})
+
 const store = v.pipe(
   v.optional(
     v.looseObject({
@@ -246,10 +269,12 @@ export const settingsShape = v.strictObject({
   solvers: v.optional(v.record(nameField(), driver, 'must be an object of solvers by name'), {}),
   credentials: v.record(nameField(), credentialsField(), 'must be an object of credentials by name'),
   store,
-  notifiers: v.optional(v.array(driver, 'must be a list of notifiers'), []),
+  notifiers: v.optional(v.array(notifierShape, 'must be a list of notifiers'), []),
+  heartbeat: v.optional(v.nullable(heartbeat), null),
   schedule: v.optional(v.strictObject({ interval: v.optional(durationField(), '30m') }), {}),
 })
 
 export type SettingsShape = v.InferOutput<typeof settingsShape>
+export type NotifierShape = SettingsShape['notifiers'][number]
 export type TargetShape = SettingsShape['targets'][number]
 export type CertificateShape = SettingsShape['certificates'][string]

@@ -1,41 +1,66 @@
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
 import { isLoopbackUrl, pemField, secretField } from '../base/fields.ts'
-import { HttpFailure } from '../base/http.ts'
-import { SECOND_MS } from '../base/time.ts'
+import { postJson } from '../base/post.ts'
 import { defineNotifier } from '../contracts.ts'
+import { dingtalk, dingtalkObjection } from './formats/dingtalk.ts'
+import { feishu, feishuObjection } from './formats/feishu.ts'
+import { json } from './formats/json.ts'
+import { msteams } from './formats/msteams.ts'
+import type { Format } from './formats/posted.ts'
+import { slack, slackObjection } from './formats/slack.ts'
+import { wecom, wecomObjection } from './formats/wecom.ts'
 
-/** Posts each alert as JSON (contracts.ts, AlertEvent). The URL counts as a secret: it often is one. */
+const FORMATS = {
+  json: { post: json },
+  slack: { post: slack, objection: slackObjection },
+  msteams: { post: msteams },
+  feishu: { post: feishu, objection: feishuObjection },
+  dingtalk: { post: dingtalk, objection: dingtalkObjection },
+  wecom: { post: wecom, objection: wecomObjection },
+} as const satisfies Readonly<Record<string, Format>>
+type FormatName = keyof typeof FORMATS
+
+const NAMES = Object.keys(FORMATS) as readonly FormatName[]
+const HINT = 'Check the URL behind notifiers[].url, and notifiers[].format and secret.'
+
+/** Posts each alert in the format of a service. The URL counts as a secret: it often is one. */
 export default defineNotifier({
   settings: v.strictObject({
     url: secretField(),
-    format: v.optional(v.picklist(['json'], 'must be "json"'), 'json'),
+    format: v.optional(
+      v.picklist(NAMES, `must be one of ${NAMES.map(name => JSON.stringify(name)).join(', ')}`),
+      'json',
+    ),
+    /** What json, feishu and dingtalk sign with. */
+    secret: v.optional(v.nullable(secretField()), null),
     caCertificates: v.optional(v.nullable(pemField()), null),
   }),
-  create: (settings, { name, http }) => {
-    const client = http(settings.caCertificates)
-    const failed = (why: string, cause?: unknown): RotationError =>
-      new RotationError('unavailable', `notifier ${name} (webhook): ${why}`, {
-        cause,
-        hint: 'Check the URL behind notifiers[].url.',
-      })
+  create: ({ url: address, format, secret, caCertificates }, { name, http, language }) => {
+    const driver = `${name} (webhook)`
+    const { post, objection = () => null }: Format = FORMATS[format]
     return {
-      notify: async (event, run) => {
-        const url = settings.url.reveal()
-        if (!URL.canParse(url) || !(url.startsWith('https://') || isLoopbackUrl(url)))
-          throw failed('its url is no https URL')
-        const request = {
-          method: 'POST',
-          url,
-          headers: { 'content-type': 'application/json' },
-          body: JSON.stringify(event),
-        } as const
-        const { status } = await client
-          .request({ ...request, timeoutMs: 10 * SECOND_MS, signal: run.signal })
-          .catch(thrown => {
-            throw failed(thrown instanceof HttpFailure ? `no answer (${thrown.reason})` : 'no answer', thrown)
+      notify: async (alert, run) => {
+        const text = address.reveal()
+        if (!URL.canParse(text) || !(text.startsWith('https://') || isLoopbackUrl(text)))
+          throw new RotationError('settings-invalid', `${driver}: its url is no https URL`, {
+            retry: 'never',
+            hint: HINT,
           })
-        if (status >= 300) throw failed(`answered ${status}`)
+        const now = run.clock.now()
+        const { headers, query, body } = post(alert, { secret, now, language })
+        const url = new URL(text)
+        for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value)
+        const answer = await postJson({
+          ...{ http: http(caCertificates), url: url.href, headers, body, signal: run.signal },
+          ...{ now, driver, hint: HINT },
+        })
+        const against = objection(answer)
+        if (against)
+          throw new RotationError('service-refused', `${driver}: ${against.why}`, {
+            retry: against.retry,
+            hint: HINT,
+          })
       },
     }
   },

@@ -1,66 +1,162 @@
-import { iso } from '../base/time.ts'
-import type { AlertEvent, Notifier } from '../contracts.ts'
-import { OUTCOMES } from '../model.ts'
+import { composeAlert, type Subject } from '../alerts/compose.ts'
+import { type Condition, decideAlerts, type Moment, type Sighting } from '../alerts/decide.ts'
+import { enqueue, type NamedNotifier } from '../alerts/deliver.ts'
+import { daysLeft, type Lifetime, levelOf } from '../alerts/levels.ts'
+import { DAY_MS, iso } from '../base/time.ts'
+import type { AlertLeaf } from '../contracts.ts'
+import type { EventName } from '../events.ts'
+import { newTarget, type TargetDocument } from './documents.ts'
 import { targetKey } from './record.ts'
-import type { TargetResult } from './report.ts'
+import type { ReportedLeaf, TargetResult } from './report.ts'
 import type { World } from './world.ts'
 
-const REMIND_MS = 24 * 3_600_000
+/** One matter for people: whether the certificate of a target gets renewed. */
+const RENEWAL = 'renewal'
+const ROOTS = 'root-ending'
+const TOO_LONG_MS = DAY_MS
 
-/**
- * Tells the notifiers of a result that a person should know of. One state is told once and then once a day;
- * what a notifier throws is a warning of the run, never its result.
- */
-export async function alert(
-  world: World,
-  result: TargetResult,
-  notifiers: readonly Notifier[],
-): Promise<void> {
-  if (notifiers.length === 0 || world.event.action !== 'rotate') return
-  const document = world.records.target(world.target)
-  const now = world.run.clock.now()
-  const last = await document.get().then(
-    d => d.alert,
-    () => null,
-  )
-  const event = eventFor(world, result, last !== null)
-  const key = event && `${event.event}/${event.error?.code ?? result.decision.reason}`
-  if (!event || (last?.key === key && now - last.at < REMIND_MS)) return
-  const told = await Promise.allSettled(notifiers.map(notifier => notifier.notify(event, world.run)))
-  for (const failure of told.filter(t => t.status === 'rejected')) {
-    world.run.log.warn(
-      { target: world.target.name, error: String((failure.reason as Error).message) },
-      'an alert was not delivered',
-    )
-  }
-  if (!told.some(t => t.status === 'fulfilled')) return
-  const kept = event.event === 'recovered' ? null : { key: key ?? '', at: now }
-  await document.update(d => ({ ...d, alert: kept })).catch(() => {})
+/** Warnings of a run that are told as events of their own. */
+const MOMENTS: Readonly<Record<string, EventName>> = {
+  adopted: 'adopted',
+  unverified: 'unverified',
+  'rollback-unverified': 'unverified',
 }
 
-function eventFor(world: World, result: TargetResult, alerted: boolean): AlertEvent | null {
-  const { outcome, error, decision, warnings } = result
-  const base = {
-    version: 1 as const,
-    target: result.target,
-    domain: world.target.domain,
-    dedupKey: targetKey(world.target),
-    runId: world.run.runId,
-    at: iso(world.run.clock.now()),
-    error: error && { code: error.code, message: error.message, hint: error.hint },
+/** What could not be put into its target's document: told as a matter of the run. */
+export interface Stray {
+  readonly condition: Condition
+  readonly subject: Subject
+}
+
+/**
+ * Decides what is to be told of a result and puts it into the target's outbox; nothing is sent yet. Writes only when
+ * there is something new. Never throws, and never changes the result.
+ */
+export async function noteAlerts(
+  world: World,
+  result: TargetResult,
+  notifiers: readonly NamedNotifier[],
+): Promise<Stray | null> {
+  if (world.event.action !== 'rotate' || result.outcome === 'busy') return null
+  const now = world.run.clock.now()
+  try {
+    await world.records.target(world.target).update(document => {
+      const { ledger, messages } = decideAlerts(document.alerts, sightingOf(result, document, now))
+      const subject = subjectOf(world, result, document)
+      const alerts = messages.map(message => composeAlert(message, subject, now))
+      const next = enqueue(ledger, alerts, notifiers, now)
+      return next === document.alerts ? document : { ...document, alerts: next }
+    })
+    return null
+  } catch (error) {
+    world.run.log.warn(
+      { target: world.target.name, error: (error as Error).message },
+      'what is to be told could not be written down',
+    )
+    const empty = newTarget(result.target)
+    const condition = sightingOf(result, empty, now).conditions.find(c => c.event !== null)
+    return condition ? { condition, subject: subjectOf(world, result, empty) } : null
   }
-  if (!OUTCOMES[outcome].ok) {
-    const severity =
-      outcome === 'refused' || outcome === 'held' ? ('warning' as const) : ('critical' as const)
-    return { ...base, event: outcome, severity, reason: error?.message ?? decision.detail }
+}
+
+/** What a result shows a person. Pure. */
+export function sightingOf(result: TargetResult, document: TargetDocument, now: number): Sighting {
+  const { outcome, error } = result
+  const lifetime = lifetimeOf(result)
+  const level = lifetime && levelOf(lifetime, now)
+  const trouble = troubleOf(result, document, level) ?? lagging(result, level)
+  const roots = result.warnings.filter(w => w.code === 'root-ends').map(w => w.message)
+  const rootEnds: Condition = {
+    ...{ key: ROOTS, event: 'root-ending', error: null, level: null },
+    reason: roots.join('; '),
   }
-  // Waiting is well, but not while the certificate runs out.
-  if (outcome === 'suspended' && ['emergency', 'expired'].includes(decision.reason))
-    return { ...base, event: outcome, severity: 'critical', reason: decision.detail }
-  const noteworthy = warnings.find(w =>
-    ['adopted', 'not-propagated', 'too-little-time', 'unverified', 'rollback-unverified'].includes(w.code),
-  )
-  if (noteworthy) return { ...base, event: noteworthy.code, severity: 'warning', reason: noteworthy.message }
-  const isWell = outcome === 'idle' || outcome === 'rotated' || outcome === 'repaired'
-  return alerted && isWell ? { ...base, event: 'recovered', severity: 'info', reason: decision.detail } : null
+  const isConclusive = ['idle', 'rotated', 'repaired'].includes(outcome)
+  return {
+    now,
+    conditions: [...(trouble ? [trouble] : []), ...(roots.length > 0 ? [rootEnds] : [])],
+    judged: [...(isConclusive ? [RENEWAL] : []), ...(error === null ? [ROOTS] : [])],
+    moments: momentsOf(result),
+  }
+}
+
+/** Waits that a target is configured for: soak, and a change window. */
+const isPlannedWait = ({ steps }: TargetResult): boolean => steps.at(-1)?.step === 'bind'
+
+function troubleOf(result: TargetResult, document: TargetDocument, level: number | null): Condition | null {
+  const { outcome, decision, error } = result
+  const about = { key: RENEWAL, level, reason: error?.message ?? decision.detail }
+  const cause = error && { code: error.code, message: error.message, hint: error.hint }
+  if (outcome === 'failed' || outcome === 'refused' || outcome === 'held' || outcome === 'rolled-back')
+    return { ...about, event: outcome, error: cause ?? lastCause(document) }
+  return outcome === 'suspended' ? waitingOf(result, document, about) : null
+}
+
+function waitingOf(
+  result: TargetResult,
+  document: TargetDocument,
+  given: { readonly key: string; readonly level: number | null; readonly reason: string },
+): Condition | null {
+  const { decision, warnings } = result
+  const about = { ...given, error: null }
+  // What was told goes on, and gets worse with the days left; waiting says nothing new of it.
+  if (document.alerts.open[RENEWAL]?.toldAt != null) return { ...about, event: null }
+  if (decision.reason === 'backing-off') return { ...about, event: 'failed', error: lastCause(document) }
+  if (decision.reason === 'paused') return { ...about, event: 'paused' }
+  const stuck = warnings.find(w => w.code === 'not-propagated' || w.code === 'too-little-time')
+  if (stuck) return { ...about, event: 'suspended', reason: stuck.message }
+  const isLate = decision.reason === 'emergency' || decision.reason === 'expired'
+  if (isLate) return { ...about, event: 'suspended', severity: 'critical' }
+  return isPlannedWait(result) ? null : { ...about, event: 'suspended', graceMs: TOO_LONG_MS }
+}
+
+/** The error that a run wrote down before, where this one has none of its own. */
+const lastCause = ({ alerts }: TargetDocument): Condition['error'] => alerts.open[RENEWAL]?.error ?? null
+
+/** All is well with what is bound, but an older certificate is still served somewhere, and it runs out. */
+function lagging({ outlook }: TargetResult, level: number | null): Condition | null {
+  const { bound, served } = outlook
+  if (level === null || !served || !bound || served.fingerprint === bound.fingerprint) return null
+  const reason = 'the device port serves another certificate than the one that is bound'
+  return { key: RENEWAL, event: 'expiring', reason, error: null, level }
+}
+
+function lifetimeOf({ outlook }: TargetResult): Lifetime | null {
+  const leaf = outlook.served ?? outlook.bound
+  return leaf && { notBefore: Date.parse(leaf.notBefore), notAfter: Date.parse(leaf.notAfter) }
+}
+
+function momentsOf(result: TargetResult): readonly Moment[] {
+  const { outcome, decision, warnings, deleted, before, after } = result
+  const until = `${before ? `until ${before.notAfter} before, ` : ''}until ${after?.notAfter} now`
+  return [
+    ...(outcome === 'rotated' ? [{ event: outcome, reason: after ? until : decision.detail }] : []),
+    ...(outcome === 'repaired' ? [{ event: outcome, reason: decision.detail }] : []),
+    ...warnings.flatMap(({ code, message }) => {
+      const event = MOMENTS[code]
+      return event ? [{ event, reason: message }] : []
+    }),
+    ...deleted.map(({ serverCertificateId, why }) => ({
+      event: 'slot-deleted' as const,
+      reason: `${serverCertificateId}: ${why}`,
+    })),
+  ]
+}
+
+const alertLeaf = (leaf: ReportedLeaf | null): AlertLeaf | null =>
+  leaf && { fingerprint: leaf.fingerprint, issuer: leaf.issuer, notAfter: leaf.notAfter }
+
+function subjectOf({ target, run }: World, result: TargetResult, { retryAfter }: TargetDocument): Subject {
+  const now = run.clock.now()
+  const lifetime = lifetimeOf(result)
+  const backedOff = retryAfter !== null && retryAfter > now ? iso(retryAfter) : null
+  return {
+    id: targetKey(target),
+    target: target.name,
+    domain: target.domain,
+    daysLeft: lifetime && daysLeft(lifetime, now),
+    before: alertLeaf(result.before),
+    after: alertLeaf(result.after),
+    runId: run.runId,
+    nextTryAt: result.error?.retryAt ?? backedOff ?? result.decision.nextCheckAt,
+  }
 }

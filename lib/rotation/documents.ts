@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { emptyLedger, Ledger } from '../alerts/ledger.ts'
 import { RotationError } from '../base/errors.ts'
 
 /**
@@ -65,8 +66,8 @@ export const TargetDocument = v.object({
   lastResult: v.nullable(
     v.object({ runId: v.string(), at: instant, outcome: v.string(), error: v.nullable(v.string()) }),
   ),
-  /** The last alert sent, so that one state is not reported at every run. */
-  alert: v.nullable(v.object({ key: v.string(), at: instant })),
+  /** What people were told, and what they are still to be told. */
+  alerts: v.optional(Ledger, emptyLedger),
 })
 export type TargetDocument = v.InferOutput<typeof TargetDocument>
 export type PendingBinding = v.InferOutput<typeof PendingBinding>
@@ -149,6 +150,24 @@ export const LeaseDocument = v.object({
 })
 export type LeaseDocument = v.InferOutput<typeof LeaseDocument>
 
+/** The last run as a whole. */
+export const RunDocument = v.object({
+  schema,
+  /** The last run that finished, written down every few hours, and when it turns good or bad. */
+  last: v.nullable(v.object({ runId: v.string(), at: instant, ok: v.boolean() })),
+  /** When all targets were well for the last time, as far as it is written down. */
+  okAt: v.nullable(instant),
+  alerts: v.optional(Ledger, emptyLedger),
+})
+export type RunDocument = v.InferOutput<typeof RunDocument>
+
+/** What no run wrote down yet. */
+export const newRun: RunDocument = { schema: 1, last: null, okAt: null, alerts: emptyLedger }
+
+/** What the watchdog told, where it has a store of its own. */
+export const WatchDocument = v.object({ schema, alerts: Ledger })
+export type WatchDocument = v.InferOutput<typeof WatchDocument>
+
 /** Ids of the events that must not be done twice, newest last. */
 export const DeliveriesDocument = v.object({
   schema,
@@ -190,7 +209,7 @@ export const newTarget = (name: string): TargetDocument => ({
   lastBoundAt: null,
   emergencyAt: null,
   lastResult: null,
-  alert: null,
+  alerts: emptyLedger,
 })
 
 /** What a certificate without a document starts from. */

@@ -6,7 +6,7 @@ import type { Leaf, Target } from '../model.ts'
 import type { Question } from './devices.ts'
 import { onlyConfiguration, readLeaf } from './inspect.ts'
 import { probePort, type ReportedProbe } from './probed.ts'
-import { reportedError, type TargetResult } from './report.ts'
+import { nothingSeen, reportedError, type TargetResult } from './report.ts'
 import type { World } from './world.ts'
 
 /** `probe`: looks at the device port as every device would. Reads IoTDA, writes nothing anywhere. Never throws. */
@@ -86,6 +86,7 @@ function resultOf(name: string, probed: ReportedProbe | null, failure: RotationE
     decision: { due: false, reason: 'probed', detail: 'only looked at', nextCheckAt: null },
     ...{ steps: [], before: null, after: null, deleted: [], warnings: warningsOf(probed) },
     error: error && reportedError(error),
+    outlook: nothingSeen,
     ...(probed ? { probe: probed } : {}),
   }
 }

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type * as v from 'valibot'
+import { emptyLedger } from '../alerts/ledger.ts'
 import { RotationError } from '../base/errors.ts'
 import { isSealedWith, seal, unseal } from '../base/seal.ts'
 import type { Secret } from '../base/secret.ts'
@@ -11,10 +12,13 @@ import {
   DeliveriesDocument,
   HistoryDocument,
   newCertificate,
+  newRun,
   newTarget,
   parseDocument,
+  RunDocument,
   SourceDocument,
   TargetDocument,
+  WatchDocument,
 } from './documents.ts'
 
 /** One document of the state: read once, then changed by functions, each change written under compare-and-swap. */
@@ -35,6 +39,10 @@ export interface Records {
   target(target: Target): Document<TargetDocument>
   history(target: Target): Document<HistoryDocument>
   certificate(name: string): Document<CertificateDocument>
+  /** The last run, and what was told of runs as a whole. */
+  run(): Document<RunDocument>
+  /** What the watchdog told. */
+  watch(): Document<WatchDocument>
   source(name: string): SourceMemory
   /** The journal of a certificate's pending entry, whose key is its own or kept under another id. */
   journal(name: string, pendingId: string, keyId?: string): Promise<Journal>
@@ -186,6 +194,8 @@ export function openRecords(
     history: target =>
       document(`targets/${targetKey(target)}/history`, HistoryDocument, { schema: 1, rotations: [] }),
     certificate,
+    run: () => document('runs/last', RunDocument, newRun),
+    watch: () => document('watch/told', WatchDocument, { schema: 1, alerts: emptyLedger }),
     source: name => {
       const notes = document(`sources/${segment(name)}`, SourceDocument, { schema: 1, notes: {} })
       return {
@@ -197,6 +207,7 @@ export function openRecords(
           })
         },
         secret: (label, make) => ensureSecret(`sources/${segment(name)}/${segment(label)}`, make),
+        forget: label => store.remove(`sources/${segment(name)}/${segment(label)}`),
       }
     },
     journal: (name, pendingId, keyId = pendingId) =>

@@ -27,6 +27,24 @@ export interface ReportedLeaf {
   readonly keyType: string
 }
 
+/** The life of a leaf, as it stands in an answer. */
+export interface ReportedLife {
+  readonly fingerprint: string
+  readonly notBefore: string
+  readonly notAfter: string
+}
+
+/** How things stand after the run. */
+export interface Outlook {
+  readonly bound: ReportedLife | null
+  /** Of several that are served, the one that ends first; null: nothing could be seen. */
+  readonly served: ReportedLife | null
+  readonly slotsUsed: number
+}
+
+/** Nothing was looked at. */
+export const nothingSeen: Outlook = { bound: null, served: null, slotsUsed: 0 }
+
 /** One target's part of the answer; plain JSON, instants in ISO 8601. */
 export interface TargetResult {
   readonly target: string
@@ -43,6 +61,8 @@ export interface TargetResult {
   readonly deleted: readonly { readonly serverCertificateId: string; readonly why: string }[]
   readonly warnings: readonly Warning[]
   readonly error: ReportedError | null
+  /** How long what is bound, and what is served, will last. */
+  readonly outlook: Outlook
   /** In the answers of `probe`: what the device port shows, and what devices would say. */
   readonly probe?: ReportedProbe
   /** In the answers of `plan` and `status`: what is in the slots, and what each address serves. */
@@ -86,6 +106,7 @@ export function report(world: World, job: Job, outcome: Outcome, error: Rotation
     deleted: job.deleted,
     warnings: job.warnings,
     error: error && reportedError(error),
+    outlook: outlookOf(job, outcome),
     ...(world.event.action === 'plan' || world.event.action === 'status' ? { seen: seen(job) } : {}),
   }
 }
@@ -96,6 +117,26 @@ export const reportedError = ({ code, message, hint, retryAt }: RotationError): 
   hint,
   retryAt: retryAt === null ? null : iso(retryAt),
 })
+
+function outlookOf({ inspection, proof, material, deleted, uploadedId }: Job, outcome: Outcome): Outlook {
+  const isNew = (outcome === 'rotated' && proof?.kind !== 'bad' && material) || null
+  const seen = inspection.served.flatMap(({ leaf }) => (leaf ? [leaf] : []))
+  const first = seen.toSorted((a, b) => a.notAfter - b.notAfter)[0] ?? null
+  const isAdded =
+    uploadedId !== null && !inspection.slots.some(s => s.serverCertificateId === uploadedId) ? 1 : 0
+  return {
+    bound: lifeOf(isNew?.leaf ?? inspection.bound?.slot?.leaf ?? null),
+    served: lifeOf(isNew && proof?.kind === 'served' ? isNew.leaf : first),
+    slotsUsed: inspection.slots.length - deleted.length + isAdded,
+  }
+}
+
+const lifeOf = (leaf: Leaf | null): ReportedLife | null =>
+  leaf && {
+    fingerprint: leaf.fingerprint,
+    notBefore: iso(leaf.notBefore),
+    notAfter: iso(leaf.notAfter),
+  }
 
 function afterwards(
   { proof, material, uploadedId }: Job,

@@ -1,20 +1,16 @@
 import { X509Certificate } from 'node:crypto'
 import * as v from 'valibot'
-import { loadDirectory, resourceUrl } from '../acme/directory.ts'
-import { problemOf } from '../acme/problem.ts'
-import { fetchRenewalInfo, noRenewalInfo } from '../acme/renewal-info.ts'
-import type { AcmeConnection } from '../acme/transport.ts'
+import type { AccountAccess } from '../acme/account.ts'
+import { mainJournal, rehearsalJournal, stagingMemory, withRehearsal } from '../acme/staging.ts'
 import { asRotationError } from '../base/errors.ts'
 import { durationField, nameField, pemField, secretField, urlField } from '../base/fields.ts'
 import type { Http } from '../base/http.ts'
 import {
-  type CertificateRequest,
   type CertificateSource,
   defineSource,
-  type Journal,
-  type Obtained,
   type Run,
   type SourceContext,
+  type SourceMemory,
 } from '../contracts.ts'
 
 const areZones = (solvers: Readonly<Record<string, string>>): boolean => {
@@ -50,6 +46,8 @@ const settings = v.strictObject({
     v.nullable(v.strictObject({ kid: v.pipe(v.string(), v.minLength(1)), hmacKey: secretField() })),
     null,
   ),
+  /** Directory of the CA's test environment: after a failed validation the next try is rehearsed there. */
+  staging: v.optional(v.nullable(urlField()), null),
   /** What is spent on one set of names at most: orders within `per`, failed validations within an hour. */
   budget: v.optional(
     v.pipe(
@@ -69,64 +67,128 @@ type Client = import('../acme/client.ts').AcmeClient
 type OpenClient = (run: Run, options: { create: boolean; forget: boolean }) => Promise<Client | null>
 
 /** Opens the account one caller at a time, so that two orders never make two accounts or fetch two directories. */
-const createOpener = (own: Settings, context: SourceContext, connect: (run: Run) => AcmeConnection) => {
+const createOpener = (accessOf: (run: Run) => AccountAccess): OpenClient => {
   let last: Promise<unknown> = Promise.resolve()
-  const open: OpenClient = (run, options) => {
+  return (run, options) => {
     const opened = last.then(async () => {
       const { openAccount } = await import('../acme/account.ts')
-      return openAccount(connect(run), own, context.memory, options)
+      return openAccount(accessOf(run), options)
     })
     last = opened.catch(() => {})
     return opened
   }
-  return open
 }
 
-const obtain = async (
+/** One directory with the account there; the staging one of a source, if it has one, is another. */
+interface Door {
+  /** Its path in the settings. */
+  readonly settings: string
+  readonly memory: SourceMemory
+  readonly accessOf: (run: Run) => AccountAccess
+  readonly open: OpenClient
+}
+
+const createDoor = (
   own: Settings,
-  context: SourceContext,
-  open: OpenClient,
-  request: CertificateRequest,
-  journal: Journal,
-  run: Run,
-): Promise<Obtained> => {
+  { http, memory }: { readonly http: () => Http; readonly memory: SourceMemory },
+  where: { readonly settings: string; readonly directoryUrl: string },
+): Door => {
+  const accessOf = (run: Run): AccountAccess => ({
+    connection: { ...where, http: http(), run },
+    account: own,
+    memory,
+  })
+  return { settings: where.settings, memory, accessOf, open: createOpener(accessOf) }
+}
+
+/** What every order of one run is made with. */
+const orderParts = async (own: Settings, context: SourceContext, names: readonly string[], run: Run) => {
   const { createDns01 } = await import('../acme/dns01.ts')
-  const { obtainCertificate } = await import('../acme/order.ts')
-  const dns = createDns01(domain => context.solver(own.solver, domain), run)
   const { openBudget } = await import('../acme/budget.ts')
-  const about = { clock: run.clock, settings: `sources.${context.name}` }
-  const budget = openBudget(context.memory, request.spec.names, own.budget, about)
-  const attempt = async (forget: boolean): Promise<Obtained> => {
-    const client = (await open(run, { create: true, forget })) as Client
-    return obtainCertificate({ client, dns, request, journal, budget })
+  return {
+    dns: createDns01(domain => context.solver(own.solver, domain), run),
+    budgetAt: ({ memory, settings }: Door) =>
+      openBudget(memory, names, own.budget, { clock: run.clock, settings }),
   }
+}
+
+/** Works with the account; once more with newAccount when the CA has lost it (a test CA started anew). */
+const withAccount = async <T>(door: Door, run: Run, work: (client: Client) => Promise<T>): Promise<T> => {
+  const attempt = async (forget: boolean): Promise<T> =>
+    work((await door.open(run, { create: true, forget })) as Client)
   try {
     return await attempt(false)
   } catch (thrown) {
-    // The CA has lost the account (a test CA started anew): one more try with newAccount.
+    const { problemOf } = await import('../acme/problem.ts')
     if (problemOf(thrown)?.type !== 'accountDoesNotExist') throw thrown
     return attempt(true)
   }
 }
 
-const create = (own: Settings, context: SourceContext): CertificateSource => {
-  let http: Http | null = null
-  const connect = (run: Run): AcmeConnection => {
-    http ??= context.http(own.caCertificates)
-    return { settings: `sources.${context.name}`, directoryUrl: own.directory, http, run }
+type Obtain = CertificateSource['obtain']
+
+/** After a failed validation the next one is tried on staging first, where a failure costs nothing. */
+const obtainAt =
+  (own: Settings, context: SourceContext, door: Door, staging: Door | null): Obtain =>
+  async (request, journal, run) => {
+    const { dns, budgetAt } = await orderParts(own, context, request.spec.names, run)
+    const { obtainCertificate } = await import('../acme/order.ts')
+    const budget = budgetAt(door)
+    if (staging === null)
+      return withAccount(door, run, client => obtainCertificate({ client, dns, request, journal, budget }))
+    const { rehearse } = await import('../acme/rehearsal.ts')
+    const waits = await rehearse({ request, journal, budget, run }, work =>
+      withAccount(staging, run, client => work({ client, dns, budget: budgetAt(staging) })),
+    )
+    if (waits) return waits
+    const obtained = await withAccount(door, run, client =>
+      obtainCertificate({ client, dns, request, journal: mainJournal(journal), budget }),
+    )
+    return withRehearsal(obtained, journal)
   }
-  const open = createOpener(own, context, connect)
+
+const abandonAt =
+  (own: Settings, context: SourceContext, door: Door, staging: Door | null): CertificateSource['abandon'] =>
+  async (journal, run) => {
+    const { dns } = await orderParts(own, context, [], run)
+    const { abandonOrder } = await import('../acme/abandon.ts')
+    const openAt = (there: Door | null) => async () =>
+      there === null ? null : there.open(run, { create: false, forget: false })
+    await abandonOrder(openAt(staging), dns, rehearsalJournal(journal), run)
+    await abandonOrder(openAt(door), dns, mainJournal(journal), run)
+  }
+
+const create = (own: Settings, context: SourceContext): CertificateSource => {
+  let client: Http | null = null
+  const http = (): Http => {
+    client ??= context.http(own.caCertificates)
+    return client
+  }
+  const settings = `sources.${context.name}`
+  const door = createDoor(own, { http, memory: context.memory }, { settings, directoryUrl: own.directory })
+  const staging =
+    own.staging === null
+      ? null
+      : createDoor(
+          own,
+          { http, memory: stagingMemory(context.memory) },
+          { settings: `${settings}.staging`, directoryUrl: own.staging },
+        )
   return {
-    obtain: (request, journal, run) => obtain(own, context, open, request, journal, run),
-    abandon: async (journal, run) => {
-      const { createDns01 } = await import('../acme/dns01.ts')
-      const { abandonOrder } = await import('../acme/abandon.ts')
-      const dns = createDns01(domain => context.solver(own.solver, domain), run)
-      await abandonOrder(() => open(run, { create: false, forget: false }), dns, journal, run)
+    obtain: obtainAt(own, context, door, staging),
+    abandon: abandonAt(own, context, door, staging),
+    revoke: async (revocation, run) =>
+      (await import('../acme/revoke.ts')).revokeCertificate(door.accessOf(run), revocation),
+    check: async run => {
+      const { checkCa } = await import('../acme/check.ts')
+      return checkCa(door.accessOf(run), () => door.open(run, { create: false, forget: false }))
     },
+    rollover: async run => (await import('../acme/rollover.ts')).rolloverAccount(door.accessOf(run)),
     renewalInfo: async (leafPem, leaf, run) => {
-      const connection = connect(run)
+      const { connection } = door.accessOf(run)
+      const { fetchRenewalInfo, noRenewalInfo } = await import('../acme/renewal-info.ts')
       try {
+        const { loadDirectory, resourceUrl } = await import('../acme/directory.ts')
         const url = resourceUrl(await loadDirectory(connection, context.memory), 'renewalInfo')
         if (url === null) return null
         const certificate = new X509Certificate(leafPem)

@@ -11,7 +11,7 @@ import {
   type AcmeCaOptions,
   type AcmeCaSwitches,
   type CaKeyType,
-  PROFILE_DESCRIPTIONS,
+  offeredProfiles,
   switchesOf,
 } from './options.ts'
 import { finalize, newOrder, order } from './orders.ts'
@@ -77,7 +77,7 @@ const directoryBody = (ca: Ca, randomKey: string): object => ({
     termsOfService: ca.url('/terms/v1'),
     website: 'https://sandbox-ca.test',
     caaIdentities: ['sandbox-ca.test'],
-    profiles: PROFILE_DESCRIPTIONS,
+    profiles: offeredProfiles(ca.switches),
     externalAccountRequired: ca.switches.eabRequired,
   },
 })

@@ -44,6 +44,8 @@ export interface AcmeCaSwitches {
    * ends in the new root as the old one signed it, `short` below the new root.
    */
   chains: readonly ChainName[]
+  /** Profiles that are offered. Default all: classic, shortlived, tlsserver. */
+  profiles: readonly string[]
   /** Names (and everything below them) that policy forbids: `rejectedIdentifier`. Default none. */
   rejectedNames: readonly string[]
 }
@@ -110,9 +112,12 @@ const PROFILES: Readonly<Record<string, Profile>> = {
 }
 
 /** Names and descriptions for the directory's `meta.profiles` (draft-ietf-acme-profiles section 3). */
-export const PROFILE_DESCRIPTIONS: Readonly<Record<string, string>> = Object.fromEntries(
-  Object.entries(PROFILES).map(([name, profile]) => [name, profile.description]),
-)
+export const offeredProfiles = ({ profiles }: AcmeCaSwitches): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(PROFILES)
+      .filter(([name]) => profiles.includes(name))
+      .map(([name, profile]) => [name, profile.description]),
+  )
 
 /** A profile with the switches applied, or null when there is none of this name. */
 export function profileOf(name: string, switches: AcmeCaSwitches): Profile | null {
@@ -142,6 +147,7 @@ export function switchesOf(options: AcmeCaOptions): AcmeCaSwitches {
     validationDelayMs: options.validationDelayMs ?? 0,
     issuanceProblem: options.issuanceProblem ?? null,
     rejectedNames: options.rejectedNames ?? [],
+    profiles: options.profiles ?? Object.keys(PROFILES),
     chains: options.chains ?? ['cross-signed', 'short'],
   }
 }

@@ -43,7 +43,8 @@ const wantedOf = (ca: Ca, account: Account, payload: Readonly<Record<string, unk
     if (payload[member] !== undefined) throw fail('malformed', 400, `${member} is not supported`)
   }
   const name = payload.profile ?? 'classic'
-  const profile = typeof name === 'string' ? profileOf(name, ca.switches) : null
+  const isOffered = typeof name === 'string' && ca.switches.profiles.includes(name)
+  const profile = isOffered ? profileOf(name, ca.switches) : null
   if (!profile) throw fail('invalidProfile', 400, `Profile "${String(name)}" is not offered`)
   const names = namesOf(payload.identifiers, profile.maxNames, ca.switches.rejectedNames)
   const replaces = payload.replaces ?? null

@@ -40,10 +40,14 @@ describe('the internals of acme-client that are touched', () => {
       directoryMaxAge: 86_400,
       directoryTimestamp: 0,
       maxBadNonceRetries: 5,
+      getJwk: expect.any(Function),
+      createSignedBody: expect.any(Function),
     })
     expect(internals.api).toMatchObject({
       accountUrl: 'https://ca.example/acct/1',
       createAccount: expect.any(Function),
+      updateAccountKey: expect.any(Function),
+      apiResourceRequest: expect.any(Function),
     })
   })
 

@@ -49,6 +49,7 @@ export function mortal(outside: Outside, dieAt: number, when: 'before' | 'after'
     read: () => step('memory.read', () => outside.memory.read()),
     update: change => step('memory.update', () => outside.memory.update(change)),
     secret: (name, make) => step('memory.secret', () => outside.memory.secret(name, make)),
+    forget: name => step('memory.forget', () => outside.memory.forget(name)),
   }
   return {
     http,

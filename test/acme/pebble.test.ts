@@ -4,6 +4,7 @@ import { createHttp, type Http, type HttpRequest } from '../../lib/base/http.ts'
 import { systemClock } from '../../lib/base/time.ts'
 import { leafOf, parseChain } from '../../lib/x509/certificate.ts'
 import { generateKey, keyFits } from '../../lib/x509/key.ts'
+import { parseRoots, verifyPath } from '../../lib/x509/path.ts'
 import { type ChalltestsrvSolver, createChalltestsrvSolver } from '../support/challtestsrv-solver.ts'
 import { createJournal, createSourceMemory } from '../support/memory.ts'
 import { type Pebble, type PebbleOptions, startPebble } from '../support/pebble.ts'
@@ -177,6 +178,59 @@ describe('Pebble', () => {
     await it.close()
   })
 
+  it.each(['rsa-3072', 'rsa-4096', 'ec-384'] as const)('issues for %s', async keyType => {
+    const it = bench(pebble)
+    const journal = createJournal()
+    const spec = specOf(['keys.example'], { keyType })
+    const result = await it.source(journal).obtain(requestOf(spec), journal, it.run())
+    if (result.kind !== 'obtained') throw new Error(result.why)
+    expect(leafOf(new X509Certificate(result.chainPem)).keyType).toBe(keyType)
+    await it.close()
+  })
+
+  it('takes another key for the account, whose orders go on, and knows the old one no more', async () => {
+    const it = bench(pebble)
+    await it.obtain(['rollover.example'])
+    const old = it.memory.secrets.get('account-key')
+    const source = it.source()
+    const url = await source.rollover?.(it.run())
+    expect(url).toBe((it.memory.notes.account as { url: string }).url)
+    const start = it.requests.length
+    await it.obtain(['rollover.example'])
+    expect(it.requests.length - start).toBe(5)
+    const stranger = bench(pebble, { accountKey: old, termsOfServiceAgreed: false })
+    await expect(stranger.obtain(['rollover.example'])).rejects.toMatchObject({ code: 'ca-rejected' })
+    await Promise.all([it.close(), stranger.close()])
+  })
+
+  it('takes the new key although its answer was lost: the next run asks which one it knows', async () => {
+    const it = bench(pebble)
+    await it.obtain(['lost-key.example'])
+    it.afterAnswer(async request => {
+      if (request.url.endsWith('/rollover-account-key')) throw new Error('lost')
+    })
+    await expect(it.source().rollover?.(it.run())).rejects.toThrow('lost')
+    it.afterAnswer(async () => {})
+    await it.obtain(['lost-key.example'])
+    expect([...it.memory.secrets.keys()]).toEqual(['account-key-2'])
+    await it.close()
+  })
+
+  it('revokes by the account and by the certificate’s key, and says so when it is revoked already', async () => {
+    const it = bench(pebble)
+    const source = it.source()
+    const { chainPem: one } = await it.obtain(['revoke.example'])
+    const wanted = { certificatePem: one, reason: 'superseded', key: null } as const
+    expect(await source.revoke?.(wanted, it.run())).toBe('revoked')
+    expect(await source.revoke?.(wanted, it.run())).toBe('already-revoked')
+    const { chainPem: two, journal } = await it.obtain(['revoke.example'])
+    const stranger = bench(pebble)
+    const key = asSecret(journal.keyPem ?? '')
+    const banned = { certificatePem: two, reason: 'keyCompromise', key } as const
+    expect(await stranger.source().revoke?.(banned, it.run())).toBe('revoked')
+    await Promise.all([it.close(), stranger.close()])
+  })
+
   it('gives up an order', async () => {
     const it = bench(pebble)
     const journal = createJournal()
@@ -236,7 +290,15 @@ describe('Pebble with other habits', () => {
       const it = bench(pebble)
       const { notBefore, notAfter } = leafOf(new X509Certificate((await it.obtain()).chainPem))
       expect(Math.round((notAfter - notBefore) / 86_400_000)).toBe(6)
-      expect(new Set(await pebble.roots()).size).toBe(2)
+      const roots = await pebble.roots()
+      expect(new Set(roots).size).toBe(2)
+      // Devices that know the second root only.
+      const journal = createJournal()
+      const accepts = (pem: string) =>
+        verifyPath({ chain: parseChain(pem), roots: parseRoots(roots[1] ?? ''), at: Date.now() }).ok
+      const request = requestOf(specOf(['alternate.example']), null, accepts)
+      const result = await it.source(journal).obtain(request, journal, it.run())
+      expect(result.kind === 'obtained' && accepts(result.chainPem)).toBe(true)
       await it.close()
     })
   })

@@ -98,6 +98,7 @@ export function createSource(
     accountKey: null,
     caCertificates: null,
     externalAccount: null,
+    staging: null,
     budget: { orders: 1_000, perMs: 7 * 86_400_000, failedValidations: 1_000 },
     ...settings,
   }

@@ -187,7 +187,7 @@ describe('values', () => {
     ],
     [
       raw => Object.assign(raw, { notifiers: [{ type: 'webhook', url: 'env:ALERT_URL', format: 'xml' }] }),
-      'notifiers[0].format: must be "json"',
+      'notifiers[0].format: must be one of "json", "slack", "msteams", "feishu", "dingtalk", "wecom"',
     ],
     [
       raw => Object.assign(raw.credentials.cn, { type: 'aws' }),

@@ -64,6 +64,9 @@ async function generate(): Promise<JsonSchema> {
   const properties = shape.properties as Record<string, JsonSchema>
   const { sealKey, sealKeyPrevious } = (properties.store?.properties ?? {}) as Record<string, JsonSchema>
   if (!sealKey || !sealKeyPrevious) throw new Error('the store has no seal keys')
+  const entry = (properties.notifiers?.items ?? {}) as JsonSchema
+  const { type: _, ...everyNotifier } = (entry.properties ?? {}) as Record<string, JsonSchema>
+  if (Object.keys(everyNotifier).length !== 4) throw new Error('notifiers have other keys in common')
   const named = async (section: string, registry: Registry): Promise<JsonSchema> => ({
     ...properties[section],
     additionalProperties: await driversOf(registry),
@@ -80,7 +83,10 @@ async function generate(): Promise<JsonSchema> {
         ...(await driversOf(stores as unknown as Registry, { sealKey, sealKeyPrevious })),
         default: properties.store?.default ?? null,
       },
-      notifiers: { ...properties.notifiers, items: await driversOf(notifiers as unknown as Registry) },
+      notifiers: {
+        ...properties.notifiers,
+        items: await driversOf(notifiers as unknown as Registry, everyNotifier),
+      },
     },
   }
 }
@@ -175,7 +181,13 @@ const example = () => ({
     },
   },
   store: { type: 'file', path: './state', sealKey: null },
-  notifiers: [{ type: 'webhook', url: 'env:ALERT_URL', format: 'json' }],
+  notifiers: [
+    {
+      ...{ type: 'webhook', url: 'env:ALERT_URL', format: 'json' },
+      ...{ name: 'ops', minSeverity: 'critical', events: ['failed', 'expiring'], language: 'zh' },
+    },
+  ],
+  heartbeat: { url: 'env:HEARTBEAT_URL' },
   schedule: { interval: '30m' },
 })
 

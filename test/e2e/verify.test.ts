@@ -60,7 +60,7 @@ describe('the old certificate is still served', () => {
     expect(await s.run()).toMatchObject({ outcome: 'suspended', warnings: [{ code: 'not-propagated' }] })
     s.clock.advance(HOUR_MS)
     await s.run()
-    expect(told.events.map(e => e.event)).toEqual(['adopted', 'not-propagated'])
+    expect(told.events.map(e => e.event)).toEqual(['adopted', 'suspended'])
     expect(told.events[1]).toMatchObject({ severity: 'warning', reason: expect.stringContaining('1d') })
     expect(s.changes()).toEqual([ADD, BIND])
   })

@@ -1,6 +1,6 @@
 /** Answers as lib/app gives them, with what is special about a case. */
 import type { Answer } from '../../lib/app.ts'
-import type { ReportedLeaf, TargetResult } from '../../lib/rotation/report.ts'
+import { nothingSeen, type ReportedLeaf, type TargetResult } from '../../lib/rotation/report.ts'
 
 export const reported = (more: Partial<ReportedLeaf> = {}): ReportedLeaf => ({
   serverCertificateId: 'a1',
@@ -25,6 +25,7 @@ export const result = (more: Partial<TargetResult> = {}): TargetResult => ({
   deleted: [],
   warnings: [],
   error: null,
+  outlook: nothingSeen,
   ...more,
 })
 

@@ -70,18 +70,6 @@ describe('an event that comes again', () => {
 })
 
 describe('time', () => {
-  test('20 s are not enough to rotate: the run suspends and a later one goes on', async () => {
-    const rig = await open()
-    rig.sandbox.faults.add({ operations: ['acme.Finalize'], delayMs: 25_000 })
-    const startedAt = Date.now()
-    const answer = await lambda(SCHEDULE, lambdaContext('one', 20_000))
-    expect(Date.now() - startedAt).toBeLessThan(20_000)
-    expect(outcomes(answer)).toEqual(['suspended'])
-    rig.sandbox.faults.clear()
-    expect(outcomes(await lambda(SCHEDULE, lambdaContext('two')))).toEqual(['rotated'])
-    expect(rig.sandbox.ca.issued.filter(it => it.accountUrl !== null)).toHaveLength(1)
-  }, 60_000)
-
   test('what ignores its signal is left behind, in time', async () => {
     const rig = await open()
     rig.sandbox.faults.add({ operations: ['s3.GetObject'], delayMs: 60_000, times: 1_000 })

@@ -26,6 +26,20 @@ describe('taken', () => {
     [{ action: 'probe', profiles: null }, { action: 'probe' }],
     [{ targets: null, until: null, accept: null, force: false }, {}],
     [{ targets: ['a'] }, { targets: ['a'] }],
+    [
+      { action: 'revoke', targets: ['a'] },
+      { action: 'revoke', targets: ['a'], revoke: { certificate: null, reason: 'unspecified' } },
+    ],
+    [
+      { action: 'revoke', targets: ['a'], reason: 'keyCompromise', certificate: PRINT, force: true },
+      {
+        action: 'revoke',
+        targets: ['a'],
+        force: true,
+        revoke: { certificate: PRINT, reason: 'keyCompromise' },
+      },
+    ],
+    [{ reason: null, certificate: null }, {}],
     [{ targets: ['a', 'b', 'a'] }, { targets: ['a', 'b'] }],
     [{ force: true }, { force: true }],
     [{ until: 'add' }, { until: 'add' }],
@@ -38,7 +52,7 @@ describe('taken', () => {
   })
 
   test.each(ACTIONS)('action %s', action => {
-    expect(parseEvent({ action }).action).toBe(action)
+    expect(parseEvent({ action, targets: ['a'] }).action).toBe(action)
   })
 
   test.each(['obtain', 'preflight', 'free', 'add', 'bind', 'verify'])('until %s', until => {
@@ -62,8 +76,12 @@ describe('refused', () => {
     [{ action: 'probe', profiles: [] }, '"profiles" is no list of names', 'all profiles'],
     [{ action: 'probe', profiles: 'a' }, '"profiles" is no list of names', 'all profiles'],
     [{ action: 'doctor' }, 'action "doctor" is reserved', 'rotate'],
-    [{ action: 'revoke' }, 'action "revoke" is reserved', 'rotate'],
-    [{ action: 'watch' }, 'action "watch" is reserved', 'rotate'],
+    [{ action: 'revoke' }, '"revoke" names no target', 'name it'],
+    [{ action: 'revoke', targets: ['a'], reason: 'x' }, '"reason" is none that a CA takes', 'keyCompromise'],
+    [{ action: 'revoke', targets: ['a'], certificate: 'x' }, '"certificate" is no SHA-256', '64 hex digits'],
+    [{ reason: 'superseded' }, '"reason" without action "revoke"', 'revocation'],
+    [{ certificate: PRINT }, '"certificate" without action "revoke"', 'revocation'],
+    [{ action: 'watch' }, 'unknown action', 'rotate'],
     [{ targets: [] }, '"targets" is no list of names', 'for all targets'],
     [{ targets: 'factory-1' }, '"targets" is no list of names', 'for all targets'],
     [{ targets: ['a', 1] }, '"targets" is no list of names', 'for all targets'],

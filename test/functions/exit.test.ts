@@ -14,6 +14,7 @@ describe('one target', () => {
     ['idle', 0],
     ['planned', 0],
     ['probed', 0],
+    ['revoked', 0],
     ['rotated', 0],
     ['repaired', 0],
     ['suspended', 3],

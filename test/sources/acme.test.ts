@@ -30,6 +30,7 @@ describe('settings', () => {
       accountKey: null,
       caCertificates: null,
       externalAccount: null,
+      staging: null,
       budget: { orders: 3, perMs: 7 * 86_400_000, failedValidations: 2 },
     })
     expect(issuesOf({})).toEqual(['directory', 'solver'])

@@ -58,5 +58,8 @@ export function createSourceMemory(notes: Json = {}): MemorySource {
       secrets.set(name, made)
       return made
     },
+    forget: async name => {
+      secrets.delete(name)
+    },
   }
 }

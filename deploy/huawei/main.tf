@@ -1,0 +1,116 @@
+# iotda-cert on FunctionGraph: the function, what it may do, when it runs, and who hears of a failure.
+
+locals {
+  settings = jsondecode(file(var.settings_file))
+
+  policy = jsonencode({
+    Version = "5.0"
+    Statement = [{
+      Effect = "Allow"
+      Action = var.actions
+    }]
+  })
+
+  # A policy cannot be changed, only replaced by one of another name.
+  policy_name = "${var.name}-${substr(sha256(local.policy), 0, 8)}"
+}
+
+# --- what it may do ----------------------------------------------------------------------------------------------
+
+resource "huaweicloud_identity_policy" "function" {
+  name            = local.policy_name
+  description     = "What iotda-cert does: certificates and their binding, DNS records of challenges, its state, alerts."
+  policy_document = local.policy
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "huaweicloud_identity_trust_agency" "function" {
+  name         = var.name
+  description  = "Permissions of the function ${var.name}."
+  policy_names = [huaweicloud_identity_policy.function.name]
+
+  trust_policy = jsonencode({
+    Version = "5.0"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = ["sts:agencies:assume"]
+      Principal = { Service = ["service.FunctionGraph"] }
+    }]
+  })
+}
+
+# --- the function ------------------------------------------------------------------------------------------------
+
+resource "huaweicloud_fgs_function" "rotate" {
+  name                  = var.name
+  app                   = "default"
+  description           = "Keeps the server certificates of IoTDA custom domains fresh."
+  functiongraph_version = "v2"
+  agency                = huaweicloud_identity_trust_agency.function.name
+
+  runtime             = var.runtime
+  handler             = "index.handler"
+  initializer_handler = "index.initializer"
+  initializer_timeout = 60
+  timeout             = 900
+  memory_size         = var.memory_mb
+
+  # One at a time: the csms store has no lock of its own.
+  max_instance_num = "1"
+
+  code_type     = "zip"
+  code_filename = basename(var.zip_file)
+  func_code     = filebase64(var.zip_file)
+
+  user_data = jsonencode({
+    IOTDA_CERT_CONFIG      = var.settings_location == "" ? jsonencode(local.settings) : var.settings_location
+    HUAWEICLOUD_SDK_REGION = var.region
+  })
+  encrypted_user_data = length(var.secrets) == 0 ? null : jsonencode(var.secrets)
+}
+
+resource "huaweicloud_fgs_function_trigger" "timer" {
+  function_urn = huaweicloud_fgs_function.rotate.urn
+  type         = "TIMER"
+  status       = "ACTIVE"
+
+  event_data = jsonencode({
+    name          = var.name
+    schedule_type = "Cron"
+    schedule      = var.schedule
+    user_event    = ""
+  })
+
+  # It starts what is whole by then.
+  depends_on = [huaweicloud_fgs_async_invoke_configuration.rotate]
+}
+
+# --- who hears of a failure --------------------------------------------------------------------------------------
+
+resource "huaweicloud_smn_topic" "alarms" {
+  name         = "${var.name}-alarms"
+  display_name = "iotda-cert"
+}
+
+resource "huaweicloud_smn_subscription" "email" {
+  for_each = toset(var.alarm_emails)
+
+  topic_urn = huaweicloud_smn_topic.alarms.id
+  protocol  = "email"
+  endpoint  = each.value
+}
+
+# A rotation goes on from its state at the next tick. A retry of the platform would come at a bad time.
+resource "huaweicloud_fgs_async_invoke_configuration" "rotate" {
+  function_urn                   = huaweicloud_fgs_function.rotate.urn
+  max_async_retry_attempts       = 0
+  max_async_event_age_in_seconds = 900
+
+  on_failure {
+    destination = "SMN"
+    param       = jsonencode({ topic_urn = huaweicloud_smn_topic.alarms.topic_urn })
+  }
+}

@@ -1,0 +1,9 @@
+output "function_urn" {
+  description = "To invoke it by hand."
+  value       = huaweicloud_fgs_function.rotate.urn
+}
+
+output "alarm_topic_urn" {
+  description = "Subscribe whoever should hear of failures."
+  value       = huaweicloud_smn_topic.alarms.topic_urn
+}

@@ -1,0 +1,193 @@
+import { createHash } from 'node:crypto'
+import type { Secret } from '../../lib/base/secret.ts'
+import type { AsyncInvoke, FunctionGraphApi, ShownFunction } from './api.ts'
+
+/** A function as it should be. */
+export interface Wanted {
+  readonly name: string
+  readonly runtime: string
+  readonly memoryMb: number
+  /** Name of the agency whose permissions it has. */
+  readonly agency: string
+  readonly code: Uint8Array
+  /** Shown in the console. */
+  readonly userData: Readonly<Record<string, string>>
+  /** Kept encrypted, and never shown again. */
+  readonly secrets: Readonly<Record<string, Secret>>
+  readonly schedule: string
+  /** Told when an invocation failed; null: nobody. */
+  readonly topicUrn: string | null
+}
+
+/** One thing that is not as it should be. */
+export interface Change {
+  readonly what: string
+  readonly apply: () => Promise<void>
+}
+
+export const PACKAGE = 'default'
+const TIMER = 'iotda-cert'
+const CODE_NAME = 'iotda-cert-functiongraph.zip'
+const TIMEOUT_S = 900
+const EVENT_AGE_S = 900
+
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b))
+const sorted = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(
+        Object.entries(value)
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .map(([key, inner]) => [key, sorted(inner)]),
+      )
+    : value
+
+/** What can be read back, and so compared. */
+const visible = ({ runtime, memoryMb, agency, userData }: Wanted) => ({
+  runtime,
+  handler: 'index.handler',
+  timeout: TIMEOUT_S,
+  memory_size: memoryMb,
+  xrole: agency,
+  description: 'Keeps the server certificates of IoTDA custom domains fresh.',
+  initializer_handler: 'index.initializer',
+  initializer_timeout: 60,
+  user_data: JSON.stringify(userData),
+})
+
+const encrypted = ({ secrets }: Wanted) =>
+  Object.keys(secrets).length === 0
+    ? {}
+    : {
+        encrypted_user_data: JSON.stringify(
+          Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, value.reveal()])),
+        ),
+      }
+
+const codeOf = ({ code }: Wanted) => ({
+  code_type: 'zip',
+  code_filename: CODE_NAME,
+  func_code: { file: Buffer.from(code).toString('base64') },
+})
+
+function configChange(api: FunctionGraphApi, wanted: Wanted, there: ShownFunction): Change | null {
+  const names = Object.keys(wanted.secrets)
+  const differing = Object.entries(visible(wanted))
+    .filter(([key, value]) => there[key as keyof ShownFunction] !== value)
+    .map(([key]) => key)
+  if (differing.length === 0 && names.length === 0) return null
+  const said = [...differing, ...names.map(name => `${name} (encrypted, cannot be compared)`)]
+  const body = { func_name: wanted.name, ...visible(wanted), ...encrypted(wanted) }
+  return { what: `set ${said.join(', ')}`, apply: () => api.updateConfig(body) }
+}
+
+function functionChanges(
+  api: FunctionGraphApi,
+  wanted: Wanted,
+  there: ShownFunction | null,
+): readonly Change[] {
+  if (there === null) {
+    const body = {
+      func_name: wanted.name,
+      package: PACKAGE,
+      type: 'v2',
+      ...visible(wanted),
+      ...codeOf(wanted),
+    }
+    const config = { func_name: wanted.name, ...visible(wanted), ...encrypted(wanted) }
+    return [
+      {
+        what: `create the function ${wanted.name} (${wanted.code.length} bytes)`,
+        apply: () => api.create(body),
+      },
+      ...(Object.keys(wanted.secrets).length === 0
+        ? []
+        : [
+            {
+              what: `set ${Object.keys(wanted.secrets).join(', ')} (encrypted)`,
+              apply: () => api.updateConfig(config),
+            },
+          ]),
+    ]
+  }
+  const digest = createHash('sha512').update(wanted.code).digest('hex')
+  const config = configChange(api, wanted, there)
+  return [
+    ...(there.digest === digest
+      ? []
+      : [
+          {
+            what: `upload the code (${wanted.code.length} bytes)`,
+            apply: () => api.updateCode(codeOf(wanted)),
+          },
+        ]),
+    ...(config ? [config] : []),
+  ]
+}
+
+/** One at a time: the csms store has no lock of its own. */
+function instanceChange(api: FunctionGraphApi, there: ShownFunction | null): readonly Change[] {
+  if (there?.strategy_config?.concurrency === 1) return []
+  return [{ what: 'allow one instance at most (max_instance_num 1)', apply: () => api.limitInstances(1) }]
+}
+
+async function timerChanges(
+  api: FunctionGraphApi,
+  wanted: Wanted,
+  exists: boolean,
+): Promise<readonly Change[]> {
+  const data = { name: TIMER, schedule_type: 'Cron', schedule: wanted.schedule, user_event: '' }
+  const all = exists ? await api.triggers() : []
+  const ours = all.filter(it => it.trigger_type_code === 'TIMER' && it.event_data.name === TIMER)
+  const right = ours.filter(
+    it =>
+      it.trigger_status === 'ACTIVE' &&
+      it.event_data.schedule === data.schedule &&
+      it.event_data.schedule_type === data.schedule_type &&
+      (it.event_data.user_event ?? '') === '',
+  )
+  if (right.length === 1 && ours.length === 1) return []
+  const body = {
+    ...{ trigger_type_code: 'TIMER', event_type_code: 'MessageCreated', trigger_status: 'ACTIVE' },
+    event_data: data,
+  }
+  return [
+    // A timer's schedule cannot be changed, and its name is taken as long as it is there.
+    ...ours.map(it => ({
+      what: `remove the timer of ${it.event_data.schedule}`,
+      apply: () => api.removeTrigger(it),
+    })),
+    { what: `add a timer: ${wanted.schedule}`, apply: () => api.addTrigger(body) },
+  ]
+}
+
+async function noticeChange(
+  api: FunctionGraphApi,
+  wanted: Wanted,
+  exists: boolean,
+): Promise<readonly Change[]> {
+  const { topicUrn } = wanted
+  const param = JSON.stringify({ topic_urn: topicUrn })
+  const body: AsyncInvoke = {
+    max_async_retry_attempts: 0,
+    max_async_event_age_in_seconds: EVENT_AGE_S,
+    ...(topicUrn === null ? {} : { destination_config: { on_failure: { destination: 'SMN', param } } }),
+  }
+  const there = exists ? await api.asyncInvoke() : null
+  const { destination_config: destination = null, ...numbers } = there ?? {}
+  const { destination_config: wantedDestination = null, ...wantedNumbers } = body
+  if (there && same(numbers, wantedNumbers) && same(destination, wantedDestination)) return []
+  const told = topicUrn === null ? 'nobody is told of failures' : `failures are told to ${topicUrn}`
+  return [{ what: `no retries; ${told}`, apply: () => api.setAsyncInvoke(body) }]
+}
+
+/** Everything between what is there and what should be, in the order in which it is to be done. */
+export async function changesFor(api: FunctionGraphApi, wanted: Wanted): Promise<readonly Change[]> {
+  const there = await api.show()
+  return [
+    ...functionChanges(api, wanted, there),
+    ...instanceChange(api, there),
+    ...(await noticeChange(api, wanted, there !== null)),
+    // The timer last: it starts what is whole by then.
+    ...(await timerChanges(api, wanted, there !== null)),
+  ]
+}

@@ -1,0 +1,79 @@
+import type { Command } from 'commander'
+import { CLOUDS, type Cloud, doctor, permissions } from '../lib/advice.ts'
+import { RotationError } from '../lib/base/errors.ts'
+import { silentLog } from '../lib/base/log.ts'
+import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
+import { jsonLog } from './output.ts'
+
+type Finding = Awaited<ReturnType<typeof doctor>>['findings'][number]
+
+interface Flags {
+  readonly config?: string
+  readonly cloud?: string
+  readonly json?: boolean
+  readonly verbose?: boolean
+  readonly write?: boolean
+  readonly notify?: boolean
+}
+
+const MARK: Readonly<Record<Finding['verdict'], readonly [mark: string, colour: number]>> = {
+  ok: ['ok  ', 32],
+  warn: ['warn', 33],
+  fail: ['fail', 31],
+}
+
+/** A line for each finding, and its remedy below it. */
+export function findingsText(findings: readonly Finding[], colour: boolean): string {
+  const paint = (text: string, code: number): string => (colour ? `\x1b[${code}m${text}\x1b[0m` : text)
+  const what = ({ check, subject }: Finding): string => (subject === null ? check : `${check} ${subject}`)
+  const widest = Math.max(0, ...findings.map(it => what(it).length))
+  const lines = findings.flatMap(it => {
+    const [mark, code] = MARK[it.verdict]
+    const line = `${paint(mark, code)}  ${what(it).padEnd(widest)}  ${it.message}`
+    return it.remedy === null ? [line] : [line, `${' '.repeat(widest + 8)}-> ${it.remedy}`]
+  })
+  return `${lines.join('\n')}\n`
+}
+
+const cloudOf = (given: string | undefined): Cloud => {
+  const cloud = CLOUDS.find(it => it === given)
+  if (cloud) return cloud
+  throw new RotationError('usage', '--cloud names no cloud', {
+    retry: 'never',
+    hint: `Clouds: ${CLOUDS.join(', ')}.`,
+  })
+}
+
+/** `doctor` and `permissions`: what to know before the first deployment. */
+export function adviceCommands(cli: Command, setExit: (code: number) => void): void {
+  cli
+    .command('doctor')
+    .description('look at every link by its smallest harmless call: keys, instance, DNS, CA, state, port')
+    .option('-c, --config <file>', 'settings file, or inline JSON (default: IOTDA_CERT_CONFIG)')
+    .option('--write', 'write a TXT value, see it at every server, and remove it')
+    .option('--notify', 'send a test message to every notifier')
+    .option('--json', 'the answer as JSON on standard output')
+    .option('-v, --verbose', 'log every call to standard error')
+    .exitOverride()
+    .action(async ({ config, write = false, notify = false, json, verbose }: Flags) => {
+      const answer = await doctor({
+        ...{ config: config ?? null, write, notify, deadline: systemClock.now() + 10 * MINUTE_MS },
+        log: verbose ? jsonLog('debug') : silentLog,
+      })
+      process.stdout.write(
+        json ? `${JSON.stringify(answer, null, 2)}\n` : findingsText(answer.findings, process.stdout.isTTY),
+      )
+      setExit(answer.ok ? 0 : 1)
+    })
+  cli
+    .command('permissions')
+    .description('print the policy that exactly these settings need')
+    .requiredOption('--cloud <cloud>', CLOUDS.join(' or '))
+    .option('-c, --config <file>', 'settings file, or inline JSON (default: IOTDA_CERT_CONFIG)')
+    .option('--json', 'as it is: the policy is JSON')
+    .exitOverride()
+    .action(async ({ config, cloud }: Flags) => {
+      const policy = await permissions({ config: config ?? null, cloud: cloudOf(cloud) })
+      process.stdout.write(`${JSON.stringify(policy, null, 2)}\n`)
+    })
+}

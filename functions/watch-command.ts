@@ -1,0 +1,42 @@
+import type { Command } from 'commander'
+import { silentLog } from '../lib/base/log.ts'
+import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
+import type { WatchAnswer } from '../lib/watch/watch.ts'
+import { jsonLog } from './output.ts'
+
+interface Flags {
+  readonly config?: string
+  readonly json?: boolean
+  readonly verbose?: boolean
+}
+
+/** `iotda-cert watch`: looks at device ports from outside, and tells people; for cron on another machine. */
+export function watchCommand(cli: Command, setExit: (code: number) => void): void {
+  cli
+    .command('watch')
+    .description('the watchdog: looks at device ports without the settings of the rotator, and tells people')
+    .option('-c, --config <file>', 'what to watch, a file or inline JSON (default: IOTDA_CERT_WATCH)')
+    .option('--json', 'the answer as JSON on standard output')
+    .option('-v, --verbose', 'log to standard error')
+    .exitOverride()
+    .action(async ({ config, json, verbose }: Flags) => {
+      const { watch } = await import('../lib/watch/watch.ts')
+      const answer = await watch({
+        config: config ?? null,
+        deadline: systemClock.now() + 2 * MINUTE_MS,
+        log: verbose ? jsonLog('debug') : silentLog,
+      })
+      process.stdout.write(json ? `${JSON.stringify(answer, null, 2)}\n` : watchText(answer))
+      setExit(answer.ok && answer.undelivered === 0 ? 0 : 1)
+    })
+}
+
+/** The answer in words. */
+export function watchText({ results, undelivered }: WatchAnswer): string {
+  const lines = results.flatMap(({ target, ok, daysLeft, problems }) => [
+    `${ok ? 'ok ' : 'bad'}  ${target}${daysLeft === null ? '' : `: ${daysLeft} days left`}`,
+    ...problems.map(({ event, reason }) => `     ${event}: ${reason}`),
+  ])
+  const untold = undelivered > 0 ? [`${undelivered} alerts could not be delivered`] : []
+  return `${[...lines, ...untold].join('\n')}\n`
+}

@@ -1,0 +1,59 @@
+import { asRotationError } from '../lib/base/errors.ts'
+import { SECOND_MS, systemClock } from '../lib/base/time.ts'
+import { type WatchAnswer, watch } from '../lib/watch/watch.ts'
+import { doorError, jsonLog } from './output.ts'
+
+/** What Lambda or FunctionGraph tells of the event; each has its own half. */
+interface WatchContext {
+  getRemainingTimeInMillis?(): number
+  getRemainingTimeInMilliSeconds?(): number
+  getUserData?(key: string): string | undefined
+  getSecurityAccessKey?(): string | undefined
+  getSecuritySecretKey?(): string | undefined
+  getSecurityToken?(): string | undefined
+}
+
+const DEFAULT_MS = 30 * SECOND_MS
+const MARGIN_MS = SECOND_MS
+
+const runtimeOf = (context: WatchContext) => ({
+  userData: (name: string) => context.getUserData?.(name) || undefined,
+  credentials: () => {
+    const accessKey = context.getSecurityAccessKey?.()
+    const secretKey = context.getSecuritySecretKey?.()
+    const securityToken = context.getSecurityToken?.()
+    return accessKey && secretKey && securityToken ? { accessKey, secretKey, securityToken } : null
+  },
+})
+
+/**
+ * The watchdog, on AWS Lambda and on FunctionGraph: whatever the event says, every target of IOTDA_CERT_WATCH is
+ * looked at. What is found is told by its notifiers; it throws when that could not be told, or it cannot look at all.
+ */
+export async function handler(_payload: unknown, context: WatchContext = {}): Promise<WatchAnswer> {
+  const log = jsonLog('info')
+  const left = context.getRemainingTimeInMillis?.() ?? context.getRemainingTimeInMilliSeconds?.()
+  const remainingMs = left !== undefined && Number.isFinite(left) ? left : DEFAULT_MS
+  try {
+    const answer = await watch({
+      config: null,
+      deadline: systemClock.now() + remainingMs - MARGIN_MS,
+      log,
+      runtime: runtimeOf(context),
+    })
+    if (answer.undelivered > 0) throw untold(answer)
+    return answer
+  } catch (thrown) {
+    if (thrown instanceof Error && thrown.name === 'WatchUntold') throw thrown
+    throw doorError(asRotationError(thrown))
+  } finally {
+    await log.flush()
+  }
+}
+
+/** The platform's own alarm is what is left. */
+function untold(answer: WatchAnswer): Error {
+  const error = new Error(JSON.stringify(answer))
+  error.name = 'WatchUntold'
+  return Object.assign(error, { stack: `${error.name}: ${error.message}` })
+}

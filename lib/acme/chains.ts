@@ -1,0 +1,35 @@
+import type { CertificateRequest } from '../contracts.ts'
+import { parseChain } from '../x509/certificate.ts'
+import type { AcmeClient } from './client.ts'
+import { problemOf } from './problem.ts'
+import type { Order } from './resources.ts'
+
+interface Asking {
+  readonly client: AcmeClient
+  readonly request: CertificateRequest
+}
+
+/** Chains are few; a CA that lists more is not followed for ever. */
+const ALTERNATES_AT_MOST = 10
+
+/**
+ * The first chain that devices accept, else the CA's default. Another one is asked for only when those before
+ * it are not accepted; each is for the same leaf (RFC 8555 section 7.4.2).
+ */
+export const acceptedChain = async ({ client, request }: Asking, order: Order): Promise<string> => {
+  const { log } = client.connection.run
+  const { chainPem, alternates } = await client.certificate(order)
+  if (request.accepts(chainPem)) return chainPem
+  const leafOf = (pem: string): string | undefined => parseChain(pem)[0]?.fingerprint256
+  for (const url of alternates.slice(0, ALTERNATES_AT_MOST)) {
+    const other = await client.alternate(url).catch((thrown: unknown) => {
+      // One that is gone is no chain; anything else may pass, and the order can be asked again.
+      if (problemOf(thrown)?.status !== 404) throw thrown
+      return null
+    })
+    if (other === null || leafOf(other) !== leafOf(chainPem) || !request.accepts(other)) continue
+    log.info({ order: order.url, chain: url }, 'devices accept another chain than the default of the CA')
+    return other
+  }
+  return chainPem
+}

@@ -1,0 +1,44 @@
+import { iso } from '../base/time.ts'
+import type { AlertEvent, AlertLeaf } from '../contracts.ts'
+import { EVENTS } from '../events.ts'
+import type { Message } from './decide.ts'
+
+/** What a message is about. */
+export interface Subject {
+  /** Names the target, or the run, in dedup keys. */
+  readonly id: string
+  readonly target: string | null
+  readonly domain: string | null
+  readonly daysLeft: number | null
+  readonly before: AlertLeaf | null
+  readonly after: AlertLeaf | null
+  readonly runId: string
+  readonly nextTryAt: string | null
+}
+
+const TEXT_AT_MOST = 600
+
+const short = (text: string): string =>
+  text.length <= TEXT_AT_MOST ? text : `${text.slice(0, TEXT_AT_MOST - 1)}…`
+
+/** The alert that says a message. Pure. */
+export function composeAlert(message: Message, subject: Subject, now: number): AlertEvent {
+  const { event, severity, kind, key, reason, error, since, ends } = message
+  const { id, ...about } = subject
+  // A moment is a matter of its own, also where it happens twice.
+  const dedupKey = kind === 'moment' ? `${id}/${key}/${about.runId}` : `${id}/${key}`
+  return {
+    version: 1,
+    ...{ event, severity, kind, dedupKey },
+    ...about,
+    nextTryAt: ends ? null : about.nextTryAt,
+    reason: short(reason),
+    error: error && { ...error, message: short(error.message) },
+    at: iso(now),
+    since: since === null ? null : iso(since),
+    durationMs: since === null ? null : now - since,
+    ends,
+    whatToDo: error?.hint ?? EVENTS[event].todo,
+    runbook: `RUNBOOK.md#${error?.code ?? (ends ? ends.event : event)}`,
+  }
+}

@@ -1,0 +1,190 @@
+import { DAY_MS, HOUR_MS } from '../base/time.ts'
+import { EVENTS, type EventName, isWorse, type Severity, worst } from '../events.ts'
+import type { Ledger, Open } from './ledger.ts'
+import { severityOf } from './levels.ts'
+
+export type Cause = Open['error']
+
+/** A state as it is now: one that lasts until it is over. */
+export interface Condition {
+  /** States with the same key are one matter for people: it begins once and ends once. */
+  readonly key: string
+  /** Null: whatever is open under the key goes on, and nothing else is known. */
+  readonly event: EventName | null
+  readonly reason: string
+  readonly error: Cause
+  /** The level of days left of what is served; see levels.ts. */
+  readonly level: number | null
+  /** At least this bad. Default: what the event says. */
+  readonly severity?: Severity
+  /** Told only when it has lasted so long. Default: at once. */
+  readonly graceMs?: number
+}
+
+/** Something that happened. */
+export interface Moment {
+  readonly event: EventName
+  readonly reason: string
+}
+
+/** What one look showed. */
+export interface Sighting {
+  readonly now: number
+  readonly conditions: readonly Condition[]
+  /** Keys of which it is known how things stand: a state among them that is not in `conditions` is over. */
+  readonly judged: readonly string[]
+  readonly moments: readonly Moment[]
+}
+
+/** One thing to tell. */
+export interface Message {
+  readonly event: EventName
+  readonly severity: Severity
+  readonly kind: 'new' | 'worse' | 'reminder' | 'recovered' | 'moment'
+  readonly key: string
+  readonly reason: string
+  readonly error: Cause
+  /** When the state began; null for a moment. */
+  readonly since: number | null
+  /** What `recovered` ends, and how bad it had been told to be. */
+  readonly ends: { readonly event: EventName; readonly severity: Severity } | null
+}
+
+const REMIND_MS: Readonly<Record<Severity, number>> = {
+  critical: DAY_MS,
+  warning: 7 * DAY_MS,
+  info: 7 * DAY_MS,
+}
+/** A state that comes back so soon is told only when it lasts, unless it is critical. */
+const SOON_MS = DAY_MS
+const LASTS_MS = 6 * HOUR_MS
+const SIGNATURES_AT_MOST = 12
+
+/**
+ * What is to be told now, and what is to be remembered. One state is told once, then when it gets worse (its
+ * severity rises, the days left cross a level, a cause that was not told before), at a slow reminder, and when it is
+ * over. Pure; a ledger that does not change stays the same object.
+ */
+export function decideAlerts(
+  ledger: Ledger,
+  sighting: Sighting,
+): { readonly ledger: Ledger; readonly messages: readonly Message[] } {
+  const messages: Message[] = sighting.moments.map(happened)
+  let next = ledger
+  for (const condition of sighting.conditions) {
+    const told = tellState(next, condition, sighting.now)
+    next = told.ledger
+    if (told.message) messages.push(told.message)
+  }
+  for (const key of Object.keys(next.open)) {
+    if (!sighting.judged.includes(key) || sighting.conditions.some(c => c.key === key)) continue
+    const over = endState(next, key, sighting.now)
+    next = over.ledger
+    if (over.message) messages.push(over.message)
+  }
+  return { ledger: next, messages }
+}
+
+const happened = ({ event, reason }: Moment): Message => ({
+  event,
+  severity: EVENTS[event].severity,
+  kind: 'moment',
+  key: event,
+  reason,
+  error: null,
+  since: null,
+  ends: null,
+})
+
+interface Told {
+  readonly ledger: Ledger
+  readonly message: Message | null
+}
+
+function tellState(ledger: Ledger, condition: Condition, now: number): Told {
+  const { key, level } = condition
+  const open = ledger.open[key]
+  const event = condition.event ?? (open?.event as EventName | undefined)
+  if (event === undefined) return { ledger, message: null }
+  const error = condition.event === null ? (open?.error ?? null) : condition.error
+  const severity = worst(worst(EVENTS[event].severity, condition.severity ?? 'info'), severityOf(level))
+  const signature = `${event}/${error?.code ?? ''}`
+  const fresh: Open = { since: now, toldAt: null, severity, event, error, signatures: [], level: null }
+  const entry = open ?? fresh
+  const why = reasonToTell({ ledger, condition, entry, severity, signature, now })
+  if (why === null) return { ledger: open ? ledger : withOpen(ledger, key, entry), message: null }
+  const signatures = [...entry.signatures.filter(s => s !== signature), signature].slice(-SIGNATURES_AT_MOST)
+  const kept: Open = {
+    ...entry,
+    ...{ toldAt: now, severity: worst(severity, entry.severity), event, error, signatures },
+    level: lowest(level, entry.level),
+  }
+  const message: Message = {
+    event: why.byLevel ? 'expiring' : event,
+    severity,
+    kind: why.kind,
+    key,
+    reason: condition.reason,
+    error,
+    since: entry.since,
+    ends: null,
+  }
+  return { ledger: withOpen(ledger, key, kept), message }
+}
+
+interface Question {
+  readonly ledger: Ledger
+  readonly condition: Condition
+  readonly entry: Open
+  readonly severity: Severity
+  readonly signature: string
+  readonly now: number
+}
+
+function reasonToTell(question: Question): { kind: Message['kind']; byLevel: boolean } | null {
+  const { condition, entry, severity, signature, now } = question
+  if (entry.toldAt === null)
+    return now - entry.since >= graceMs(question) ? { kind: 'new', byLevel: false } : null
+  const crossed = condition.level !== null && condition.level < (entry.level ?? Number.POSITIVE_INFINITY)
+  if (crossed && severityOf(condition.level) !== 'info') return { kind: 'worse', byLevel: true }
+  if (isWorse(severity, entry.severity)) return { kind: 'worse', byLevel: false }
+  if (condition.event !== null && !entry.signatures.includes(signature))
+    return { kind: 'worse', byLevel: false }
+  return now - entry.toldAt >= REMIND_MS[severity] ? { kind: 'reminder', byLevel: false } : null
+}
+
+function graceMs({ ledger, condition, severity, now }: Question): number {
+  if (severity === 'critical') return condition.graceMs ?? 0
+  const endedAt = ledger.ended[condition.key]
+  const isBack = endedAt !== undefined && now - endedAt < SOON_MS + LASTS_MS
+  return Math.max(condition.graceMs ?? 0, isBack ? LASTS_MS : 0)
+}
+
+function endState(ledger: Ledger, key: string, now: number): Told {
+  const { [key]: entry, ...open } = ledger.open
+  if (!entry) return { ledger, message: null }
+  if (entry.toldAt === null) return { ledger: { ...ledger, open }, message: null }
+  const recent = Object.entries(ledger.ended).filter(([, at]) => now - at < SOON_MS)
+  const event = entry.event as EventName
+  return {
+    ledger: { ...ledger, open, ended: { ...Object.fromEntries(recent), [key]: now } },
+    message: {
+      event: 'recovered',
+      severity: 'info',
+      kind: 'recovered',
+      key,
+      reason: `no longer: ${EVENTS[event].text}`,
+      error: null,
+      since: entry.since,
+      ends: { event, severity: entry.severity },
+    },
+  }
+}
+
+const withOpen = (ledger: Ledger, key: string, entry: Open): Ledger => ({
+  ...ledger,
+  open: { ...ledger.open, [key]: entry },
+})
+
+const lowest = (one: number | null, other: number | null): number | null =>
+  one === null ? other : other === null ? one : Math.min(one, other)

@@ -1,0 +1,130 @@
+import { resolve } from 'node:path'
+import * as v from 'valibot'
+import { RotationError } from '../base/errors.ts'
+import { durationField, nameField, pemField, portField } from '../base/fields.ts'
+import {
+  type ChosenNotifier,
+  type ChosenStore,
+  type Credentials,
+  checkNotifiers,
+  toNotifiers,
+  toStore,
+} from './alerting.ts'
+import { asRecord, type Chosen, inOrder } from './checks.ts'
+import { credentialsField } from './credentials.ts'
+import { chooseDrivers, type DriverSchemas } from './drivers.ts'
+import { refuseInFunction } from './function.ts'
+import { parseJson, readSettings, readText } from './load.ts'
+import { explain, type Mistake, mistaken } from './mistakes.ts'
+import { createResolver, onlyLoopback } from './references.ts'
+import { createRemoteReader } from './remote.ts'
+import { notifierShape } from './settings.ts'
+import type { Surroundings } from './surroundings.ts'
+
+/** One device port that the watchdog looks at. */
+export interface WatchedTarget {
+  readonly name: string
+  readonly host: string
+  readonly port: number
+  /** The name to ask for, and to find in the certificate. */
+  readonly sni: string
+  readonly addresses: readonly string[]
+  /** PEM of the roots that devices trust; null: Node's. */
+  readonly roots: string | null
+}
+
+/** What the watchdog is told; it knows nothing of the rotator's settings. */
+export interface WatchSettings {
+  readonly targets: readonly WatchedTarget[]
+  readonly notifiers: readonly ChosenNotifier[]
+  readonly credentials: Credentials
+  /** Its own record of what was told; null: it has none. */
+  readonly store: ChosenStore | null
+  /** The rotator's state, which is only read; null: it is not watched. */
+  readonly rotator: { readonly store: ChosenStore; readonly silentAfterMs: number } | null
+}
+
+const host = (what: string) =>
+  v.pipe(v.string(`must be ${what}`), v.regex(/^[\w.:-]{1,253}$/, `must be ${what}`))
+
+const store = v.looseObject(
+  { type: v.string('must be the name of a store') },
+  'must be an object with a "type"',
+)
+
+const shape = v.strictObject({
+  version: v.literal(1, 'must be 1'),
+  targets: v.pipe(
+    v.array(
+      v.strictObject({
+        name: nameField(),
+        host: host('a host name or an IP address'),
+        port: v.optional(portField(), 8883),
+        /** Default: the host. */
+        sni: v.optional(v.nullable(host('a domain name')), null),
+        addresses: v.optional(v.array(v.pipe(v.string(), v.ip('must be an IP address'))), []),
+        roots: v.optional(v.nullable(pemField()), null),
+      }),
+      'must be a list of targets',
+    ),
+    v.minLength(1, 'must have at least one target'),
+  ),
+  notifiers: v.pipe(
+    v.array(notifierShape, 'must be a list of notifiers'),
+    v.minLength(1, 'must have at least one notifier: a watchdog that tells nobody is none'),
+  ),
+  credentials: v.optional(v.record(nameField(), credentialsField()), {}),
+  store: v.optional(v.nullable(store), null),
+  rotator: v.optional(
+    v.nullable(v.strictObject({ store, silentAfter: v.optional(durationField(), '12h') })),
+    null,
+  ),
+})
+
+/**
+ * Loads the watchdog's settings from a file's path or inline JSON; null: from what IOTDA_CERT_WATCH says.
+ * @throws RotationError `usage`, or `settings-invalid` with every mistake
+ */
+export async function loadWatch(
+  from: string | null,
+  drivers: DriverSchemas,
+  around: Surroundings,
+): Promise<WatchSettings> {
+  const place = from ?? around.env.IOTDA_CERT_WATCH
+  if (!place) throw noSettings()
+  const remote = around.remote ? createRemoteReader(around.remote, around.env) : null
+  const { text, where, folder } = await readSettings(place, around, remote)
+  const raw = parseJson(text, where)
+  const parsed = v.safeParse(shape, raw)
+  const mistakes: Mistake[] = parsed.success ? [] : [...explain(parsed.issues, '', shape)]
+  const { notifiers, store: own, rotator } = asRecord(raw)
+  const chosen = await chooseDrivers({ notifiers, store: own ?? undefined }, drivers, mistakes)
+  const theirs = await chooseDrivers({ store: asRecord(rotator).store ?? undefined }, drivers, mistakes)
+  if (around.isFunction && own) refuseInFunction(chosen, mistakes)
+  checkNotifiers(notifiers, mistakes)
+  const read = (path: string): Promise<string> => readText(resolve(folder, path))
+  const literals = onlyLoopback({ ...asRecord(raw), sources: {}, solvers: {} })
+  const resolver = createResolver({ env: around.env, read, remote, literals, mistakes })
+  const whole = (await resolver(parsed.output, '')) as v.InferOutput<typeof shape>
+  const resolved = {
+    ...chosen,
+    notifiers: await resolver(chosen.notifiers, 'notifiers'),
+    store: await resolver(chosen.store, 'store'),
+  }
+  const rotatorStore = await resolver(theirs.store, 'rotator.store')
+  if (mistakes.length > 0 || !parsed.success) throw mistaken(inOrder(mistakes), where)
+  const open = (it: Chosen): ChosenStore => toStore({ sealKey: null, sealKeyPrevious: null }, it, folder)
+  return {
+    targets: whole.targets.map(target => ({ ...target, sni: target.sni ?? target.host })),
+    notifiers: toNotifiers(whole.notifiers, resolved),
+    credentials: whole.credentials,
+    store: whole.store && open(resolved.store),
+    rotator: whole.rotator && { store: open(rotatorStore), silentAfterMs: whole.rotator.silentAfter },
+  }
+}
+
+const noSettings = (): RotationError =>
+  new RotationError('usage', 'the watchdog is not told what to watch', {
+    retry: 'never',
+    hint: 'Set IOTDA_CERT_WATCH to the path of a file or to JSON: {"version":1,"targets":[{"name":"factory-1","host":"iot.example.com"}],"notifiers":[…]}.',
+  })

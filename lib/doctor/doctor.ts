@@ -1,0 +1,208 @@
+import { randomUUID } from 'node:crypto'
+import type { Log } from '../base/log.ts'
+import { inParallel } from '../base/parallel.ts'
+import { seal, unseal } from '../base/seal.ts'
+import { abortAfter, type Clock, SECOND_MS } from '../base/time.ts'
+import type { Settings } from '../config/load.ts'
+import type { AlertEvent, CertificateSource, Run, SolverReference, SourceContext } from '../contracts.ts'
+import { createEndpoint } from '../iotda/endpoint.ts'
+import { buildSolvers, buildSources, contextOf, huaweiClient, openClients, openState } from '../parts.ts'
+import { takeLease } from '../rotation/lease.ts'
+import { openNotifiers } from '../telling.ts'
+import { type Finding, fail, looked, ok, warn } from './finding.ts'
+import { examineInstance } from './instance.ts'
+import { examineName, type NamePatient } from './names.ts'
+
+export interface DoctorRequest {
+  /** A TXT value is written, seen and removed. */
+  readonly write: boolean
+  /** A test message is sent to every notifier. */
+  readonly notify: boolean
+  readonly deadline: number
+  readonly log: Log
+  readonly signal?: AbortSignal
+}
+
+/** Version 1 of the answer; plain JSON. */
+export interface Diagnosis {
+  readonly version: 1
+  /** Nothing fails; there may be warnings. */
+  readonly ok: boolean
+  readonly findings: readonly Finding[]
+}
+
+const AT_ONCE = 4
+const FINISH_MS = 2 * SECOND_MS
+const OLDEST_NODE = 20
+
+/** What every part of the examination shares. */
+interface Practice {
+  readonly settings: Settings
+  readonly request: DoctorRequest
+  readonly run: Run
+  readonly clients: ReturnType<typeof openClients>
+  readonly context: ReturnType<typeof contextOf>
+}
+
+function runtimeFinding(): Finding {
+  const about = { check: 'runtime', subject: null }
+  const { node } = process.versions
+  if (Number(node.split('.')[0]) >= OLDEST_NODE) return ok(about, `Node ${node}`)
+  return fail(about, `Node ${node} is too old`, `Use Node ${OLDEST_NODE} or newer, here and in the function.`)
+}
+
+/** A lease is a document that is made, changed and given back under compare-and-swap: all that a store must do. */
+async function storeFindings({ settings, context, run }: Practice): Promise<readonly Finding[]> {
+  const { type, sealKey } = settings.store
+  const about = { check: 'store', subject: type }
+  const written = await looked(about, async () => {
+    const { store } = await openState(settings, context)
+    const lease = await takeLease(store, 'doctor', run)
+    try {
+      await lease.guard()
+    } finally {
+      await lease.release()
+    }
+    return type === 'csms'
+      ? warn(
+          about,
+          'documents are read and written',
+          'This store is for a single writer: max_instance_num must be 1.',
+        )
+      : ok(about, 'documents are read and written, and of two writers one wins')
+  })
+  const sealed = await looked({ check: 'seal-key', subject: type }, async () => {
+    const { store } = await openState(settings, context)
+    const key = sealKey ?? (await store.ownSealKey())
+    const seals = { check: 'seal-key', subject: type }
+    if (key === null)
+      return fail(
+        seals,
+        'store.sealKey is not set',
+        'Set it to a reference to 32 random bytes in base64 (openssl rand -base64 32).',
+      )
+    unseal(key, seal(key, 'test', 'doctor'), 'doctor')
+    return ok(seals, 'private keys can be sealed')
+  })
+  return [...written, ...sealed]
+}
+
+interface Ca {
+  readonly findings: readonly Finding[]
+  readonly caaIdentities: readonly string[]
+}
+
+async function sourceFindings(name: string, source: CertificateSource, run: Run): Promise<Ca> {
+  let caaIdentities: readonly string[] = []
+  const findings = await looked({ check: 'ca', subject: name }, async () => {
+    const said = await source.check?.(run)
+    if (!said) return ok({ check: 'ca', subject: name }, 'there is nothing to look at')
+    caaIdentities = said.caaIdentities
+    const directory = ok({ check: 'ca', subject: name }, said.directory)
+    const about = { check: 'account', subject: name }
+    const { account } = said
+    return [directory, account.ok ? ok(about, account.message) : fail(about, account.message, account.remedy)]
+  })
+  return { findings, caaIdentities }
+}
+
+/** Every name with the solver of the first source of its certificate, once. */
+function namesOf(
+  { settings, run, request }: Practice,
+  solver: SourceContext['solver'],
+  cas: Readonly<Record<string, Ca>>,
+): readonly NamePatient[] {
+  const patients = new Map<string, NamePatient>()
+  for (const { names, sources } of Object.values(settings.certificates)) {
+    const [first = ''] = sources
+    const { solver: reference } = (settings.sources[first]?.settings ?? {}) as { solver?: SolverReference }
+    if (reference === undefined) continue
+    for (const name of names) {
+      const domain = name.replace(/^\*\./, '')
+      const isWildcard = domain !== name || (patients.get(domain)?.isWildcard ?? false)
+      const { caaIdentities = [] } = cas[first] ?? {}
+      patients.set(domain, {
+        ...{ domain, isWildcard, caaIdentities, run, write: request.write },
+        solver: solver(reference, domain),
+      })
+    }
+  }
+  return [...patients.values()]
+}
+
+async function issuingFindings(practice: Practice): Promise<readonly Finding[]> {
+  const { settings, context, run } = practice
+  const { records } = await openState(settings, context)
+  const solver = await buildSolvers(settings, context)
+  const sources = await buildSources(settings, records, context, solver)
+  const entries = Object.entries(sources).map(
+    async ([name, source]) => [name, await sourceFindings(name, source, run)] as const,
+  )
+  const cas = Object.fromEntries(await Promise.all(entries))
+  const names = await inParallel(namesOf(practice, solver, cas), AT_ONCE, examineName)
+  return [...Object.values(cas).flatMap(it => it.findings), ...names.flat()]
+}
+
+const testAlert = (run: Run): AlertEvent => ({
+  ...{ version: 1, event: 'repaired', severity: 'info', kind: 'moment', dedupKey: 'iotda-cert/doctor' },
+  ...{ target: null, domain: null, error: null, daysLeft: null, before: null, after: null },
+  reason: 'a test message of `iotda-cert doctor --notify`: nothing has happened',
+  runId: run.runId,
+  at: new Date(run.clock.now()).toISOString(),
+  ...{ since: null, durationMs: null, ends: null, nextTryAt: null },
+  whatToDo: 'Nothing: the message has arrived.',
+  runbook: 'doctor',
+})
+
+async function notifierFindings({ settings, request, context, run }: Practice): Promise<readonly Finding[]> {
+  if (settings.notifiers.length === 0) {
+    const about = { check: 'notifier', subject: null }
+    return [warn(about, 'nobody is told when something fails', 'Add a notifier, or watch the exit code.')]
+  }
+  const open = await openNotifiers(settings, context)
+  const found = await inParallel(settings.notifiers, AT_ONCE, ({ name }) =>
+    looked({ check: 'notifier', subject: name }, async () => {
+      const about = { check: 'notifier', subject: name }
+      const notifier = open.find(it => it.name === name)?.notifier
+      if (!notifier) return fail(about, 'it cannot be made', 'Read its settings again; --verbose says more.')
+      if (!request.notify) return ok(about, 'is set up; --notify sends a test message')
+      await notifier.notify(testAlert(run), run)
+      return ok(about, 'has taken a test message: see whether it arrived')
+    }),
+  )
+  return found.flat()
+}
+
+/** Looks at every link by its smallest harmless call. Changes nothing but what is asked for, and a lease. */
+export async function examine(request: DoctorRequest, settings: Settings, clock: Clock): Promise<Diagnosis> {
+  const clients = openClients()
+  const { log, deadline } = request
+  const { signal, clear } = abortAfter(Math.max(1, deadline - clock.now()), request.signal)
+  try {
+    const run: Run = { runId: `doctor-${randomUUID()}`, clock, log, deadline: deadline - FINISH_MS, signal }
+    const context = contextOf(settings, clients, { clock, log })
+    const practice: Practice = { settings, request, run, clients, context }
+    const [instances, state, issuing, notifiers] = await Promise.all([
+      inParallel(settings.targets, AT_ONCE, target =>
+        examineInstance({
+          ...{ target, run, endpoint: createEndpoint() },
+          client: signing =>
+            huaweiClient(
+              settings,
+              { ...target, instance: { ...target.instance, signing } },
+              clients.http,
+              clock,
+            ),
+        }),
+      ),
+      storeFindings(practice),
+      looked({ check: 'ca', subject: null }, () => issuingFindings(practice)),
+      notifierFindings(practice),
+    ])
+    const findings = [runtimeFinding(), ...instances.flat(), ...issuing, ...state, ...notifiers]
+    return { version: 1, ok: findings.every(it => it.verdict !== 'fail'), findings }
+  } finally {
+    clear()
+    await clients.close()
+  }
+}

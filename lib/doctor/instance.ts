@@ -1,0 +1,149 @@
+import { RotationError } from '../base/errors.ts'
+import { iso } from '../base/time.ts'
+import type { Run } from '../contracts.ts'
+import { type HuaweiClient, serviceCodeOf } from '../huawei/client.ts'
+import { algorithmFor } from '../huawei/signer.ts'
+import { createIotdaClient, type DomainConfiguration, type ServerCertificate } from '../iotda/client.ts'
+import type { Endpoint } from '../iotda/endpoint.ts'
+import type { Target } from '../model.ts'
+import { type Finding, fail, looked, ok, warn } from './finding.ts'
+
+/** What one target is looked at with. */
+export interface Patient {
+  readonly target: Target
+  /** Signed calls to its instance, in a given way. */
+  readonly client: (signing: Target['instance']['signing']) => HuaweiClient
+  readonly endpoint: Endpoint
+  readonly run: Run
+}
+
+const SLOTS = 2
+const WRONG_SCHEME = 'IOTDA.000002'
+
+/** Lists what is bound; where the keys are refused, once more with the other way to sign. */
+async function configurations({ target, client, run }: Patient): Promise<{
+  readonly found: readonly DomainConfiguration[] | null
+  readonly finding: Finding
+}> {
+  const about = { check: 'credentials', subject: target.name }
+  const { endpoint, region, signing } = target.instance
+  const algorithm = algorithmFor(endpoint, region, signing)
+  try {
+    const found = await createIotdaClient(client(signing)).listDomainConfigurations(run.signal)
+    return { found, finding: ok(about, `the keys are accepted, signed with ${algorithm}`) }
+  } catch (thrown) {
+    if (serviceCodeOf(thrown)?.code !== WRONG_SCHEME) throw thrown
+    const other = algorithm === 'SDK-HMAC-SHA256' ? 'derived' : 'standard'
+    const works = await createIotdaClient(client(other))
+      .listDomainConfigurations(run.signal)
+      .then(
+        () => true,
+        () => false,
+      )
+    if (!works) throw thrown
+    const message = `the endpoint does not take ${algorithm}, but the other way to sign`
+    return {
+      found: null,
+      finding: fail(about, message, `Set instance.signing of ${target.name} to "${other}".`),
+    }
+  }
+}
+
+function boundFinding({ target }: Patient, found: readonly DomainConfiguration[]): Finding {
+  const about = { check: 'domain', subject: target.name }
+  const [configuration, ...more] = found
+  if (!configuration)
+    return target.domainConfiguration === 'create'
+      ? warn(about, 'there is no domain configuration yet', 'Nothing: the first rotation creates it.')
+      : fail(
+          about,
+          'the instance has no domain configuration',
+          'Add the custom domain in the IoTDA console, or set domainConfiguration to "create".',
+        )
+  const { domainName, serverCertificateId: id } = configuration
+  if (domainName.toLowerCase().replace(/\.$/, '') !== target.domain)
+    return fail(
+      about,
+      `the domain configuration is for ${domainName}, not for ${target.domain}`,
+      'Mend domain in the settings, or check that the instance is the one that is meant.',
+    )
+  const others = more.length === 0 ? '' : `, and ${more.length} more`
+  return ok(about, `${domainName} is bound to ${id ?? 'no certificate'}${others}`)
+}
+
+function slotFinding(
+  { target, run }: Patient,
+  certificates: readonly ServerCertificate[],
+  boundId: string | null,
+): Finding {
+  const about = { check: 'slots', subject: target.name }
+  const said = certificates.map(it => {
+    const { serverCertificateId: id, expiryDate } = it
+    return `${id}${id === boundId ? ' (bound)' : ''} until ${iso(expiryDate)}`
+  })
+  const message = `${certificates.length} of ${SLOTS} used${said.length === 0 ? '' : `: ${said.join(', ')}`}`
+  const unbound = certificates.filter(it => it.serverCertificateId !== boundId)
+  if (certificates.length >= SLOTS && target.slots.delete === 'never')
+    return fail(
+      about,
+      `${message}; neither may be deleted`,
+      'Delete the one that is not bound, or set slots.delete to "superseded" or "managed".',
+    )
+  const expired = unbound.filter(it => it.expiryDate <= run.clock.now())
+  if (certificates.length >= SLOTS && target.slots.delete === 'managed' && expired.length === 0)
+    return warn(
+      about,
+      message,
+      'With slots.delete "managed" only a certificate of iotda-cert is deleted: make sure that one of these is.',
+    )
+  return ok(about, message)
+}
+
+async function probeFindings({ target, endpoint, run }: Patient): Promise<readonly Finding[]> {
+  const about = { check: 'probe', subject: target.name }
+  const { probe, domain } = target
+  if (probe.mode === 'off')
+    return [
+      warn(
+        about,
+        'the device port is never looked at',
+        'Set probe.mode to "best-effort" to prove each rotation.',
+      ),
+    ]
+  const seen = await endpoint.look(probe, domain, run.signal)
+  return seen.map(({ address, leaf, error }) => {
+    const where = `${address} port ${probe.port}`
+    if (leaf)
+      return ok(about, `${where} serves ${leaf.subject || leaf.names.join(', ')} until ${iso(leaf.notAfter)}`)
+    const remedy =
+      'Let this machine reach the device port, or say where it is in probe.host and probe.addresses.'
+    const message = `${where}: ${error}`
+    return probe.mode === 'require' ? fail(about, message, remedy) : warn(about, message, remedy)
+  })
+}
+
+/** Credentials, instance, binding, slots and the device port of one target. Changes nothing. */
+export async function examineInstance(patient: Patient): Promise<readonly Finding[]> {
+  const { target, client, run } = patient
+  const port = probeFindings(patient)
+  let bound: readonly DomainConfiguration[] | null = null
+  const first = await looked({ check: 'credentials', subject: target.name }, async () => {
+    const { found, finding } = await configurations(patient)
+    bound = found
+    if (found === null) return finding
+    return [finding, boundFinding(patient, found)]
+  })
+  if (bound === null) return [...first, ...(await port)]
+  const [configuration] = bound as readonly DomainConfiguration[]
+  const slots = await looked({ check: 'slots', subject: target.name }, async () => {
+    const iotda = createIotdaClient(client(target.instance.signing))
+    const certificates = await iotda.listServerCertificates(run.signal)
+    const boundId = configuration?.serverCertificateId ?? null
+    if (boundId !== null && (await iotda.showServerCertificate(boundId, run.signal)) === null)
+      throw new RotationError('unavailable', `the bound certificate ${boundId} cannot be shown`, {
+        hint: 'Look at the certificates of the instance in the IoTDA console.',
+      })
+    return slotFinding(patient, certificates, boundId)
+  })
+  return [...first, ...slots, ...(await port)]
+}

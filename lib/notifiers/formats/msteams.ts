@@ -1,0 +1,38 @@
+import type { AlertEvent } from '../../contracts.ts'
+import type { Severity } from '../../events.ts'
+import type { Posted, Signing } from './posted.ts'
+import { wordingOf } from './wording.ts'
+
+const COLOUR: Readonly<Record<Severity, string>> = {
+  info: 'default',
+  warning: 'warning',
+  critical: 'attention',
+}
+
+/**
+ * An Adaptive Card for a workflow "When a Teams webhook request is received", which takes nothing else.
+ * https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
+ */
+export function msteams(alert: AlertEvent, { language }: Signing): Posted {
+  const { title, facts } = wordingOf(alert, language)
+  const card = {
+    $schema: 'http://adaptivecards.io/schemas/adaptive-card.json',
+    type: 'AdaptiveCard',
+    version: '1.4',
+    msteams: { width: 'Full' },
+    fallbackText: title,
+    body: [
+      {
+        ...{ type: 'TextBlock', text: title, wrap: true, weight: 'bolder', size: 'medium' },
+        color: alert.ends ? 'good' : COLOUR[alert.severity],
+      },
+      { type: 'FactSet', facts: facts.map(([name, value]) => ({ title: name, value })) },
+    ],
+  }
+  const attachment = {
+    contentType: 'application/vnd.microsoft.card.adaptive',
+    contentUrl: null,
+    content: card,
+  }
+  return { headers: {}, query: {}, body: JSON.stringify({ type: 'message', attachments: [attachment] }) }
+}

@@ -1,0 +1,95 @@
+import { composeAlert, type Subject } from '../alerts/compose.ts'
+import { type Condition, decideAlerts } from '../alerts/decide.ts'
+import { createDelivery, enqueue } from '../alerts/deliver.ts'
+import { emptyLedger, type Ledger } from '../alerts/ledger.ts'
+import { DAY_MS } from '../base/time.ts'
+import type { WatchSettings } from '../config/watch.ts'
+import type { AlertEvent, DriverContext, Run } from '../contracts.ts'
+import { EVENTS } from '../events.ts'
+import { openState } from '../parts.ts'
+import type { Document } from '../rotation/record.ts'
+import { openNotifiers } from '../telling.ts'
+import type { Found } from './judge.ts'
+
+export interface WatchTelling {
+  readonly settings: WatchSettings
+  readonly context: (name: string) => DriverContext
+  readonly run: Run
+  readonly found: readonly Found[]
+}
+
+/** Tells people what was found, once for each state where it has a record of its own. Returns how many it could not. */
+export async function tellWatch(telling: WatchTelling): Promise<number> {
+  const { settings, context, run } = telling
+  const notifiers = await openNotifiers(settings, context)
+  const delivery = createDelivery(notifiers, run)
+  const now = run.clock.now()
+  const record = await recordOf(telling)
+  if (record === null) {
+    const { alerts } = alertsOf(emptyLedger, telling, now)
+    const due = alerts.filter(
+      alert => EVENTS[alert.event].severity === 'critical' || alert.severity === 'critical' || isNewDay(now),
+    )
+    return (await delivery.send(enqueue(emptyLedger, due, notifiers, now).outbox)).length
+  }
+  try {
+    const { alerts: ledger } = await record.update(before => {
+      const decided = alertsOf(before.alerts, telling, now)
+      const next = enqueue(decided.ledger, decided.alerts, notifiers, now)
+      return next === before.alerts ? before : { ...before, alerts: next }
+    })
+    const left = await delivery.send(ledger.outbox)
+    if (left.length < ledger.outbox.length)
+      await record.update(before => ({ ...before, alerts: { ...before.alerts, outbox: [...left] } }))
+    return left.length
+  } catch (error) {
+    run.log.warn({ error: (error as Error).message }, 'the watchdog cannot remember what it tells')
+    const { alerts } = alertsOf(emptyLedger, telling, now)
+    return (await delivery.send(enqueue(emptyLedger, alerts, notifiers, now).outbox)).length
+  }
+}
+
+/** Without a record nothing is known of the run before: what is not critical is told by the first run of a day. */
+const isNewDay = (now: number): boolean => now % DAY_MS < DAY_MS / 4
+
+type WatchRecord = Document<{ readonly alerts: Ledger; readonly schema: 1 }>
+
+/** The watchdog's own document; null when it has no store, or cannot open it. */
+async function recordOf({ settings, context, run }: WatchTelling): Promise<WatchRecord | null> {
+  if (settings.store === null) return null
+  try {
+    const { records } = await openState({ store: settings.store }, context)
+    return records.watch()
+  } catch (error) {
+    run.log.warn({ error: (error as Error).message }, 'the watchdog cannot open its store')
+    return null
+  }
+}
+
+function alertsOf(
+  ledger: Ledger,
+  { found, run }: WatchTelling,
+  now: number,
+): { readonly ledger: Ledger; readonly alerts: readonly AlertEvent[] } {
+  const conditions: Condition[] = found.flatMap(({ name, conditions: own }) =>
+    own.map(condition => ({ ...condition, key: `${name}/${condition.key}` })),
+  )
+  const names = new Set(found.map(f => f.name))
+  // A target that is watched no longer is not told of any more.
+  const judged = Object.keys(ledger.open).filter(key => names.has(key.slice(0, key.lastIndexOf('/'))))
+  const decided = decideAlerts(ledger, { now, conditions, judged, moments: [] })
+  const alerts = decided.messages.map(message => {
+    const of = found.find(f => message.key.startsWith(`${f.name}/`))
+    const subject: Subject = {
+      ...{
+        id: 'watch',
+        target: of?.name ?? null,
+        domain: of?.domain ?? null,
+        daysLeft: of?.daysLeft ?? null,
+      },
+      ...{ before: null, after: null, runId: run.runId, nextTryAt: null },
+    }
+    return composeAlert(message, subject, now)
+  })
+  return { ledger: decided.ledger, alerts }
+}

@@ -1,0 +1,106 @@
+/** What is deployed: sizes, sameness, and what an idle check loads of it. Times are for bench/bundle.mjs. */
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { crc32 } from '../../deploy/zip.mjs'
+import { type Built, buildAndPackage } from '../support/built.ts'
+import { openFunctionRig } from '../support/function-rig.ts'
+import { entriesOf, unpack } from '../support/unzip.ts'
+
+const run = promisify(execFile)
+const KB = 1_024
+const NAMES = ['lambda', 'functiongraph'] as const
+
+let built: Built
+beforeAll(async () => {
+  built = await buildAndPackage()
+}, 120_000)
+afterAll(() => built.dispose())
+
+describe('the zips', () => {
+  test.each(NAMES)('%s: at most 700 KB', async name => {
+    expect((await stat(built.zip(name))).size).toBeLessThan(700 * KB)
+  })
+
+  test('hold what they should, readable for everybody, without a time', async () => {
+    const lambda = entriesOf(await readFile(built.zip('lambda')))
+    const graph = entriesOf(await readFile(built.zip('functiongraph')))
+    expect(graph.map(it => it.name)).toEqual(['index.js'])
+    const names = lambda.map(it => it.name)
+    expect(names).toContain('lambda.mjs')
+    expect(names.filter(it => !/^((lambda|watch)\.mjs|chunks\/[\w.-]+\.mjs)$/.test(it))).toEqual([])
+    expect(names).toEqual(names.toSorted())
+    for (const { crc, data, mode, time } of [...lambda, ...graph]) {
+      expect(crc32(data)).toBe(crc)
+      expect(mode).toBe(0o100644)
+      expect(time).toBe(0x0021_0000)
+    }
+    const text = [...lambda, ...graph].map(it => it.data.toString()).join('\n')
+    expect(text).not.toMatch(/CommanderError|"commander\.|_sandbox/)
+  })
+
+  test('source maps are beside them, one for each file', async () => {
+    for (const name of NAMES) {
+      const files = entriesOf(await readFile(built.zip(name))).map(it => `${it.name}.map`)
+      const maps = entriesOf(await readFile(built.zip(name).replace(/zip$/, 'maps.zip')))
+      expect(maps.map(it => it.name)).toEqual(files)
+      for (const { data } of maps) expect(JSON.parse(data.toString()).version).toBe(3)
+    }
+  })
+
+  test('two builds in two folders are the same, byte for byte, and name no folder', async () => {
+    const again = await buildAndPackage()
+    try {
+      for (const name of NAMES) {
+        const bytes = await readFile(built.zip(name))
+        expect((await readFile(again.zip(name))).equals(bytes), name).toBe(true)
+        for (const { data } of entriesOf(bytes)) expect(data.includes(process.cwd())).toBe(false)
+      }
+    } finally {
+      await again.dispose()
+    }
+  }, 120_000)
+})
+
+/** Names and size of the files that V8 was given, by its own account. */
+async function loadedFrom(folder: string): Promise<{ readonly names: string; readonly bytes: number }> {
+  const [report = ''] = await readdir(folder)
+  const { result } = JSON.parse(await readFile(join(folder, report), 'utf8')) as { result: { url: string }[] }
+  const files = result
+    .filter(it => it.url.startsWith('file:'))
+    .map(it => fileURLToPath(it.url))
+    .filter(it => basename(it) !== 'drive.mjs')
+  const sizes = await Promise.all(files.map(async file => (await stat(file)).size))
+  return { names: files.map(it => basename(it)).join(' '), bytes: sizes.reduce((sum, size) => sum + size, 0) }
+}
+
+test('an idle check on Lambda loads at most 250 KB, and neither the logger nor ACME', async () => {
+  const rig = await openFunctionRig(60)
+  const folder = await unpack(built.zip('lambda'))
+  const work = await mkdtemp(join(tmpdir(), 'iotda-cert-idle-'))
+  try {
+    const script = `const { handler } = await import(${JSON.stringify(join(folder, 'lambda.mjs'))})
+const context = { awsRequestId: 'a', getRemainingTimeInMillis: () => 900_000 }
+const { results } = await handler({ source: 'aws.events' }, context)
+process.stdout.write(results[0].outcome)`
+    await writeFile(join(work, 'drive.mjs'), script)
+    const drive = async (more: Record<string, string>) => {
+      const env = { PATH: process.env.PATH, IOTDA_CERT_CONFIG: rig.config(), ...more }
+      return (await run(process.execPath, [join(work, 'drive.mjs')], { cwd: work, env })).stdout
+    }
+    // The first run asks the CA when it wants a renewal.
+    expect(await drive({})).toBe('idle')
+    expect(await drive({ NODE_V8_COVERAGE: join(work, 'coverage') })).toBe('idle')
+    const { names, bytes } = await loadedFrom(join(work, 'coverage'))
+    expect(names.split(' ').length, names).toBeGreaterThan(3)
+    expect(names.split(' ').length, names).toBeLessThan(25)
+    expect(names).not.toMatch(/\b(pino|order|account|verify|preflight|renewal-info)-/)
+    expect(bytes, names).toBeLessThan(250 * KB)
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+})

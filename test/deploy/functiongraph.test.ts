@@ -1,0 +1,181 @@
+/** The deployment without Terraform, as it is built, against the wire of FunctionGraph. */
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createFunctionGraph, type FunctionGraph } from '../../sandbox/functiongraph.ts'
+import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
+import { type Built, buildAndPackage } from '../support/built.ts'
+import { onHuawei, type Sample } from './sample.ts'
+
+const PROJECT = '0123456789abcdef0123456789abcdef'
+const URN = `urn:fss:cn-north-4:${PROJECT}:function:default:iotda-cert`
+const TOPIC = `urn:smn:cn-north-4:${PROJECT}:alerts`
+const SEAL_KEY = Buffer.alloc(32, 1).toString('base64')
+const READS = /^functiongraph\.(Show|List)/
+
+let built: Built
+let folder: string
+beforeAll(async () => {
+  built = await buildAndPackage()
+  folder = await mkdtemp(join(tmpdir(), 'iotda-cert-deploy-'))
+}, 120_000)
+afterAll(async () => {
+  await built.dispose()
+  await rm(folder, { recursive: true, force: true })
+})
+
+let faults: Faults
+let graph: FunctionGraph
+beforeEach(async () => {
+  faults = createFaults()
+  const keys = new Map([['AKDEPLOY', { secretKey: 'SKDEPLOY', securityToken: 'TOKEN' }]])
+  graph = await createFunctionGraph({ faults, keys, projectId: PROJECT })
+})
+afterEach(() => graph.dispose())
+
+interface Run {
+  readonly args?: readonly string[]
+  readonly env?: Record<string, string>
+  readonly settings?: Sample
+}
+
+const deploy = async ({ args = [], env = {}, settings = onHuawei() }: Run = {}) => {
+  const file = join(folder, 'settings.json')
+  await writeFile(file, typeof settings === 'string' ? settings : JSON.stringify(settings))
+  const given = ['--settings', file, '--agency', 'iotda-cert', '--endpoint', graph.url, '--topic-urn', TOPIC]
+  return new Promise<{ code: number; stdout: string; stderr: string }>(resolve => {
+    execFile(
+      process.execPath,
+      [join(built.folder, 'deploy', 'functiongraph.mjs'), ...given, ...args],
+      {
+        cwd: folder,
+        env: {
+          ...{ PATH: process.env.PATH, HUAWEICLOUD_SDK_AK: 'AKDEPLOY', HUAWEICLOUD_SDK_SK: 'SKDEPLOY' },
+          ...{ HUAWEICLOUD_SDK_SECURITY_TOKEN: 'TOKEN', HUAWEICLOUD_SDK_REGION: 'cn-north-4' },
+          ...{ HUAWEICLOUD_SDK_PROJECT_ID: PROJECT, SEAL_KEY, ...env },
+        },
+      },
+      (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
+    )
+  })
+}
+const changes = () => faults.calls.map(it => it.operation).filter(it => !READS.test(it))
+const lines = (text: string) => text.trim().split('\n')
+
+test('a first deployment makes everything, and a second one finds nothing to do but the secrets', async () => {
+  expect(await deploy()).toMatchObject({ code: 0, stderr: '' })
+  const made = graph.functions.get(URN)
+  expect(made).toMatchObject({
+    maxInstances: 1,
+    config: {
+      type: 'v2',
+      runtime: 'Node.js20.15',
+      handler: 'index.handler',
+      initializer_handler: 'index.initializer',
+      timeout: 900,
+      memory_size: 256,
+      xrole: 'iotda-cert',
+    },
+    triggers: [
+      {
+        status: 'ACTIVE',
+        data: { name: 'iotda-cert', schedule_type: 'Cron', schedule: 'CRON_TZ=Etc/UTC 0 5,35 * * * ?' },
+      },
+    ],
+    asyncInvoke: {
+      max_async_retry_attempts: 0,
+      destination_config: { on_failure: { destination: 'SMN', param: JSON.stringify({ topic_urn: TOPIC }) } },
+    },
+  })
+  expect(made?.code.equals(await readFile(built.zip('functiongraph')))).toBe(true)
+  const { user_data: plain, encrypted_user_data: encrypted } = made?.config ?? {}
+  const environment = JSON.parse(String(plain))
+  expect(JSON.parse(environment.IOTDA_CERT_CONFIG)).toEqual(onHuawei())
+  expect(JSON.parse(String(encrypted))).toEqual({ SEAL_KEY })
+  expect(String(plain)).not.toContain(SEAL_KEY)
+  // The timer starts what is whole by then.
+  expect(changes().at(-1)).toBe('functiongraph.CreateFunctionTrigger')
+
+  faults.clearCalls()
+  const again = await deploy()
+  expect(lines(again.stdout)).toEqual([expect.stringContaining('SEAL_KEY (encrypted, cannot be compared)')])
+  expect(changes()).toEqual(['functiongraph.UpdateFunctionConfig'])
+  faults.clearCalls()
+  const noSecrets = onHuawei(s => Object.assign(s.store, { sealKey: 'csms:seal-key' }))
+  await deploy({ settings: noSecrets })
+  faults.clearCalls()
+  expect((await deploy({ settings: noSecrets })).stdout).toContain('nothing to do')
+  expect(changes()).toEqual([])
+})
+
+test('--dry-run says the same and does nothing', async () => {
+  const dry = await deploy({ args: ['--dry-run'] })
+  expect(changes()).toEqual([])
+  const real = await deploy()
+  expect(lines(dry.stdout).map(it => it.replace(/^would /, ''))).toEqual(
+    lines(real.stdout).map(it => it.replace(/^done: /, '')),
+  )
+  expect(dry.stdout + real.stdout).not.toContain(SEAL_KEY)
+})
+
+test('what somebody changed is put right, and other timers stay', async () => {
+  await deploy()
+  const made = graph.functions.get(URN)
+  if (!made) throw new Error('it is not there')
+  made.maxInstances = 400
+  made.config.timeout = 3
+  made.code = Buffer.from('PK\x03\x04 another')
+  made.asyncInvoke = { max_async_retry_attempts: 3, max_async_event_age_in_seconds: 3600 }
+  for (const it of made.triggers) it.status = 'DISABLED'
+  made.triggers.push({ id: 'theirs', type: 'TIMER', status: 'ACTIVE', data: { name: 'theirs' } })
+  faults.clearCalls()
+  const { stdout } = await deploy({ args: ['--schedule', 'CRON_TZ=Asia/Shanghai 0 */20 * * * ?'] })
+  expect(stdout).toContain('upload the code')
+  expect(stdout).toContain('set timeout, SEAL_KEY')
+  expect(made).toMatchObject({ maxInstances: 1, config: { timeout: 900 } })
+  expect(made.triggers.map(it => [it.data.name, it.status, it.data.schedule])).toEqual([
+    ['theirs', 'ACTIVE', undefined],
+    ['iotda-cert', 'ACTIVE', 'CRON_TZ=Asia/Shanghai 0 */20 * * * ?'],
+  ])
+  expect(made.asyncInvoke?.max_async_retry_attempts).toBe(0)
+})
+
+test('a deployment that broke off is finished by the next', async () => {
+  faults.add({ operations: ['functiongraph.UpdateFunctionMaxInstanceConfig'], status: 500, times: 10 })
+  expect((await deploy()).code).toBe(1)
+  faults.clear()
+  expect((await deploy()).code).toBe(0)
+  expect(graph.functions.get(URN)).toMatchObject({ maxInstances: 1, triggers: [{ status: 'ACTIVE' }] })
+})
+
+describe('is refused before anything is done', () => {
+  test.each<[string, Run, string]>([
+    ['a secret that is not set', { env: { SEAL_KEY: '' } }, 'env:SEAL_KEY, which is not set here'],
+    ['no keys', { env: { HUAWEICLOUD_SDK_AK: '' } }, 'HUAWEICLOUD_SDK_AK'],
+    ['no region', { env: { HUAWEICLOUD_SDK_REGION: '' } }, '--region'],
+    ['an option that is none', { args: ['--regoin', 'x'] }, '--regoin'],
+    ['settings that are no JSON', { settings: '{' }, 'is no valid JSON'],
+    [
+      'a file',
+      { settings: onHuawei(s => Object.assign(s.targets[0], { trustedRoots: 'file:roots.pem' })) },
+      'file:roots.pem',
+    ],
+    ['too much', { settings: onHuawei(s => Object.assign(s, { $schema: 'x'.repeat(4_100) })) }, 'csms:NAME'],
+    ['no zip', { args: ['--zip', '/nowhere.zip'] }, 'npm run package'],
+  ])('%s', async (_, run, message) => {
+    const { code, stderr } = await deploy(run)
+    expect(stderr).toContain(message)
+    expect(stderr).not.toMatch(/\n\s+at /)
+    expect(code).toBe(2)
+    expect(faults.calls).toEqual([])
+  })
+
+  test('keys that the service does not take', async () => {
+    const { code, stderr } = await deploy({ env: { HUAWEICLOUD_SDK_SK: 'another' } })
+    expect(code).toBe(1)
+    expect(stderr).toContain('unauthorized')
+    expect(graph.functions.size).toBe(0)
+  })
+})

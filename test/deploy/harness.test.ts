@@ -1,0 +1,226 @@
+/** The zips as they are deployed, unpacked in an empty folder and driven as the platforms drive them. */
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Built, buildAndPackage } from '../support/built.ts'
+import { type FunctionRig, openFunctionRig } from '../support/function-rig.ts'
+import { type Invocation, type Invoked, type Runtime, startRuntime } from '../support/runtime.ts'
+
+let built: Built
+beforeAll(async () => {
+  built = await buildAndPackage()
+}, 120_000)
+afterAll(() => built.dispose())
+
+const SCHEDULES = {
+  lambda: { source: 'aws.scheduler' },
+  functiongraph: {
+    ...{ version: 'v1.0', time: '2026-06-15T12:00:00+08:00', trigger_type: 'TIMER' },
+    ...{ trigger_name: 'iotda-cert', user_event: '' },
+  },
+} as const
+type Kind = keyof typeof SCHEDULES
+const KINDS = ['lambda', 'functiongraph'] as const
+
+interface Deployed {
+  readonly rig: FunctionRig
+  readonly invoke: (invocation: Invocation) => Promise<Invoked>
+  readonly schedule: (more?: Partial<Invocation>) => Promise<Invoked>
+  readonly runtime: Runtime
+}
+
+/** The settings are in the environment of Lambda, and in the user data of FunctionGraph. */
+async function deploy(kind: Kind, daysLeft?: number): Promise<Deployed> {
+  const rig = await openFunctionRig(daysLeft)
+  const config = rig.config(settings => {
+    if (kind === 'functiongraph') settings.credentials.cn = { type: 'functiongraph' }
+  })
+  const env = { IOTDA_CERT_CONFIG: config }
+  const runtime = await startRuntime(kind, built.zip(kind), kind === 'lambda' ? env : {})
+  const { accessKey, secretKey } = rig.sandbox.keys
+  rig.sandbox.accessKeys.set(accessKey, { secretKey, securityToken: 'token' })
+  if (kind === 'lambda') rig.sandbox.accessKeys.set(accessKey, { secretKey })
+  const of =
+    kind === 'lambda' ? {} : { userData: env, keys: { accessKey, secretKey, securityToken: 'token' } }
+  const invoke = (invocation: Invocation) => runtime.invoke({ ...of, ...invocation })
+  return { rig, runtime, invoke, schedule: more => invoke({ event: SCHEDULES[kind], ...more }) }
+}
+
+const outcomes = ({ ok, answer, message }: Invoked): readonly string[] =>
+  ok ? answer.results.map(it => it.outcome) : [message]
+const noStack = ({ stack }: Invoked): void => expect(stack).not.toMatch(/\n\s+at /)
+
+describe.each(KINDS)('%s', kind => {
+  test('a schedule rotates, the next finds nothing to do, a person forces', async () => {
+    const { rig, invoke, schedule } = await deploy(kind)
+    const before = rig.boundId()
+    expect(outcomes(await schedule({ initialize: kind === 'functiongraph' }))).toEqual(['rotated'])
+    expect(rig.boundId()).not.toBe(before)
+    expect(outcomes(await schedule())).toEqual(['idle'])
+    const looked = await invoke({ event: { action: 'status' } })
+    expect(looked).toMatchObject({ ok: true, answer: { trigger: 'manual', ok: true } })
+    const planned = await invoke({ event: { action: 'plan', force: true } })
+    expect(planned.answer.results[0]).toMatchObject({ outcome: 'planned', decision: { reason: 'forced' } })
+    const narrowed = await invoke({ event: { action: 'rotate', targets: ['factory-1'] } })
+    expect(outcomes(narrowed)).toEqual(['idle'])
+  }, 60_000)
+
+  test('a force that is delivered twice is done once', async () => {
+    const { rig, invoke } = await deploy(kind, 60)
+    const force = { event: { action: 'rotate', force: true }, requestId: 'one request' }
+    expect(outcomes(await invoke(force))).toEqual(['rotated'])
+    const bound = rig.boundId()
+    const again = await invoke(force)
+    expect(outcomes(again)).toEqual(['idle'])
+    expect(again.answer.results[0]?.warnings.map(it => it.code)).toContain('delivered-again')
+    expect(rig.boundId()).toBe(bound)
+  }, 60_000)
+
+  test('two at once: one rotates, the other makes room', async () => {
+    const { rig, schedule } = await deploy(kind)
+    const both = await Promise.all([schedule(), schedule()])
+    expect(both.flatMap(outcomes).toSorted()).toEqual(['busy', 'rotated'])
+    expect(rig.changes().filter(it => it === 'CreateServerCertificate')).toHaveLength(1)
+  }, 60_000)
+
+  test('20 s left: it suspends in time, and goes on at the next tick', async () => {
+    const { rig, schedule } = await deploy(kind)
+    rig.sandbox.faults.add({ operations: ['acme.Finalize'], delayMs: 25_000 })
+    const cut = await schedule({ remainingMs: 20_000 })
+    expect(cut.durationMs).toBeLessThan(20_000)
+    expect(outcomes(cut)).toEqual(['suspended'])
+    rig.sandbox.faults.clear()
+    expect(outcomes(await schedule())).toEqual(['rotated'])
+    expect(rig.sandbox.ca.issued.filter(it => it.accountUrl !== null)).toHaveLength(1)
+  }, 60_000)
+
+  test('a failed run throws its answer; a bad event and bad settings say what is wrong', async () => {
+    const { rig, invoke, schedule, runtime } = await deploy(kind)
+    rig.sandbox.faults.add({ operations: ['iotda.ListDomainConfigurations'], status: 403, times: 10 })
+    const failed = await schedule()
+    expect(failed).toMatchObject({ ok: false, name: 'RotationFailed' })
+    expect(JSON.parse(failed.message)).toMatchObject({ ok: false, results: [{ outcome: 'failed' }] })
+    noStack(failed)
+    rig.sandbox.faults.clear()
+    for (const event of [
+      { action: 'delete' },
+      { actoin: 'rotate' },
+      'rotate',
+      42,
+      [],
+      { targets: ['none'] },
+    ]) {
+      const bad = await invoke({ event })
+      expect(bad).toMatchObject({ ok: false, name: 'IotdaCertError[usage]' })
+      noStack(bad)
+    }
+    expect(rig.changes()).toEqual([])
+    expect(runtime.log()).not.toMatch(/\n\s+at /)
+  }, 60_000)
+})
+
+test('temporary keys that have ended are asked for again', async () => {
+  const { rig, schedule } = await deploy('functiongraph')
+  const { accessKeys } = rig.sandbox
+  const temporary = (n: number) => ({
+    ...{ accessKey: `TEMPORARYKEY${n}`, secretKey: `temporary/secret${n}`, securityToken: `token ${n}` },
+  })
+  const allow = (n: number) => {
+    accessKeys.clear()
+    const { accessKey, ...key } = temporary(n)
+    accessKeys.set(accessKey, key)
+  }
+  allow(1)
+  expect(outcomes(await schedule({ keys: temporary(1) }))).toEqual(['rotated'])
+  allow(2)
+  const ended = await schedule({ keys: temporary(1) })
+  expect(ended.ok).toBe(false)
+  expect(ended.message).toContain('unauthorized')
+  expect(ended.message).not.toContain('temporary/secret')
+  expect(outcomes(await schedule({ keys: temporary(2) }))).toEqual(['idle'])
+}, 60_000)
+
+describe('whatever comes in, a message comes out, and never a stack', () => {
+  const SETTINGS = [
+    ...[
+      '',
+      ' ',
+      '{',
+      '{}',
+      '[]',
+      'null',
+      '"text"',
+      '{"version":2}',
+      'nowhere.json',
+      's3://',
+      's3:',
+      'csms:x',
+    ],
+    ...['awssm:x', 's3://bucket/key', '{"version":1,"targets":{}}', '{"version":1,"targets":[null]}'],
+    '{"version":1,"targets":[{}],"certificates":[],"sources":1,"credentials":"","store":{"type":"file"}}',
+  ]
+
+  test.each(KINDS)(
+    'settings: %s',
+    async kind => {
+      const plain = await startRuntime(kind, built.zip(kind))
+      for (const config of SETTINGS) {
+        const userData = { IOTDA_CERT_CONFIG: config }
+        const runtime =
+          kind === 'functiongraph' || config === ''
+            ? plain
+            : await startRuntime(kind, built.zip(kind), { IOTDA_CERT_CONFIG: config })
+        const said = await runtime.invoke({ event: SCHEDULES[kind], userData })
+        expect(said.ok, config).toBe(false)
+        expect(said.name, config).toMatch(
+          /^IotdaCertError\[(usage|settings-invalid|unreachable|unavailable)\]$/,
+        )
+        expect(said.message.length).toBeGreaterThan(20)
+        noStack(said)
+      }
+    },
+    120_000,
+  )
+
+  test.each(KINDS)(
+    'events: %s',
+    async kind => {
+      const { invoke, rig } = await deploy(kind, 60)
+      const words = fc.constantFrom(
+        'rotate',
+        'plan',
+        'status',
+        'delete',
+        '__proto__',
+        'factory-1',
+        'TIMER',
+        '',
+      )
+      const event = fc.oneof(
+        fc.jsonValue({ maxDepth: 3 }),
+        fc.record(
+          {
+            ...{
+              action: fc.oneof(words, fc.jsonValue()),
+              targets: fc.oneof(fc.array(words), fc.jsonValue()),
+            },
+            ...{ until: fc.oneof(words, fc.jsonValue()), accept: fc.oneof(words, fc.jsonValue()) },
+            ...{ trigger_type: words, user_event: fc.oneof(words, fc.string(), fc.json()), source: words },
+          },
+          { requiredKeys: [] },
+        ),
+      )
+      await fc.assert(
+        fc.asyncProperty(event, async given => {
+          const said = await invoke({ event: given })
+          if (said.ok) return
+          expect(said.name).toMatch(/^IotdaCertError\[usage\]$/)
+          expect(said.message).toMatch(/[a-z]{3}/)
+          noStack(said)
+        }),
+        { numRuns: 150 },
+      )
+      expect(rig.changes()).toEqual([])
+    },
+    120_000,
+  )
+})

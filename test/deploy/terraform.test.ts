@@ -1,0 +1,105 @@
+/** deploy/huawei as a real HCL parser reads it. That the provider takes it is not checked: that needs an account. */
+import { readdir, readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { huaweiPolicy } from '../../lib/permissions/huawei.ts'
+import { ROOT } from '../support/modules.ts'
+import { onHuawei, type Sample } from './sample.ts'
+
+/** By `require`: its types would bring those of browsers into the whole program. */
+const { parse, getReferencesInExpression } = createRequire(import.meta.url)('@cdktf/hcl2json') as {
+  parse(name: string, text: string): Promise<Record<string, unknown>>
+  getReferencesInExpression(name: string, text: string): Promise<readonly { readonly value: string }[]>
+}
+/** An expression as the parser gives it. */
+const hcl = (expression: string): string => ['$', '{', expression, '}'].join('')
+
+const FOLDER = join(ROOT, 'deploy', 'huawei')
+let files: Record<string, string>
+const blocks: Sample = {}
+
+beforeAll(async () => {
+  const names = (await readdir(FOLDER)).filter(it => it.endsWith('.tf'))
+  const entries = names.map(async name => [name, await readFile(join(FOLDER, name), 'utf8')] as const)
+  files = Object.fromEntries(await Promise.all(entries))
+  for (const [name, text] of Object.entries(files))
+    for (const [kind, found] of Object.entries(await parse(name, text)))
+      blocks[kind] = Array.isArray(found) ? found : { ...blocks[kind], ...(found as object) }
+})
+
+const resource = (type: string, name: string): Sample => blocks.resource[type][name][0]
+
+describe('what it makes', () => {
+  test('a function of version 2, one instance, whose code is the zip', () => {
+    expect(resource('huaweicloud_fgs_function', 'rotate')).toMatchObject({
+      functiongraph_version: 'v2',
+      max_instance_num: '1',
+      timeout: 900,
+      handler: 'index.handler',
+      initializer_handler: 'index.initializer',
+      runtime: hcl('var.runtime'),
+      func_code: hcl('filebase64(var.zip_file)'),
+      encrypted_user_data: expect.stringContaining('var.secrets'),
+      agency: hcl('huaweicloud_identity_trust_agency.function.name'),
+    })
+    expect(blocks.variable.runtime[0].default).toBe('Node.js20.15')
+    expect(blocks.variable.secrets[0].sensitive).toBe(true)
+  })
+
+  test('a timer with a time zone, and no retries; a failure is told', () => {
+    const timer = resource('huaweicloud_fgs_function_trigger', 'timer')
+    expect(timer).toMatchObject({ type: 'TIMER', status: 'ACTIVE' })
+    expect(timer.event_data).toMatch(/schedule_type = "Cron"[\s\S]*schedule += var\.schedule/)
+    expect(blocks.variable.schedule[0].default).toMatch(/^CRON_TZ=\S+ (\S+ ){5}\S+$/)
+    expect(resource('huaweicloud_fgs_async_invoke_configuration', 'rotate')).toMatchObject({
+      max_async_retry_attempts: 0,
+      on_failure: [{ destination: 'SMN', param: expect.stringContaining('huaweicloud_smn_topic.alarms') }],
+    })
+  })
+
+  test('an agency of FunctionGraph that may do what the program needs, and nothing else', () => {
+    const wanted = huaweiPolicy(onHuawei(), null).Statement.flatMap(it => it.Action)
+    expect(blocks.variable.actions[0].default.toSorted()).toEqual([...wanted].toSorted())
+    expect(resource('huaweicloud_identity_trust_agency', 'function').trust_policy).toContain(
+      'service.FunctionGraph',
+    )
+    expect(resource('huaweicloud_identity_policy', 'function').policy_document).toBe(hcl('local.policy'))
+    expect(JSON.stringify(blocks.variable.actions)).not.toMatch(/\*|domainconfiguration:delete/)
+  })
+})
+
+test('every reference leads somewhere', async () => {
+  const found: string[] = []
+  const walk = async (value: unknown): Promise<void> => {
+    if (typeof value === 'string' && value.includes(hcl('').slice(0, 2)))
+      for (const { value: reference } of await getReferencesInExpression('main.tf', value))
+        found.push(reference)
+    else if (typeof value === 'object' && value !== null)
+      for (const inner of Object.values(value)) await walk(inner)
+  }
+  await walk([blocks.resource, blocks.output, blocks.locals, blocks.provider])
+  const leads = (reference: string): boolean => {
+    const [first = '', second = ''] = reference.split('.')
+    if (first === 'var') return second in blocks.variable
+    if (first === 'local') return second in blocks.locals[0]
+    if (first === 'each') return true
+    return second in (blocks.resource[first] ?? {})
+  }
+  expect(found.length).toBeGreaterThan(20)
+  expect(found.filter(it => !leads(it))).toEqual([])
+  const used = new Set(found.filter(it => it.startsWith('var.')).map(it => it.split('.')[1]))
+  expect(Object.keys(blocks.variable).filter(it => !used.has(it))).toEqual([])
+})
+
+test('every variable is described, and the example gives what has no default', async () => {
+  for (const [name, [variable]] of Object.entries<Sample>(blocks.variable))
+    expect(variable.description, name).toMatch(/.{20}/)
+  const example = await parse('x.tf', await readFile(join(FOLDER, 'terraform.tfvars.example'), 'utf8'))
+  const needed = Object.entries<Sample>(blocks.variable)
+    .filter(([, [variable]]) => !('default' in variable))
+    .map(([name]) => name)
+  expect(needed.length).toBeGreaterThan(0)
+  for (const name of needed) expect(example).toHaveProperty(name)
+  for (const name of Object.keys(example)) expect(blocks.variable).toHaveProperty(name)
+})

@@ -1,0 +1,202 @@
+/** `iotda-cert doctor` on a healthy world, and on one where a single link is broken. */
+import { describe, expect, test } from 'vitest'
+import { doctor } from '../../lib/advice.ts'
+import { silentLog } from '../../lib/base/log.ts'
+import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
+import { cleanups } from '../support/cleanups.ts'
+import { createRig, type Rig } from '../support/rig.ts'
+
+const open = async (change: (settings: SandboxSettings) => void = () => {}): Promise<Rig> => {
+  const rig = await createRig({ ca: { keyAlgorithm: 'ec-256' } })
+  cleanups.push(rig.dispose)
+  await fillSlots(rig.sandbox)
+  await rig.configure(change)
+  return rig
+}
+const examine = (rig: Rig, more: { write?: boolean; notify?: boolean } = {}) =>
+  doctor({
+    ...{ config: rig.settingsFile, write: false, notify: false, log: silentLog, ...more },
+    deadline: Date.now() + 60_000,
+  })
+/** `check verdict`, in order. */
+const said = async (rig: Rig, more = {}) =>
+  (await examine(rig, more)).findings.map(it => `${it.check} ${it.verdict}`)
+/** The one finding of a check that is not ok. */
+const wrong = async (rig: Rig, check: string) => {
+  const { ok, findings } = await examine(rig)
+  const found = findings.filter(it => it.check === check && it.verdict !== 'ok')
+  expect(found, JSON.stringify(findings, null, 1)).toHaveLength(1)
+  return { ok, ...found[0] }
+}
+const writes = ({ sandbox }: Rig) =>
+  sandbox.faults.calls
+    .filter(it => !/^(GET|HEAD)$/.test(it.method) && !/^(device|dns)\./.test(it.operation))
+    .map(it => it.operation)
+
+describe('a healthy world', () => {
+  test('every link is ok, and nothing is changed', async () => {
+    const rig = await open()
+    expect(await said(rig)).toEqual([
+      ...['runtime ok', 'credentials ok', 'domain ok', 'slots ok', 'probe ok', 'ca ok', 'account ok'],
+      ...['dns-zone ok', 'dns-solver ok', 'caa ok', 'store ok', 'seal-key ok', 'notifier warn'],
+    ])
+    expect(writes(rig)).toEqual([])
+    expect(rig.sandbox.ca.issued.filter(it => it.accountUrl !== null)).toEqual([])
+  })
+
+  test('--write writes a TXT value, sees it and removes it', async () => {
+    const rig = await open()
+    expect(await said(rig, { write: true })).toContain('dns-write ok')
+    expect(writes(rig)).toEqual(['httpreq.Present', 'httpreq.Cleanup'])
+    const { zones } = rig.sandbox.dns
+    expect(zones.list.flatMap(zone => zones.all(zone)).filter(it => it.type === 'TXT')).toEqual([])
+  })
+
+  test('after a rotation it knows the account', async () => {
+    const rig = await open()
+    await rig.result()
+    const { findings } = await examine(rig)
+    expect(findings.find(it => it.check === 'account')).toMatchObject({
+      verdict: 'ok',
+      message: expect.stringContaining('/accounts/'),
+    })
+  })
+
+  test('the command says a line each, and its exit code', async () => {
+    const rig = await open()
+    const healthy = await rig.cli(['doctor'])
+    expect(healthy.code).toBe(0)
+    expect(healthy.stdout).toMatch(/^ok {4}credentials factory-1 +the keys are accepted, signed with V11/m)
+    expect(healthy.stdout).toMatch(/^warn {2}notifier .*\n +-> Add a notifier/m)
+    await rig.configure(s => Object.assign(s.targets[0], { domain: 'other.example.com' }))
+    await rig.configure(s => {
+      s.targets[0].domain = 'other.example.com'
+      s.certificates.iot.names = ['other.example.com']
+    })
+    const ill = await rig.cli(['doctor', '--json'])
+    expect(ill.code).toBe(1)
+    expect(JSON.parse(ill.stdout)).toMatchObject({ version: 1, ok: false })
+    expect((await rig.cli(['doctor', '--config', '{}'])).code).toBe(2)
+  })
+})
+
+describe('a broken link is told, with the remedy', () => {
+  test('the other way to sign', async () => {
+    const rig = await open(s => Object.assign(s.targets[0].instance, { signing: 'standard' }))
+    expect(await wrong(rig, 'credentials')).toMatchObject({
+      ok: false,
+      verdict: 'fail',
+      remedy: expect.stringContaining('instance.signing of factory-1 to "derived"'),
+    })
+  })
+
+  test('keys that are refused', async () => {
+    const rig = await open(s => Object.assign(s.credentials.cn, { secretKey: 'another' }))
+    expect(await wrong(rig, 'credentials')).toMatchObject({
+      verdict: 'fail',
+      message: expect.stringContaining('unauthorized'),
+    })
+  })
+
+  test('another domain, and no domain configuration', async () => {
+    const rig = await open(s => {
+      s.targets[0].domain = 'other.example.com'
+      s.certificates.iot.names = ['other.example.com']
+    })
+    expect(await wrong(rig, 'domain')).toMatchObject({
+      message: expect.stringContaining('not for other.example.com'),
+    })
+    const empty = await createRig({ ca: { keyAlgorithm: 'ec-256' } })
+    cleanups.push(empty.dispose)
+    expect(await wrong(empty, 'domain')).toMatchObject({ remedy: expect.stringContaining('"create"') })
+  })
+
+  test('two slots that may not be freed', async () => {
+    const rig = await open(s => Object.assign(s.targets[0], { slots: { delete: 'never' } }))
+    expect(await wrong(rig, 'slots')).toMatchObject({ verdict: 'fail' })
+  })
+
+  test('a port that cannot be reached', async () => {
+    const rig = await open(s => Object.assign(s.targets[0].probe, { port: 1 }))
+    expect(await wrong(rig, 'probe')).toMatchObject({ verdict: 'warn', ok: true })
+    await rig.configure(s => Object.assign(s.targets[0].probe, { port: 1, mode: 'require' }))
+    expect(await wrong(rig, 'probe')).toMatchObject({ verdict: 'fail', ok: false })
+  })
+
+  test('a CA that does not answer, terms that are not agreed to', async () => {
+    const rig = await open(s => Object.assign(s.sources.sandbox, { termsOfServiceAgreed: false }))
+    expect(await wrong(rig, 'account')).toMatchObject({
+      remedy: expect.stringContaining('sources.sandbox.termsOfServiceAgreed'),
+    })
+    rig.sandbox.faults.add({ operations: ['acme.Directory'], status: 503, times: 10 })
+    expect(await wrong(rig, 'ca')).toMatchObject({ verdict: 'fail' })
+  })
+
+  test('CAA records that leave the CA out', async () => {
+    const rig = await open()
+    const { dns, domain } = rig.sandbox
+    dns.zones.set({ name: `${domain}.`, type: 'CAA', values: ['0 issue "another-ca.example"'] })
+    const finding = await wrong(rig, 'caa')
+    expect(finding.message).toContain(`CAA of ${domain} allows another-ca.example`)
+    expect(finding.verdict).toMatch(/warn|fail/)
+  })
+
+  test('a solver that does not work', async () => {
+    const rig = await open(s => Object.assign(s.solvers.dns, { url: 'http://127.0.0.1:1' }))
+    expect(await wrong(rig, 'dns-solver')).toMatchObject({ verdict: 'fail' })
+  })
+
+  test('a store without a seal key', async () => {
+    const rig = await open()
+    const { faults } = rig.sandbox
+    const { createS3 } = await import('../../sandbox/stores/s3.ts')
+    const keys = new Map([['AKIA', { secretAccessKey: 'secret' }]])
+    const lenient = await createS3({ faults, keys, bucket: 'state', switches: { ignoreConditions: true } })
+    cleanups.push(lenient.dispose)
+    await rig.configure(s => {
+      const place = { type: 's3', bucket: 'state', endpoint: lenient.url, region: 'eu-central-1' }
+      s.store = { ...place, accessKeyId: 'AKIA', secretAccessKey: 'secret' }
+    })
+    expect(await wrong(rig, 'seal-key')).toMatchObject({ remedy: expect.stringContaining('openssl rand') })
+    expect(await wrong(rig, 'store')).toMatchObject({
+      message: expect.stringContaining('ignores the condition'),
+    })
+  })
+
+  test('one broken link hides no other', async () => {
+    const rig = await open(s => {
+      s.credentials.cn.secretKey = 'another'
+      s.solvers.dns.url = 'http://127.0.0.1:1'
+    })
+    const findings = await said(rig)
+    expect(findings).toEqual(
+      expect.arrayContaining(['credentials fail', 'dns-solver fail', 'store ok', 'ca ok']),
+    )
+  })
+})
+
+test('--notify sends a test message; without it none is sent', async () => {
+  const { createServer } = await import('node:http')
+  const bodies: string[] = []
+  const server = createServer((request, response) => {
+    let body = ''
+    request.on('data', chunk => {
+      body += chunk
+    })
+    request.on('end', () => {
+      bodies.push(body)
+      response.end()
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  cleanups.push(() => new Promise(resolve => server.close(() => resolve())))
+  const { port } = server.address() as { port: number }
+  const rig = await open(s => {
+    s.notifiers = [{ type: 'webhook', url: `http://127.0.0.1:${port}/` }]
+  })
+  expect(await said(rig)).toContain('notifier ok')
+  expect(bodies).toEqual([])
+  expect(await said(rig, { notify: true })).toContain('notifier ok')
+  expect(bodies).toHaveLength(1)
+  expect(bodies[0]).toContain('a test message')
+})

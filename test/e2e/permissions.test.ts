@@ -1,0 +1,173 @@
+/** `iotda-cert permissions` against what whole rotations really call, as the sandbox logged it. */
+import { randomBytes } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { permissions } from '../../lib/advice.ts'
+import type { AwsPolicy } from '../../lib/permissions/aws.ts'
+import type { HuaweiPolicy } from '../../lib/permissions/huawei.ts'
+import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
+import { createCsms } from '../../sandbox/stores/csms.ts'
+import { createS3 } from '../../sandbox/stores/s3.ts'
+import { createSecretsManager } from '../../sandbox/stores/secretsmanager.ts'
+import { onAws, onHuawei } from '../deploy/sample.ts'
+import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, PROJECT, REGION } from '../stores/cloud.ts'
+import { cleanups } from '../support/cleanups.ts'
+import { fakeClock } from '../support/clock.ts'
+import { createRig, type Rig } from '../support/rig.ts'
+
+/** Which action a call of the sandbox's log needs, by the vendors' tables of permissions. */
+const ACTIONS: Readonly<Record<string, string>> = {
+  'iotda.ListDomainConfigurations': 'iotda:domainconfiguration:queryList',
+  'iotda.ShowDomainConfiguration': 'iotda:domainconfiguration:query',
+  'iotda.CreateDomainConfiguration': 'iotda:domainconfiguration:create',
+  'iotda.UpdateDomainConfiguration': 'iotda:domainconfiguration:update',
+  'iotda.ListServerCertificates': 'iotda:servercertificate:queryList',
+  'iotda.ShowServerCertificate': 'iotda:servercertificate:query',
+  'iotda.CreateServerCertificate': 'iotda:servercertificate:create',
+  'iotda.DeleteServerCertificate': 'iotda:servercertificate:delete',
+  'huaweidns.ListZones': 'dns:zone:list',
+  'huaweidns.ListRecordSets': 'dns:recordset:list',
+  'huaweidns.CreateRecordSet': 'dns:recordset:create',
+  'huaweidns.UpdateRecordSet': 'dns:recordset:update',
+  'huaweidns.DeleteRecordSet': 'dns:recordset:delete',
+  'csms.ShowSecretVersion': 'csms:secret:getVersion',
+  'csms.ShowSecretStage': 'csms:secret:getStage',
+  'csms.CreateSecret': 'csms:secret:create',
+  'csms.CreateSecretVersion': 'csms:secret:createVersion',
+  'csms.DeleteSecret': 'csms:secret:delete',
+  's3.GetObject': 's3:GetObject',
+  's3.PutObject': 's3:PutObject',
+  's3.DeleteObject': 's3:DeleteObject',
+  'secretsmanager.GetSecretValue': 'secretsmanager:GetSecretValue',
+  'secretsmanager.CreateSecret': 'secretsmanager:CreateSecret',
+  'secretsmanager.PutSecretValue': 'secretsmanager:PutSecretValue',
+  'secretsmanager.UpdateSecretVersionStage': 'secretsmanager:UpdateSecretVersionStage',
+  'secretsmanager.DeleteSecret': 'secretsmanager:DeleteSecret',
+}
+/** Granted, but no call of its own: what a service does in the caller's name, and what is needed now and then. */
+const NOT_CALLED = [
+  'kms:cmk:createDataKey',
+  'kms:cmk:decryptDataKey',
+  's3:ListBucket',
+  // After two writers at once, and where a challenge's name has values of others already.
+  'csms:secret:getStage',
+  'dns:recordset:update',
+]
+const OTHERS = /^(acme|device|dns|httpreq)\./
+
+const actionsOf = (policy: AwsPolicy | HuaweiPolicy): readonly string[] =>
+  policy.Statement.flatMap(it => it.Action).toSorted()
+const granted = async (rig: Rig) => {
+  const ask = (cloud: 'aws' | 'huawei') => permissions({ config: rig.settingsFile, cloud })
+  return [...actionsOf(await ask('aws')), ...actionsOf(await ask('huawei'))]
+}
+
+const keys = { region: REGION, accessKeyId: AWS_KEY, secretAccessKey: AWS_SECRET, sessionToken: AWS_TOKEN }
+const sealKey = randomBytes(32).toString('base64')
+
+type Place = (rig: Rig, now: () => number) => Promise<object>
+const places: Readonly<Record<string, Place>> = {
+  s3: async ({ sandbox: { faults } }, now) => {
+    const service = await createS3({ faults, now, keys: awsKeys, bucket: 'state' })
+    cleanups.push(service.dispose)
+    return { type: 's3', bucket: 'state', endpoint: service.url, sealKey, ...keys }
+  },
+  secretsmanager: async ({ sandbox: { faults } }, now) => {
+    const service = await createSecretsManager({ faults, now, keys: awsKeys })
+    cleanups.push(service.dispose)
+    return { type: 'secretsmanager', endpoint: service.url, sealKey, ...keys }
+  },
+  csms: async ({ sandbox }, now) => {
+    const { accessKey, secretKey } = sandbox.keys
+    const service = await createCsms({
+      ...{ faults: sandbox.faults, now, projectId: PROJECT },
+      keys: new Map([[accessKey, { secretKey }]]),
+    })
+    cleanups.push(service.dispose)
+    const place = { credentials: 'cn', region: 'cn-north-4', projectId: PROJECT, endpoint: service.url }
+    return { type: 'csms', sealKey, ...place }
+  },
+}
+
+const useHuaweiDns = (rig: Rig) => (settings: SandboxSettings) => {
+  const { huaweiDns, dns } = rig.sandbox
+  settings.solvers.dns = {
+    ...{ type: 'huaweicloud', credentials: 'cn', region: 'cn-north-4', endpoint: huaweiDns.url },
+    propagation: { resolvers: [`127.0.0.1:${dns.port}`], port: dns.port, every: '100ms' },
+  }
+}
+
+describe('a rotation calls what is granted, and everything that is granted is called', () => {
+  test.each(Object.keys(places))(
+    '%s',
+    async type => {
+      const clock = fakeClock()
+      const rig = await createRig({ now: clock.now })
+      cleanups.push(rig.dispose)
+      await fillSlots(rig.sandbox)
+      const store = await places[type]?.(rig, clock.now)
+      await rig.configure(settings => {
+        useHuaweiDns(rig)(settings)
+        settings.store = store
+      })
+      expect(await rig.result({}, { clock })).toMatchObject({ outcome: 'rotated', error: null })
+      clock.advance(2 * 3_600_000)
+      expect(await rig.result({ force: true }, { clock })).toMatchObject({ outcome: 'rotated', error: null })
+      const operations = [...new Set(rig.sandbox.faults.calls.map(it => it.operation))]
+      const called = operations.filter(it => !OTHERS.test(it)).map(it => ACTIONS[it] ?? `no action for ${it}`)
+      const allowed = await granted(rig)
+      expect(called.filter(it => !allowed.includes(it))).toEqual([])
+      expect(allowed.filter(it => !called.includes(it) && !NOT_CALLED.includes(it))).toEqual([])
+      expect(called.length).toBeGreaterThan(12)
+    },
+    60_000,
+  )
+})
+
+describe('what is printed', () => {
+  const asked = (cloud: 'aws' | 'huawei', settings: object, env: Record<string, string> = {}) =>
+    permissions({ config: JSON.stringify(settings), cloud, surroundings: { env, folder: '.' } })
+
+  test('needs no secret, and names what is used', async () => {
+    const policy = (await asked('aws', onAws())) as AwsPolicy
+    expect(policy.Statement.map(it => it.Sid)).toEqual([
+      ...['State', 'StateAbsent', 'Secrets', 'ChallengeZone', 'ChallengeRead', 'ChallengeWrite'],
+      ...['ChallengeWait', 'Alerts'],
+    ])
+    expect(policy.Statement.find(it => it.Sid === 'ChallengeWrite')).toMatchObject({
+      Resource: ['arn:aws:route53:::hostedzone/Z0123456789ABCDEFGHIJ'],
+      Condition: {
+        'ForAllValues:StringLike': {
+          'route53:ChangeResourceRecordSetsNormalizedRecordNames': ['_acme-challenge.iot.example.com'],
+        },
+      },
+    })
+    expect(JSON.stringify(await asked('huawei', onAws()))).not.toMatch(/csms|smn|dns:/)
+  })
+
+  test('follows the settings', async () => {
+    const actions = async (change: (settings: SandboxSettings) => void) =>
+      actionsOf(await asked('huawei', onHuawei(change)))
+    const usual = await actions(() => {})
+    expect(usual).toContain('smn:topic:publish')
+    expect(usual).not.toContain('iotda:domainconfiguration:create')
+    expect(await actions(s => Object.assign(s.targets[0], { domainConfiguration: 'create' }))).toContain(
+      'iotda:domainconfiguration:create',
+    )
+    expect(await actions(s => Object.assign(s.targets[0], { slots: { delete: 'never' } }))).not.toContain(
+      'iotda:servercertificate:delete',
+    )
+    expect(usual.join()).not.toMatch(/domainconfiguration:delete|\*/)
+    const china = await asked('aws', onAws(), { AWS_REGION: 'cn-north-1' })
+    expect(JSON.stringify(china)).toContain('arn:aws-cn:s3:::example-iotda-cert-state/iotda-cert/*')
+  })
+
+  test('by the command, and where the cloud is none', async () => {
+    const rig = await createRig()
+    cleanups.push(rig.dispose)
+    const { code, stdout } = await rig.cli(['permissions', '--cloud', 'huawei'])
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ Version: '5.0' })
+    expect(await rig.cli(['permissions', '--cloud', 'azure'])).toMatchObject({ code: 2 })
+    expect(await rig.cli(['permissions'])).toMatchObject({ code: 2 })
+  })
+})

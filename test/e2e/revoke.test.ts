@@ -1,0 +1,156 @@
+import { X509Certificate } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { rollover } from '../../lib/app.ts'
+import { silentLog } from '../../lib/base/log.ts'
+import type { RevocationReason } from '../../lib/model.ts'
+import {
+  HOUR_MS,
+  openScenario,
+  type Scenario,
+  type ScenarioOptions,
+  warningsOf,
+} from '../support/scenario.ts'
+
+/** Two rotations: ours is bound, and ours is in the other slot. */
+async function rotatedTwice(options: ScenarioOptions = {}): Promise<Scenario> {
+  const s = await openScenario(options)
+  await s.bindOne(80)
+  for (let i = 0; i < 2; i += 1) {
+    expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+    s.clock.advance(2 * HOUR_MS)
+  }
+  s.changes()
+  return s
+}
+const revoke = (
+  s: Scenario,
+  reason: RevocationReason,
+  more: object = {},
+  certificate: string | null = null,
+) => s.run({ action: 'revoke', targets: ['factory-1'], revoke: { certificate, reason }, ...more })
+const serialOf = (s: Scenario, isBound: boolean): string => {
+  const pem = s.iotda.certificates().find(({ id }) => (id === s.boundId()) === isBound)?.certificatePem ?? ''
+  return new X509Certificate(pem).serialNumber
+}
+const boundFingerprint = (s: Scenario): string =>
+  s.iotda.certificates().find(({ id }) => id === s.boundId())?.fingerprint ?? ''
+const revoked = (s: Scenario) =>
+  s.ca.issued.flatMap(({ serial, revoked: how }) => (how ? [[serial, how.reason]] : []))
+
+test('the one that was replaced is revoked, and nothing on IoTDA is changed', async () => {
+  const s = await rotatedTwice()
+  const result = await revoke(s, 'superseded')
+  expect(result).toMatchObject({ outcome: 'revoked', error: null })
+  expect(result.decision.detail).toContain('is revoked by sources.sandbox (superseded)')
+  expect(revoked(s)).toEqual([[serialOf(s, false), 4]])
+  expect(s.changes()).toEqual([])
+  const again = await revoke(s, 'superseded')
+  expect(again).toMatchObject({ outcome: 'revoked' })
+  expect(again.decision.detail).toContain('was revoked already')
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+})
+
+test('the bound one is revoked only by force, which says what devices notice, and is renewed by the next run', async () => {
+  const s = await rotatedTwice()
+  const bound = boundFingerprint(s)
+  const refused = await revoke(s, 'superseded', {}, bound)
+  expect(refused).toMatchObject({ outcome: 'failed', error: { code: 'usage' } })
+  expect(refused.error?.message).toContain('devices that look at revocation lists')
+  expect(refused.error?.hint).toContain('rotate --force')
+  expect(revoked(s)).toEqual([])
+
+  const serial = serialOf(s, true)
+  const forced = await revoke(s, 'superseded', { force: true }, bound)
+  expect(forced).toMatchObject({ outcome: 'revoked' })
+  expect(warningsOf(forced)).toContain('revoked')
+  expect(revoked(s)).toEqual([[serial, 4]])
+  expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'renewal-window' } })
+})
+
+test('without another certificate the bound one is meant, and refused', async () => {
+  const s = await openScenario()
+  await s.bindOne(20)
+  expect(await revoke(s, 'unspecified')).toMatchObject({ outcome: 'failed', error: { code: 'usage' } })
+  const unknown = await revoke(s, 'unspecified', { force: true }, 'ab'.repeat(32))
+  expect(unknown.error?.message).toContain('no slot holds')
+  expect(revoked(s)).toEqual([])
+})
+
+test('a certificate that somebody else ordered: the CA refuses, and a person is told', async () => {
+  const s = await openScenario()
+  await s.bindOne(20)
+  expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  const { orders } = s.ca
+  expect(orders).toHaveLength(1)
+  await s.configure(settings => {
+    settings.sources.other = { ...settings.sources.sandbox }
+    settings.certificates.iot.source = ['other']
+  })
+  expect(await revoke(s, 'superseded')).toMatchObject({ outcome: 'failed', error: { code: 'ca-rejected' } })
+})
+
+const reuse: ScenarioOptions = {
+  change: settings => {
+    settings.certificates.iot.reuseKey = true
+  },
+}
+const spkiOf = (s: Scenario, isBound: boolean): string => {
+  const pem = s.iotda.certificates().find(({ id }) => (id === s.boundId()) === isBound)?.certificatePem ?? ''
+  return new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'pem' }).toString()
+}
+/** Ids of the private keys in the store. */
+const keys = async (s: Scenario): Promise<readonly string[]> => {
+  const names = await readdir(join(s.rig.folder, 'state', 'certificates'), { recursive: true })
+  return names.filter(name => /^iot[/\\].*\.json$/.test(name)).map(name => name.replace(/^iot.|\..*/g, ''))
+}
+
+test('a key that is kept is the same in the next certificate, as devices that pin it want', async () => {
+  const s = await rotatedTwice(reuse)
+  expect(spkiOf(s, true)).toBe(spkiOf(s, false))
+  expect(await keys(s)).toEqual(['reused-ec-256'])
+  await s.configure(() => {})
+  // Not kept any more: the next certificate has another key, and the kept one is wiped.
+  await s.configure(settings => {
+    settings.certificates.iot.reuseKey = false
+  })
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+  expect(spkiOf(s, true)).not.toBe(spkiOf(s, false))
+  expect(await keys(s)).toEqual([])
+})
+
+test('a compromised key is banned by its own signature, and not used again', async () => {
+  const s = await rotatedTwice(reuse)
+  s.faults.clearCalls()
+  const result = await revoke(s, 'keyCompromise')
+  expect(result).toMatchObject({ outcome: 'revoked' })
+  expect(warningsOf(result)).toContain('key-wiped')
+  const call = s.faults.calls.find(c => c.operation === 'acme.RevokeCert')
+  const { protected: header } = JSON.parse(call?.body ?? '{}') as { protected: string }
+  expect(JSON.parse(Buffer.from(header, 'base64url').toString())).toHaveProperty('jwk')
+  expect(await keys(s)).toEqual([])
+  const before = spkiOf(s, true)
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+  expect(spkiOf(s, true)).not.toBe(before)
+})
+
+test('the key of the account is rolled over, and orders go on', async () => {
+  const s = await openScenario()
+  await s.bindOne(20)
+  expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  const before = s.ca.accounts[0]?.thumbprint
+  const request = { config: s.rig.settingsFile, log: silentLog, clock: s.clock }
+  const answer = await rollover({ ...request, source: 'sandbox', deadline: s.clock.now() + HOUR_MS })
+  expect(answer).toEqual({ version: 1, ok: true, source: 'sandbox', account: s.ca.accounts[0]?.url })
+  expect(s.ca.accounts[0]?.thumbprint).not.toBe(before)
+  const files = await readdir(join(s.rig.folder, 'state', 'sources', 'sandbox'))
+  expect(files.filter(name => name.startsWith('account-key.'))).toEqual([])
+  s.clock.advance(2 * HOUR_MS)
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+  expect(s.ca.accounts).toHaveLength(1)
+  await expect(
+    rollover({ ...request, source: 'nobody', deadline: s.clock.now() + HOUR_MS }),
+  ).rejects.toMatchObject({ code: 'usage' })
+})

@@ -1,0 +1,82 @@
+/** A started runtime (runtime.mjs) and its invocations. */
+import { fork } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect } from 'vitest'
+import type { Answer } from '../../lib/app.ts'
+import { cleanups } from './cleanups.ts'
+import { unpack } from './unzip.ts'
+
+export interface Invoked {
+  readonly ok: boolean
+  readonly answer: Answer
+  readonly name: string
+  readonly message: string
+  readonly stack: string
+  readonly durationMs: number
+}
+
+export interface Invocation {
+  readonly event: unknown
+  readonly requestId?: string
+  readonly remainingMs?: number
+  readonly userData?: Readonly<Record<string, string>>
+  readonly keys?: { readonly accessKey: string; readonly secretKey: string; readonly securityToken: string }
+  readonly initialize?: boolean
+}
+
+export interface Runtime {
+  invoke(invocation: Invocation): Promise<Invoked>
+  /** What the process printed. */
+  readonly log: () => string
+}
+
+const RUNTIME = fileURLToPath(new URL('./runtime.mjs', import.meta.url))
+let count = 0
+
+/** Unpacks a zip and starts a process in an empty folder; ended after the test. */
+export async function startRuntime(
+  kind: 'lambda' | 'functiongraph',
+  zip: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Runtime> {
+  const code = await unpack(zip)
+  const empty = await mkdtemp(join(tmpdir(), 'iotda-cert-empty-'))
+  cleanups.push(() => rm(empty, { recursive: true, force: true }))
+  const child = fork(RUNTIME, [kind, code], {
+    cwd: empty,
+    env: { ...(process.env.PATH ? { PATH: process.env.PATH } : {}), ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
+  let printed = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', chunk => {
+      printed += chunk
+    })
+  const waiting = new Map<string, (message: Invoked) => void>()
+  const strays: string[] = []
+  child.on('message', (message: Invoked & { readonly id: string }) => {
+    const take = waiting.get(message.id)
+    if (take) take(message)
+    else strays.push(`${message.id}: ${message.stack}`)
+    waiting.delete(message.id)
+  })
+  const said = (id: string) => new Promise<Invoked>(resolve => waiting.set(id, resolve))
+  cleanups.push(async () => {
+    child.kill('SIGKILL')
+    expect(strays).toEqual([])
+  })
+  await said('ready')
+  return {
+    invoke: ({ requestId, remainingMs = 900_000, ...rest }) => {
+      count += 1
+      const id = `invocation ${count}`
+      const answer = said(id)
+      child.send({ id, requestId: requestId ?? id, remainingMs, ...rest })
+      return answer
+    },
+    log: () => printed,
+  }
+}
