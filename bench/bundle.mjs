@@ -144,9 +144,9 @@ async function measure({ args, env }, what) {
   const durationMs = performance.now() - startedAt
   if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${stdout}${stderr}`)
   const calls = sandbox.faults.calls.slice(before)
-  const [outcome, maxRssKb] = stdout.startsWith('{')
-    ? [JSON.parse(stdout).results[0].outcome]
-    : stdout.split(' ')
+  // The metrics of the function, a line each.
+  const said = stdout.replaceAll(/^\{"_aws".*\n/gm, '')
+  const [outcome, maxRssKb] = said.startsWith('{') ? [JSON.parse(said).results[0].outcome] : said.split(' ')
   return {
     outcome,
     maxRssKb: Number(maxRssKb),

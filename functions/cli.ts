@@ -10,6 +10,7 @@ import { parseEvent } from './event.ts'
 import { exitCode } from './exit.ts'
 import { jsonLog } from './output.ts'
 import { parseHost } from './probe-host.ts'
+import { statusOptions, statusOutput } from './status.ts'
 import { errorText, progressPrinter, resultText } from './text.ts'
 import { watchCommand } from './watch-command.ts'
 
@@ -27,6 +28,8 @@ interface Flags {
   readonly sni?: string
   readonly profile?: readonly string[]
   readonly timeout?: string
+  readonly prometheus?: boolean
+  readonly html?: string
 }
 
 const COMMANDS: Readonly<Record<Action, string>> = {
@@ -80,14 +83,18 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
       event: { ...event, askedBy: userName() },
       trigger: 'manual',
       log: flags.verbose ? jsonLog('debug') : silentLog,
-      ...(flags.json ? {} : { progress: progressPrinter(process.stderr) }),
+      ...(flags.json || flags.prometheus ? {} : { progress: progressPrinter(process.stderr) }),
     })
   const answer =
     host === undefined
       ? await ask()
       : await probePort({ ...common, ...parseHost(host, flags.sni), profiles: profile ?? [] })
+  const said = action === 'status' ? await statusOutput(answer, flags) : null
   process.stdout.write(
-    flags.json ? `${JSON.stringify(answer, null, 2)}\n` : resultText(answer, action, process.stdout.isTTY),
+    said ??
+      (flags.json
+        ? `${JSON.stringify(answer, null, 2)}\n`
+        : resultText(answer, action, process.stdout.isTTY)),
   )
   return exitCode(answer)
 }
@@ -123,6 +130,7 @@ function program(json: boolean, setExit: (code: number) => void): Command {
         .option('--certificate <fingerprint>', 'exactly this one of the two slots')
         .option('-f, --force', 'also the bound one, although devices may notice')
     if (action === 'plan') command.addOption(new Option('-f, --force', 'as if forced'))
+    if (action === 'status') statusOptions(command)
     if (action === 'probe') probeCommand(command, setExit)
     else command.action(async (flags: Flags) => setExit(await perform(action, flags)))
   }

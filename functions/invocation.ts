@@ -11,6 +11,8 @@ export interface Invocation extends Pick<Request, 'config' | 'runtime'> {
   readonly requestId: string | undefined
   /** Parses the payload. @throws RotationError `usage` */
   readonly read: () => Pick<Request, 'event' | 'trigger'>
+  /** Told of the answer, whatever becomes of it. */
+  readonly answered?: (answer: Answer) => void
 }
 
 /** Less is the platform's default, or a mistake: nothing could ever be done in it. */
@@ -30,6 +32,7 @@ export async function invoke(invocation: Invocation): Promise<Answer> {
   const log = jsonLog('info')
   try {
     const answer = await inTime(invocation, log)
+    invocation.answered?.(answer)
     if (answer.results.some(result => REFUSED.includes(result.error?.code ?? ''))) warm.forget()
     if (failed(answer)) throw answerError(answer)
     return answer

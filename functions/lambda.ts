@@ -1,3 +1,4 @@
+import { emfLines } from './emf.ts'
 import { parseEvent, rotateEverything } from './event.ts'
 import { invoke } from './invocation.ts'
 
@@ -18,6 +19,10 @@ export async function handler(payload: unknown, context: LambdaContext): Promise
     runtime: {},
     remainingMs: context.getRemainingTimeInMillis(),
     requestId: context.awsRequestId,
+    answered: answer => {
+      if (answer.results.some(r => r.decision.reason !== 'probed'))
+        process.stdout.write(emfLines(answer).join(''))
+    },
     read: () =>
       isScheduleEvent(payload)
         ? { event: rotateEverything, trigger: 'schedule' }

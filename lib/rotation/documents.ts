@@ -186,7 +186,20 @@ export const HistoryDocument = v.object({
       before: v.nullable(v.string()),
       after: v.nullable(v.string()),
       error: v.nullable(v.string()),
+      /** When the certificate of `after` ends. */
+      until: v.optional(v.nullable(instant)),
     }),
+  ),
+  /** Of the newest entry. */
+  lastSteps: v.optional(
+    v.array(
+      v.object({
+        step: v.string(),
+        status: v.picklist(['done', 'skipped', 'suspended', 'refused', 'failed']),
+        durationMs: v.number(),
+      }),
+    ),
+    [],
   ),
 })
 export type HistoryDocument = v.InferOutput<typeof HistoryDocument>

@@ -36,11 +36,15 @@ export async function afterRun(
   }))
   if (!['rotated', 'repaired', 'rolled-back', 'refused', 'failed'].includes(outcome)) return
   const before = job.inspection.bound?.slot?.leaf?.fingerprint ?? null
-  const after = job.material?.leaf.fingerprint ?? null
-  const entry = { runId, at, outcome, reason: job.verdict.reason, before, after, error: error?.code ?? null }
+  const leaf = job.material?.leaf ?? null
+  const entry = {
+    ...{ runId, at, outcome, reason: job.verdict.reason, before, error: error?.code ?? null },
+    ...{ after: leaf?.fingerprint ?? null, until: leaf?.notAfter ?? null },
+  }
+  const lastSteps = job.steps.map(({ step, status, durationMs }) => ({ step, status, durationMs }))
   await world.records
     .history(world.target)
-    .update(h => ({ ...h, rotations: [...h.rotations, entry].slice(-HISTORY_AT_MOST) }))
+    .update(h => ({ ...h, rotations: [...h.rotations, entry].slice(-HISTORY_AT_MOST), lastSteps }))
 }
 
 /** Writes a failure down with its back-off. Never throws: a failure that cannot be written is still reported. */

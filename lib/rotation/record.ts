@@ -192,7 +192,11 @@ export function openRecords(
   return {
     target: target => document(`targets/${targetKey(target)}`, TargetDocument, newTarget(target.name)),
     history: target =>
-      document(`targets/${targetKey(target)}/history`, HistoryDocument, { schema: 1, rotations: [] }),
+      document(`targets/${targetKey(target)}/history`, HistoryDocument, {
+        schema: 1,
+        rotations: [],
+        lastSteps: [],
+      }),
     certificate,
     run: () => document('runs/last', RunDocument, newRun),
     watch: () => document('watch/told', WatchDocument, { schema: 1, alerts: emptyLedger }),

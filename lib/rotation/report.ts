@@ -11,6 +11,7 @@ import {
   type StepRecord,
   type Warning,
 } from '../model.ts'
+import type { ReportedKept } from './kept.ts'
 import type { ReportedProbe } from './probed.ts'
 import type { Job, World } from './world.ts'
 
@@ -65,6 +66,8 @@ export interface TargetResult {
   readonly outlook: Outlook
   /** In the answers of `probe`: what the device port shows, and what devices would say. */
   readonly probe?: ReportedProbe
+  /** In the answers of `status`: what is written down. */
+  readonly kept?: ReportedKept
   /** In the answers of `plan` and `status`: what is in the slots, and what each address serves. */
   readonly seen?: {
     readonly slots: readonly {

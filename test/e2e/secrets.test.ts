@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -43,6 +43,7 @@ const ALWAYS = Number.MAX_SAFE_INTEGER
 const PASSWORD = `p"ss w/rd+${randomBytes(12).toString('base64url')}`
 const HMAC_KEY = randomBytes(32).toString('base64url')
 const TOKEN = randomBytes(18).toString('base64url')
+const SIGNING = randomBytes(18).toString('base64url')
 
 let rig: Rig
 let clock: FakeClock
@@ -65,7 +66,8 @@ async function startAlerts() {
     })
     request.on('end', () => {
       receiver.bodies.push(body)
-      response.writeHead(receiver.status).end()
+      // As Slack answers.
+      response.writeHead(receiver.status).end('ok')
     })
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
@@ -80,6 +82,7 @@ const env = () => ({
   TEST_PASSWORD: PASSWORD,
   TEST_HMAC: HMAC_KEY,
   TEST_ALERTS: alerts.url,
+  TEST_SIGNING: SIGNING,
 })
 
 const configure = (change: (settings: SandboxSettings) => void = () => {}): Promise<void> =>
@@ -88,7 +91,11 @@ const configure = (change: (settings: SandboxSettings) => void = () => {}): Prom
     settings.credentials.cn.secretKey = 'env:TEST_SK'
     Object.assign(settings.solvers.dns, { username: 'dns-user', password: 'env:TEST_PASSWORD' })
     settings.sources.sandbox.externalAccount = { kid: 'kid-1', hmacKey: 'env:TEST_HMAC' }
-    settings.notifiers = [{ type: 'webhook', url: 'env:TEST_ALERTS' }]
+    settings.notifiers = [
+      { type: 'webhook', url: 'env:TEST_ALERTS', secret: 'env:TEST_SIGNING', minSeverity: 'info' },
+      { type: 'webhook', url: 'env:TEST_ALERTS', format: 'slack', language: 'zh', minSeverity: 'info' },
+    ]
+    settings.heartbeat = { url: 'env:TEST_ALERTS' }
     change(settings)
   })
 
@@ -105,6 +112,7 @@ beforeAll(async () => {
   keep('the DNS password', PASSWORD)
   keep('the EAB key', HMAC_KEY)
   keep('the token of the alert URL', TOKEN)
+  keep('the key that alerts are signed with', SIGNING)
   for (const [name, value] of Object.entries(env())) vi.stubEnv(name, value)
   await configure()
 })
@@ -161,12 +169,16 @@ test('a full rotation by the built command, with every log line', async () => {
   await command('rotate', ['rotate', '--verbose'], 0)
   await command('plan', ['plan', '--force', '--verbose', '--json'], 0)
   await command('status', ['status', '--verbose'], 0)
+  const page = join(rig.folder, 'status.html')
+  await command('page', ['status', '--html', page, '--prometheus'], 0)
+  emit('page: file', await readFile(page, 'utf8'))
   await command('rotate --json', ['rotate', '--verbose', '--json'], 0)
   expect([...secrets.values()].sort()).toEqual([
     'a private key',
     'the DNS password',
     'the EAB key',
     'the access key',
+    'the key that alerts are signed with',
     'the seal key',
     'the sealed sources/sandbox/account-key',
     'the secret key',
@@ -174,6 +186,10 @@ test('a full rotation by the built command, with every log line', async () => {
   ])
   const places = emitted.map(({ where }) => where)
   expect(places).toContain('rotate: alert')
+  expect(emitted.find(({ where }) => where === 'page: file')?.text).toMatch(/^<!doctype html>[\s\S]*rotated/)
+  expect(emitted.find(({ where }) => where === 'page: standard output')?.text).toContain(
+    'iotda_cert_days_left{',
+  )
   expect(places.filter(where => where.startsWith('rotate: state ')).length).toBeGreaterThan(4)
   expect(emitted.find(({ where }) => where === 'rotate: standard error')?.text).toMatch(/^\{"level":"debug"/m)
   expect(leaks()).toEqual([])
@@ -316,7 +332,8 @@ describe('failing runs', () => {
       ['--input-type=module', '--eval', script],
       { env: { ...process.env, IOTDA_CERT_CONFIG: rig.settingsFile } },
     )
-    expect(stdout).toMatch(/^true .*unauthorized/s)
+    expect(stdout).toMatch(/^true .*unauthorized/ms)
+    expect(stdout).toContain('{"_aws":')
     emit('lambda: error', stdout)
     emit('lambda: log', stderr)
     await collect('lambda')

@@ -25,7 +25,7 @@ describe('a document', () => {
     const { records } = state.open()
     expect(await records.target(target).get()).toMatchObject({ name: 'factory-1', current: null, added: [] })
     expect(await records.certificate('iot').get()).toMatchObject({ pending: null, current: null })
-    expect(await records.history(target).get()).toEqual({ schema: 1, rotations: [] })
+    expect(await records.history(target).get()).toEqual({ schema: 1, rotations: [], lastSteps: [] })
     expect(await state.files()).toEqual({})
   })
 

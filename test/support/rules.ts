@@ -156,6 +156,8 @@ export const filesAreReadByLoad = only(
   '^(lib|functions)/',
   'lib/config/load.ts',
   'lib/stores/file.ts',
+  // Writes the page that a person asked for.
+  'functions/status.ts',
   'lib/base/writer.ts',
 )
 export const clockIsReadByTime = only(

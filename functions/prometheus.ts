@@ -1,0 +1,138 @@
+import type { Answer } from '../lib/app.ts'
+import type { TargetResult } from '../lib/rotation/report.ts'
+
+/** Metrics as Prometheus scrapes them, e.g. by the textfile collector. https://prometheus.io/docs/instrumenting/exposition_formats/ */
+
+type Labels = Readonly<Record<string, string>>
+type Sample = readonly [labels: Labels, value: number | null]
+
+interface Metric {
+  readonly name: string
+  readonly help: string
+  readonly samples: (result: TargetResult, now: number) => readonly Sample[]
+}
+
+const DAY_MS = 86_400_000
+const FAILING = ['failed', 'refused', 'rolled-back', 'held']
+
+const METRICS: readonly Metric[] = [
+  {
+    name: 'days_left',
+    help: 'Days until the certificate ends, of what is served and of what is bound.',
+    samples: ({ outlook }, now) =>
+      (['served', 'bound'] as const).map(what => {
+        const life = outlook[what]
+        return [{ what }, life && (Date.parse(life.notAfter) - now) / DAY_MS]
+      }),
+  },
+  {
+    name: 'ok',
+    help: '1 unless the target is in a state that a person should look at.',
+    samples: result => [[{}, isFailing(result) ? 0 : 1]],
+  },
+  {
+    name: 'last_outcome',
+    help: 'The outcome of the last run that said something new.',
+    samples: ({ kept }) => (kept?.lastResult ? [[{ outcome: kept.lastResult.outcome }, 1]] : []),
+  },
+  {
+    name: 'last_success_age_seconds',
+    help: 'How long ago all was well for the last time; 0 while it is.',
+    samples: (result, now) => {
+      const ageMs = successAgeMs(result, now)
+      return [[{}, ageMs === null ? null : ageMs / 1_000]]
+    },
+  },
+  {
+    name: 'failures',
+    help: 'Failures in a row.',
+    samples: ({ kept }) => [[{}, kept?.failures ?? null]],
+  },
+  {
+    name: 'held',
+    help: '1 while no unattended change happens.',
+    samples: ({ kept }) => [[{}, kept ? Number(kept.held !== null) : null]],
+  },
+  {
+    name: 'slots_used',
+    help: 'Slots of the instance that hold a certificate, of 2.',
+    samples: ({ outlook }) => [[{}, outlook.slotsUsed]],
+  },
+  {
+    name: 'step_duration_seconds',
+    help: 'How long each step of the last rotation took.',
+    samples: ({ kept }) =>
+      [...new Set(kept?.lastSteps.map(s => s.step))].map(step => [
+        { step },
+        (kept?.lastSteps.filter(s => s.step === step).reduce((sum, s) => sum + s.durationMs, 0) ?? 0) / 1_000,
+      ]),
+  },
+  {
+    name: 'rotations',
+    help: 'Entries of the history by outcome, of the last 50.',
+    samples: ({ kept }) => {
+      const outcomes = kept?.history.map(h => h.outcome) ?? []
+      return [...new Set(outcomes)].map(outcome => [{ outcome }, outcomes.filter(o => o === outcome).length])
+    },
+  },
+  {
+    name: 'acme_orders',
+    help: 'Orders of the source that still count against its budget.',
+    samples: ({ kept }) => kept?.orders.map(({ source, orders }) => [{ source }, orders] as const) ?? [],
+  },
+  {
+    name: 'acme_failed_validations',
+    help: 'Failed validations of the source that still count against its budget.',
+    samples: ({ kept }) =>
+      kept?.orders.map(({ source, failedValidations }) => [{ source }, failedValidations] as const) ?? [],
+  },
+  {
+    name: 'alerts_undelivered',
+    help: 'Alerts that could not be delivered yet.',
+    samples: ({ kept }) => [[{}, kept?.undelivered ?? null]],
+  },
+]
+
+/** Names of all metrics. */
+export const METRIC_NAMES = METRICS.map(({ name }) => `iotda_cert_${name}`)
+
+const isFailing = ({ outcome, kept }: TargetResult): boolean =>
+  FAILING.includes(outcome) ||
+  (kept?.failures ?? 0) > 0 ||
+  (kept !== undefined && kept.held !== null) ||
+  FAILING.includes(kept?.lastResult?.outcome ?? '')
+
+function successAgeMs(result: TargetResult, now: number): number | null {
+  const { kept } = result
+  if (!kept) return null
+  if (!isFailing(result)) return 0
+  const good = kept.history
+    .filter(h => h.outcome === 'rotated' || h.outcome === 'repaired')
+    .map(h => Date.parse(h.at))
+  const since = kept.trouble ? [Date.parse(kept.trouble.since)] : []
+  const last = Math.max(...good, ...since)
+  return Number.isFinite(last) ? now - last : null
+}
+
+const escaped = (text: string): string =>
+  text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+
+const sampleText = (name: string, labels: Labels, value: number): string =>
+  `${name}{${Object.entries(labels)
+    .map(([label, text]) => `${label}="${escaped(text)}"`)
+    .join(',')}} ${value}`
+
+/** The whole text. Pure. */
+export function prometheusText(answer: Answer): string {
+  const now = Date.parse(answer.finishedAt)
+  const families = METRICS.map(({ name, help, samples }) => {
+    const full = `iotda_cert_${name}`
+    const lines = answer.results.flatMap(result =>
+      samples(result, now).flatMap(([labels, value]) =>
+        value === null ? [] : [sampleText(full, { target: result.target, ...labels }, value)],
+      ),
+    )
+    return [`# HELP ${full} ${help}`, `# TYPE ${full} gauge`, ...lines].join('\n')
+  })
+  return `${families.join('\n')}\n`
+}

@@ -1,0 +1,49 @@
+import { writeFile } from 'node:fs/promises'
+import type { Command } from 'commander'
+import type { Answer } from '../lib/app.ts'
+import { RotationError } from '../lib/base/errors.ts'
+
+interface Flags {
+  readonly json?: boolean
+  readonly prometheus?: boolean
+  readonly html?: string
+  readonly verbose?: boolean
+}
+
+/** The forms that a status has besides the common ones. */
+export function statusOptions(command: Command): void {
+  command
+    .option('--html <file>', 'also as one page to look at, without any request to elsewhere')
+    .option('--prometheus', 'metrics in the text format of Prometheus')
+}
+
+/** What goes to standard output; null: what every command says. Writes the page. @throws RotationError `usage` */
+export async function statusOutput(answer: Answer, flags: Flags): Promise<string | null> {
+  if (flags.prometheus && flags.json)
+    throw new RotationError('usage', '--prometheus and --json are two forms: give one of them', {
+      retry: 'never',
+      hint: 'iotda-cert status --help says more.',
+    })
+  if (flags.html !== undefined) {
+    const { pageOf } = await import('./page/page.ts')
+    await writePage(flags.html, pageOf(answer))
+  }
+  if (flags.prometheus) return (await import('./prometheus.ts')).prometheusText(answer)
+  if (flags.json) return null
+  const { overviewText } = await import('./overview.ts')
+  const { isTTY, columns } = process.stdout
+  return overviewText(answer, {
+    colour: Boolean(isTTY),
+    width: columns ?? 100,
+    isLong: Boolean(flags.verbose),
+  })
+}
+
+async function writePage(file: string, page: string): Promise<void> {
+  await writeFile(file, page).catch((error: NodeJS.ErrnoException) => {
+    throw new RotationError('usage', `the page cannot be written to ${file} (${error.code})`, {
+      retry: 'never',
+      hint: 'Give a file in a folder that is there.',
+    })
+  })
+}
