@@ -55,6 +55,19 @@ export interface CertificateRequest {
    * section 7.4.2) a source SHOULD return the first that is accepted, else the CA's default. MUST NOT throw.
    */
   readonly accepts: (chainPem: string) => boolean
+  /** Whether what a source holds already would do instead of what is bound. MUST NOT throw. */
+  readonly isNews: (offer: Offer) => boolean
+}
+
+/** A certificate that a source holds although nobody ordered it here. */
+export interface Offer {
+  /** Lower-case hex, without the sign byte. */
+  readonly serial: string
+  readonly names: readonly string[]
+  readonly notBefore: number
+  readonly notAfter: number
+  /** Why there may be no newer one in time, in the words of the source; null: nothing is known to be wrong. */
+  readonly trouble: string | null
 }
 
 /**
@@ -68,6 +81,8 @@ export interface Journal {
   write(notes: Readonly<Record<string, unknown>>): Promise<void>
   /** The pending certificate's private key (PKCS#8 PEM): made and stored sealed the first time, then the same. */
   privateKey(make: () => Promise<string>): Promise<Secret>
+  /** Stores a private key (PKCS#8 PEM) that was made elsewhere, sealed, in the place of any; durable when it resolves. */
+  adoptKey(privateKey: Secret): Promise<void>
 }
 
 /** What a source remembers apart from any certificate: its account, the directory, its budget. */
@@ -118,7 +133,7 @@ export interface SourceCheck {
 export interface CertificateSource {
   /**
    * Obtains one certificate, or goes on where the journal says an earlier run stopped. The key MUST come from
-   * `journal.privateKey`. MUST return `suspended` rather than sleep past `run.deadline`. A source SHOULD NOT
+   * `journal.privateKey`, or be given to `journal.adoptKey` before this returns. MUST return `suspended` rather than sleep past `run.deadline`. A source SHOULD NOT
    * make a second order for one journal unless the first is certainly dead.
    */
   obtain(request: CertificateRequest, journal: Journal, run: Run): Promise<Obtained>
@@ -132,6 +147,11 @@ export interface CertificateSource {
    * CA: such an answer has no window and says when to ask again.
    */
   renewalInfo?(leafPem: string, leaf: Leaf, run: Run): Promise<RenewalInfo | null>
+  /**
+   * What it holds now; a source that has this makes no certificates to order. Its `obtain` MUST throw `not-renewed`,
+   * saying why, for what is no news to the request. Throws with retry `never` what a person has to mend.
+   */
+  offer?(run: Run): Promise<Offer>
   /** Revokes a certificate. One that is revoked already is `already-revoked`, no error. */
   revoke?(revocation: Revocation, run: Run): Promise<'revoked' | 'already-revoked'>
   /**

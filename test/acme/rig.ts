@@ -72,7 +72,7 @@ export const requestOf = (
   spec = specOf(),
   replaces: string | null = null,
   accepts: CertificateRequest['accepts'] = () => true,
-): CertificateRequest => ({ spec, replaces, accepts })
+): CertificateRequest => ({ spec, replaces, accepts, isNews: () => true })
 
 type Input = Partial<Parameters<typeof acme.create>[0]>
 

@@ -37,11 +37,12 @@ describe('encodeKey', () => {
   test.each(cases)('%s as %s is a %s, and the same key', async (keyType, encoding, label) => {
     const pkcs8 = await generateKey(keyType)
     const encoded = encodeKey(secret(pkcs8), encoding)
-    expect(String(encoded)).toBe('[secret]')
-    expect(encoded.reveal()).toMatch(
+    expect(String(encoded.privateKey)).toBe('[secret]')
+    expect(encoded.password).toBeNull()
+    expect(encoded.privateKey.reveal()).toMatch(
       new RegExp(`^-----BEGIN ${label}-----\n[\\s\\S]+-----END ${label}-----\n$`),
     )
-    expect(encodeKey(encoded, 'pkcs8').reveal()).toBe(pkcs8)
+    expect(encodeKey(encoded.privateKey, 'pkcs8').privateKey.reveal()).toBe(pkcs8)
   })
 
   test('a key without PKCS#1 is refused', () => {
@@ -53,7 +54,7 @@ describe('encodeKey', () => {
         message: 'a ed25519 key has no PKCS#1 encoding',
       }),
     )
-    expect(encodeKey(pem, 'pkcs8').reveal()).toContain('BEGIN PRIVATE KEY')
+    expect(encodeKey(pem, 'pkcs8').privateKey.reveal()).toContain('BEGIN PRIVATE KEY')
   })
 
   test.each(['', 'canary', '-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----\n'])(
@@ -86,7 +87,7 @@ describe('keyFits', () => {
     const own = secret(`-----BEGIN PRIVATE KEY-----\n${pem}\n-----END PRIVATE KEY-----\n`)
     expect(leafOf(certificate).keyType).toBe('ec-256')
     expect(keyFits(own, certificate)).toBe(true)
-    expect(keyFits(encodeKey(own, 'pkcs1'), certificate)).toBe(true)
+    expect(keyFits(encodeKey(own, 'pkcs1').privateKey, certificate)).toBe(true)
     expect(keyFits(secret(await generateKey('ec-256')), certificate)).toBe(false)
     expect(keyFits(secret(await generateKey('rsa-2048')), certificate)).toBe(false)
   })
