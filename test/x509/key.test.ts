@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { secret } from '../../lib/base/secret.ts'
 import { KEY_TYPES } from '../../lib/model.ts'
 import { leafOf } from '../../lib/x509/certificate.ts'
-import { encodeKey, generateKey, keyFits } from '../../lib/x509/key.ts'
+import { encodeKey, generateKey, keyFits, newPassphrase } from '../../lib/x509/key.ts'
 import { issue, newKeys } from '../support/issue.ts'
 
 describe('generateKey', () => {
@@ -45,6 +45,22 @@ describe('encodeKey', () => {
     expect(encodeKey(encoded.privateKey, 'pkcs8').privateKey.reveal()).toBe(pkcs8)
   })
 
+  test.each(['rsa-2048', 'ec-256'] as const)(
+    '%s encrypted: a password of letters, new each time',
+    async keyType => {
+      const pkcs8 = await generateKey(keyType)
+      const [one, two] = [1, 2].map(() => encodeKey(secret(pkcs8), 'encrypted-pkcs8'))
+      expect(one?.privateKey.reveal()).toMatch(/^-----BEGIN ENCRYPTED PRIVATE KEY-----\n/)
+      expect(one?.password?.reveal()).toMatch(/^[A-Za-z]{32,64}$/)
+      expect(one?.password?.reveal()).not.toBe(two?.password?.reveal())
+      for (const it of [one, two]) {
+        const passphrase = it?.password?.reveal() ?? ''
+        const key = createPrivateKey({ key: it?.privateKey.reveal() ?? '', passphrase })
+        expect(key.export({ type: 'pkcs8', format: 'pem' })).toBe(pkcs8)
+      }
+    },
+  )
+
   test('a key without PKCS#1 is refused', () => {
     const { privateKey } = generateKeyPairSync('ed25519')
     const pem = secret(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())
@@ -76,6 +92,15 @@ describe('encodeKey', () => {
     const cipher = { cipher: 'aes-256-cbc', passphrase: 'canary' }
     const pem = privateKey.export({ type: 'pkcs8', format: 'pem', ...cipher }).toString()
     expect(() => encodeKey(secret(pem), 'pkcs8')).toThrow('cannot be read')
+  })
+})
+
+describe('newPassphrase', () => {
+  test('uses every letter, and never the same twice', () => {
+    const made = Array.from({ length: 200 }, () => newPassphrase().reveal())
+    expect(new Set(made).size).toBe(200)
+    expect(new Set(made.join('')).size).toBe(52)
+    expect(String(newPassphrase())).toBe('[secret]')
   })
 })
 
