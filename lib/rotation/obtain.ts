@@ -7,7 +7,7 @@ import { chooseSource } from './choose.ts'
 import { keyIdOf, type PendingCertificate } from './documents.ts'
 import { type Lease, takeLease } from './lease.ts'
 import { withLeftover } from './leftovers.ts'
-import { isAnother, isHolder, isNewer } from './offer.ts'
+import { isAnother, isHolder } from './offer.ts'
 import { newPendingId, segment, targetKey } from './record.ts'
 import { blockedRoom } from './room.ts'
 import { findRoom } from './slots.ts'
@@ -98,11 +98,11 @@ async function usable(world: World, job: Job, source: string | null): Promise<Pe
   return null
 }
 
-/** Whether its source would do better: by another order, or because it holds a newer one by now. */
+/** Whether its source would do better: by another order, or because it holds another one by now. */
 function isStale(world: World, job: Job, { source }: PendingCertificate, leaf: Leaf, now: number): boolean {
   if (!isHolder(world, source)) return leaf.notAfter - now < (leaf.notAfter - leaf.notBefore) / 3
   const held = source === world.spec.sources[0] ? job.inspection.offer?.held : null
-  return leaf.notAfter <= now || (held ? isAnother(held, leaf) && isNewer(held, leaf) : false)
+  return leaf.notAfter <= now || (held ? isAnother(held, leaf) : false)
 }
 
 const inSlot = (job: Job, fingerprint: string): boolean =>

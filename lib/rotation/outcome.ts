@@ -74,10 +74,11 @@ export async function afterFailure(
 
 /**
  * Whether trying again costs anybody anything: what a person mends in the settings may be tried at once after
- * mending, what reached a CA may not.
+ * mending, what reached a CA may not. A source that makes nothing to order is not even asked for anything new.
  */
 function costs(job: Job, { code }: RotationError): boolean {
   if (!job.verdict.due) return false
+  if (job.inspection.offer && (code === 'not-renewed' || code === 'certificate-invalid')) return false
   return ERROR_CODES[code].exit === 1 || code === 'ca-rejected' || code === 'certificate-invalid'
 }
 
