@@ -1,5 +1,5 @@
 import { asRotationError, RotationError } from '../base/errors.ts'
-import { iso } from '../base/time.ts'
+import { abortAfter, formatDuration, iso, SECOND_MS } from '../base/time.ts'
 import type { CertificateRequest, Offer } from '../contracts.ts'
 import type { DueReason, Leaf } from '../model.ts'
 import { covers } from '../x509/certificate.ts'
@@ -22,16 +22,30 @@ const bare = (serial: string): string => serial.replace(/^0+/, '')
 export const isNewer = ({ notBefore, notAfter }: Offer, than: Validity): boolean =>
   notBefore > than.notBefore || (notBefore === than.notBefore && notAfter > than.notAfter)
 
+/** Nothing else of a run waits for it longer than that. */
+const WITHIN_MS = 10 * SECOND_MS
+
 /** Asks the first source what it holds. Never throws; null when it makes certificates to order. */
-export async function readOffer({ spec, sources, run, target }: World): Promise<Inspection['offer']> {
+export async function readOffer({
+  spec,
+  sources,
+  run,
+  target,
+}: Pick<World, 'spec' | 'sources' | 'run' | 'target'>): Promise<Inspection['offer']> {
   const source = sourceNamed({ spec, sources })
   if (!source.offer) return null
+  const { signal, clear } = abortAfter(WITHIN_MS, run.signal)
   try {
-    return { held: await source.offer(run), failure: null }
+    return { held: await source.offer({ ...run, signal }), failure: null }
   } catch (thrown) {
-    const failure = asRotationError(thrown)
+    const isSlow = signal.aborted && !run.signal.aborted
+    const failure = isSlow
+      ? new RotationError('unavailable', `no answer within ${formatDuration(WITHIN_MS)}`, { cause: thrown })
+      : asRotationError(thrown)
     run.log.warn({ target: target.name }, `what the source holds is not known: ${failure.message}`)
     return { held: null, failure }
+  } finally {
+    clear()
   }
 }
 
