@@ -13,6 +13,8 @@ import { onAws, type Sample } from './sample.ts'
 const run = promisify(execFile)
 const OSLS = join(ROOT, 'node_modules', '.bin', 'osls')
 
+const CERTIFICATE = 'arn:aws:acm:eu-central-1:123456789012:certificate/12345678-1234-1234-1234-123456789012'
+
 let built: Built
 let folder: string
 beforeAll(async () => {
@@ -55,7 +57,11 @@ describe('the template', () => {
     return found[0]
   }
   beforeAll(async () => {
-    template = await osls(onAws())
+    template = await osls(
+      onAws(settings => {
+        settings.sources.aws = { type: 'acm', certificateArn: CERTIFICATE }
+      }),
+    )
   }, 60_000)
 
   test('has one function, whose handler is in the zip', async () => {
@@ -98,6 +104,7 @@ describe('the template', () => {
     const statements: Sample[] = policy.PolicyDocument.Statement
     const actions = statements.flatMap(it => [it.Action].flat()).toSorted()
     expect(actions).toEqual([
+      ...['acm:DescribeCertificate', 'acm:ExportCertificate'],
       ...['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:PutLogEvents', 'logs:TagResource'],
       ...['route53:ChangeResourceRecordSets', 'route53:GetChange'],
       ...['route53:ListHostedZonesByName', 'route53:ListResourceRecordSets'],
@@ -106,6 +113,7 @@ describe('the template', () => {
     ])
     const everywhere = statements.filter(it => JSON.stringify([it.Resource].flat()) === '["*"]')
     expect(everywhere.map(it => it.Sid)).toEqual(['ChallengeZone'])
+    expect(statements.find(it => it.Sid === 'Certificates')?.Resource).toEqual([CERTIFICATE])
     expect(statements.every(it => it.Effect === 'Allow')).toBe(true)
     expect(only('AWS::Logs::LogGroup').Properties.RetentionInDays).toBe(30)
   })
