@@ -50,6 +50,9 @@ const refusal = (settings: object, env: Record<string, string> = {}): Promise<st
   )
 
 describe('the template', () => {
+  const settings = onAws(it => {
+    it.sources.aws = { type: 'acm', certificateArn: CERTIFICATE }
+  })
   let template: Awaited<ReturnType<typeof osls>>
   const only = (type: string): Sample => {
     const found = Object.values(template.Resources).filter(it => it.Type === type)
@@ -57,11 +60,7 @@ describe('the template', () => {
     return found[0]
   }
   beforeAll(async () => {
-    template = await osls(
-      onAws(settings => {
-        settings.sources.aws = { type: 'acm', certificateArn: CERTIFICATE }
-      }),
-    )
+    template = await osls(settings)
   }, 60_000)
 
   test('has one function, whose handler is in the zip', async () => {
@@ -72,7 +71,7 @@ describe('the template', () => {
       Architectures: ['arm64'],
       Timeout: 900,
       MemorySize: 256,
-      Environment: { Variables: { IOTDA_CERT_CONFIG: JSON.stringify(onAws()) } },
+      Environment: { Variables: { IOTDA_CERT_CONFIG: JSON.stringify(settings) } },
     })
     expect(Properties).not.toHaveProperty('ReservedConcurrentExecutions')
     const names = entriesOf(await readFile(built.zip('lambda'))).map(it => it.name)
@@ -113,7 +112,7 @@ describe('the template', () => {
     ])
     const everywhere = statements.filter(it => JSON.stringify([it.Resource].flat()) === '["*"]')
     expect(everywhere.map(it => it.Sid)).toEqual(['ChallengeZone'])
-    expect(statements.find(it => it.Sid === 'Certificates')?.Resource).toEqual([CERTIFICATE])
+    expect(statements.find(it => it.Sid === 'Certificates')?.Resource).toBe(CERTIFICATE)
     expect(statements.every(it => it.Effect === 'Allow')).toBe(true)
     expect(only('AWS::Logs::LogGroup').Properties.RetentionInDays).toBe(30)
   })

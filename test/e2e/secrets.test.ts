@@ -128,11 +128,11 @@ function keepUpload({
   private_key: key = '',
   private_key_password: passphrase,
 }: Record<string, string>): void {
-  const opened = createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) })
-  keep('a private key', opened.export({ type: 'pkcs8', format: 'pem' }).toString())
-  if (passphrase === undefined) keep('a private key', key)
-  else keep('the password of a key', passphrase)
+  keep('a private key', passphrase === undefined ? key : opened(key, passphrase))
+  if (passphrase !== undefined) keep('the password of a key', passphrase)
 }
+const opened = (key: string, passphrase: string): string =>
+  createPrivateKey({ key, passphrase }).export({ type: 'pkcs8', format: 'pem' }).toString()
 
 /** Takes what is there now: secrets out of uploads and sealed state, and what was emitted. */
 async function collect(where: string): Promise<void> {
