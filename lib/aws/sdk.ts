@@ -1,10 +1,14 @@
-import { type Retry, RotationError } from '../base/errors.ts'
+import { asRotationError, type Retry, RotationError } from '../base/errors.ts'
 import type { Http, HttpRequest } from '../base/http.ts'
 import { parseRetryAfter } from '../base/time.ts'
 import type { ErrorCode } from '../model.ts'
 import { shown } from './answer.ts'
 
 /** What the clients of the AWS SDK share here: they make their calls over our HTTP client, and end in our errors. */
+
+/** What a package exports: bundled into an ES module, a CommonJS one has it under `default` alone. */
+export const exportsOf = <T extends object>(loaded: T & { readonly default?: T }): T =>
+  loaded.default ?? loaded
 
 /** An answer that holds no word of the service itself. */
 class Outage extends Error {
@@ -104,6 +108,8 @@ export function sdkError(thrown: unknown, { call, secrets, now }: SdkAsked, term
   const status = $metadata?.httpStatusCode
   if (thrown instanceof Outage)
     return new RotationError('unavailable', `${call} ${message}`, { cause: thrown, retry: 'now' })
+  // A mistake of ours, and not in the settings.
+  if (status === undefined && thrown instanceof TypeError) return asRotationError(thrown)
   if (status === undefined)
     return new RotationError(
       'unauthorized',

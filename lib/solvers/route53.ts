@@ -1,6 +1,6 @@
 import type { ResourceRecordSet } from '@aws-sdk/client-route-53'
 import * as v from 'valibot'
-import { overHttp } from '../aws/sdk.ts'
+import { exportsOf, overHttp } from '../aws/sdk.ts'
 import { RotationError } from '../base/errors.ts'
 import { nameField, pemField, propagationField, secretField, urlField } from '../base/fields.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
@@ -36,6 +36,7 @@ const settings = v.pipe(
   ),
 )
 type Settings = v.InferOutput<typeof settings>
+type Sdk = typeof import('@aws-sdk/client-route-53')
 
 interface Zone {
   readonly id: string
@@ -173,7 +174,7 @@ const createApi = (config: Settings, context: DriverContext): Route53 => {
         })
       : null
   const build = async () => {
-    const sdk = await import('@aws-sdk/client-route-53').catch(cause => {
+    const loaded = await import('@aws-sdk/client-route-53').catch(cause => {
       throw new RotationError(
         'settings-invalid',
         `${driver}: the package @aws-sdk/client-route-53 cannot be loaded`,
@@ -184,6 +185,7 @@ const createApi = (config: Settings, context: DriverContext): Route53 => {
         },
       )
     })
+    const sdk: Sdk = exportsOf(loaded)
     const client = new sdk.Route53Client({
       region,
       maxAttempts: 1,

@@ -1,7 +1,7 @@
 import type { ACMClient, CertificateDetail } from '@aws-sdk/client-acm'
 import * as v from 'valibot'
 import { ARN, notRenewed, regionOf, requireUsable, termsFor, troubleOf } from '../aws/acm.ts'
-import { overHttp, type SdkTerms, sdkError } from '../aws/sdk.ts'
+import { exportsOf, overHttp, type SdkTerms, sdkError } from '../aws/sdk.ts'
 import { RotationError } from '../base/errors.ts'
 import { pemField, secretField, urlField } from '../base/fields.ts'
 import { HttpFailure } from '../base/http.ts'
@@ -67,13 +67,14 @@ function createAcm(config: Settings, context: SourceContext): Acm {
         })
       : null
   const build = async () => {
-    const sdk = await import('@aws-sdk/client-acm').catch(cause => {
+    const loaded = await import('@aws-sdk/client-acm').catch(cause => {
       throw new RotationError('settings-invalid', `${driver}: the package ${PACKAGE} cannot be loaded`, {
         cause,
         retry: 'never',
         hint: `Install it: npm install ${PACKAGE}`,
       })
     })
+    const sdk: Sdk = exportsOf(loaded)
     const client = new sdk.ACMClient({
       region: regionOf(arn),
       maxAttempts: 1,

@@ -1,7 +1,7 @@
 /** A certificate that AWS ACM renews by itself, from the built command and over simulated months. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { SandboxSettings } from '../../sandbox/sandbox.ts'
+import { type Sandbox, type SandboxSettings, startSandbox } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { createRig, type Rig, spawnCli } from '../support/rig.ts'
 import { DAY_MS, HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
@@ -149,6 +149,64 @@ describe('by the built command', () => {
       verdict: 'fail',
       message: expect.stringContaining('not for other.example.com'),
     })
+  })
+})
+
+describe('two targets share a certificate', () => {
+  const names = ['iot.example.com', 'iot2.example.com']
+
+  async function pair(): Promise<{ s: Scenario; second: Sandbox; own: AcmRig }> {
+    const s = await openScenario()
+    const second = await startSandbox({ domain: 'iot2.example.com', now: s.clock.now })
+    cleanups.push(second.dispose)
+    const own = await openAcm(s.faults, { names, keyType: 'ec-256' }, s.clock.now)
+    await s.configure(settings => {
+      const other = second.settings()
+      const [target] = other.targets
+      settings.targets.push({
+        ...{ ...target, name: 'factory-2', credentials: 'cn2', trustedRoots: s.ca.rootPem },
+        instance: { ...target.instance, instanceId: null },
+        probe: { ...target.probe, within: '2s' },
+      })
+      settings.credentials.cn2 = other.credentials.cn
+      settings.certificates.iot.names = names
+      own.adjust(settings)
+    })
+    for (const { iotda, domain } of [s.rig.sandbox, second]) {
+      const { certPem, keyPem } = await s.issue(-10, 80, names)
+      iotda.createConfiguration(domain, iotda.upload(certPem, keyPem))
+    }
+    return { s, second, own }
+  }
+  const outcomesOf = async (s: Scenario) =>
+    (await s.rig.run({}, { clock: s.clock })).results.map(r => r.outcome)
+
+  test('one export for both, and another one for each renewal', async () => {
+    const { s, second, own } = await pair()
+    for (const count of [1, 2, 3]) {
+      expect(await outcomesOf(s)).toEqual(['rotated', 'rotated'])
+      expect([s.iotda, second.iotda].map(boundPrint)).toEqual([heldPrint(own), heldPrint(own)])
+      expect(exports(s.rig)).toBe(count)
+      s.clock.advance(2 * HOUR_MS)
+      expect(await outcomesOf(s)).toEqual(['idle', 'idle'])
+      s.clock.advance(100 * DAY_MS)
+      await own.acm.renew(own.arn)
+    }
+  })
+
+  test('one that was out of order while ACM renewed twice gets the newest', async () => {
+    const { s, second, own } = await pair()
+    second.faults.add({ operations: ['iotda.*'], status: 503, times: 999 })
+    expect(await outcomesOf(s)).toEqual(['rotated', 'failed'])
+    s.clock.advance(2 * DAY_MS)
+    await own.acm.renew(own.arn)
+    expect(await outcomesOf(s)).toEqual(['rotated', 'failed'])
+    second.faults.clear()
+    s.clock.advance(2 * DAY_MS)
+    expect(await outcomesOf(s)).toEqual(['idle', 'rotated'])
+    expect([s.iotda, second.iotda].map(boundPrint)).toEqual([heldPrint(own), heldPrint(own)])
+    expect(await outcomesOf(s)).toEqual(['idle', 'idle'])
+    expect([...(await stateFiles(s.rig)).keys()].filter(it => /^certificates\/iot\//.test(it))).toEqual([])
   })
 })
 
