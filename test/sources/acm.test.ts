@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import * as v from 'valibot'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createHttp } from '../../lib/base/http.ts'
+import { createHttp } from '../../lib/base/http-client.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { secret } from '../../lib/base/secret.ts'
 import type { CertificateRequest, CertificateSource, Offer, Run, SourceContext } from '../../lib/contracts.ts'
