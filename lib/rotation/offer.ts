@@ -69,19 +69,23 @@ export const missingNames = (names: readonly string[], wanted: readonly string[]
   wanted.filter(name => !covers(names, name))
 
 /**
- * Says what is wrong with the source although nothing is due. What a person has to mend is a failure now, and not
- * only when the bound certificate is about to end. @throws RotationError
+ * Says what is wrong with the source. What a person has to mend is a failure although nothing is due, and not only
+ * when the bound certificate is about to end. @throws RotationError
  */
 export function noteOffer({ spec, event, run }: World, job: Job): void {
   const { offer } = job.inspection
   if (!offer) return
   const { held, failure } = offer
   const source = spec.sources[0] ?? ''
-  if (failure && failure.retry === 'never' && event.action !== 'status') throw failure
+  const isIdle = job.verdict.reason === 'fresh'
+  if (failure && failure.retry === 'never' && isIdle && event.action !== 'status') throw failure
   if (failure) warn(job, 'source', `sources.${source}: ${failure.message}`)
   if (!held) return
   const said = (what: string): void => warn(job, 'source', `sources.${source}: ${what}`)
   if (held.trouble !== null) said(held.trouble)
+  // A run says so by its failure.
+  const isAsked = job.verdict.plan === 'deploy' && event.action !== 'rotate'
+  if (isAsked && !newsFor(job)(held)) said('it holds nothing newer than what is bound')
   if (held.notAfter <= run.clock.now()) said(`what it holds expired at ${iso(held.notAfter)}`)
   const missing = missingNames(held.names, spec.names)
   if (missing.length > 0) said(`what it holds is not for ${missing.join(', ')}`)

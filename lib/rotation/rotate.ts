@@ -56,7 +56,7 @@ export async function rotate(world: World): Promise<TargetResult> {
   if (event.force) run.log.warn({ target: world.target.name, askedBy: event.askedBy ?? null }, 'forced')
   try {
     await lookAndDecide(world, job)
-    if (job.verdict.reason === 'fresh') noteOffer(world, job)
+    noteOffer(world, job)
     if (!job.verdict.due) return await finish(world, job, idleOutcome(job))
     if (world.event.action !== 'rotate') return await finish(world, job, await planned(world, job))
     job.lease = await takeLease(world.store, instanceKey(world.target), world.run)

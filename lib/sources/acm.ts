@@ -161,9 +161,9 @@ const create = (config: Settings, context: SourceContext): CertificateSource => 
       const detail = await describe(acm, run)
       const isNews = detail.Status === 'ISSUED' && request.isNews(offerOf(acm, detail))
       if (!isNews) throw notRenewed(detail, acm.driver)
-      const { chainPem, privateKey } = await exportBundle(acm, run)
+      const { chains, privateKey } = await exportBundle(acm, run)
       await journal.adoptKey(privateKey)
-      return { kind: 'obtained', chainPem }
+      return { kind: 'obtained', chainPem: chains.find(request.accepts) ?? chains[0] }
     },
     abandon: async () => {},
   }

@@ -44,8 +44,9 @@ const create = (
             hint: `Get a new certificate, and put it with its key to where sources.${name} points.`,
           },
         )
-      await journal.adoptKey(bundle.privateKey)
-      return { kind: 'obtained', chainPem: bundle.chainPem }
+      const { chains, privateKey } = bundle
+      await journal.adoptKey(privateKey)
+      return { kind: 'obtained', chainPem: chains.find(request.accepts) ?? chains[0] }
     },
     abandon: async () => {},
   }

@@ -17,8 +17,11 @@ export interface GivenBundle {
 }
 
 export interface Bundle {
-  /** Leaf first, then its intermediates; without a root that signed itself. */
-  readonly chainPem: string
+  /**
+   * PEM, leaf first, then its intermediates, without a root that signed itself; after the whole chain the ones that end
+   * sooner, for devices that trust a root which another one has signed across and that take no long chain.
+   */
+  readonly chains: readonly [string, ...string[]]
   readonly leaf: Leaf
   /** PKCS#8 PEM. */
   readonly privateKey: Secret
@@ -33,7 +36,10 @@ const issued = (issuer: X509Certificate, subject: X509Certificate): boolean =>
   subject.checkIssued(issuer) && subject.verify(issuer.publicKey)
 
 /** The leaf is the one that the key fits; then whoever issued the one before, as far as it is there. */
-function inOrder(given: readonly X509Certificate[], privateKey: Secret): readonly X509Certificate[] {
+function inOrder(
+  given: readonly X509Certificate[],
+  privateKey: Secret,
+): readonly [X509Certificate, ...X509Certificate[]] {
   const each = [...new Map(given.map(it => [it.fingerprint256, it])).values()]
   const leaf = each.find(it => keyFits(privateKey, it))
   if (!leaf) {
@@ -43,7 +49,7 @@ function inOrder(given: readonly X509Certificate[], privateKey: Secret): readonl
       'Give the key that the certificate was requested with.',
     )
   }
-  const chain = [leaf]
+  const chain: [X509Certificate, ...X509Certificate[]] = [leaf]
   let left = each.filter(it => it !== leaf && !isSelfSigned(it))
   for (;;) {
     const last = chain.at(-1) ?? leaf
@@ -68,8 +74,9 @@ export function readBundle({ chainPem, privateKey, password, driver }: GivenBund
   try {
     const certificates = parseChain(chainPem)
     const plain = openKey(privateKey, password)
-    const chain = inOrder(certificates, plain)
-    return { chainPem: normalizePem(chain), leaf: leafOf(chain[0] as X509Certificate), privateKey: plain }
+    const [leaf, ...issuers] = inOrder(certificates, plain)
+    const shorter = issuers.map((_, i) => normalizePem([leaf, ...issuers.slice(0, issuers.length - 1 - i)]))
+    return { chains: [normalizePem([leaf, ...issuers]), ...shorter], leaf: leafOf(leaf), privateKey: plain }
   } catch (thrown) {
     const { code, message, hint } = asRotationError(thrown)
     throw new RotationError(code, `${driver}: ${message}`, { retry: 'never', ...(hint && { hint }) })

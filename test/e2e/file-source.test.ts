@@ -115,8 +115,15 @@ test('one that is older than what is bound is left alone', async () => {
   expect(await rotate()).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
 })
 
-test('near the end with nothing newer: a failure that says so', async () => {
+test('near the end with nothing newer: a failure that says so, and so does the plan', async () => {
   await deliver(await bind(10))
+  const plan = await rig.cli(['plan', '--json'], env())
+  expect(JSON.parse(plan.stdout).results[0]).toMatchObject({
+    decision: { reason: 'expiring' },
+    warnings: expect.arrayContaining([
+      { code: 'source', message: 'sources.bought: it holds nothing newer than what is bound' },
+    ]),
+  })
   expect(await rotate(1)).toMatchObject({
     outcome: 'failed',
     decision: { reason: 'expiring' },
@@ -127,6 +134,25 @@ test('near the end with nothing newer: a failure that says so', async () => {
     },
   })
   expect(rig.sandbox.iotda.certificates()).toHaveLength(1)
+})
+
+test('doctor says what is there, and what is wrong with it', async () => {
+  await bind(60)
+  const bought = await buy(0, 90)
+  const found = async () => {
+    const { stdout } = await rig.cli(['doctor', '--json'], env())
+    const findings = JSON.parse(stdout).findings as { check: string; subject: string | null }[]
+    return findings.find(it => it.check === 'certificate' && it.subject === 'bought')
+  }
+  await deliver(bought)
+  expect(await found()).toMatchObject({ verdict: 'ok', message: expect.stringContaining('valid until 20') })
+  await deliver(bought, sealed(await buy(0, 90)))
+  expect(await found()).toMatchObject({
+    verdict: 'fail',
+    message: expect.stringContaining('the private key does not belong to any of the 2 certificates'),
+  })
+  await deliver(await buy(-90, -1))
+  expect(await found()).toMatchObject({ verdict: 'fail', remedy: expect.stringContaining('expired') })
 })
 
 describe('bad input is refused by one clear message, and changes nothing', () => {

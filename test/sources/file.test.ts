@@ -88,6 +88,19 @@ describe('what is obtained', () => {
     expect(result).toEqual({ kind: 'obtained', chainPem: inOrder() })
   })
 
+  test('a chain that devices do not take is cut short, if they take that', async () => {
+    const [leaf, issuer] = parseChain(rsa.chainPem)
+    const ask = (longest: number) =>
+      open(rsa.chainPem, rsa.keyPem).obtain(
+        { ...request, accepts: pem => parseChain(pem).length <= longest },
+        createJournal(),
+        run,
+      )
+    expect(await ask(2)).toMatchObject({ chainPem: normalizePem([leaf as never, issuer as never]) })
+    expect(await ask(1)).toMatchObject({ chainPem: normalizePem([leaf as never]) })
+    expect(await ask(0)).toMatchObject({ chainPem: inOrder() })
+  })
+
   test('a self-signed leaf alone', async () => {
     const own = await createRoot()
     expect(await obtain([own.certPem, own.keyPem])).toMatchObject({ kind: 'obtained' })
