@@ -16,7 +16,7 @@ import {
 import { stopped } from '../dns/question.ts'
 import { repeated } from '../dns/repeat.ts'
 import { unanswered } from '../dns/service.ts'
-import { readBundle } from '../x509/bundle.ts'
+import { type Bundle, readBundle } from '../x509/bundle.ts'
 import { newPassphrase } from '../x509/key.ts'
 
 const settings = v.pipe(
@@ -135,18 +135,14 @@ function offerOf(acm: Acm, detail: CertificateDetail): Offer {
   }
 }
 
-/** https://docs.aws.amazon.com/acm/latest/APIReference/API_ExportCertificate.html */
-async function exportBundle(acm: Acm, run: Run) {
-  const password = newPassphrase()
-  const answer = await read(acm, 'ExportCertificate', run, (sdk, client, options) =>
-    client.send(
-      new sdk.ExportCertificateCommand({
-        CertificateArn: acm.arn,
-        Passphrase: Buffer.from(password.reveal()),
-      }),
-      options,
-    ),
-  )
+/** Each try with a passphrase of its own. https://docs.aws.amazon.com/acm/latest/APIReference/API_ExportCertificate.html */
+async function exportBundle(acm: Acm, run: Run): Promise<Bundle> {
+  const { password, ...answer } = await read(acm, 'ExportCertificate', run, async (sdk, client, options) => {
+    const password = newPassphrase()
+    const Passphrase = Buffer.from(password.reveal())
+    const command = new sdk.ExportCertificateCommand({ CertificateArn: acm.arn, Passphrase })
+    return { ...(await client.send(command, options)), password }
+  })
   const { Certificate, CertificateChain = '', PrivateKey } = answer
   if (!Certificate || !PrivateKey) throw unreadable(acm, 'ExportCertificate')
   const chainPem = `${Certificate}\n${CertificateChain}`

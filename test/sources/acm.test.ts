@@ -344,6 +344,7 @@ describe('outages', () => {
     faults.add({ operations: ['acm.ExportCertificate'], drop: 'after' })
     expect((await open(arn).obtain(request, createJournal(), newRun())).kind).toBe('obtained')
     expect(called()).toEqual(['DescribeCertificate', 'ExportCertificate', 'ExportCertificate'])
+    expect(new Set(faults.calls.map(it => it.body)).size).toBe(3)
   })
 
   test('right after a renewal the export may have to be asked for again', async () => {
