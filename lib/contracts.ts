@@ -57,6 +57,8 @@ export interface CertificateRequest {
   readonly accepts: (chainPem: string) => boolean
   /** Whether what a source holds already would do instead of what is bound. MUST NOT throw. */
   readonly isNews: (offer: Offer) => boolean
+  /** Whether the CA's other chains are to be shown to `accepts` too, so that people hear of one that devices refuse. */
+  readonly showsOthers: boolean
 }
 
 /** A certificate that a source holds although nobody ordered it here. */
