@@ -7,6 +7,8 @@ export interface HttpRequest {
   readonly url: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array
+  /** How the answer's bytes become its text; `latin1` keeps each byte. Default `utf8`. */
+  readonly encoding?: 'utf8' | 'latin1'
   /** From the call to the last byte of the answer. Default 30 s. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
@@ -96,6 +98,7 @@ const headersOf = (raw: readonly Buffer[]): Record<string, string> => {
 const exchange = (
   agent: Agent,
   options: Dispatcher.DispatchOptions,
+  encoding: 'utf8' | 'latin1',
   signal: AbortSignal,
 ): Promise<HttpResponse> =>
   new Promise((resolve, reject) => {
@@ -128,7 +131,7 @@ const exchange = (
       },
       onComplete: () => {
         settled()
-        resolve({ status, headers, text: Buffer.concat(chunks).toString('utf8') })
+        resolve({ status, headers, text: Buffer.concat(chunks).toString(encoding) })
       },
       onError: error => {
         settled()
@@ -150,14 +153,15 @@ export function createHttp(options: HttpOptions = {}): Http {
     keepAliveTimeout: 10 * SECOND_MS,
   })
   return {
-    request: async ({ method, url, headers = {}, body, timeoutMs = 30 * SECOND_MS, signal }) => {
+    request: async ({ method, url, headers = {}, body, encoding = 'utf8', timeoutMs = 30_000, signal }) => {
       const { signal: either, clear } = abortAfter(timeoutMs, signal)
       const { origin, host, pathname, search } = new URL(url)
       if (signal?.aborted)
         throw new HttpFailure('aborted', `the request to ${host} was given up`, false, signal.reason)
       try {
         const path = pathname + search
-        return await exchange(agent, { origin, path, method, headers, body: body ?? null }, either)
+        const options = { origin, path, method, headers, body: body ?? null }
+        return await exchange(agent, options, encoding, either)
       } catch (thrown) {
         throw asFailure(thrown, either.aborted, signal?.aborted ?? false, url)
       } finally {

@@ -39,6 +39,7 @@ export async function attempt(
     spec,
     replaces: predecessor(job, pending),
     accepts: (pem: string) => acceptable(world, job, pem),
+    emergency: job.verdict.emergency,
   }
   try {
     const obtained = await sourceNamed(world, pending.source).obtain(request, journal, run)

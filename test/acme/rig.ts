@@ -72,7 +72,7 @@ export const requestOf = (
   spec = specOf(),
   replaces: string | null = null,
   accepts: CertificateRequest['accepts'] = () => true,
-): CertificateRequest => ({ spec, replaces, accepts })
+): CertificateRequest => ({ spec, replaces, accepts, emergency: false })
 
 type Input = Partial<Parameters<typeof acme.create>[0]>
 
@@ -130,7 +130,9 @@ const bare = (fqdn: string): string => fqdn.replace(/\.$/, '')
 /** A solver that writes into the rig's DNS. */
 const createSolver = ({ dns }: Rig, calls: string[]): DnsSolver => ({
   propagation: {
+    check: 'authoritative',
     resolvers: [],
+    caCertificates: null,
     nameservers: [dns.address],
     port: 53,
     withinMs: 60_000,
@@ -139,6 +141,7 @@ const createSolver = ({ dns }: Rig, calls: string[]): DnsSolver => ({
   },
   prepare: async fqdn => {
     calls.push(`prepare ${fqdn}`)
+    return null
   },
   present: async (fqdn, value) => {
     calls.push(`present ${fqdn}`)

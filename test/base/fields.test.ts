@@ -132,7 +132,9 @@ describe('other fields', () => {
 
   test('propagation has a default for everything', () => {
     const defaults = {
+      check: 'authoritative',
       resolvers: [],
+      caCertificates: null,
       nameservers: [],
       port: 53,
       withinMs: 180_000,

@@ -1,8 +1,11 @@
 /** A DNS of several zones and servers, and what the propagation tests ask of it. */
 import { expect } from 'vitest'
 import { RotationError } from '../../lib/base/errors.ts'
+import { createHttp } from '../../lib/base/http.ts'
 import type { PropagationSettings, Run } from '../../lib/contracts.ts'
-import { awaitPropagation, effectiveName } from '../../lib/dns/propagation.ts'
+import { locate } from '../../lib/dns/authorities.ts'
+import type { DnsAccess } from '../../lib/dns/lookup.ts'
+import { awaitPropagation } from '../../lib/dns/propagation.ts'
 import { createDns, type DnsOptions } from '../../sandbox/dns/server.ts'
 import { createRun, createTestClock, createTestLog } from '../solvers/rig.ts'
 import { cleanups } from '../support/cleanups.ts'
@@ -46,6 +49,7 @@ export const start = async (
   })
   cleanups.push(dns.dispose)
   const settings: PropagationSettings = {
+    ...{ check: 'authoritative', caCertificates: null },
     resolvers: [`${R}:${dns.port}`],
     nameservers: [],
     port: dns.port,
@@ -55,15 +59,21 @@ export const start = async (
     ...over,
   }
   const run = (more?: Partial<Run>): Run => createRun(clock, log, more)
+  const http = createHttp()
+  cleanups.push(http.close)
+  const access = (given = settings, more?: Partial<Run>): DnsAccess => ({
+    ...{ propagation: given, http: () => http, run: run(more) },
+  })
   return {
     clock,
     dns,
     settings,
     run,
+    access,
     warnings: () => entries.filter(({ level }) => level === 'warn'),
-    follow: (fqdn: string, given = settings) => effectiveName(fqdn, given, run()),
+    follow: async (fqdn: string, given = settings) => `${(await locate(fqdn, access(given))).name}.`,
     wait: (fqdn: string, value: string, more?: Partial<Run>) =>
-      awaitPropagation([{ fqdn, value }], settings, run(more)),
+      awaitPropagation([{ fqdn, value }], access(settings, more)),
   }
 }
 
