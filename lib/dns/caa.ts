@@ -92,7 +92,8 @@ export function judgeCaa(relevant: RelevantCaa | null, isWildcard: boolean, issu
   const grants = records.filter(it => it.tag === tag).map(({ value }) => readGrant(value))
   if (grants.length === 0) return { kind: 'allowed', why: 'no CAA record stands in the way' }
   const named = grants.filter(grant => grant !== null && grant.issuer !== '') as readonly Grant[]
-  const said = `CAA of ${at} (${tag}) allows ${named.map(it => it.issuer).join(', ') || 'nobody'}`
+  const whom = tag === 'issue' ? 'allows' : 'allows for wildcards'
+  const said = `CAA of ${at} ${whom} ${named.map(it => it.issuer).join(', ') || 'nobody'}`
   if (issuer.identities.length === 0 && named.length > 0)
     return { kind: 'unclear', why: `${said}; the CA does not say its name for CAA` }
   const own = named.filter(grant => issuer.identities.includes(grant.issuer))
