@@ -52,13 +52,16 @@ export function watchSequence({ faults, dns, device }: Sandbox): Sequence {
     for (const call of seen) call.answered ??= places
   }
   const catchUp = (): void => {
+    let isOnlyCaa = false
     const isCa = seen.findLast(isRequest)?.operation === 'acme.Challenge'
     for (const [i, { type, name }] of dns.queries.slice(questions).entries()) {
       if (isCa) continue
-      // Both kinds of address of one name are asked for side by side, and CAA beside whatever comes next.
+      // Both kinds of address of one name are asked for side by side, and CAA beside another question.
       const before = i > 0 ? seen.at(-1) : undefined
       const isPair = type === 'AAAA' && before?.operation === 'dns.A' && before.path === name
-      if (!isPair && before?.operation !== 'dns.CAA') close()
+      const isBeside: boolean = before !== undefined && (type === 'CAA' || isOnlyCaa)
+      if (!isPair && !isBeside) close()
+      isOnlyCaa = type === 'CAA' && (isOnlyCaa || !isBeside)
       note(`dns.${type}`, name)
     }
     questions = dns.queries.length

@@ -14,18 +14,19 @@ const silence = (error: unknown): string => {
 }
 
 /**
- * Asks one server itself, without recursion, so that its answer tells whether it is an authority. UDP, then TCP for
- * what does not fit. @throws RotationError `out-of-time` (or the signal's own) when `run.signal` is aborted
+ * Asks one server itself; without `recurse` its answer tells whether it is an authority. UDP, then TCP for what does
+ * not fit. @throws RotationError `out-of-time` (or the signal's own) when `run.signal` is aborted
  */
 export async function askServer<T extends RecordType>(
   server: Pick<DnsServer, 'address' | 'port'>,
   name: string,
   type: T,
   run: Run,
+  recurse = false,
 ): Promise<Reading<Answers[T]>> {
   const asked = { id: randomInt(0x10000), name, type }
   const message = encodeRequest({
-    ...{ id: asked.id, opcode: OPCODE.query },
+    ...{ id: asked.id, opcode: OPCODE.query, recurse },
     question: { name, type: TYPE[type] },
   })
   const what = `DNS: ${type} of ${name}`

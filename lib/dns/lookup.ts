@@ -1,8 +1,8 @@
-import type { CaaRecord as NodeCaaRecord } from 'node:dns'
-import type { Resolver } from 'node:dns/promises'
+import { getServers, type Resolver } from 'node:dns/promises'
 import { RotationError } from '../base/errors.ts'
 import type { DriverContext, PropagationSettings, Run } from '../contracts.ts'
 import type { Answers, CaaRecord, RecordType } from './answer.ts'
+import { askServer } from './direct.ts'
 import { askHttps } from './https.ts'
 import { ask, bareName, isUrl, type Said, serverAddresses, serverText } from './question.ts'
 
@@ -18,31 +18,45 @@ export type Lookup = <T extends RecordType>(type: T, name: string) => Promise<Sa
 
 const DNS_PORT = 53
 
-/** Node gives flags and the one property by its tag. */
-const caaOf = ({ critical, ...property }: NodeCaaRecord): CaaRecord => {
-  const [tag = '', value = ''] = Object.entries(property)[0] ?? []
-  return { flags: Number(critical), tag: tag.toLowerCase(), value: String(value) }
-}
+type Address = Awaited<ReturnType<typeof serverAddresses>>[number]
 
 const names = (found: readonly string[]): readonly string[] => found.map(bareName)
 
+type AskedOfNode = Exclude<RecordType, 'CAA'>
+
 const QUESTIONS: {
-  readonly [T in RecordType]: (resolver: Resolver, name: string) => Promise<readonly Answers[T][]>
+  readonly [T in AskedOfNode]: (resolver: Resolver, name: string) => Promise<readonly Answers[T][]>
 } = {
   A: (resolver, name) => resolver.resolve4(name),
   AAAA: (resolver, name) => resolver.resolve6(name),
-  CAA: async (resolver, name) => (await resolver.resolveCaa(name)).map(caaOf),
   CNAME: async (resolver, name) => names(await resolver.resolveCname(name)),
   NS: async (resolver, name) => names(await resolver.resolveNs(name)),
   SOA: async (resolver, name) => [bareName((await resolver.resolveSoa(name)).nsname)],
   TXT: async (resolver, name) => (await resolver.resolveTxt(name)).map(strings => strings.join('')),
 }
 
+/** Node's own reader stumbles over values that CAA may have, e.g. an empty one. */
+const caaOverPort53 =
+  (servers: readonly Address[], run: Run) =>
+  async (name: string): Promise<Said<CaaRecord>> => {
+    const failures: string[] = []
+    for (const { address, port } of servers) {
+      const { said } = await askServer({ address, port }, name, 'CAA', run, true)
+      if (said.kind !== 'failed') return said
+      failures.push(said.why)
+    }
+    return { kind: 'failed', why: [...new Set(failures)].join(', ') || 'there is no resolver' }
+  }
+
 const overPort53 = async (servers: readonly string[], run: Run): Promise<Lookup> => {
-  const found = await Promise.all(servers.map(server => serverAddresses(server, DNS_PORT)))
-  const addresses = found.flat().map(({ address, port }) => serverText(address, port))
-  return (type, name) =>
-    ask(addresses.length === 0 ? null : addresses, resolver => QUESTIONS[type](resolver, name), run)
+  const addressesOf = async (of: readonly string[]): Promise<readonly Address[]> =>
+    (await Promise.all(of.map(server => serverAddresses(server, DNS_PORT)))).flat()
+  const given = await addressesOf(servers)
+  const texts = given.length === 0 ? null : given.map(({ address, port }) => serverText(address, port))
+  const caa = caaOverPort53(given.length === 0 ? await addressesOf(getServers()) : given, run)
+  const others = <T extends AskedOfNode>(type: T, name: string): Promise<Said<Answers[T]>> =>
+    ask(texts, resolver => QUESTIONS[type](resolver, name), run)
+  return ((type: RecordType, name: string) => (type === 'CAA' ? caa(name) : others(type, name))) as Lookup
 }
 
 const overHttps =

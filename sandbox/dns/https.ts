@@ -41,10 +41,10 @@ const ttlIn = ({ answers = [], authorities = [] }: Decoded): number => {
 }
 
 /** The message with its times to live as they are after a while. */
-const aged = (message: Decoded, id: number, seconds: number): Buffer => {
+const aged = (message: Decoded, { id = 0, questions = [] }: DecodedPacket, seconds: number): Buffer => {
   const older = (records: readonly Answer[] = []): Answer[] =>
     records.map(it => ('ttl' in it ? { ...it, ttl: Math.max(0, ttlOf(it) - seconds) } : it) as Answer)
-  const { answers, authorities, questions = [], flags = 0 } = message
+  const { answers, authorities, flags = 0 } = message
   return packet.encode({
     ...{ type: 'response', id, flags, questions },
     answers: older(answers),
@@ -68,11 +68,12 @@ export async function createDnsHttps(options: DnsHttpsOptions): Promise<DnsHttps
   const kept = new Map<string, Kept>()
 
   const answerTo = (message: Buffer): Buffer | null => {
-    const { id = 0, questions: [question] = [] } = packet.decode(message)
+    const query = packet.decode(message)
+    const [question] = query.questions ?? []
     const name = question?.name.toLowerCase() ?? ''
     const keys = [`${name} *`, `${name} ${question?.type}`]
     const known = keys.map(key => kept.get(key)).find(it => it !== undefined && it.until > now())
-    if (known) return aged(known.message, id, Math.floor((now() - known.at) / SECOND_MS))
+    if (known) return aged(known.message, query, Math.floor((now() - known.at) / SECOND_MS))
     const fresh = dns.answer(message, resolver)
     if (!fresh) return null
     const decoded: Decoded = packet.decode(fresh)

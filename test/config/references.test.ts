@@ -66,7 +66,13 @@ describe('targets', () => {
   })
 
   test('a name that a wildcard of the same certificate covers is a mistake', async () => {
-    const names = ['iot.example.com', '*.example.com', 'example.com', '*.iot.example.com', 'a.iot.example.com']
+    const names = [
+      'iot.example.com',
+      '*.example.com',
+      'example.com',
+      '*.iot.example.com',
+      'a.iot.example.com',
+    ]
     const raw = changed(r => Object.assign(r.certificates.iot, { names }))
     const why = (name: string, wildcard: string) =>
       `${name} is covered by ${wildcard} in the same list, which CAs refuse: leave it out`

@@ -10,6 +10,7 @@ import {
   cname,
   errorOf,
   example,
+  IPV6,
   lame,
   NAME,
   NOBODY,
@@ -49,6 +50,28 @@ describe('awaitPropagation', () => {
     expect(await wait(NAME, 'v')).toEqual({ kind: 'seen' })
     expect(clock.waits).toEqual([2_000])
     expect(dns.count({ address: B, type: 'TXT' })).toBe(2)
+  })
+
+  it('asks the IPv6 address of a name server as well, and waits for it', async () => {
+    const servers = [A, IPV6].map(address => ({ name: 'ns1.example.com', address }))
+    const { wait, dns, clock } = await start([example([], servers)])
+    dns.setNode(IPV6, { lagMs: 3_000 })
+    dns.zones.add(NAME, 'TXT', 'v')
+    expect(await wait(NAME, 'v')).toEqual({ kind: 'seen' })
+    expect(clock.waits).toEqual([2_000, 2_000])
+    expect(dns.count({ address: A, type: 'TXT' })).toBe(1)
+    expect(dns.count({ address: IPV6, type: 'TXT' })).toBe(3)
+  })
+
+  it('does not pass over an IPv6 address that lags when the IPv4 address has the value', async () => {
+    const servers = [A, IPV6].map(address => ({ name: 'ns1.example.com', address }))
+    const { wait, dns } = await start([example([], servers)])
+    dns.setNode(IPV6, { lagMs: 3_600_000 })
+    dns.zones.add(NAME, 'TXT', 'v')
+    const { code, message } = await errorOf(wait(NAME, 'v'))
+    expect(code).toBe('propagation-timeout')
+    expect(message).toContain(`ns1.example.com (${IPV6})`)
+    expect(message).not.toContain(`(${A})`)
   })
 
   it('wants the value itself, among whatever others', async () => {

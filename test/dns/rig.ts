@@ -6,7 +6,9 @@ import type { PropagationSettings, Run } from '../../lib/contracts.ts'
 import { locate } from '../../lib/dns/authorities.ts'
 import type { DnsAccess } from '../../lib/dns/lookup.ts'
 import { awaitPropagation } from '../../lib/dns/propagation.ts'
+import { createDnsHttps } from '../../sandbox/dns/https.ts'
 import { createDns, type DnsOptions } from '../../sandbox/dns/server.ts'
+import { createFaults } from '../../sandbox/kit/faults.ts'
 import { createRun, createTestClock, createTestLog } from '../solvers/rig.ts'
 import { cleanups } from '../support/cleanups.ts'
 
@@ -22,6 +24,9 @@ export const [A, B, R, CHILD, OTHER] = [
 export const NOBODY = '127.0.0.9'
 export const NAME = '_acme-challenge.example.com'
 export const TARGET = 'x.acme.test'
+
+export const IPV6 = '::1'
+const servesIpv6 = ({ ns }: Zone): boolean => ns.some(({ address }) => address === IPV6)
 
 export type Zone = DnsOptions['zones'][number]
 export const ns = (...addresses: readonly string[]) =>
@@ -43,7 +48,7 @@ export const start = async (
   const { log, entries } = createTestLog()
   const dns = await createDns({
     zones,
-    addresses: [A, B, R, CHILD, OTHER],
+    addresses: [A, B, R, CHILD, OTHER, ...(zones.some(servesIpv6) ? [IPV6] : [])],
     resolvers: [R],
     now: clock.now,
   })
@@ -75,6 +80,17 @@ export const start = async (
     wait: (fqdn: string, value: string, more?: Partial<Run>) =>
       awaitPropagation([{ fqdn, value }], access(settings, more)),
   }
+}
+
+/** The same with a resolver over HTTPS, and settings that ask nobody else. */
+export const startHttps = async (zones?: readonly Zone[], over: Partial<PropagationSettings> = {}) => {
+  const bench = await start(zones)
+  const { dns, clock } = bench
+  const faults = createFaults(clock.now)
+  const https = await createDnsHttps({ dns, faults, resolver: R, now: clock.now })
+  cleanups.push(https.dispose)
+  const settings = { ...bench.settings, check: 'https', resolvers: [https.queryUrl], ...over } as const
+  return { ...bench, faults, https, settings, access: (more?: Partial<Run>) => bench.access(settings, more) }
 }
 
 export const errorOf = async (promise: Promise<unknown>): Promise<RotationError> => {
