@@ -6,6 +6,7 @@ import { createHttpreq } from './dns/httpreq.ts'
 import { createDnsHttps, type DnsHttps } from './dns/https.ts'
 import { createHuaweiDns, type HuaweiDns } from './dns/huaweicloud.ts'
 import { createDns, type Dns } from './dns/server.ts'
+import type { ZoneSpec } from './dns/zones.ts'
 import { createIotda, type Iotda } from './iotda/iotda.ts'
 import { createFaults, type Faults } from './kit/faults.ts'
 import type { Served } from './kit/http.ts'
@@ -36,7 +37,9 @@ export type SandboxSettings = any
 export interface SandboxOptions {
   readonly domain?: string
   readonly ca?: Partial<AcmeCaOptions>
-  /** `closed`: nobody but the CA reaches a DNS server by its port. */
+  /** Zones of other people: in DNS, but not in the Huawei account. */
+  readonly foreignZones?: readonly ZoneSpec[]
+  /** `closed`: nobody but the CA reaches a DNS server by its port. DNS runs on `now` then, too. */
   readonly port53?: 'open' | 'closed'
   /** Addresses of the device port; all on one port. */
   readonly addresses?: readonly string[]
@@ -71,17 +74,20 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const faults = createFaults()
   const clock = options.now ? { now: options.now } : {}
   const zone = domain.split('.').slice(-2).join('.')
+  const foreign = options.foreignZones ?? []
+  const holds = ({ name }: { readonly name: string }): boolean => foreign.every(it => it.name !== name)
   // Where the CA asks; the name server of the zone itself may be out of reach.
   const asked = options.port53 === 'closed' ? '127.0.0.2' : NAME_SERVER
   const dns = await createDns({
-    zones: [{ name: zone, ns: [{ name: `ns1.${zone}`, address: NAME_SERVER }] }],
+    zones: [{ name: zone, ns: [{ name: `ns1.${zone}`, address: NAME_SERVER }] }, ...foreign],
     addresses: [asked],
+    ...(asked === NAME_SERVER ? {} : clock),
     resolvers: [OVER_HTTPS, ...(asked === NAME_SERVER ? [] : [asked])],
   })
   const dnsHttps = await openDnsHttps(dns, faults, clock)
   const ca = await createAcmeCa({ faults, dnsServer: `${asked}:${dns.port}`, ...clock, ...options.ca })
   const httpreq = await createHttpreq({ dns, faults })
-  const huaweiDns = await createHuaweiDns({ dns, faults, keys: known, region: REGION, ...clock })
+  const huaweiDns = await createHuaweiDns({ dns, faults, holds, keys: known, region: REGION, ...clock })
   const iotda = await createIotda({
     faults,
     projectId: PROJECT_ID,

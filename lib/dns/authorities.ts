@@ -246,6 +246,7 @@ export async function wildcardOver({ aliases, name }: Location, access: DnsAcces
   const found = await Promise.all(
     parents.map(async above => ({ wildcard: `*.${above}`, said: await lookup('CNAME', `*.${above}`) })),
   )
-  const swallowing = found.find(({ said }) => said.kind === 'records' && said.records.includes(target))
+  // The wildcard of a parent answers for those below it, too.
+  const swallowing = found.findLast(({ said }) => said.kind === 'records' && said.records.includes(target))
   return swallowing?.wildcard ?? null
 }

@@ -1,5 +1,6 @@
 /** DNS over HTTPS (RFC 8484): where names lead, and whether a value is seen, by a resolver that remembers. */
 import { describe, expect, it } from 'vitest'
+import type { Run } from '../../lib/contracts.ts'
 import { locate } from '../../lib/dns/authorities.ts'
 import { awaitPropagation } from '../../lib/dns/propagation.ts'
 import { START } from '../solvers/rig.ts'
@@ -20,8 +21,7 @@ import {
 
 type Bench = Awaited<ReturnType<typeof startHttps>>
 const record = [{ fqdn: `${NAME}.`, value: 'v' }]
-const wait = ({ access }: Bench, more?: Parameters<Bench['access']>[0]) =>
-  awaitPropagation(record, access(more))
+const wait = ({ access }: Bench, more?: Partial<Run>) => awaitPropagation(record, access(undefined, more))
 
 describe('where a name leads', () => {
   it('stays at a name without an alias, and knows its zone and servers', async () => {
@@ -60,7 +60,7 @@ describe('where a name leads', () => {
     const bench = await startHttps()
     const { settings, https } = bench
     const resolvers = [`${https.url}/elsewhere`, https.queryUrl]
-    const access = { ...bench.access(), propagation: { ...settings, resolvers } }
+    const access = bench.access({ ...settings, resolvers })
     expect(await locate(NAME, access)).toMatchObject({ zone: 'example.com' })
   })
 })
@@ -86,9 +86,7 @@ describe('a value', () => {
     const bench = await startHttps([example([txt(NAME, 'v')])])
     const second = await startHttps()
     const settings = { ...bench.settings, resolvers: [bench.https.queryUrl, second.https.queryUrl] }
-    const { message, code } = await errorOf(
-      awaitPropagation(record, { ...bench.access(), propagation: settings }),
-    )
+    const { message, code } = await errorOf(awaitPropagation(record, bench.access(settings)))
     expect(code).toBe('propagation-timeout')
     expect(message).toContain(`${second.https.queryUrl} for ${NAME}: no such name`)
     expect(message).not.toContain(bench.https.queryUrl)
@@ -228,7 +226,7 @@ describe('a resolver that does not help', () => {
   it('beside one that answers is passed over after three rounds, with a warning', async () => {
     const bench = await startHttps([example([txt(NAME, 'v')])])
     const resolvers = [`${bench.https.url}/elsewhere`, bench.https.queryUrl]
-    const access = { ...bench.access(), propagation: { ...bench.settings, resolvers } }
+    const access = bench.access({ ...bench.settings, resolvers })
     expect(await awaitPropagation(record, access)).toEqual({ kind: 'seen' })
     expect(bench.warnings().map(it => it.fields)).toEqual([
       { name: NAME, server: resolvers[0], said: 'HTTP 404' },
@@ -251,7 +249,7 @@ describe('the word of the service', () => {
   it('is enough with a wait: nobody is asked', async () => {
     const { access, settings, dns, clock, faults } = await startHttps()
     const propagation = { ...settings, check: 'provider' as const, settleMs: 60_000 }
-    expect(await awaitPropagation(record, { ...access(), propagation })).toEqual({ kind: 'seen' })
+    expect(await awaitPropagation(record, access(propagation))).toEqual({ kind: 'seen' })
     expect(clock.waits).toEqual([60_000])
     expect([dns.queries, faults.calls]).toEqual([[], []])
   })
@@ -259,7 +257,7 @@ describe('the word of the service', () => {
   it('waits in a later run when this one has no time for it', async () => {
     const { access, settings } = await startHttps()
     const propagation = { ...settings, check: 'provider' as const, settleMs: 60_000 }
-    const short = { ...access({ deadline: START + 30_000 }), propagation }
+    const short = access(propagation, { deadline: START + 30_000 })
     expect(await awaitPropagation(record, short)).toEqual({
       kind: 'suspended',
       until: START + 60_000,
@@ -270,7 +268,7 @@ describe('the word of the service', () => {
   it('follows aliases all the same', async () => {
     const { access, settings } = await startHttps([example([cname(NAME, TARGET)]), acme])
     const propagation = { ...settings, check: 'provider' as const }
-    expect(await locate(NAME, { ...access(), propagation })).toMatchObject({ name: TARGET })
+    expect(await locate(NAME, access(propagation))).toMatchObject({ name: TARGET })
   })
 
   it('takes a name as it is when DNS cannot be asked at all, with a warning', async () => {
@@ -278,7 +276,7 @@ describe('the word of the service', () => {
     const resolvers = [`${A}:${dns.port}`]
     const propagation = { ...settings, check: 'provider' as const, resolvers }
     dns.setNode(A, { servfail: true })
-    expect(await locate(NAME, { ...access(), propagation })).toMatchObject({ name: NAME, zone: null })
+    expect(await locate(NAME, access(propagation))).toMatchObject({ name: NAME, zone: null })
     expect(warnings()[0]?.message).toContain('aliases of the name are not known')
   })
 })

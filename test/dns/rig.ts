@@ -90,7 +90,8 @@ export const startHttps = async (zones?: readonly Zone[], over: Partial<Propagat
   const https = await createDnsHttps({ dns, faults, resolver: R, now: clock.now })
   cleanups.push(https.dispose)
   const settings = { ...bench.settings, check: 'https', resolvers: [https.queryUrl], ...over } as const
-  return { ...bench, faults, https, settings, access: (more?: Partial<Run>) => bench.access(settings, more) }
+  const access = (given: PropagationSettings = settings, more?: Partial<Run>) => bench.access(given, more)
+  return { ...bench, faults, https, settings, access }
 }
 
 export const errorOf = async (promise: Promise<unknown>): Promise<RotationError> => {
