@@ -100,9 +100,10 @@ export function createDns01(solverFor: SolverFor, http: DriverContext['http'], r
         const wildcards = names.filter(name => baseOf(name) === domain).map(name => name.startsWith('*.'))
         const allowed = requireCaa({ domain, wildcards }, issuer, access, emergency)
         const located = locationOf(domain)
-        // The first of them to fail is thrown; the other must not be left without anybody who hears of it.
         const writable = located.then(location => requireZone(solverFor(domain), location, access))
-        await Promise.all([allowed, writable])
+        // Both to their end, so that nothing is asked any more behind the back of what comes next.
+        const outcomes = await Promise.allSettled([allowed, writable])
+        for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
       }
     },
     locate: async values => {

@@ -128,7 +128,8 @@ export async function relevantCaa(domain: string, access: DnsAccess): Promise<Re
 
 /**
  * Makes sure that CAA lets the issuer issue for a domain, for its wildcard, or both. What cannot be read is a doubt:
- * it stops an order but not in the emergency, nor where only authoritative servers may be asked.
+ * it stops an order, but not in the emergency, nor where the settings name no resolver but other servers, or take the
+ * word of the DNS service for enough.
  * @throws RotationError `caa-forbids`, `unavailable`
  */
 export async function requireCaa(
@@ -142,9 +143,11 @@ export async function requireCaa(
   try {
     relevant = await relevantCaa(domain, access)
   } catch (thrown) {
-    const isGiven = propagation.resolvers.length === 0 && propagation.nameservers.length > 0
+    const { check, resolvers, nameservers } = propagation
+    const isOptional = check === 'provider' || (resolvers.length === 0 && nameservers.length > 0)
     const error = asRotationError(thrown)
-    if (run.signal.aborted || !(emergency || isGiven) || error.code === 'internal') throw thrown
+    const isDoubt = error.code === 'unavailable' || error.code === 'unreachable'
+    if (run.signal.aborted || !isDoubt || !(emergency || isOptional)) throw thrown
     run.log.warn({ domain }, `going on without CAA: ${error.message}`)
   }
   for (const isWildcard of wildcards) {
