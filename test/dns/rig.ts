@@ -1,7 +1,7 @@
 /** A DNS of several zones and servers, and what the propagation tests ask of it. */
 import { expect } from 'vitest'
 import { RotationError } from '../../lib/base/errors.ts'
-import { createHttp } from '../../lib/base/http.ts'
+import { createHttp } from '../../lib/base/http-client.ts'
 import type { PropagationSettings, Run } from '../../lib/contracts.ts'
 import { locate } from '../../lib/dns/authorities.ts'
 import type { DnsAccess } from '../../lib/dns/lookup.ts'
