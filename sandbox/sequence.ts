@@ -29,11 +29,12 @@ type Writable = { -readonly [K in keyof SeenCall]: SeenCall[K] }
  * delay (`faults.add({ operations: ['*'], times: Number.MAX_SAFE_INTEGER, delayMs: 100 })`), and calls that do
  * not wait for each other arrive before the first of them is answered. Questions that the CA asks DNS are left
  * out. A DNS question or handshake is noticed at the next call; it counts as waited for unless a request was
- * under way all the while.
+ * under way all the while, or the handshake itself still is.
  */
 export function watchSequence({ faults, dns, device }: Sandbox): Sequence {
   let places = 0
   let seen: Writable[] = []
+  const underWay = new WeakMap<SeenCall, { readonly completed: boolean }>()
   let questions = dns.queries.length
   let handshakes = device.handshakes.length
   const original = faults.arrive
@@ -49,7 +50,7 @@ export function watchSequence({ faults, dns, device }: Sandbox): Sequence {
   const close = (): void => {
     if (seen.some(call => isRequest(call) && call.answered === null)) return
     places += 1
-    for (const call of seen) call.answered ??= places
+    for (const call of seen) if (underWay.get(call)?.completed !== false) call.answered ??= places
   }
   const catchUp = (): void => {
     let isOnlyCaa = false
@@ -65,9 +66,9 @@ export function watchSequence({ faults, dns, device }: Sandbox): Sequence {
       note(`dns.${type}`, name)
     }
     questions = dns.queries.length
-    for (const { address } of device.handshakes.slice(handshakes)) {
+    for (const handshake of device.handshakes.slice(handshakes)) {
       close()
-      note('device.Handshake', address)
+      underWay.set(note('device.Handshake', handshake.address), handshake)
     }
     handshakes = device.handshakes.length
   }
