@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { asRotationError, RotationError } from '../base/errors.ts'
 import type { PropagationSettings, Run } from '../contracts.ts'
 import { askServer } from './direct.ts'
-import { type DnsAccess, given, type Lookup, openLookup } from './lookup.ts'
+import { CHOOSE_RESOLVER, type DnsAccess, given, type Lookup, openLookup } from './lookup.ts'
 import { SECTION, TYPE } from './message.ts'
 import { bareName, checkName, type Said, serverAddresses } from './question.ts'
 
@@ -28,9 +28,6 @@ export interface Location {
 }
 
 const MAX_ALIASES = 10
-const HINT =
-  'Set propagation.resolvers to a resolver that answers, or propagation.nameservers to ask directly.'
-
 /** `ns1.example.com (192.0.2.1)`. */
 export const serverLabel = ({ name, address }: NameServer): string =>
   name === address ? address : `${name} (${address})`
@@ -45,7 +42,7 @@ async function zoneAbove(name: string, lookup: Lookup): Promise<string> {
     if (given(await lookup('CNAME', zone), `CNAME of ${zone}`).length === 0) return zone
   }
   throw new RotationError('unavailable', `DNS resolver: no zone is found above ${name}`, {
-    hint: `Check that the domain is registered and delegated. ${HINT}`,
+    hint: `Check that the domain is registered and delegated. ${CHOOSE_RESOLVER}`,
   })
 }
 
@@ -101,7 +98,7 @@ async function served(
   const servers = await reachable(all.flat(), run)
   if (servers.length > 0) return { zone, nameServers, servers }
   throw new RotationError('unavailable', `DNS: no name server of the zone ${zone} can be reached`, {
-    hint: `Its name servers are ${nameServers.join(', ') || 'not known'}. ${HINT}`,
+    hint: `Its name servers are ${nameServers.join(', ') || 'not known'}. ${CHOOSE_RESOLVER}`,
   })
 }
 

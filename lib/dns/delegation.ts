@@ -12,14 +12,19 @@ const isBelow = (name: string, zone: string): boolean => name.endsWith(`.${zone}
 const mismatch = (message: string, hint: string, cause?: unknown): RotationError =>
   new RotationError('delegation-mismatch', message, { cause, retry: 'never', hint })
 
-/** Names may differ for the same servers, where somebody gave them names of his own. */
-async function shareAnAddress(ours: readonly string[], theirs: readonly string[], access: DnsAccess) {
+/** Names may differ for the same service: somebody gave its servers names of his own, or others copy the zone from it. */
+async function isServedBy(
+  theirs: readonly string[],
+  { zone, nameServers }: Location,
+  access: DnsAccess,
+): Promise<boolean> {
   const lookup = await openLookup(access)
-  const all = (names: readonly string[]) => Promise.all(names.map(name => addressesOf(name, lookup)))
-  const [own, others] = await Promise.all([all(ours), all(theirs)])
-  const addresses = own.flat()
+  const all = async (names: readonly string[]) =>
+    (await Promise.all(names.map(name => addressesOf(name, lookup)))).flat()
+  const [own, delegated, soa] = await Promise.all([all(theirs), all(nameServers), lookup('SOA', zone ?? '')])
+  if (soa.kind === 'records' && soa.records.some(primary => theirs.includes(primary))) return true
   // What has no address that can be found says nothing.
-  return addresses.length === 0 || others.flat().some(address => addresses.includes(address))
+  return own.length === 0 || delegated.some(address => own.includes(address))
 }
 
 /**
@@ -28,10 +33,11 @@ async function shareAnAddress(ours: readonly string[], theirs: readonly string[]
  * its zone, nothing is compared. @throws RotationError `delegation-mismatch`
  */
 export async function requireSameZone(
-  { name, zone, nameServers }: Location,
+  location: Location,
   written: SolverZone | null,
   access: DnsAccess,
 ): Promise<void> {
+  const { name, zone, nameServers } = location
   if (zone === null || written === null) return
   const own = bareName(written.name)
   if (isBelow(zone, own))
@@ -46,7 +52,7 @@ export async function requireSameZone(
     )
   const theirs = written.nameServers.map(bareName)
   if (theirs.length === 0 || theirs.some(server => nameServers.includes(server))) return
-  if (await shareAnAddress(theirs, nameServers, access)) return
+  if (await isServedBy(theirs, location, access)) return
   throw mismatch(
     `DNS: ${zone} is delegated to ${nameServers.join(', ')}, but the solver writes to ${theirs.join(', ')}`,
     `Where ${zone} is registered, name the servers of the DNS service, or let a solver write where they are. Servers that copy the zone from it belong into propagation.nameservers.`,

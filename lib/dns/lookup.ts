@@ -85,12 +85,12 @@ export function openPublicLookup(access: DnsAccess): Promise<Lookup> {
     : openLookup(access)
 }
 
-const HINT =
+export const CHOOSE_RESOLVER =
   'Set propagation.resolvers to a resolver that answers, or propagation.nameservers to ask directly.'
 
 /** The records, none for nothing. @throws RotationError `unavailable` */
 export const given = <T>(said: Said<T>, what: string): readonly T[] => {
   if (said.kind === 'records') return said.records
   if (said.kind === 'nothing') return []
-  throw new RotationError('unavailable', `DNS resolver, ${what}: ${said.why}`, { hint: HINT })
+  throw new RotationError('unavailable', `DNS resolver, ${what}: ${said.why}`, { hint: CHOOSE_RESOLVER })
 }

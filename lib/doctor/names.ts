@@ -72,7 +72,9 @@ async function writeFinding({ domain, solver, access }: NamePatient, fqdn: strin
     return warn(
       about,
       `written and removed, but not seen everywhere: ${seen.why}`,
-      'Raise propagation.within.',
+      access.propagation.check === 'https'
+        ? 'Nothing, if the resolver only remembers that there was no value: a rotation waits for that.'
+        : 'Raise propagation.within.',
     )
   const took = formatDuration(run.clock.now() - startedAt)
   return ok(about, `a TXT value was written, seen at every server, and removed (${took})`)

@@ -168,9 +168,10 @@ const create = (config: Settings, context: DriverContext) => {
     endpoint,
     propagation,
     findZone: (fqdn, run) => findZone(api, fqdn, run),
-    describe: ({ name, name_servers, vanity_name_servers }) => ({
+    // An active zone is one whose delegation Cloudflare has found to lead to it, under whatever names.
+    describe: ({ name, status, name_servers, vanity_name_servers }) => ({
       name,
-      nameServers: [...(name_servers ?? []), ...(vanity_name_servers ?? [])],
+      nameServers: status === 'active' ? [] : [...(name_servers ?? []), ...(vanity_name_servers ?? [])],
     }),
     list: (zone, fqdn, run) => listTxt(api, zone, fqdn, run),
     // https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/create/

@@ -34,6 +34,14 @@ const SECOND_MS = 1000
 
 const ttlOf = (record: Answer): number => ('ttl' in record ? (record.ttl ?? 0) : 0)
 
+const decode = (message: Buffer): DecodedPacket | null => {
+  try {
+    return packet.decode(message)
+  } catch {
+    return null
+  }
+}
+
 /** How long an answer may be kept: https://www.rfc-editor.org/rfc/rfc2308#section-5 for "nothing there". */
 const ttlIn = ({ answers = [], authorities = [] }: Decoded): number => {
   const counted = answers.length > 0 ? answers : authorities.filter(it => it.type === 'SOA')
@@ -67,8 +75,7 @@ export async function createDnsHttps(options: DnsHttpsOptions): Promise<DnsHttps
   const now = options.now ?? Date.now
   const kept = new Map<string, Kept>()
 
-  const answerTo = (message: Buffer): Buffer | null => {
-    const query = packet.decode(message)
+  const answerTo = (message: Buffer, query: DecodedPacket): Buffer | null => {
     const [question] = query.questions ?? []
     const name = question?.name.toLowerCase() ?? ''
     const keys = [`${name} *`, `${name} ${question?.type}`]
@@ -86,13 +93,10 @@ export async function createDnsHttps(options: DnsHttpsOptions): Promise<DnsHttps
   const handle = (call: Call): HttpAnswer => {
     const message = messageIn(call)
     if (!message) return { status: 415, body: `want ${MEDIA_TYPE}` }
-    try {
-      const body = answerTo(message)
-      return body ? { status: 200, headers: { 'content-type': MEDIA_TYPE }, body } : { status: 504 }
-    } catch (error) {
-      if (error instanceof RangeError) return { status: 400, body: 'no DNS message' }
-      throw error
-    }
+    const query = decode(message)
+    if (!query) return { status: 400, body: 'no DNS message' }
+    const body = answerTo(message, query)
+    return body ? { status: 200, headers: { 'content-type': MEDIA_TYPE }, body } : { status: 504 }
   }
   const served = await serve({
     service: 'dns-https',

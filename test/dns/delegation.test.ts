@@ -57,6 +57,13 @@ describe.each(BOTH)('the zone of a name (%s)', (_, open) => {
     await compare(bench, IOT, { name: 'example.com', nameServers: ['vanity.example.com'] })
   })
 
+  it('may be copied by others from the primary server of the solver', async () => {
+    const bench = await open([example(), acme])
+    const soa = 'ns.acme.test hostmaster.example.com 1 7200 900 1209600 300'
+    bench.dns.zones.set({ name: 'example.com', type: 'SOA', values: [soa] })
+    await compare(bench, IOT, { name: 'example.com', nameServers: ['ns.acme.test'] })
+  })
+
   it('is delegated to others than the solver writes to', async () => {
     const bench = await open([example(), acme])
     const nameServers = ['ns.acme.test.']

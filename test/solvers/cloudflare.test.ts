@@ -49,7 +49,7 @@ describe('cloudflare', () => {
   it('proves the zone with reads alone', async () => {
     const { solver, run, faults } = await make()
     const zone = await solver.prepare('_acme-challenge.a.sub.example.com.', run())
-    expect(zone).toEqual({ name: 'sub.example.com', nameServers: ['ns1.sub.example.com'] })
+    expect(zone).toEqual({ name: 'sub.example.com', nameServers: [] })
     expect(faults.calls.map(({ path }) => new URL(path, 'http://x').searchParams.get('name'))).toEqual([
       '_acme-challenge.a.sub.example.com',
       'a.sub.example.com',
@@ -133,6 +133,18 @@ describe('cloudflare', () => {
       code: expected,
       message: `solver dns (cloudflare): ListZones answered HTTP ${status} ${code}: ${message}`,
     })
+  })
+
+  it('tells the name servers of a zone that is not active', async () => {
+    const { solver, run, faults } = await make()
+    const zone = { id: 'z', name: 'example.com', status: 'moved', name_servers: ['ada.ns.test'] }
+    const body = JSON.stringify({
+      success: true,
+      errors: [],
+      result: [{ ...zone, vanity_name_servers: null }],
+    })
+    faults.add({ operations: ['cloudflare.ListZones'], status: 200, body, times: 9 })
+    expect(await solver.prepare(NAME, run())).toEqual({ name: 'example.com', nameServers: ['ada.ns.test'] })
   })
 
   it('says that the quota is used up', async () => {
