@@ -2,7 +2,9 @@
 import { describe, expect, test } from 'vitest'
 import { doctor } from '../../lib/advice.ts'
 import { silentLog } from '../../lib/base/log.ts'
-import type { SandboxSettings } from '../../sandbox/sandbox.ts'
+import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
+import { cleanups } from '../support/cleanups.ts'
+import { createRig } from '../support/rig.ts'
 import { HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
 
 const open = async (
@@ -20,7 +22,7 @@ const open = async (
 }
 
 /** Who asked by the port of DNS, and for what. */
-const byPort = ({ rig }: Scenario): ReadonlySet<string> =>
+const byPort = ({ rig }: Pick<Scenario, 'rig'>): ReadonlySet<string> =>
   new Set(rig.sandbox.dns.queries.filter(it => it.transport !== 'https').map(it => it.type))
 const overHttps = ({ rig }: Scenario, type: string): number =>
   rig.sandbox.dns.count({ transport: 'https', type })
@@ -47,6 +49,26 @@ describe('DNS over HTTPS', () => {
     expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
     expect(s.ca.orders).toHaveLength(1)
     expect(byPort(s)).toEqual(new Set(['TXT']))
+  })
+
+  test('is enough for the built command', async () => {
+    const rig = await createRig({ port53: 'closed', ca: { keyAlgorithm: 'ec-256' } })
+    cleanups.push(rig.dispose)
+    await fillSlots(rig.sandbox)
+    const { dns, dnsHttps } = rig.sandbox
+    const soa = 'ns1.example.com hostmaster.example.com 1 7200 900 1209600 1'
+    dns.zones.set({ name: 'example.com', type: 'SOA', values: [soa] })
+    await rig.configure(settings => {
+      const { queryUrl, caPem } = dnsHttps
+      settings.solvers.dns.propagation = {
+        ...{ check: 'https', resolvers: [queryUrl], caCertificates: caPem },
+        ...{ settle: '0s', every: '200ms' },
+      }
+    })
+    const { code, stdout } = await rig.cli(['rotate', '--json'])
+    expect(code, stdout).toBe(0)
+    expect(JSON.parse(stdout).results).toMatchObject([{ outcome: 'rotated' }])
+    expect(byPort({ rig })).toEqual(new Set(['TXT']))
   })
 
   test('CAA that forbids the CA is seen: no order', async () => {
