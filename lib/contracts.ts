@@ -57,6 +57,8 @@ export interface CertificateRequest {
   readonly accepts: (chainPem: string) => boolean
   /** The bound certificate is about to end: a mere doubt MUST NOT keep the source from trying. */
   readonly emergency: boolean
+  /** Whether the CA's other chains are to be shown to `accepts` too, so that people hear of one that devices refuse. */
+  readonly showsOthers: boolean
 }
 
 /**
