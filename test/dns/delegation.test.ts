@@ -132,6 +132,16 @@ describe('a lame delegation', () => {
     })
   })
 
+  it('of all servers: they only refer to others', async () => {
+    const { access, dns } = await start([example(), child('sub.example.com')])
+    const zone = dns.zones.list.find(({ name }) => name === 'sub.example.com')
+    if (zone) dns.zones.set({ zone, name: zone.name, type: 'NS', values: ['ns1.example.com'] })
+    expect(await errorOf(locate('_acme-challenge.iot.sub.example.com', access()))).toMatchObject({
+      code: 'delegation-mismatch',
+      message: `DNS: the NS records of sub.example.com name servers that do not serve it (ns1.example.com (${A}): it is no authority for the zone)`,
+    })
+  })
+
   it('of one beside a server that is not there is a doubt, no refusal', async () => {
     const records = [
       { name: 'ns8.example.com', type: 'A' as const, values: [NOBODY] },
