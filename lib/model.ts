@@ -209,10 +209,7 @@ export const IDLE_REASONS = {
 } as const
 export type IdleReason = keyof typeof IDLE_REASONS
 
-/**
- * Every error code. `exit` 2 marks what a person mends in the settings or in what they point at;
- * everything else exits with 1, being another run at work with 3.
- */
+/** Every error code. `exit` 2: a person mends the settings or what they point at; 3: another run is at work. */
 export const ERROR_CODES = {
   usage: { exit: 2, text: 'the command or event is not understood' },
   'settings-invalid': { exit: 2, text: 'the settings have mistakes' },
@@ -223,6 +220,8 @@ export const ERROR_CODES = {
   'domain-mismatch': { exit: 2, text: 'the domain configuration is for another domain than is set' },
   'certificate-invalid': { exit: 2, text: 'what the source gave is no usable certificate' },
   'solver-zone-missing': { exit: 2, text: 'the DNS solver does not hold the zone of a name' },
+  'delegation-mismatch': { exit: 2, text: 'a name does not lead to the DNS zone that the solver writes to' },
+  'caa-forbids': { exit: 2, text: 'CAA records do not let this CA issue for a name' },
   'ca-rejected': { exit: 2, text: 'the CA rejects the request as it is configured' },
   unavailable: { exit: 1, text: 'a service failed or gave an unreadable answer' },
   throttled: { exit: 1, text: 'a service asks for fewer calls' },

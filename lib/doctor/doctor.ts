@@ -5,6 +5,7 @@ import { seal, unseal } from '../base/seal.ts'
 import { abortAfter, type Clock, iso, SECOND_MS } from '../base/time.ts'
 import type { Settings } from '../config/load.ts'
 import type { AlertEvent, CertificateSource, Run, SolverReference, SourceContext } from '../contracts.ts'
+import type { Issuer } from '../dns/caa.ts'
 import { createEndpoint } from '../iotda/endpoint.ts'
 import { buildSolvers, buildSources, contextOf, huaweiClient, openClients, openState } from '../parts.ts'
 import { takeLease } from '../rotation/lease.ts'
@@ -90,8 +91,10 @@ async function storeFindings({ settings, context, run }: Practice): Promise<read
 
 interface Ca {
   readonly findings: readonly Finding[]
-  readonly caaIdentities: readonly string[]
+  readonly issuer: Issuer
 }
+
+const UNKNOWN_ISSUER: Issuer = { identities: [], accountUrl: null }
 
 /** What a source holds that makes nothing to order: whether it is there, and for the names that are wanted of it. */
 async function offerFindings(
@@ -116,23 +119,24 @@ async function offerFindings(
 
 async function sourceFindings(name: string, source: CertificateSource, practice: Practice): Promise<Ca> {
   const { run } = practice
-  if (source.offer) return { findings: await offerFindings(name, source.offer, practice), caaIdentities: [] }
-  let caaIdentities: readonly string[] = []
+  if (source.offer)
+    return { findings: await offerFindings(name, source.offer, practice), issuer: UNKNOWN_ISSUER }
+  let issuer = UNKNOWN_ISSUER
   const findings = await looked({ check: 'ca', subject: name }, async () => {
     const said = await source.check?.(run)
     if (!said) return ok({ check: 'ca', subject: name }, 'there is nothing to look at')
-    caaIdentities = said.caaIdentities
+    issuer = { identities: said.caaIdentities, accountUrl: said.accountUrl }
     const directory = ok({ check: 'ca', subject: name }, said.directory)
     const about = { check: 'account', subject: name }
     const { account } = said
     return [directory, account.ok ? ok(about, account.message) : fail(about, account.message, account.remedy)]
   })
-  return { findings, caaIdentities }
+  return { findings, issuer }
 }
 
 /** Every name with the solver of the first source of its certificate, once. */
 function namesOf(
-  { settings, run, request }: Practice,
+  { settings, run, request, clients }: Practice,
   solver: SourceContext['solver'],
   cas: Readonly<Record<string, Ca>>,
 ): readonly NamePatient[] {
@@ -143,11 +147,13 @@ function namesOf(
     if (reference === undefined) continue
     for (const name of names) {
       const domain = name.replace(/^\*\./, '')
-      const isWildcard = domain !== name || (patients.get(domain)?.isWildcard ?? false)
-      const { caaIdentities = [] } = cas[first] ?? {}
+      const chosen = solver(reference, domain)
+      const known = patients.get(domain)?.wildcards ?? []
       patients.set(domain, {
-        ...{ domain, isWildcard, caaIdentities, run, write: request.write },
-        solver: solver(reference, domain),
+        ...{ domain, solver: chosen, write: request.write },
+        wildcards: [...new Set([...known, domain !== name])],
+        issuer: cas[first]?.issuer ?? UNKNOWN_ISSUER,
+        access: { propagation: chosen.propagation, http: clients.http, run },
       })
     }
   }

@@ -47,6 +47,7 @@ export async function attempt(
       return why === undefined
     },
     showsOthers: world.sharing.some(({ profiles }) => profiles.length > 0),
+    emergency: job.verdict.emergency,
   }
   try {
     const obtained = await sourceNamed(world, pending.source).obtain(request, journal, run)

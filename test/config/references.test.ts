@@ -65,6 +65,23 @@ describe('targets', () => {
     expect((await load(wildcard)).targets[0]?.domain).toBe('iot.example.com')
   })
 
+  test('a name that a wildcard of the same certificate covers is a mistake', async () => {
+    const names = [
+      'iot.example.com',
+      '*.example.com',
+      'example.com',
+      '*.iot.example.com',
+      'a.iot.example.com',
+    ]
+    const raw = changed(r => Object.assign(r.certificates.iot, { names }))
+    const why = (name: string, wildcard: string) =>
+      `${name} is covered by ${wildcard} in the same list, which CAs refuse: leave it out`
+    expect(await mistakesOf(load(raw))).toEqual([
+      `certificates.iot.names[0]: ${why('iot.example.com', '*.example.com')}`,
+      `certificates.iot.names[4]: ${why('a.iot.example.com', '*.iot.example.com')}`,
+    ])
+  })
+
   test('a name is taken once', async () => {
     expect(await mistakesOf(load(withSecond({ name: 'factory-1' })))).toEqual([
       'targets[1].name: "factory-1" is taken by another target',
