@@ -16,8 +16,16 @@ import {
 import type { Run } from './contracts.ts'
 import { asDelivered } from './deliveries.ts'
 import { createHeartbeat } from './heartbeat.ts'
-import { OUTCOMES, type RunEvent, type StepName, type StepRecord, type Target } from './model.ts'
+import {
+  OUTCOMES,
+  type RunEvent,
+  type StepName,
+  type StepRecord,
+  type Target,
+  type Warning,
+} from './model.ts'
 import { contextOf, driverSchemas, openClients, openState } from './parts.ts'
+import type { Seen } from './publish.ts'
 import { readRemote } from './remote.ts'
 import type { Stray } from './rotation/alert.ts'
 import type { Records } from './rotation/record.ts'
@@ -60,6 +68,8 @@ export interface Answer {
   readonly startedAt: string
   readonly finishedAt: string
   readonly results: readonly TargetResult[]
+  /** Of the run as a whole; absent: none. */
+  readonly warnings?: readonly Warning[]
 }
 
 const TARGETS_AT_ONCE = 4
@@ -117,8 +127,8 @@ async function perform(
     finishedAt: iso(clock.now()),
     results,
   }
-  await app.tell(targets, answer)
-  return answer
+  const found = await app.end(targets, answer)
+  return found.length === 0 ? answer : { ...answer, warnings: found }
 }
 
 /** Probes any device port; the settings are read only if a profile is none of the presets. */
@@ -171,17 +181,19 @@ interface App {
   readonly runId: string
   readonly records: Records
   perform(target: Target, event: RunEvent): Promise<TargetResult>
-  /** Tells people what is to be told. Never throws. */
-  tell(targets: readonly Target[], answer: Answer): Promise<void>
+  /** Tells people what is to be told, and publishes what is to be published. Never throws. */
+  end(targets: readonly Target[], answer: Answer): Promise<readonly Warning[]>
   close(): Promise<void>
 }
 
 async function build(settings: Settings, request: Request, clock: Clock, runId: string): Promise<App> {
   const clients = request.warm?.clients(clock) ?? openClients()
   const { log } = request
-  const tellsPeople = settings.notifiers.length > 0 || settings.heartbeat !== null
+  const isWhole = request.event.targets === null && isTold(request)
+  const isPublished = isWhole && settings.isPublished
+  const tellsPeople = isTold(request) && (settings.notifiers.length > 0 || settings.heartbeat !== null)
   const leftMs = request.deadline - clock.now()
-  const deadline = request.deadline - (tellsPeople && isTold(request) ? Math.min(TELL_MS, leftMs / 10) : 0)
+  const deadline = request.deadline - (tellsPeople || isPublished ? Math.min(TELL_MS, leftMs / 10) : 0)
   // The last resort: whatever still hangs at the deadline is let go of, so that the answer gets out.
   const { signal, clear } = abortAfter(Math.max(1, deadline - clock.now()), request.signal)
   const current: Run = { runId, clock, log, deadline: deadline - FINISH_MS, signal }
@@ -189,7 +201,6 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
   const { store, records } = await openState(settings, context)
   const telling = isTold(request) ? await import('./telling.ts') : null
   const notifiers = telling ? await telling.openNotifiers(settings, context) : []
-  const isWhole = request.event.targets === null && isTold(request)
   const beat = createHeartbeat({
     alerting: isWhole ? settings : NO_HEARTBEAT,
     http: clients.http,
@@ -203,7 +214,9 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
     context,
     store,
     records,
+    isPublished,
   })
+  const seen: Seen[] = []
   const strays: Stray[] = []
   return {
     runId,
@@ -215,15 +228,22 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
         const stray = await (await import('./rotation/alert.ts')).noteAlerts(world, result, notifiers)
         if (stray) strays.push(stray)
       }
-      return result
+      if (!isPublished) return result
+      seen.push({ world, result })
+      const { seen: _, devices: _d, ...answered } = result
+      return answered
     },
-    tell: async (targets, { ok, results }) => {
+    end: async (targets, { ok, results, finishedAt }) => {
       const { signal: end, clear: over } = abortAfter(Math.max(1, request.deadline - clock.now()))
       const run: Run = { ...current, deadline: request.deadline - FINISH_MS, signal: end }
       const told = { run, records, notifiers, intervalMs: settings.intervalMs }
       await telling?.tellEnd(told, { targets, strays, ok, isWhole })
       await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
+      const unpublished = isPublished
+        ? await (await import('./publish.ts')).publishPage({ runId, finishedAt, seen, store, run })
+        : null
       over()
+      return unpublished ? [unpublished] : []
     },
     close: async () => {
       clear()

@@ -210,9 +210,19 @@ export interface StateStore {
   isGone(writer: string): Promise<boolean>
   /** A seal key the store keeps itself, or null when the settings must give one. 32 bytes, base64. */
   ownSealKey(): Promise<Secret | null>
+  /**
+   * Puts a page (HTML) where people can be let in to read it, in the place of the one before, and says where.
+   * MUST be as private as the documents by default, and MUST NOT touch them.
+   */
+  publish?(page: string): Promise<string>
 }
 
-export const defineStore = <S extends GenericSchema>(driver: Driver<S, DriverContext, StateStore>) => driver
+export interface StoreDriver<S extends GenericSchema> extends Driver<S, DriverContext, StateStore> {
+  /** It has `publish`. */
+  readonly canPublish?: true
+}
+
+export const defineStore = <S extends GenericSchema>(driver: StoreDriver<S>) => driver
 
 // --- notifiers ---------------------------------------------------------------------------------------------
 

@@ -15,13 +15,14 @@ export interface Made {
   readonly context: (name: string) => DriverContext
   readonly store: StateStore
   readonly records: Records
+  readonly isPublished: boolean
 }
 
 /** Everything that the rotation of a target may touch. */
 export async function worlds(
   settings: Settings,
   progress: World['progress'],
-  { current, clients, context, store, records }: Made,
+  { current, clients, context, store, records, isPublished }: Made,
 ): Promise<(target: Target, event: RunEvent) => World> {
   const solver = await buildSolvers(settings, context)
   const certificateSources = await buildSources(settings, records, context, solver)
@@ -43,6 +44,7 @@ export async function worlds(
       sharing: settings.targets.filter(t => t.certificate === target.certificate),
       inTurn,
       canaryOf: need(settings.access, target.name).canaryOf,
+      isPublished,
       progress,
     }
   }

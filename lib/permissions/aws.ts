@@ -24,7 +24,10 @@ const allow = (
   Condition?: AwsStatement['Condition'],
 ): AwsStatement => ({ Sid, Effect: 'Allow', Action, Resource, ...(Condition ? { Condition } : {}) })
 
-function ofStore(store: Raw, partition: string): readonly AwsStatement[] {
+/** Where the s3 store puts the page: beside its documents. */
+const pageKey = (prefix: string): string => `${prefix.replace(/\/$/, '') || 'iotda-cert'}-page/status.html`
+
+function ofStore(store: Raw, isPublished: boolean, partition: string): readonly AwsStatement[] {
   if (store.type === 's3') {
     const bucket = `arn:${partition}:s3:::${textOf(store.bucket, '*')}`
     const prefix = typeof store.prefix === 'string' ? store.prefix : 'iotda-cert/'
@@ -32,6 +35,7 @@ function ofStore(store: Raw, partition: string): readonly AwsStatement[] {
       allow('State', ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'], [`${bucket}/${prefix}*`]),
       // Without it S3 answers 403 for a document that is not there yet.
       allow('StateAbsent', ['s3:ListBucket'], [bucket], { StringLike: { 's3:prefix': [`${prefix}*`] } }),
+      ...(isPublished ? [allow('StatusPage', ['s3:PutObject'], [`${bucket}/${pageKey(prefix)}`])] : []),
     ]
   }
   if (store.type !== 'secretsmanager') return []
@@ -113,7 +117,7 @@ export function awsPolicy(settings: unknown, config: string | null, region = '')
   return {
     Version: '2012-10-17',
     Statement: [
-      ...ofStore(store, partition),
+      ...ofStore(store, asRaw(raw.statusPage).publish === true, partition),
       ...ofSecrets(raw, config, partition),
       ...ofRoute53(raw, partition),
       ...ofTopics(raw),

@@ -1,5 +1,6 @@
 import type { RotationError } from '../base/errors.ts'
 import { iso } from '../base/time.ts'
+import type { DeviceOutlook } from '../fleet.ts'
 import {
   IDLE_REASONS,
   type Leaf,
@@ -68,6 +69,8 @@ export interface TargetResult {
   readonly probe?: ReportedProbe
   /** In the answers of `status`: what is written down. */
   readonly kept?: ReportedKept
+  /** In the answers of `status`. */
+  readonly devices?: DeviceOutlook
   /** In the answers of `plan` and `status`: what is in the slots, and what each address serves. */
   readonly seen?: {
     readonly slots: readonly {
@@ -92,6 +95,9 @@ export function isOk({ outcome, decision }: TargetResult): boolean {
   return OUTCOMES[outcome].ok && !(outcome === 'suspended' && waits)
 }
 
+/** Whether the result is for people to look at. */
+export const isShown = ({ event, isPublished }: World): boolean => event.action === 'status' || isPublished
+
 /** Puts one target's result together. */
 export function report(world: World, job: Job, outcome: Outcome, error: RotationError | null): TargetResult {
   const { bound } = job.inspection
@@ -110,7 +116,8 @@ export function report(world: World, job: Job, outcome: Outcome, error: Rotation
     warnings: job.warnings,
     error: error && reportedError(error),
     outlook: outlookOf(job, outcome),
-    ...(world.event.action === 'plan' || world.event.action === 'status' ? { seen: seen(job) } : {}),
+    ...(world.event.action === 'plan' || isShown(world) ? { seen: seen(job) } : {}),
+    ...(job.devices ? { devices: job.devices } : {}),
   }
 }
 

@@ -100,7 +100,7 @@ process.stdout.write(results[0].outcome)`
     const { names, bytes } = await loadedFrom(join(work, 'coverage'))
     expect(names.split(' ').length, names).toBeGreaterThan(3)
     expect(names.split(' ').length, names).toBeLessThan(25)
-    expect(names).not.toMatch(/\b(pino|order|account|verify|preflight|renewal-info)-/)
+    expect(names).not.toMatch(/\b(pino|order|account|verify|preflight|renewal-info|page|publish|verdicts)-/)
     expect(bytes, names).toBeLessThan(250 * KB)
   } finally {
     await rm(work, { recursive: true, force: true })

@@ -76,8 +76,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...GROUND,
     ...['lib/config/', 'lib/doctor/', 'lib/parts.ts', 'lib/permissions.ts', 'lib/remote.ts'],
   ],
+  'lib/page/': ['lib/base/', 'lib/page/', 'lib/rotation/report.ts'],
+  'lib/publish.ts': [...GROUND, 'lib/contracts.ts', 'lib/page/', 'lib/rotation/'],
   'lib/app.ts': ['lib/'],
-  'functions/': ['lib/app.ts', 'lib/advice.ts', 'lib/watch/watch.ts', ...GROUND, 'functions/'],
+  'functions/': [
+    ...['lib/app.ts', 'lib/advice.ts', 'lib/page/', 'lib/watch/watch.ts'],
+    ...[...GROUND, 'functions/'],
+  ],
   'sandbox/': ['sandbox/'],
 }
 
@@ -156,6 +161,7 @@ export const filesAreReadByLoad = only(
   '^(lib|functions)/',
   'lib/config/load.ts',
   'lib/stores/file.ts',
+  'lib/base/durable.ts',
   // Writes the page that a person asked for.
   'functions/status.ts',
   'lib/base/writer.ts',
