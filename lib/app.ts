@@ -70,6 +70,8 @@ export interface Answer {
   readonly results: readonly TargetResult[]
   /** Of the run as a whole; absent: none. */
   readonly warnings?: readonly Warning[]
+  /** Of `rotate`: what people were told, and when all targets were well for the last time (null: not known). */
+  readonly told?: { readonly sent: number; readonly undelivered: number; readonly okAt: string | null }
 }
 
 const TARGETS_AT_ONCE = 4
@@ -127,8 +129,7 @@ async function perform(
     finishedAt: iso(clock.now()),
     results,
   }
-  const found = await app.end(targets, answer)
-  return found.length === 0 ? answer : { ...answer, warnings: found }
+  return { ...answer, ...(await app.end(targets, answer)) }
 }
 
 /** Probes any device port; the settings are read only if a profile is none of the presets. */
@@ -182,7 +183,7 @@ interface App {
   readonly records: Records
   perform(target: Target, event: RunEvent): Promise<TargetResult>
   /** Tells people what is to be told, and publishes what is to be published. Never throws. */
-  end(targets: readonly Target[], answer: Answer): Promise<readonly Warning[]>
+  end(targets: readonly Target[], answer: Answer): Promise<Pick<Answer, 'warnings' | 'told'>>
   close(): Promise<void>
 }
 
@@ -236,14 +237,19 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
     end: async (targets, { ok, results, finishedAt }) => {
       const { signal: end, clear: over } = abortAfter(Math.max(1, request.deadline - clock.now()))
       const run: Run = { ...current, deadline: request.deadline - FINISH_MS, signal: end }
-      const told = { run, records, notifiers, intervalMs: settings.intervalMs }
-      await telling?.tellEnd(told, { targets, strays, ok, isWhole })
+      const people = { run, records, notifiers, intervalMs: settings.intervalMs }
+      const news = { targets, results, strays, ok, isWhole }
+      const quiet = await telling?.noteQuietRun(people, news)
+      const told = quiet === null ? await (await import('./tell.ts')).tellEnd(people, news) : quiet
       await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
       const unpublished = isPublished
         ? await (await import('./publish.ts')).publishPage({ runId, finishedAt, seen, store, run })
         : null
       over()
-      return unpublished ? [unpublished] : []
+      return {
+        ...(unpublished ? { warnings: [unpublished] } : {}),
+        ...(told ? { told: { ...told, okAt: told.okAt === null ? null : iso(told.okAt) } } : {}),
+      }
     },
     close: async () => {
       clear()

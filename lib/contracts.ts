@@ -243,12 +243,14 @@ export interface AlertEvent {
   readonly kind: 'new' | 'worse' | 'reminder' | 'recovered' | 'moment'
   /** Stable: the same for everything that is told of one state of one target, its end included. */
   readonly dedupKey: string
-  /** Null: it is about the run as a whole. */
+  /** Null: it is about the run as a whole, or about many targets. */
   readonly target: string | null
+  /** Many targets in one state for one reason, told as one: how many, and the most urgent by name, 50 at most. */
+  readonly targets?: { readonly count: number; readonly names: readonly string[] }
   readonly domain: string | null
   readonly reason: string
   readonly error: { readonly code: string; readonly message: string; readonly hint: string | null } | null
-  /** Whole days left of what is served, or bound where it cannot be seen; negative: it has ended. */
+  /** Whole days left of what is served, or bound where it cannot be seen, of many: at worst; negative: it has ended. */
   readonly daysLeft: number | null
   readonly before: AlertLeaf | null
   readonly after: AlertLeaf | null

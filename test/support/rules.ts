@@ -62,7 +62,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'lib/notifiers/',
     'lib/rotation/',
   ],
-  'lib/outage.ts': [...GROUND, 'lib/config/', 'lib/heartbeat.ts', 'lib/parts.ts', 'lib/telling.ts'],
+  ...Object.fromEntries(
+    ['lib/standing.ts', 'lib/tell.ts'].map(file => [
+      file,
+      [...SECOND, 'lib/alerts/', 'lib/rotation/', 'lib/standing.ts', 'lib/telling.ts'],
+    ]),
+  ),
+  'lib/outage.ts': [
+    ...[...GROUND, 'lib/config/', 'lib/heartbeat.ts'],
+    ...['lib/parts.ts', 'lib/tell.ts', 'lib/telling.ts'],
+  ],
   'lib/watch/': [
     ...SECOND,
     ...['lib/alerts/', 'lib/config/', 'lib/iotda/', 'lib/rotation/', 'lib/watch/'],
