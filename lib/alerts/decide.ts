@@ -113,9 +113,9 @@ function tellState(ledger: Ledger, condition: Condition, now: number): Told {
   if (event === undefined) return { ledger, message: null }
   const error = condition.event === null ? (open?.error ?? null) : condition.error
   // It is told as one of many, for as long as it is.
-  if (open?.shared?.cause === causeOf(event, error)) return { ledger, message: null }
+  const signature = causeOf(event, error)
+  if (open?.shared?.cause === signature) return { ledger, message: null }
   const severity = worst(worst(EVENTS[event].severity, condition.severity ?? 'info'), severityOf(level))
-  const signature = `${event}/${error?.code ?? ''}`
   const fresh: Open = { since: now, toldAt: null, severity, event, error, signatures: [], level: null }
   const entry = open ?? fresh
   const why = reasonToTell({ ledger, condition, entry, severity, signature, now })
