@@ -157,7 +157,7 @@ function reasonToTell(question: Question): { kind: Message['kind']; byLevel: boo
   if (entry.toldAt === null)
     return now - entry.since >= graceMs(question) ? { kind: 'new', byLevel: false } : null
   const crossed = condition.level !== null && condition.level < (entry.level ?? Number.POSITIVE_INFINITY)
-  if (crossed && severityOf(condition.level) !== 'info') return { kind: 'worse', byLevel: true }
+  if (crossed) return { kind: 'worse', byLevel: true }
   if (isWorse(severity, entry.severity)) return { kind: 'worse', byLevel: false }
   if (condition.event !== null && !entry.signatures.includes(signature))
     return { kind: 'worse', byLevel: false }
