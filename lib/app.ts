@@ -262,20 +262,15 @@ const NO_HEARTBEAT = { heartbeat: null }
 
 async function byAction(world: World): Promise<TargetResult> {
   const { action } = world.event
-  if (action === 'status') return withKept(world, await rotate(world))
-  if (action === 'rotate' || action === 'plan') return rotate(world)
+  if (action === 'status') return (await import('./rotation/kept.ts')).withKept(world, await rotate(world))
+  if (action === 'rotate' || action === 'plan') {
+    const result = await rotate(world)
+    const hasAsked = result.steps.some(({ step }) => step === 'obtain')
+    return hasAsked ? (await import('./rotation/kept.ts')).withOrders(world, result) : result
+  }
   if (action === 'revoke') return (await import('./rotation/revoke.ts')).revoke(world)
   if (action === 'probe') return (await import('./rotation/probe.ts')).probe(world)
   return (await import('./rotation/manual.ts'))[action](world)
-}
-
-/** What is written down, if it can be read: a status that fails says why already. */
-async function withKept(world: World, result: TargetResult): Promise<TargetResult> {
-  const { keptOf } = await import('./rotation/kept.ts')
-  return keptOf(world).then(
-    kept => ({ ...result, kept }),
-    () => result,
-  )
 }
 
 // --- order of work -----------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@ import { inParallel } from './base/parallel.ts'
 import type { Run, StateStore } from './contracts.ts'
 import type { StepName, Warning } from './model.ts'
 import { pageOf } from './page/page.ts'
-import { keptOf } from './rotation/kept.ts'
+import { withKept } from './rotation/kept.ts'
 import type { TargetResult } from './rotation/report.ts'
 import { rotate } from './rotation/rotate.ts'
 import type { World } from './rotation/world.ts'
@@ -49,10 +49,7 @@ const CHANGING: readonly StepName[] = ['free', 'add', 'bind', 'roll-back']
 async function asStatus({ world, result }: Seen, run: Run): Promise<TargetResult> {
   const hasChanged = result.steps.some(({ step }) => CHANGING.includes(step))
   const shown = (hasChanged ? await lookAgain(world, result, run) : null) ?? result
-  return keptOf(world).then(
-    kept => ({ ...shown, kept }),
-    () => shown,
-  )
+  return withKept(world, shown)
 }
 
 async function lookAgain(world: World, before: TargetResult, run: Run): Promise<TargetResult | null> {

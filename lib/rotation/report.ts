@@ -12,7 +12,7 @@ import {
   type StepRecord,
   type Warning,
 } from '../model.ts'
-import type { ReportedKept } from './kept.ts'
+import type { ReportedKept, ReportedOrders } from './kept.ts'
 import type { ReportedProbe } from './probed.ts'
 import type { Job, World } from './world.ts'
 
@@ -67,6 +67,8 @@ export interface TargetResult {
   readonly outlook: Outlook
   /** In the answers of `probe`: what the device port shows, and what devices would say. */
   readonly probe?: ReportedProbe
+  /** Where a certificate was asked for: what its CAs were lately asked. */
+  readonly orders?: readonly ReportedOrders[]
   /** In the answers of `status`: what is written down. */
   readonly kept?: ReportedKept
   /** In the answers of `status`. */
