@@ -59,7 +59,7 @@ const modules = {
 const core = await oneCore(modules, 'lib/app.ts')
 
 await rm(out, { recursive: true, force: true })
-const [esm, cjs] = await Promise.all([
+const [esm, cjs, watch] = await Promise.all([
   build({ ...modules, plugins: [leanUndici, core] }),
   build({
     ...door,
@@ -106,7 +106,10 @@ const [esm, cjs] = await Promise.all([
 ])
 const scripts = Object.keys(esm.metafile.outputs).filter(file => file.endsWith('.mjs'))
 await Promise.all(scripts.map(dropUnusedBanner))
-await writeFile(`${out}/meta.json`, JSON.stringify({ esm: esm.metafile, cjs: cjs.metafile }))
+await writeFile(
+  `${out}/meta.json`,
+  JSON.stringify({ esm: esm.metafile, cjs: cjs.metafile, watch: watch.metafile }),
+)
 const cli = await readFile(`${out}/cli.mjs`, 'utf8')
 await writeFile(`${out}/cli.mjs`, `#!/usr/bin/env node\n${cli}`)
 await chmod(`${out}/cli.mjs`, 0o755)

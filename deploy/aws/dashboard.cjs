@@ -1,11 +1,13 @@
 /**
- * The dashboard of serverless.yml, over the metrics that functions/emf.ts prints. `${RotateLambdaFunction}` and
- * `${AWS::Region}` are filled in by CloudFormation (Fn::Sub).
+ * The dashboard of serverless.yml, over the metrics that functions/emf.ts prints. The function and the region are
+ * filled in by CloudFormation (Fn::Sub).
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
  */
 
 const NAMESPACE = 'IotdaCert'
-const FUNCTION = ['FunctionName', '${RotateLambdaFunction}']
+/** What CloudFormation fills in. */
+const filledIn = name => `\${${name}}`
+const FUNCTION = ['FunctionName', filledIn('RotateLambdaFunction')]
 const HOUR_S = 3_600
 
 /** A metric over all targets. */
@@ -13,7 +15,7 @@ const overAll = (name, stat, label) => [NAMESPACE, name, ...FUNCTION, { stat, la
 /** A line for each target, or each source. */
 const each = (dimension, name, stat) => [
   {
-    expression: `SEARCH('{${NAMESPACE},FunctionName,${dimension}} FunctionName="\${RotateLambdaFunction}" MetricName="${name}"', '${stat}', ${HOUR_S})`,
+    expression: `SEARCH('{${NAMESPACE},FunctionName,${dimension}} FunctionName="${FUNCTION[1]}" MetricName="${name}"', '${stat}', ${HOUR_S})`,
     label: '',
   },
 ]
@@ -66,6 +68,6 @@ module.exports.body = JSON.stringify({
     y: Math.floor(i / 2) * HEIGHT,
     width: WIDTH,
     height: HEIGHT,
-    properties: { title, metrics, region: '${AWS::Region}', period: HOUR_S, view: 'timeSeries', ...more },
+    properties: { title, metrics, region: filledIn('AWS::Region'), period: HOUR_S, view: 'timeSeries', ...more },
   })),
 })
