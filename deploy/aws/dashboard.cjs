@@ -21,12 +21,31 @@ const each = (dimension, name, stat) => [
 ]
 const lambda = (name, stat) => ['AWS/Lambda', name, ...FUNCTION, { stat, label: name }]
 
-const STEPS = ['Inspect', 'Decide', 'Obtain', 'Preflight', 'Free', 'Add', 'Bind', 'Verify', 'RollBack', 'Record']
+const STEPS = [
+  'Inspect',
+  'Decide',
+  'Obtain',
+  'Preflight',
+  'Free',
+  'Add',
+  'Bind',
+  'Verify',
+  'RollBack',
+  'Record',
+]
 
 /** Title, metrics, and what is special. Two in a row. */
 const GRAPHS = [
-  ['Days left of what is served', [each('Target', 'DaysLeftServed', 'Minimum')], { yAxis: { left: { min: 0 } } }],
-  ['Days left of what is bound', [each('Target', 'DaysLeftBound', 'Minimum')], { yAxis: { left: { min: 0 } } }],
+  [
+    'Days left of what is served',
+    [each('Target', 'DaysLeftServed', 'Minimum')],
+    { yAxis: { left: { min: 0 } } },
+  ],
+  [
+    'Days left of what is bound',
+    [each('Target', 'DaysLeftBound', 'Minimum')],
+    { yAxis: { left: { min: 0 } } },
+  ],
   [
     'Age of the last success (seconds), and targets that are not well',
     [
@@ -54,7 +73,11 @@ const GRAPHS = [
     {},
   ],
   ['Alerts', [overAll('AlertsSent', 'Sum'), overAll('AlertsUndelivered', 'Maximum')], {}],
-  ['Runs', [overAll('RunOk', 'Minimum'), overAll('Targets', 'Maximum'), overAll('RunDuration', 'Maximum')], {}],
+  [
+    'Runs',
+    [overAll('RunOk', 'Minimum'), overAll('Targets', 'Maximum'), overAll('RunDuration', 'Maximum')],
+    {},
+  ],
   ['The function', ['Invocations', 'Errors', 'Throttles'].map(name => lambda(name, 'Sum')), {}],
 ]
 
@@ -68,6 +91,13 @@ module.exports.body = JSON.stringify({
     y: Math.floor(i / 2) * HEIGHT,
     width: WIDTH,
     height: HEIGHT,
-    properties: { title, metrics, region: filledIn('AWS::Region'), period: HOUR_S, view: 'timeSeries', ...more },
+    properties: {
+      title,
+      metrics,
+      region: filledIn('AWS::Region'),
+      period: HOUR_S,
+      view: 'timeSeries',
+      ...more,
+    },
   })),
 })
