@@ -26,7 +26,7 @@ import {
 } from './model.ts'
 import { contextOf, driverSchemas, openClients, openState } from './parts.ts'
 import type { Seen } from './publish.ts'
-import { readRemote } from './remote.ts'
+import { remoteOf } from './remote.ts'
 import type { Stray } from './rotation/alert.ts'
 import type { Records } from './rotation/record.ts'
 import { isOk, type TargetResult } from './rotation/report.ts'
@@ -159,12 +159,7 @@ function settingsOf(
   const process = surroundings ?? processSurroundings()
   const around = runtime ? functionSurroundings(process, runtime) : process
   const load = (from: Surroundings): Promise<Settings> =>
-    loadSettings(
-      config,
-      driverSchemas,
-      { remote: question => readRemote(question, clock), ...from },
-      salvaged,
-    )
+    loadSettings(config, driverSchemas, { remote: remoteOf(from, clock), ...from }, salvaged)
   return warm ? warm.settings(config, around, load, clock) : load(around)
 }
 
@@ -188,7 +183,7 @@ interface App {
 }
 
 async function build(settings: Settings, request: Request, clock: Clock, runId: string): Promise<App> {
-  const clients = request.warm?.clients(clock) ?? openClients()
+  const clients = request.warm?.clients(clock, settings.proxy) ?? openClients(settings.proxy)
   const { log } = request
   const isWhole = request.event.targets === null && isTold(request)
   const isPublished = isWhole && settings.isPublished
@@ -202,6 +197,12 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
   const { store, records } = await openState(settings, context)
   const telling = isTold(request) ? await import('./telling.ts') : null
   const notifiers = telling ? await telling.openNotifiers(settings, context) : []
+  // What is told at the end depends on it: read beside everything else, it costs no round trip of its own.
+  if (telling)
+    void records
+      .run()
+      .get()
+      .catch(() => {})
   const beat = createHeartbeat({
     alerting: isWhole ? settings : NO_HEARTBEAT,
     http: clients.http,

@@ -4,7 +4,7 @@ import { createRemoteReader } from './config/remote.ts'
 import { watchPlace } from './config/watch.ts'
 import { type AwsPolicy, awsPolicy, awsWatchPolicy } from './permissions/aws.ts'
 import { type HuaweiPolicy, huaweiPolicy, huaweiWatchPolicy } from './permissions/huawei.ts'
-import { readRemote } from './remote.ts'
+import { remoteOf } from './remote.ts'
 
 export const CLOUDS = ['aws', 'huawei'] as const
 export type Cloud = (typeof CLOUDS)[number]
@@ -22,7 +22,7 @@ export interface PermissionsRequest {
 export async function permissions(request: PermissionsRequest): Promise<AwsPolicy | HuaweiPolicy> {
   const { cloud, isWatch = false, surroundings = processSurroundings(), clock = systemClock } = request
   const { env } = surroundings
-  const remote = surroundings.remote ?? (question => readRemote(question, clock))
+  const remote = surroundings.remote ?? remoteOf(surroundings, clock)
   const place = isWatch ? watchPlace(request.config, env) : placeOf(request.config, surroundings)
   const { text, where } = await readSettings(place, surroundings, createRemoteReader(remote, env))
   const raw = parseJson(text, where)

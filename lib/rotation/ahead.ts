@@ -3,8 +3,8 @@ import { isShown } from './report.ts'
 import { type Job, type World, warn } from './world.ts'
 
 /**
- * Warns of roots and cross-signs that end soon, and has devices judge what they are given where somebody looks.
- * Loads nothing where the settings name no roots and nobody looks.
+ * Warns of roots and cross-signs that end soon, and of chains that the CA may come to prefer; has devices judge what
+ * they are given where somebody looks. Loads nothing where the settings name no roots and nobody looks.
  */
 export async function lookAhead(world: World, job: Job): Promise<void> {
   const { target, run } = world
@@ -15,6 +15,8 @@ export async function lookAhead(world: World, job: Job): Promise<void> {
     const { calendar } = await import('../devices/calendar.ts')
     const entries = calendar({ target, chainPem, at: run.clock.now() })
     for (const { message } of entries) warn(job, 'root-ends', message)
+    for (const message of (await job.certificateDocument.get()).otherChains)
+      warn(job, 'other-chains', message)
     if (!isShown(world)) return
     const { verdictsOf } = await import('./verdicts.ts')
     const ends = entries.map(({ at, message }) => ({ at: iso(at), what: message }))
