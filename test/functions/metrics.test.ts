@@ -11,6 +11,7 @@ import type { Answer } from '../../lib/app.ts'
 import { lambdaContext, openFunctionRig } from '../support/function-rig.ts'
 import { DAY_MS, HOUR_MS, openDue } from '../support/scenario.ts'
 import { answer, result } from './answers.ts'
+import { fleet } from './fleet.ts'
 
 const text = (atMost: number) => ({ type: 'string', minLength: 1, maxLength: atMost })
 /** Units of https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html */
@@ -186,6 +187,16 @@ describe('Prometheus', () => {
     expect(of('acme_orders', { source: 'sandbox' })).toBeGreaterThan(0)
     expect(of('acme_failed_validations', { source: 'sandbox' })).toBe(0)
     expect(of('alerts_undelivered')).toBe(0)
+    expect(of('verdicts', { profile: 'any' })).toBe(1)
+  })
+
+  test('what devices refuse, what ends, and what people know of', () => {
+    const of = samplesOf(fleet(30))
+    expect(of('verdicts', { target: 'plant-011', profile: 'meter-v1' })).toBe(0)
+    expect(of('verdicts', { target: 'plant-011', profile: 'esp-idf' })).toBe(1)
+    expect(of('root_ends_days', { target: 'plant-004' })).toBeCloseTo(60, 5)
+    expect(of('alerts_open', { target: 'plant-002', event: 'failed', severity: 'warning' })).toBe(1)
+    expect(of('alerts_open', { target: 'factory-1' })).toBeUndefined()
   })
 
   test('names that need escaping', () => {
