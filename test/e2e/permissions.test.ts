@@ -199,6 +199,13 @@ describe('what is printed', () => {
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ Version: '5.0' })
     expect(await rig.cli(['permissions', '--cloud', 'azure'])).toMatchObject({ code: 2 })
+    const watch = JSON.stringify({ rotator: { store: { type: 's3', bucket: 'state' } }, notifiers: [] })
+    const ofWatch = await rig.cli(['permissions', '--cloud', 'aws', '--watch', '--config', watch])
+    expect(JSON.parse(ofWatch.stdout).Statement.map((it: { Resource: unknown }) => it.Resource)).toEqual([
+      ['arn:aws:s3:::state/iotda-cert/runs/last'],
+      ['arn:aws:s3:::state'],
+    ])
+    expect(await rig.cli(['permissions', '--cloud', 'aws', '--watch'])).toMatchObject({ code: 2 })
     expect(await rig.cli(['permissions'])).toMatchObject({ code: 2 })
   })
 })
