@@ -195,7 +195,7 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
   const current: Run = { runId, clock, log, deadline: deadline - FINISH_MS, signal }
   const context = contextOf(settings, clients, { clock, log })
   const { store, records } = await openState(settings, context)
-  const telling = isTold(request) ? await import('./telling.ts') : null
+  const telling = isTold(request) ? await import('./telling/telling.ts') : null
   const notifiers = telling ? await telling.openNotifiers(settings, context) : []
   // What is told at the end depends on it: read beside everything else, it costs no round trip of its own.
   if (telling)
@@ -241,7 +241,7 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
       const people = { run, records, notifiers, intervalMs: settings.intervalMs }
       const news = { targets, results, strays, ok, isWhole }
       const quiet = await telling?.noteQuietRun(people, news)
-      const told = quiet === null ? await (await import('./tell.ts')).tellEnd(people, news) : quiet
+      const told = quiet === null ? await (await import('./telling/tell.ts')).tellEnd(people, news) : quiet
       await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
       const unpublished = isPublished
         ? await (await import('./publish.ts')).publishPage({ runId, finishedAt, seen, store, run })

@@ -10,7 +10,7 @@ import type { AlertEvent, DriverContext, Run } from '../contracts.ts'
 import { EVENTS } from '../events.ts'
 import { openState } from '../parts.ts'
 import type { Document } from '../rotation/record.ts'
-import { openNotifiers } from '../telling.ts'
+import { openNotifiers } from '../telling/telling.ts'
 import type { Found } from './judge.ts'
 
 export interface WatchTelling {

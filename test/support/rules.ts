@@ -54,32 +54,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'lib/permissions.ts': ['lib/base/', 'lib/config/', 'lib/permissions/', 'lib/remote.ts'],
   'lib/worlds.ts': [...SECOND, 'lib/config/', 'lib/iotda/', 'lib/parts.ts', 'lib/rotation/'],
   'lib/heartbeat.ts': [...GROUND, 'lib/config/'],
-  'lib/telling.ts': [
+  'lib/telling/': [
     ...SECOND,
-    'lib/alerts/',
-    'lib/config/',
-    'lib/parts.ts',
-    'lib/notifiers/',
-    'lib/rotation/',
+    ...['lib/alerts/', 'lib/config/', 'lib/parts.ts', 'lib/notifiers/', 'lib/rotation/', 'lib/telling/'],
   ],
-  ...Object.fromEntries(
-    ['lib/standing.ts', 'lib/tell.ts'].map(file => [
-      file,
-      [...SECOND, 'lib/alerts/', 'lib/rotation/', 'lib/standing.ts', 'lib/telling.ts'],
-    ]),
-  ),
-  'lib/outage.ts': [
-    ...[...GROUND, 'lib/config/', 'lib/heartbeat.ts'],
-    ...['lib/parts.ts', 'lib/tell.ts', 'lib/telling.ts'],
-  ],
+  'lib/outage.ts': [...GROUND, 'lib/config/', 'lib/heartbeat.ts', 'lib/parts.ts', 'lib/telling/'],
   'lib/watch/': [
     ...SECOND,
     ...['lib/alerts/', 'lib/config/', 'lib/iotda/', 'lib/rotation/', 'lib/watch/'],
-    ...['lib/parts.ts', 'lib/remote.ts', 'lib/telling.ts'],
+    ...['lib/parts.ts', 'lib/remote.ts', 'lib/telling/'],
   ],
   'lib/doctor/': [
     ...SECOND,
-    ...['lib/config/', 'lib/iotda/', 'lib/parts.ts', 'lib/telling.ts', 'lib/rotation/', 'lib/doctor/'],
+    ...['lib/config/', 'lib/iotda/', 'lib/parts.ts', 'lib/telling/', 'lib/rotation/', 'lib/doctor/'],
   ],
   'lib/advice.ts': [
     ...GROUND,
