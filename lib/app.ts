@@ -217,6 +217,7 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
     store,
     records,
     isPublished,
+    changesSomething: !['plan', 'status', 'probe'].includes(request.event.action),
   })
   const seen: Seen[] = []
   const strays: Stray[] = []

@@ -10,7 +10,7 @@ import type { Http } from './base/http.ts'
 import type { Log } from './base/log.ts'
 import type { Secret } from './base/secret.ts'
 import type { Clock } from './base/time.ts'
-import type { EventName, Severity } from './events.ts'
+import type { AlertEvent } from './events.ts'
 import type { HuaweiKeys } from './huawei/signer.ts'
 import type { CertificateSpec, Leaf, RenewalInfo, RevocationReason } from './model.ts'
 
@@ -55,8 +55,21 @@ export interface CertificateRequest {
    * section 7.4.2) a source SHOULD return the first that is accepted, else the CA's default. MUST NOT throw.
    */
   readonly accepts: (chainPem: string) => boolean
+  /** Whether what a source holds already would do instead of what is bound. MUST NOT throw. */
+  readonly isNews: (offer: Offer) => boolean
   /** Whether the CA's other chains are to be shown to `accepts` too, so that people hear of one that devices refuse. */
   readonly showsOthers: boolean
+}
+
+/** A certificate that a source holds although nobody ordered it here. */
+export interface Offer {
+  /** Lower-case hex, without the sign byte. */
+  readonly serial: string
+  readonly names: readonly string[]
+  readonly notBefore: number
+  readonly notAfter: number
+  /** Why there may be no newer one in time, in the words of the source; null: nothing is known to be wrong. */
+  readonly trouble: string | null
 }
 
 /**
@@ -70,6 +83,8 @@ export interface Journal {
   write(notes: Readonly<Record<string, unknown>>): Promise<void>
   /** The pending certificate's private key (PKCS#8 PEM): made and stored sealed the first time, then the same. */
   privateKey(make: () => Promise<string>): Promise<Secret>
+  /** Stores a private key (PKCS#8 PEM) that was made elsewhere, sealed, in the place of any; durable when it resolves. */
+  adoptKey(privateKey: Secret): Promise<void>
 }
 
 /** What a source remembers apart from any certificate: its account, the directory, its budget. */
@@ -120,7 +135,7 @@ export interface SourceCheck {
 export interface CertificateSource {
   /**
    * Obtains one certificate, or goes on where the journal says an earlier run stopped. The key MUST come from
-   * `journal.privateKey`. MUST return `suspended` rather than sleep past `run.deadline`. A source SHOULD NOT
+   * `journal.privateKey`, or be given to `journal.adoptKey` before this returns. MUST return `suspended` rather than sleep past `run.deadline`. A source SHOULD NOT
    * make a second order for one journal unless the first is certainly dead.
    */
   obtain(request: CertificateRequest, journal: Journal, run: Run): Promise<Obtained>
@@ -134,6 +149,11 @@ export interface CertificateSource {
    * CA: such an answer has no window and says when to ask again.
    */
   renewalInfo?(leafPem: string, leaf: Leaf, run: Run): Promise<RenewalInfo | null>
+  /**
+   * What it holds now; a source that has this makes no certificates to order. Its `obtain` MUST throw `not-renewed`,
+   * saying why, for what is no news to the request. Throws with retry `never` what a person has to mend.
+   */
+  offer?(run: Run): Promise<Offer>
   /** Revokes a certificate. One that is revoked already is `already-revoked`, no error. */
   revoke?(revocation: Revocation, run: Run): Promise<'revoked' | 'already-revoked'>
   /**
@@ -228,47 +248,7 @@ export const defineStore = <S extends GenericSchema>(driver: StoreDriver<S>) => 
 
 // --- notifiers ---------------------------------------------------------------------------------------------
 
-/** A certificate as an alert names it. */
-export interface AlertLeaf {
-  readonly fingerprint: string
-  readonly issuer: string
-  /** ISO 8601, as every instant here. */
-  readonly notAfter: string
-}
-
-/** One alert, version 1 of its shape; plain JSON, and no secrets. Later versions only add members. */
-export interface AlertEvent {
-  readonly version: 1
-  readonly event: EventName
-  readonly severity: Severity
-  /** Why it is told now: the state is new or worse, a reminder of it, its end, or something that happened once. */
-  readonly kind: 'new' | 'worse' | 'reminder' | 'recovered' | 'moment'
-  /** Stable: the same for everything that is told of one state of one target, its end included. */
-  readonly dedupKey: string
-  /** Null: it is about the run as a whole, or about many targets. */
-  readonly target: string | null
-  /** Many targets in one state for one reason, told as one: how many, and the most urgent by name, 50 at most. */
-  readonly targets?: { readonly count: number; readonly names: readonly string[] }
-  readonly domain: string | null
-  readonly reason: string
-  readonly error: { readonly code: string; readonly message: string; readonly hint: string | null } | null
-  /** Whole days left of what is served, or bound where it cannot be seen, of many: at worst; negative: it has ended. */
-  readonly daysLeft: number | null
-  readonly before: AlertLeaf | null
-  readonly after: AlertLeaf | null
-  readonly runId: string
-  readonly at: string
-  /** When the state began. */
-  readonly since: string | null
-  /** How long it has lasted, or of `recovered`: had lasted. */
-  readonly durationMs: number | null
-  /** Of `recovered`: what is over, and the worst that was told of it. */
-  readonly ends: { readonly event: EventName; readonly severity: Severity } | null
-  readonly nextTryAt: string | null
-  readonly whatToDo: string
-  /** Where RUNBOOK.md speaks of it. */
-  readonly runbook: string
-}
+export type { AlertEvent, AlertLeaf } from './events.ts'
 
 export const LANGUAGES = ['en', 'zh'] as const
 export type Language = (typeof LANGUAGES)[number]

@@ -9,8 +9,8 @@ import type { CheckLine, DeviceProfile } from './fleet.ts'
 export const KEY_TYPES = ['rsa-2048', 'rsa-3072', 'rsa-4096', 'ec-256', 'ec-384'] as const
 export type KeyType = (typeof KEY_TYPES)[number]
 
-/** How the private key is written in `private_key`: `pkcs1` is SEC 1 (`EC PRIVATE KEY`) for an EC key. */
-export const KEY_ENCODINGS = ['pkcs1', 'pkcs8'] as const
+/** How `private_key` is written: `pkcs1` is SEC 1 for an EC key; `encrypted-pkcs8` goes with a password. */
+export const KEY_ENCODINGS = ['pkcs1', 'pkcs8', 'encrypted-pkcs8'] as const
 export type KeyEncoding = (typeof KEY_ENCODINGS)[number]
 
 /** A threshold against `expiry_date`: a duration, or a share of the lifetime. */
@@ -168,10 +168,7 @@ export type StepName = (typeof STEPS)[number]
 
 export type StepStatus = 'done' | 'skipped' | 'suspended' | 'refused' | 'failed'
 
-/**
- * Every outcome: `ok` in the answer, the CLI's exit code, and whether the door throws so that the platform
- * counts an error. A run that only waits does not throw.
- */
+/** Every outcome: `ok` in the answer, the CLI's exit code, and whether the door throws; what only waits does not. */
 export const OUTCOMES = {
   idle: { ok: true, exit: 0, throws: false, text: 'nothing to do' },
   planned: { ok: true, exit: 0, throws: false, text: 'nothing was changed: this is what a run would do' },
@@ -233,6 +230,7 @@ export const ERROR_CODES = {
   'rate-limited': { exit: 1, text: 'the CA asks to wait' },
   'validation-failed': { exit: 1, text: 'the CA could not validate a name' },
   'order-failed': { exit: 1, text: 'the CA gave up on the order' },
+  'not-renewed': { exit: 1, text: 'the source holds nothing newer than what is bound' },
   'propagation-timeout': { exit: 1, text: 'a TXT record is not at every authoritative server' },
   'preflight-refused': { exit: 1, text: 'devices would not accept the new certificate' },
   'slots-full': { exit: 1, text: 'both slots are used and neither may be deleted' },

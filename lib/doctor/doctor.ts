@@ -9,6 +9,7 @@ import { EVENTS } from '../events.ts'
 import { createEndpoint } from '../iotda/endpoint.ts'
 import { buildSolvers, buildSources, contextOf, huaweiClient, openClients, openState } from '../parts.ts'
 import { takeLease } from '../rotation/lease.ts'
+import { missingNames } from '../rotation/offer.ts'
 import { openNotifiers } from '../telling/telling.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
 import { examineInstance } from './instance.ts'
@@ -93,7 +94,30 @@ interface Ca {
   readonly caaIdentities: readonly string[]
 }
 
-async function sourceFindings(name: string, source: CertificateSource, run: Run): Promise<Ca> {
+/** What a source holds that makes nothing to order: whether it is there, and for the names that are wanted of it. */
+async function offerFindings(
+  name: string,
+  offer: NonNullable<CertificateSource['offer']>,
+  { settings, run }: Practice,
+): Promise<readonly Finding[]> {
+  const about = { check: 'certificate', subject: name }
+  return looked(about, async () => {
+    const { names, notAfter, trouble } = await offer(run)
+    const wanted = Object.values(settings.certificates).filter(it => it.sources.includes(name))
+    const missing = wanted.flatMap(it => missingNames(names, it.names))
+    const holds = `it holds a certificate for ${names.join(', ') || 'no name'}, valid until ${iso(notAfter)}`
+    if (missing.length > 0)
+      return fail(about, `${holds}: not for ${missing.join(', ')}`, 'Get one with these names.')
+    if (notAfter <= run.clock.now()) return fail(about, holds, 'Get a new one: this one has expired.')
+    return trouble === null
+      ? ok(about, holds)
+      : warn(about, `${holds}; ${trouble}`, 'See the certificate at its source.')
+  })
+}
+
+async function sourceFindings(name: string, source: CertificateSource, practice: Practice): Promise<Ca> {
+  const { run } = practice
+  if (source.offer) return { findings: await offerFindings(name, source.offer, practice), caaIdentities: [] }
   let caaIdentities: readonly string[] = []
   const findings = await looked({ check: 'ca', subject: name }, async () => {
     const said = await source.check?.(run)
@@ -132,12 +156,12 @@ function namesOf(
 }
 
 async function issuingFindings(practice: Practice): Promise<readonly Finding[]> {
-  const { settings, context, run } = practice
+  const { settings, context } = practice
   const { records } = await openState(settings, context)
   const solver = await buildSolvers(settings, context)
-  const sources = await buildSources(settings, records, context, solver)
+  const sources = await buildSources(settings, records.source, context, solver)
   const entries = Object.entries(sources).map(
-    async ([name, source]) => [name, await sourceFindings(name, source, run)] as const,
+    async ([name, source]) => [name, await sourceFindings(name, source, practice)] as const,
   )
   const cas = Object.fromEntries(await Promise.all(entries))
   const names = await inParallel(namesOf(practice, solver, cas), AT_ONCE, examineName)

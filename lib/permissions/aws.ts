@@ -99,6 +99,15 @@ function ofRoute53(raw: Raw, partition: string): readonly AwsStatement[] {
   ]
 }
 
+/** Certificates that ACM issues and renews. */
+function ofAcm(raw: Raw): readonly AwsStatement[] {
+  const arns = entriesOf(raw.sources)
+    .filter(it => it.type === 'acm')
+    .map(it => textOf(it.certificateArn, '*'))
+  const actions = ['acm:DescribeCertificate', 'acm:ExportCertificate']
+  return arns.length > 0 ? [allow('Certificates', actions, [...new Set(arns)])] : []
+}
+
 function ofTopics(raw: Raw): readonly AwsStatement[] {
   const topics = entriesOf(raw.notifiers)
     .filter(it => it.type === 'sns')
@@ -158,6 +167,7 @@ export function awsPolicy(settings: unknown, config: string | null, region = '')
       ...ofStore(store, asRaw(raw.statusPage).publish === true, partition),
       ...ofSecrets(raw, config, partition),
       ...ofRoute53(raw, partition),
+      ...ofAcm(raw),
       ...ofTopics(raw),
     ],
   }

@@ -35,16 +35,26 @@ export async function afterRun(
     lastResult: { runId, at, outcome, error: error?.code ?? null },
   }))
   if (!['rotated', 'repaired', 'rolled-back', 'refused', 'failed'].includes(outcome)) return
-  const before = job.inspection.bound?.slot?.leaf?.fingerprint ?? null
-  const leaf = job.material?.leaf ?? null
   const entry = {
-    ...{ runId, at, outcome, reason: job.verdict.reason, before, error: error?.code ?? null },
-    ...{ after: leaf?.fingerprint ?? null, until: leaf?.notAfter ?? null },
+    ...{ runId, at, outcome, reason: job.verdict.reason, error: error?.code ?? null },
+    ...changeOf(job, outcome, await job.targetDocument.get()),
   }
   const lastSteps = job.steps.map(({ step, status, durationMs }) => ({ step, status, durationMs }))
   await world.records
     .history(world.target)
     .update(h => ({ ...h, rotations: [...h.rotations, entry].slice(-HISTORY_AT_MOST), lastSteps }))
+}
+
+/** By fingerprint; a bind that a later run proved was inspected as bound already. */
+function changeOf({ inspection, material }: Job, outcome: Outcome, { current, previous }: TargetDocument) {
+  const bound = inspection.bound?.slot?.leaf ?? null
+  const leaf = material?.leaf ?? (outcome === 'rotated' ? bound : null)
+  const before = outcome === 'rotated' && !material ? previous?.fingerprint : bound?.fingerprint
+  return {
+    before: before ?? null,
+    after: (outcome === 'rotated' ? current?.fingerprint : null) ?? leaf?.fingerprint ?? null,
+    until: leaf?.notAfter ?? null,
+  }
 }
 
 /** Writes a failure down with its back-off. Never throws: a failure that cannot be written is still reported. */
@@ -59,7 +69,7 @@ export async function afterFailure(
       world.event.action === 'rotate' &&
       outcome !== 'busy' &&
       outcome !== 'suspended' &&
-      costs(job, error)
+      costs(world, job, error)
     ) {
       await job.targetDocument.update(d => backedOff(d, world, job, error))
     }
@@ -74,10 +84,11 @@ export async function afterFailure(
 
 /**
  * Whether trying again costs anybody anything: what a person mends in the settings may be tried at once after
- * mending, what reached a CA may not.
+ * mending, what reached a CA may not. A source that makes nothing to order is not even asked for anything new.
  */
-function costs(job: Job, { code }: RotationError): boolean {
-  if (!job.verdict.due) return false
+function costs({ spec }: World, { verdict, inspection }: Job, { code }: RotationError): boolean {
+  if (!verdict.due || code === 'not-renewed') return false
+  if (inspection.offer && spec.sources.length === 1 && code === 'certificate-invalid') return false
   return ERROR_CODES[code].exit === 1 || code === 'ca-rejected' || code === 'certificate-invalid'
 }
 

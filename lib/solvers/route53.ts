@@ -1,12 +1,13 @@
 import type { ResourceRecordSet } from '@aws-sdk/client-route-53'
 import * as v from 'valibot'
+import { exportsOf, overHttp } from '../aws/sdk.ts'
 import { RotationError } from '../base/errors.ts'
 import { nameField, pemField, propagationField, secretField, urlField } from '../base/fields.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
 import { bareName, checkName } from '../dns/question.ts'
 import { settled } from '../dns/repeat.ts'
-import { change, overHttp, pause, type Route53, read } from '../dns/route53.ts'
+import { change, pause, type Route53, read } from '../dns/route53.ts'
 import { ttlField } from '../dns/service-settings.ts'
 import { inTurn } from '../dns/turns.ts'
 import { quotedTxt, textOfTxt } from '../dns/txt.ts'
@@ -35,6 +36,7 @@ const settings = v.pipe(
   ),
 )
 type Settings = v.InferOutput<typeof settings>
+type Sdk = typeof import('@aws-sdk/client-route-53')
 
 interface Zone {
   readonly id: string
@@ -172,7 +174,7 @@ const createApi = (config: Settings, context: DriverContext): Route53 => {
         })
       : null
   const build = async () => {
-    const sdk = await import('@aws-sdk/client-route-53').catch(cause => {
+    const loaded = await import('@aws-sdk/client-route-53').catch(cause => {
       throw new RotationError(
         'settings-invalid',
         `${driver}: the package @aws-sdk/client-route-53 cannot be loaded`,
@@ -183,6 +185,7 @@ const createApi = (config: Settings, context: DriverContext): Route53 => {
         },
       )
     })
+    const sdk: Sdk = exportsOf(loaded)
     const client = new sdk.Route53Client({
       region,
       maxAttempts: 1,

@@ -74,7 +74,7 @@ export const requestOf = (
   replaces: string | null = null,
   accepts: CertificateRequest['accepts'] = () => true,
   showsOthers = false,
-): CertificateRequest => ({ spec, replaces, accepts, showsOthers })
+): CertificateRequest => ({ spec, replaces, accepts, showsOthers, isNews: () => true })
 
 type Input = Partial<Parameters<typeof acme.create>[0]>
 

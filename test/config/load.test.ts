@@ -103,7 +103,10 @@ describe('values', () => {
     [target({ domain: 'a..example.com' }), domain],
     [target({ domain: '' }), domain],
     [target({ domain: 'a b.example.com' }), domain],
-    [target({ keyEncoding: 'der' }), 'targets[0].keyEncoding: must be one of "pkcs1", "pkcs8"'],
+    [
+      target({ keyEncoding: 'der' }),
+      'targets[0].keyEncoding: must be one of "pkcs1", "pkcs8", "encrypted-pkcs8"',
+    ],
     [
       target({ domainConfiguration: true }),
       'targets[0].domainConfiguration: must be one of "require", "create"',

@@ -151,6 +151,12 @@ describe('secrets', () => {
     expect((await load(raw)).credentials.cn?.secretKey.reveal()).toBe('literal-secret')
   })
 
+  test('also beside a source that speaks to nobody', async () => {
+    const raw = loopback(secretKey('literal-secret'))
+    raw.sources.bought = { type: 'file', certificate: 'a chain', privateKey: 'a key' }
+    expect((await load(raw)).sources.bought?.settings).toMatchObject({ password: null })
+  })
+
   test('but not when a driver is left to its cloud', async () => {
     const raw = loopback(secretKey('literal-secret'))
     delete raw.solvers.dns.endpoint

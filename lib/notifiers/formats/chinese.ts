@@ -68,6 +68,7 @@ export const ERRORS_ZH: Readonly<Record<ErrorCode, string>> = {
   'rate-limited': 'CA 要求等待',
   'validation-failed': 'CA 无法验证域名',
   'order-failed': 'CA 放弃了订单',
+  'not-renewed': '来源没有比已绑定证书更新的证书',
   'propagation-timeout': 'TXT 记录没有到达所有权威服务器',
   'preflight-refused': '设备不会接受新证书',
   'slots-full': '两个证书位都已占用且都不可删除',
