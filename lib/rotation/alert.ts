@@ -11,7 +11,7 @@ import type { ReportedLeaf, TargetResult } from './report.ts'
 import type { World } from './world.ts'
 
 /** One matter for people: whether the certificate of a target gets renewed. */
-const RENEWAL = 'renewal'
+export const RENEWAL = 'renewal'
 const ROOTS = 'root-ending'
 const TOO_LONG_MS = DAY_MS
 
@@ -122,7 +122,8 @@ function lagging({ outlook }: TargetResult, level: number | null): Condition | n
   return { key: RENEWAL, event: 'expiring', reason, error: null, level }
 }
 
-function lifetimeOf({ outlook }: TargetResult): Lifetime | null {
+/** The life of what is served, or bound where it cannot be seen. */
+export function lifetimeOf({ outlook }: TargetResult): Lifetime | null {
   const leaf = outlook.served ?? outlook.bound
   return leaf && { notBefore: Date.parse(leaf.notBefore), notAfter: Date.parse(leaf.notAfter) }
 }
