@@ -78,6 +78,7 @@ const resumed = async ({ client, notes, budget }: World): Promise<Order | null> 
   const { run } = client.connection
   try {
     const order = await client.order(noted.url)
+    await budget.placed()
     const isOver = order.expires !== null && order.expires <= run.clock.now() && order.status !== 'valid'
     if (order.status !== 'invalid' && !isOver) {
       run.log.info({ order: order.url, status: order.status }, 'going on with the order of an earlier run')
@@ -102,6 +103,7 @@ const placed = async (world: World): Promise<Order> => {
   await sweep(world)
   const { names, profile } = request.spec
   await dns.prepare(names)
+  await client.ready()
   await budget.order()
   const order = await asked(world, { names, profile, replaces: predecessorOf(world) }).catch(
     async (thrown: unknown) => {
@@ -110,6 +112,7 @@ const placed = async (world: World): Promise<Order> => {
     },
   )
   await notes.placed(order)
+  await budget.placed()
   run.log.info({ order: order.url, status: order.status, names }, 'order placed')
   return order
 }
