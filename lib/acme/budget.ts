@@ -14,16 +14,18 @@ export interface BudgetSettings {
 }
 
 /**
- * How long an order counts that was asked for without an answer, if it is one at all: nobody knows its URL, so that
- * no certificate can come of it. A week, as for a known order, would outlast what is left of a short-lived one.
+ * How long an order counts of which no certificate came. A CA counts certificates by the week, and these are none;
+ * a week would outlast what is left of a short-lived one.
  */
-const UNANSWERED_MS = DAY_MS
+const BARREN_MS = DAY_MS
 
 const instants = v.array(v.number())
 const spentSchema = v.object({
   orders: instants,
-  /** Asked for, and no answer seen. */
+  /** Asked for, and no answer seen: nobody knows its URL, if there is one. */
   asked: v.optional(instants, []),
+  /** Ended without a certificate, other than by a failed validation. */
+  ended: v.optional(instants, []),
   failed: instants,
   /** The last validation failed. */
   rehearse: v.optional(v.boolean(), false),
@@ -32,7 +34,7 @@ const spentSchema = v.object({
 /** What was spent on one set of names; instants in ascending order. */
 export type Spent = v.InferOutput<typeof spentSchema>
 
-const NOTHING: Spent = { orders: [], asked: [], failed: [], rehearse: false }
+const NOTHING: Spent = { orders: [], asked: [], ended: [], failed: [], rehearse: false }
 
 /** When each stops counting, as far as it still does. */
 const endsOf = (instants: readonly number[], forMs: number, now: number): readonly number[] =>
@@ -51,7 +53,7 @@ export function nextOrder(
   const { orders, perMs, failedValidations } = limits
   const ordered = [
     ...endsOf(spent.orders, perMs, now),
-    ...endsOf(spent.asked, Math.min(UNANSWERED_MS, perMs), now),
+    ...endsOf([...spent.asked, ...spent.ended], Math.min(BARREN_MS, perMs), now),
   ]
   const waits = [
     { at: freeAt(ordered, orders), why: `${orders} orders in ${formatDuration(perMs)}` },
@@ -74,6 +76,8 @@ export interface Budget {
   placed(): Promise<void>
   /** The CA refused the order, or was never asked: there is none to count. */
   refused(): Promise<void>
+  /** The last order came to nothing: expired, gone, or not issued. */
+  ended(): Promise<void>
   /** The last order's validation failed: it counts as that, no longer as an order. */
   failed(): Promise<void>
   /** A validation succeeded. */
@@ -97,12 +101,13 @@ const keyOf = (names: readonly string[]): string =>
 const recentOnly = (spent: Spent, { perMs }: BudgetSettings, now: number): Spent => ({
   ...spent,
   orders: spent.orders.filter(at => at > now - perMs),
-  asked: spent.asked.filter(at => at > now - UNANSWERED_MS),
+  asked: spent.asked.filter(at => at > now - BARREN_MS),
+  ended: spent.ended.filter(at => at > now - BARREN_MS),
   failed: spent.failed.filter(at => at > now - HOUR_MS),
 })
 
-const isOver = ({ orders, asked, failed, rehearse }: Spent): boolean =>
-  orders.length === 0 && asked.length === 0 && failed.length === 0 && !rehearse
+const isOver = ({ rehearse, ...instants }: Spent): boolean =>
+  !rehearse && Object.values(instants).every(list => list.length === 0)
 
 /**
  * Opens the budget of a set of names in a source's memory. It holds across crashes and for forced runs: whatever
@@ -150,11 +155,17 @@ export function openBudget(
           : { ...spent, orders: [...spent.orders, ...spent.asked.slice(-1)], asked: [] },
       ),
     refused: () => change(spent => ({ ...spent, asked: spent.asked.slice(0, -1) })),
+    ended: () =>
+      change(spent => ({
+        ...spent,
+        orders: spent.orders.slice(0, -1),
+        ended: [...spent.ended, ...spent.orders.slice(-1)],
+      })),
     failed: () =>
-      change(({ orders, asked, failed }) => ({
-        asked,
-        orders: orders.slice(0, -1),
-        failed: [...failed, clock.now()],
+      change(spent => ({
+        ...spent,
+        orders: spent.orders.slice(0, -1),
+        failed: [...spent.failed, clock.now()],
         rehearse: true,
       })),
     validated: () => change(spent => (spent.rehearse ? { ...spent, rehearse: false } : spent)),

@@ -86,5 +86,8 @@ function ordersIn({ budget }: Readonly<Record<string, unknown>>): {
       const list: unknown = (entry as Record<string, unknown> | null)?.[name]
       return sum + (Array.isArray(list) ? list.length : 0)
     }, 0)
-  return { orders: count('orders') + count('asked'), failedValidations: count('failed') }
+  return {
+    orders: ['orders', 'asked', 'ended'].reduce((sum, name) => sum + count(name), 0),
+    failedValidations: count('failed'),
+  }
 }

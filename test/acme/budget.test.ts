@@ -9,6 +9,7 @@ const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const LIMITS = { orders: 3, perMs: 7 * DAY_MS, failedValidations: 2 }
 
+const NOTHING_SPENT: Spent = { orders: [], asked: [], ended: [], failed: [], rehearse: false }
 const spent = (
   orders: readonly number[],
   failed: readonly number[] = [],
@@ -16,6 +17,7 @@ const spent = (
 ): Spent => ({
   orders: orders.map(ago => NOW - ago),
   asked: asked.map(ago => NOW - ago),
+  ended: [],
   failed: failed.map(ago => NOW - ago),
   rehearse: false,
 })
@@ -34,8 +36,17 @@ describe('the next order', () => {
     ['one failed validation', spent([], [HOUR_MS / 2]), null],
     ['two in an hour', spent([], [HOUR_MS / 2, HOUR_MS / 4]), NOW + HOUR_MS / 2],
     ['both: the later one counts', spent([6 * DAY_MS, 1, 1], [HOUR_MS / 2, 1]), NOW + DAY_MS],
-    ['one that nobody answered counts for a day', spent([DAY_MS, HOUR_MS], [], [HOUR_MS]), NOW + 23 * HOUR_MS],
+    [
+      'one that nobody answered counts for a day',
+      spent([DAY_MS, HOUR_MS], [], [HOUR_MS]),
+      NOW + 23 * HOUR_MS,
+    ],
     ['and no longer', spent([DAY_MS, HOUR_MS], [], [DAY_MS]), null],
+    [
+      'as does one that ended without a certificate',
+      { ...spent([DAY_MS], [], [HOUR_MS]), ended: [NOW - 2 * HOUR_MS] },
+      NOW + 22 * HOUR_MS,
+    ],
     ['a clock that was put back', spent([-DAY_MS, -DAY_MS, -DAY_MS]), NOW + 8 * DAY_MS],
   ]
   it.each(cases)('%s', (_, given, at) => {
@@ -93,6 +104,35 @@ describe('orders', () => {
     expect(await rejection(strict(bench))).toMatchObject({ code: 'rate-limited' })
   })
 
+  it('that came to nothing count for a day: expired, unknown to the CA, or not issued', async () => {
+    const bench = await startBench({ asyncFinalizeMs: 30 * DAY_MS })
+    const entry = () => Object.values(bench.memory.notes.budget as object)[0] as Spent
+    const suspended = async (journal = createJournal()) => {
+      const run = bench.newRun(30_000)
+      return bench.source(run, { budget: LIMITS }).obtain(requestOf(), journal, run)
+    }
+    const journal = createJournal()
+    expect((await suspended(journal)).kind).toBe('suspended')
+    bench.ca.options.asyncFinalizeMs = 0
+    bench.clock.now += 8 * DAY_MS
+    const { order } = journal.notes
+    await journal.write({ order: { ...(order as object), url: `${bench.ca.url}/orders/unknown` } })
+    expect((await strict(bench, journal)).kind).toBe('obtained')
+    expect(entry()).toMatchObject({ orders: [expect.any(Number)], ended: [] })
+
+    bench.ca.options.issuanceProblem = { type: 'serverInternal', detail: 'no' }
+    for (let i = 0; i < 2; i += 1)
+      expect(await rejection(strict(bench))).toMatchObject({ code: 'order-failed' })
+    expect(await rejection(strict(bench))).toMatchObject({ code: 'rate-limited' })
+    expect(entry()).toMatchObject({
+      orders: [expect.any(Number)],
+      ended: [expect.any(Number), expect.any(Number)],
+    })
+    bench.ca.options.issuanceProblem = null
+    bench.clock.now += DAY_MS
+    expect((await strict(bench)).kind).toBe('obtained')
+  })
+
   it('that were confirmed to a dead run only are counted by the next one', async () => {
     const bench = await startBench({ asyncFinalizeMs: 3_600_000 })
     const journal = createJournal()
@@ -103,7 +143,7 @@ describe('orders', () => {
     expect((await suspended()).kind).toBe('suspended')
     // As if it had died between the journal and the budget.
     const at = bench.clock.now
-    const unanswered = { orders: [], asked: [at], failed: [], rehearse: false }
+    const unanswered = { ...NOTHING_SPENT, asked: [at] }
     await bench.memory.update(({ budget, ...notes }) => ({
       ...notes,
       budget: Object.fromEntries(Object.keys(budget as object).map(key => [key, unanswered])),
