@@ -6,7 +6,7 @@ import type { SourceMemory } from '../contracts.ts'
 
 /** What we allow ourselves for one set of names, well below what a CA allows. */
 export interface BudgetSettings {
-  /** New orders within `perMs`. */
+  /** New orders within `perMs`; as many may come to nothing within a day. */
   readonly orders: number
   readonly perMs: number
   /** Failed validations within an hour. */
@@ -14,8 +14,8 @@ export interface BudgetSettings {
 }
 
 /**
- * How long an order counts of which no certificate came. A CA counts certificates by the week, and these are none;
- * a week would outlast what is left of a short-lived one.
+ * How long an order counts of which no certificate came, among its like. A CA counts certificates by the week, and
+ * these are none; a week would outlast what is left of a short-lived one.
  */
 const BARREN_MS = DAY_MS
 
@@ -51,12 +51,17 @@ export function nextOrder(
   now: number,
 ): { readonly at: number; readonly why: string } | null {
   const { orders, perMs, failedValidations } = limits
-  const ordered = [
-    ...endsOf(spent.orders, perMs, now),
-    ...endsOf([...spent.asked, ...spent.ended], Math.min(BARREN_MS, perMs), now),
-  ]
+  const barrenMs = Math.min(BARREN_MS, perMs)
+  const barren = endsOf([...spent.asked, ...spent.ended], barrenMs, now)
   const waits = [
-    { at: freeAt(ordered, orders), why: `${orders} orders in ${formatDuration(perMs)}` },
+    {
+      at: freeAt(endsOf(spent.orders, perMs, now), orders),
+      why: `${orders} orders in ${formatDuration(perMs)}`,
+    },
+    {
+      at: freeAt(barren, orders),
+      why: `${orders} orders without a certificate in ${formatDuration(barrenMs)}`,
+    },
     {
       at: freeAt(endsOf(spent.failed, HOUR_MS, now), failedValidations),
       why: `${failedValidations} failed validations in an hour`,

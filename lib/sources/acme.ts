@@ -49,7 +49,7 @@ const settings = v.strictObject({
   /** Directory of the CA's test environment: after a failed validation the next try is rehearsed there. */
   staging: v.optional(v.nullable(urlField()), null),
   /**
-   * What is spent on one set of names at most: orders within `per` (one of which no certificate came counts for a day),
+   * What is spent on one set of names at most: orders within `per`, as many that come to nothing within a day,
    * failed validations within an hour.
    */
   budget: v.optional(

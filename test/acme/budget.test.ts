@@ -36,15 +36,12 @@ describe('the next order', () => {
     ['one failed validation', spent([], [HOUR_MS / 2]), null],
     ['two in an hour', spent([], [HOUR_MS / 2, HOUR_MS / 4]), NOW + HOUR_MS / 2],
     ['both: the later one counts', spent([6 * DAY_MS, 1, 1], [HOUR_MS / 2, 1]), NOW + DAY_MS],
+    ['three that nobody answered count for a day', spent([], [], [3 * HOUR_MS, 2, 1]), NOW + 21 * HOUR_MS],
+    ['and no longer', spent([], [], [DAY_MS, 2, 1]), null],
+    ['nor do they count as orders', spent([DAY_MS, HOUR_MS], [], [2, 1]), null],
     [
-      'one that nobody answered counts for a day',
-      spent([DAY_MS, HOUR_MS], [], [HOUR_MS]),
-      NOW + 23 * HOUR_MS,
-    ],
-    ['and no longer', spent([DAY_MS, HOUR_MS], [], [DAY_MS]), null],
-    [
-      'as does one that ended without a certificate',
-      { ...spent([DAY_MS], [], [HOUR_MS]), ended: [NOW - 2 * HOUR_MS] },
+      'together with those that ended without a certificate',
+      { ...spent([DAY_MS], [], [HOUR_MS, 1]), ended: [NOW - 2 * HOUR_MS] },
       NOW + 22 * HOUR_MS,
     ],
     ['a clock that was put back', spent([-DAY_MS, -DAY_MS, -DAY_MS]), NOW + 8 * DAY_MS],
@@ -121,12 +118,12 @@ describe('orders', () => {
     expect(entry()).toMatchObject({ orders: [expect.any(Number)], ended: [] })
 
     bench.ca.options.issuanceProblem = { type: 'serverInternal', detail: 'no' }
-    for (let i = 0; i < 2; i += 1)
+    for (let i = 0; i < 3; i += 1)
       expect(await rejection(strict(bench))).toMatchObject({ code: 'order-failed' })
     expect(await rejection(strict(bench))).toMatchObject({ code: 'rate-limited' })
     expect(entry()).toMatchObject({
       orders: [expect.any(Number)],
-      ended: [expect.any(Number), expect.any(Number)],
+      ended: [expect.any(Number), expect.any(Number), expect.any(Number)],
     })
     bench.ca.options.issuanceProblem = null
     bench.clock.now += DAY_MS
