@@ -2,6 +2,8 @@
  * Hundreds of days of one instance on a fake clock: a schedule, a CA that is down now and then, and runs that die.
  * Whole runs over real sockets against the sandbox, whose clock is the same; what is reported is what it saw.
  */
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import type { Log } from '../../lib/base/log.ts'
 import type { TargetResult } from '../../lib/rotation/report.ts'
 import type { Fault } from '../../sandbox/kit/faults.ts'
@@ -58,6 +60,8 @@ const REQUESTS = 36
 const OUTAGES = 8
 /** Where nothing can be due, a tick is run about this often all the same. */
 const SAMPLE_MS = 2 * DAY_MS
+/** A disk that forgets: the days would mostly wait for one that does not. */
+const MEMORY = '/dev/shm'
 
 /** One outage in each eighth of the days, of an hour to a week; the first lasts a week. */
 function drawOutages(random: Seeded, startedAt: number, days: number): readonly Span[] {
@@ -85,7 +89,8 @@ const EVENT = { action: 'rotate', targets: null, force: false, until: null, acce
 async function openDays({ lifetimeMs, tickMs }: Life, clock: FakeClock): Promise<Rig> {
   const isShort = lifetimeMs < SHORT_MS
   const validity = isShort ? {} : { validitySeconds: lifetimeMs / 1_000 }
-  const rig = await createRig({ now: clock.now, ca: { keyAlgorithm: 'ec-256', ...validity } })
+  const options = { now: clock.now, ca: { keyAlgorithm: 'ec-256', ...validity } } as const
+  const rig = await createRig(options, existsSync(MEMORY) ? MEMORY : tmpdir())
   const { ca, iotda, domain } = rig.sandbox
   await rig.configure(settings => {
     Object.assign(settings.certificates.iot, { keyType: 'ec-256', profile: isShort ? 'shortlived' : null })
