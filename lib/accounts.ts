@@ -35,12 +35,17 @@ export async function rollover(
       `there is no source "${name}"`,
       `Sources in the settings: ${Object.keys(settings.sources).join(', ')}.`,
     )
-  const clients = openClients()
+  const clients = openClients(settings.proxy)
   const { signal, clear } = abortAfter(Math.max(1, deadline - clock.now()), parent)
   try {
     const context = contextOf(settings, clients, { clock, log })
     const { records } = await openState(settings, context)
-    const sources = await buildSources(settings, records, context, await buildSolvers(settings, context))
+    const sources = await buildSources(
+      settings,
+      records.source,
+      context,
+      await buildSolvers(settings, context),
+    )
     const change = sources[name]?.rollover
     if (!change) throw usage(`source "${name}" has no account`, 'Only ACME sources have accounts.')
     const run = { runId: 'account-rollover', clock, log, deadline: deadline - FINISH_MS, signal }

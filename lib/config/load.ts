@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
+import type { HttpProxy } from '../base/http.ts'
 import type { Canary } from '../devices/canary.ts'
 import type { CertificateSpec, Target } from '../model.ts'
 import {
@@ -30,6 +31,7 @@ import { refuseInFunction } from './function.ts'
 import { jsonMistakeAt } from './json.ts'
 import { explain, type Mistake, mistaken } from './mistakes.ts'
 import { toProfile } from './profiles.ts'
+import { proxyFrom } from './proxy.ts'
 import { createResolver, explainRemote, onlyLoopback } from './references.ts'
 import { createRemoteReader, type RemoteScheme } from './remote.ts'
 import { type CertificateShape, type SettingsShape, settingsShape, type TargetShape } from './settings.ts'
@@ -74,6 +76,7 @@ export async function loadSettings(
   const remote = around.remote ? createRemoteReader(around.remote, around.env) : null
   const place = placeOf(from, around)
   const { text, where, folder, isFile = false } = await readSettings(place, around, remote)
+  const proxy = proxyFrom(around)
   const raw = parseJson(text, where)
   const parsed = v.safeParse(settingsShape, raw)
   const mistakes: Mistake[] = [...(parsed.success ? [] : explain(parsed.issues, '', settingsShape))]
@@ -91,10 +94,10 @@ export async function loadSettings(
   if (!isFile) checkPrograms(resolved, mistakes)
   checkNotifiers(asRecord(shape).notifiers, mistakes)
   if (mistakes.length > 0 || !parsed.success) {
-    salvaged(salvageAlerting(shape, resolved, mistakes, folder))
+    salvaged(salvageAlerting(shape, resolved, mistakes, { folder, proxy }))
     throw mistaken(inOrder(mistakes), where)
   }
-  return settle(whole, resolved, folder)
+  return settle(whole, resolved, folder, proxy)
 }
 
 /** Where the settings stand. @throws RotationError `usage` when nobody says so */
@@ -108,7 +111,19 @@ export function placeOf(from: string | null, { env }: Surroundings): string {
 }
 
 /** This process. */
-export const processSurroundings = (): Surroundings => ({ env: process.env, folder: process.cwd() })
+export const processSurroundings = (): Surroundings => ({ env: process.env, folder: currentFolder() })
+
+function currentFolder(): string {
+  try {
+    return process.cwd()
+  } catch (cause) {
+    throw new RotationError('usage', 'the current folder is gone', {
+      cause,
+      retry: 'never',
+      hint: 'Change to a folder that exists.',
+    })
+  }
+}
 
 const LIMIT_BYTES = 1024 * 1024
 /** Reads a file or a pipe, up to 1 MiB: one without an end must not be read for ever. @throws `EFBIG` */
@@ -164,7 +179,8 @@ async function readRemote(scheme: RemoteScheme, name: string, remote: RemoteRead
 /** @throws RotationError `settings-invalid` that says the place, and nothing of what stands there */
 export function parseJson(text: string, where: string): unknown {
   try {
-    return JSON.parse(text)
+    // Some editors of Windows begin a file with a byte order mark.
+    return JSON.parse(text.replace(/^\uFEFF/, ''))
   } catch {
     // The parser's message quotes the text around the mistake, which may be a secret: only the place is said.
     const before = text.slice(0, jsonMistakeAt(text)).split('\n')
@@ -175,7 +191,12 @@ export function parseJson(text: string, where: string): unknown {
 
 // --- the result --------------------------------------------------------------------------------------------
 
-function settle(shape: SettingsShape, chosen: ChosenDrivers, folder: string): Settings {
+function settle(
+  shape: SettingsShape,
+  chosen: ChosenDrivers,
+  folder: string,
+  proxy: HttpProxy | null,
+): Settings {
   return {
     targets: shape.targets.map(toTarget),
     access: Object.fromEntries(
@@ -194,6 +215,7 @@ function settle(shape: SettingsShape, chosen: ChosenDrivers, folder: string): Se
     notifiers: toNotifiers(shape.notifiers, chosen),
     heartbeat: shape.heartbeat,
     intervalMs: shape.schedule.interval,
+    proxy,
   }
 }
 

@@ -65,7 +65,9 @@ export function sightingOf(result: TargetResult, document: TargetDocument, now: 
   const lifetime = lifetimeOf(result)
   const level = lifetime && levelOf(lifetime, now)
   const trouble = troubleOf(result, document, level) ?? lagging(result, level)
-  const roots = result.warnings.filter(w => w.code === 'root-ends').map(w => w.message)
+  const roots = result.warnings
+    .filter(w => w.code === 'root-ends' || w.code === 'other-chains')
+    .map(w => w.message)
   const rootEnds: Condition = {
     ...{ key: ROOTS, event: 'root-ending', error: null, level: null },
     reason: roots.join('; '),

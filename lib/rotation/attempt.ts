@@ -7,7 +7,7 @@ import { hasNext, stateOf } from './choose.ts'
 import { type CertificateDocument, keyIdOf, type PendingCertificate } from './documents.ts'
 import { examine, sentence } from './examine.ts'
 import type { Lease } from './lease.ts'
-import { acceptable } from './preflight.ts'
+import { acceptable, chainRefusals } from './preflight.ts'
 import { type Job, sourceNamed, type World } from './world.ts'
 
 /** What asking one source came to. `next`: it is given up, and another one is to be asked. */
@@ -35,10 +35,16 @@ export async function attempt(
 ): Promise<Attempt> {
   const { records, spec, run } = world
   const journal = guarded(await records.journal(spec.name, pending.id, keyIdOf(pending)), lease)
+  const refused = new Map<string, string>()
   const request = {
     spec,
     replaces: predecessor(job, pending),
-    accepts: (pem: string) => acceptable(world, job, pem),
+    accepts: (pem: string) => {
+      const [why] = chainRefusals(world, job, pem)
+      if (why !== undefined) refused.set(pem, why)
+      return why === undefined
+    },
+    showsOthers: world.sharing.some(({ profiles }) => profiles.length > 0),
   }
   try {
     const obtained = await sourceNamed(world, pending.source).obtain(request, journal, run)
@@ -46,9 +52,18 @@ export async function attempt(
     const { chainPem, fingerprint } = readObtained(obtained.chainPem)
     if (world.event.accept !== fingerprint) await refuseIfOthers(world, job, pending.source, chainPem)
     const notes = obtained.leftovers ?? {}
+    const otherChains = [...refused].flatMap(([pem, why]) =>
+      pem === obtained.chainPem ? [] : [otherChain(pem, why)],
+    )
     const kept = await job.certificateDocument.update(d =>
       d.pending?.id === pending.id
-        ? { ...d, notBefore: null, sources: {}, pending: { ...d.pending, chainPem, fingerprint, notes } }
+        ? {
+            ...d,
+            notBefore: null,
+            sources: {},
+            otherChains,
+            pending: { ...d.pending, chainPem, fingerprint, notes },
+          }
         : d,
     )
     return { kind: 'obtained', pending: kept.pending ?? { ...pending, chainPem, fingerprint } }
@@ -60,6 +75,13 @@ export async function attempt(
     if (error.retry !== 'never' || !hasNext(spec, document, pending.source)) throw error
     return { kind: 'next', error }
   }
+}
+
+/** What people are told of a chain that was not taken. */
+function otherChain(pem: string, why: string): string {
+  const top = tryParse(pem)?.at(-1)
+  const upTo = top ? `, up to "${leafOf(top).issuer}",` : ''
+  return `another chain of the CA${upTo} is not for every device: ${why}`
 }
 
 /** An order may outlast the lease: whoever took it over owns the notes. */
@@ -94,6 +116,14 @@ async function refuseIfOthers(world: World, job: Job, source: string, chainPem: 
   if (refusals.length === 0 && acceptable(world, job, chainPem)) return
   const why = refusals.map(sentence).join('; ') || 'devices of another target would refuse it'
   throw new RotationError('preflight-refused', why, { retry: 'never' })
+}
+
+function tryParse(pem: string): ReturnType<typeof parseChain> | null {
+  try {
+    return parseChain(pem)
+  } catch {
+    return null
+  }
 }
 
 function readObtained(pem: string): { chainPem: string; fingerprint: string } {
