@@ -45,7 +45,7 @@ const mortal = (death: Death | null, died: () => void): ((http: Http) => Http) =
 /** The settings are read once and connections are kept, as in a function that stays warm. */
 export function createMortal(): Mortal {
   let settings: Promise<Settings> | null = null
-  const clients = openClients()
+  const clients = openClients(null)
   const warmFor = (own: (http: Http) => Http): Warm => ({
     settings: (_, around, load) => {
       settings ??= load(around)
