@@ -10,9 +10,11 @@ import type { Fault } from '../../sandbox/kit/faults.ts'
 import { type FakeClock, fakeClock } from './clock.ts'
 import {
   DAY_MS,
+  type Dated,
   datesOf,
   HOUR_MS,
   idealOrders,
+  isEarlyOne,
   isIn,
   issuedAt,
   type Life,
@@ -46,8 +48,11 @@ export interface Lived {
   readonly orders: number
   readonly ideal: number
   readonly renewals: readonly Renewal[]
-  /** While what was bound had expired. Excused: the first run since the outage that could end it did. */
-  readonly expired: readonly (Span & { readonly isExcused: boolean })[]
+  /**
+   * While what was bound had expired. Excused: the first run since the outage began that could end it did. Outlasted:
+   * by the outage.
+   */
+  readonly expired: readonly (Span & { readonly isExcused: boolean; readonly isOutlasted: boolean })[]
   /** What should not have been, each with its day. */
   readonly objections: readonly string[]
 }
@@ -114,13 +119,13 @@ interface Run {
 
 interface Order {
   readonly at: number
-  /** Of the certificate that was bound then. */
-  readonly dates: Span
+  /** The certificate that was bound then. */
+  readonly dates: Dated
 }
 
 /** What was bound from when on, every order, and every run. */
 interface Seen {
-  readonly binds: readonly { readonly at: number; readonly dates: Span }[]
+  readonly binds: readonly { readonly at: number; readonly dates: Dated }[]
   readonly orders: readonly Order[]
   readonly runs: readonly Run[]
 }
@@ -134,7 +139,11 @@ async function openWorld(life: Life) {
   const kinds = outages.map(() => random.pick(DOWN))
   const rig = await openDays(life, clock)
   const { iotda, faults, ca, dns } = rig.sandbox
-  const bound = (): Span => datesOf(iotda.bound()?.certificatePem ?? '')
+  const bound = (): Dated => {
+    const dates = datesOf(iotda.bound()?.certificatePem ?? '')
+    const n = ca.issued.findIndex(({ notAfter }) => notAfter.getTime() === dates.end)
+    return { ...dates, isEarly: isEarlyOne(n) }
+  }
   const binds = [{ at: startedAt, dates: bound() }]
   iotda.onBind(() => binds.push({ at: clock.now(), dates: bound() }))
   let asked: Order = { at: 0, dates: bound() }
@@ -143,6 +152,16 @@ async function openWorld(life: Life) {
   })
   const mortal = createMortal()
   const seen = { binds, orders: [] as Order[], runs: [] as Run[] }
+  let told = 0
+  /** The CA's wish for what it has issued meanwhile. */
+  const tellWishes = (): void => {
+    for (const { certId, notBefore, notAfter } of ca.issued.slice(told)) {
+      const dates = { start: notBefore.getTime(), end: notAfter.getTime(), isEarly: isEarlyOne(told) }
+      const { start, end } = windowOf(dates)
+      if (dates.isEarly) ca.setRenewalInfo(certId, { start: new Date(start), end: new Date(end) })
+      told += 1
+    }
+  }
   const run = async (tick: number): Promise<Run> => {
     const at = clock.now()
     const down = outages.findIndex(outage => isIn(at, [outage]))
@@ -154,6 +173,7 @@ async function openWorld(life: Life) {
     const request = { config: rig.settingsFile, event: EVENT, deadline, log: quiet, clock }
     const death = drawDeath(seeded(life.seed * 1_000_003 + tick))
     const answer = await mortal.run({ ...request, trigger: 'schedule' }, death)
+    tellWishes()
     while (seen.orders.length < ca.orders.length) seen.orders.push(asked)
     const one = { at, isUp: down < 0, result: answer?.results[0] ?? null }
     seen.runs.push(one)
@@ -167,7 +187,7 @@ async function openWorld(life: Life) {
 }
 
 /** What is wrong with a run; null when nothing is. */
-function objectionTo({ at, isUp, result }: Run, before: Run | undefined, dates: Span, tickMs: number) {
+function objectionTo({ at, isUp, result }: Run, before: Run | undefined, dates: Dated, tickMs: number) {
   if (result === null) return null
   const { outcome, decision, error } = result
   const why = `${decision.detail}${error ? `; ${error.code}: ${error.message}` : ''}`
@@ -201,9 +221,10 @@ const expiredIn = ({ binds, runs }: Seen, outages: readonly Span[], end: number)
   binds.flatMap(({ dates }, i) => {
     const until = binds[i + 1]?.at ?? end
     if (until <= dates.end) return []
-    const since = outages.findLast(outage => outage.start < dates.end)?.start ?? 0
-    const before = runs.filter(({ at }) => at >= since && at <= until).slice(0, -1)
-    return [{ start: dates.end, end: until, isExcused: before.every(r => r.result === null || !r.isUp) }]
+    const outage = outages.findLast(({ start }) => start < dates.end) ?? { start: 0, end: 0 }
+    const before = runs.filter(({ at }) => at >= outage.start && at <= until).slice(0, -1)
+    const isExcused = before.every(({ result, isUp }) => result === null || !isUp)
+    return [{ start: dates.end, end: until, isExcused, isOutlasted: outage.end > dates.end }]
   })
 
 /**
