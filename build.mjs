@@ -7,7 +7,7 @@ import { oneCore } from './deploy/core.mjs'
 /**
  * Bundles the doors into dist/, or the folder that OUTDIR names. acme-client's axios, node-forge and debug are
  * replaced by shims: its transport is ours, its legacy crypto and its log are not used. BUNDLE_AWS_SDK=1 takes the
- * optional packages of AWS in, for a solver `route53` where nobody else provides them, as Lambda does.
+ * optional packages of AWS in, for a solver `route53` or a source `acm` where nobody else provides them, as Lambda does.
  */
 const out = process.env.OUTDIR || 'dist'
 const shims = {

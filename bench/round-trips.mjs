@@ -29,7 +29,10 @@ const ROTATION = [
   [READ, 'the same'],
   [LOOK, 'once more, now under the lease: another run may have finished the work in between'],
   [READ, 'the same'],
-  ['dns.SOA', 'before the order: which zone holds the TXT record? The domain itself is none'],
+  [
+    'dns.CAA × 2 + dns.SOA',
+    'before the order: may the CA issue for the name, or its parent? Which zone holds the TXT record? The domain itself is none',
+  ],
   ['dns.SOA', 'its parent is'],
   ['dns.CNAME', 'and is no alias, whose SOA a resolver would show as its own'],
   ['dns.NS', 'the name servers of the zone'],

@@ -55,8 +55,23 @@ export interface CertificateRequest {
    * section 7.4.2) a source SHOULD return the first that is accepted, else the CA's default. MUST NOT throw.
    */
   readonly accepts: (chainPem: string) => boolean
+  /** Whether what a source holds already would do instead of what is bound. MUST NOT throw. */
+  readonly isNews: (offer: Offer) => boolean
+  /** The bound certificate is about to end: a mere doubt MUST NOT keep the source from trying. */
+  readonly emergency: boolean
   /** Whether the CA's other chains are to be shown to `accepts` too, so that people hear of one that devices refuse. */
   readonly showsOthers: boolean
+}
+
+/** A certificate that a source holds although nobody ordered it here. */
+export interface Offer {
+  /** Lower-case hex, without the sign byte. */
+  readonly serial: string
+  readonly names: readonly string[]
+  readonly notBefore: number
+  readonly notAfter: number
+  /** Why there may be no newer one in time, in the words of the source; null: nothing is known to be wrong. */
+  readonly trouble: string | null
 }
 
 /**
@@ -70,6 +85,8 @@ export interface Journal {
   write(notes: Readonly<Record<string, unknown>>): Promise<void>
   /** The pending certificate's private key (PKCS#8 PEM): made and stored sealed the first time, then the same. */
   privateKey(make: () => Promise<string>): Promise<Secret>
+  /** Stores a private key (PKCS#8 PEM) that was made elsewhere, sealed, in the place of any; durable when it resolves. */
+  adoptKey(privateKey: Secret): Promise<void>
 }
 
 /** What a source remembers apart from any certificate: its account, the directory, its budget. */
@@ -112,6 +129,8 @@ export interface SourceCheck {
   readonly directory: string
   /** How it calls itself in CAA records (RFC 8659 section 4.2); empty: it does not say. */
   readonly caaIdentities: readonly string[]
+  /** Null: there is none yet. */
+  readonly accountUrl: string | null
   readonly account:
     | { readonly ok: true; readonly message: string }
     | { readonly ok: false; readonly message: string; readonly remedy: string }
@@ -120,7 +139,7 @@ export interface SourceCheck {
 export interface CertificateSource {
   /**
    * Obtains one certificate, or goes on where the journal says an earlier run stopped. The key MUST come from
-   * `journal.privateKey`. MUST return `suspended` rather than sleep past `run.deadline`. A source SHOULD NOT
+   * `journal.privateKey`, or be given to `journal.adoptKey` before this returns. MUST return `suspended` rather than sleep past `run.deadline`. A source SHOULD NOT
    * make a second order for one journal unless the first is certainly dead.
    */
   obtain(request: CertificateRequest, journal: Journal, run: Run): Promise<Obtained>
@@ -134,6 +153,11 @@ export interface CertificateSource {
    * CA: such an answer has no window and says when to ask again.
    */
   renewalInfo?(leafPem: string, leaf: Leaf, run: Run): Promise<RenewalInfo | null>
+  /**
+   * What it holds now; a source that has this makes no certificates to order. Its `obtain` MUST throw `not-renewed`,
+   * saying why, for what is no news to the request. Throws with retry `never` what a person has to mend.
+   */
+  offer?(run: Run): Promise<Offer>
   /** Revokes a certificate. One that is revoked already is `already-revoked`, no error. */
   revoke?(revocation: Revocation, run: Run): Promise<'revoked' | 'already-revoked'>
   /**
@@ -161,23 +185,40 @@ export const defineSource = <S extends GenericSchema>(driver: Driver<S, SourceCo
 
 /** How to tell that every authoritative server answers with a value. */
 export interface PropagationSettings {
-  /** Recursive resolvers (`host` or `host:port`) to find zones with; empty: the system's. */
+  /**
+   * Who is asked for a value that was written: the `authoritative` servers themselves; the resolvers, over `https`;
+   * or nobody, where the `provider` has said that it is done.
+   */
+  readonly check: 'authoritative' | 'https' | 'provider'
+  /** Recursive resolvers to find zones with: `host` or `host:port`, or URLs of RFC 8484; empty: the system's. */
   readonly resolvers: readonly string[]
+  /** PEM of the roots to trust for resolvers over HTTPS, instead of Node's. */
+  readonly caCertificates: string | null
   /** Servers (`host` or `host:port`) to ask instead of the authoritative ones that are found; empty: find them. */
   readonly nameservers: readonly string[]
   /** Port of the authoritative servers. */
   readonly port: number
   readonly withinMs: number
   readonly everyMs: number
-  /** A last wait after every server agreed. */
+  /** A last wait after everybody who is asked agreed. */
   readonly settleMs: number
+}
+
+/** The zone that holds a name, as the service of a solver tells. Names are lower case without the final dot. */
+export interface SolverZone {
+  readonly name: string
+  /** The name servers that the service serves it with; empty: it does not tell. */
+  readonly nameServers: readonly string[]
 }
 
 /** Writes and removes TXT values for DNS-01 (RFC 8555 section 8.4). `fqdn` is absolute, lower-case, with its final dot. */
 export interface DnsSolver {
   readonly propagation: PropagationSettings
-  /** The smallest call that proves `fqdn` can be written, before an order is placed. Changes nothing. */
-  prepare(fqdn: string, run: Run): Promise<void>
+  /**
+   * The smallest call that proves `fqdn` can be written, before an order is placed; the zone it would go to, or null
+   * where the service does not tell. Changes nothing.
+   */
+  prepare(fqdn: string, run: Run): Promise<SolverZone | null>
   /** Adds the value to what is there. MUST keep other values; MUST succeed when it is there already. */
   present(fqdn: string, value: string, run: Run): Promise<void>
   /** Removes exactly this value. MUST keep other values; MUST succeed when it is gone already. */

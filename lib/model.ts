@@ -9,8 +9,8 @@ import type { CheckLine, DeviceProfile } from './fleet.ts'
 export const KEY_TYPES = ['rsa-2048', 'rsa-3072', 'rsa-4096', 'ec-256', 'ec-384'] as const
 export type KeyType = (typeof KEY_TYPES)[number]
 
-/** How the private key is written in `private_key`: `pkcs1` is SEC 1 (`EC PRIVATE KEY`) for an EC key. */
-export const KEY_ENCODINGS = ['pkcs1', 'pkcs8'] as const
+/** How `private_key` is written: `pkcs1` is SEC 1 for an EC key; `encrypted-pkcs8` goes with a password. */
+export const KEY_ENCODINGS = ['pkcs1', 'pkcs8', 'encrypted-pkcs8'] as const
 export type KeyEncoding = (typeof KEY_ENCODINGS)[number]
 
 /** A threshold against `expiry_date`: a duration, or a share of the lifetime. */
@@ -168,10 +168,7 @@ export type StepName = (typeof STEPS)[number]
 
 export type StepStatus = 'done' | 'skipped' | 'suspended' | 'refused' | 'failed'
 
-/**
- * Every outcome: `ok` in the answer, the CLI's exit code, and whether the door throws so that the platform
- * counts an error. A run that only waits does not throw.
- */
+/** Every outcome: `ok` in the answer, the CLI's exit code, and whether the door throws; what only waits does not. */
 export const OUTCOMES = {
   idle: { ok: true, exit: 0, throws: false, text: 'nothing to do' },
   planned: { ok: true, exit: 0, throws: false, text: 'nothing was changed: this is what a run would do' },
@@ -212,10 +209,7 @@ export const IDLE_REASONS = {
 } as const
 export type IdleReason = keyof typeof IDLE_REASONS
 
-/**
- * Every error code. `exit` 2 marks what a person mends in the settings or in what they point at;
- * everything else exits with 1, being another run at work with 3.
- */
+/** Every error code. `exit` 2: a person mends the settings or what they point at; 3: another run is at work. */
 export const ERROR_CODES = {
   usage: { exit: 2, text: 'the command or event is not understood' },
   'settings-invalid': { exit: 2, text: 'the settings have mistakes' },
@@ -226,6 +220,8 @@ export const ERROR_CODES = {
   'domain-mismatch': { exit: 2, text: 'the domain configuration is for another domain than is set' },
   'certificate-invalid': { exit: 2, text: 'what the source gave is no usable certificate' },
   'solver-zone-missing': { exit: 2, text: 'the DNS solver does not hold the zone of a name' },
+  'delegation-mismatch': { exit: 2, text: 'a name does not lead to the DNS zone that the solver writes to' },
+  'caa-forbids': { exit: 2, text: 'CAA records do not let this CA issue for a name' },
   'ca-rejected': { exit: 2, text: 'the CA rejects the request as it is configured' },
   unavailable: { exit: 1, text: 'a service failed or gave an unreadable answer' },
   throttled: { exit: 1, text: 'a service asks for fewer calls' },
@@ -233,6 +229,7 @@ export const ERROR_CODES = {
   'rate-limited': { exit: 1, text: 'the CA asks to wait' },
   'validation-failed': { exit: 1, text: 'the CA could not validate a name' },
   'order-failed': { exit: 1, text: 'the CA gave up on the order' },
+  'not-renewed': { exit: 1, text: 'the source holds nothing newer than what is bound' },
   'propagation-timeout': { exit: 1, text: 'a TXT record is not at every authoritative server' },
   'preflight-refused': { exit: 1, text: 'devices would not accept the new certificate' },
   'slots-full': { exit: 1, text: 'both slots are used and neither may be deleted' },

@@ -10,7 +10,7 @@ console.log(`sandbox is up; settings: ${file}
   IoTDA      ${sandbox.iotda.url}
   device     mqtts://${sandbox.device.host}:${sandbox.device.port} (SNI ${sandbox.domain})
   ACME CA    ${sandbox.ca.directoryUrl}
-  DNS        127.0.0.1:${sandbox.dns.port}, httpreq ${sandbox.httpreq.url}, Huawei DNS ${sandbox.huaweiDns.url}
+  DNS        127.0.0.1:${sandbox.dns.port}, over HTTPS ${sandbox.dnsHttps.queryUrl}, httpreq ${sandbox.httpreq.url}, Huawei DNS ${sandbox.huaweiDns.url}
   faults     POST, GET, DELETE ${sandbox.iotda.url}/_sandbox/faults; log: GET ${sandbox.iotda.url}/_sandbox/calls
 Ctrl-C ends it.`)
 process.once('SIGINT', () => void sandbox.dispose().then(() => process.exit(0)))

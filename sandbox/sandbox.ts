@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { type AcmeCa, type AcmeCaOptions, createAcmeCa } from './acme-ca/ca.ts'
+import { createDoorTls } from './acme-ca/issuing.ts'
 import { createDeviceEndpoint, type DeviceEndpoint, type DeviceEndpointOptions } from './device-endpoint.ts'
 import { createHttpreq } from './dns/httpreq.ts'
+import { createDnsHttps, type DnsHttps } from './dns/https.ts'
 import { createHuaweiDns, type HuaweiDns } from './dns/huaweicloud.ts'
 import { createDns, type Dns } from './dns/server.ts'
+import type { ZoneSpec } from './dns/zones.ts'
 import { createIotda, type Iotda } from './iotda/iotda.ts'
 import { createFaults, type Faults } from './kit/faults.ts'
 import type { Served } from './kit/http.ts'
@@ -15,6 +18,8 @@ export interface Sandbox {
   readonly device: DeviceEndpoint
   readonly ca: AcmeCa
   readonly dns: Dns
+  /** The same DNS over HTTPS, by a resolver that remembers; `caPem` is the root of its certificate. */
+  readonly dnsHttps: DnsHttps & { readonly caPem: string }
   readonly httpreq: Served
   readonly huaweiDns: HuaweiDns
   readonly domain: string
@@ -32,6 +37,10 @@ export type SandboxSettings = any
 export interface SandboxOptions {
   readonly domain?: string
   readonly ca?: Partial<AcmeCaOptions>
+  /** Zones of other people: in DNS, but not in the Huawei account. */
+  readonly foreignZones?: readonly ZoneSpec[]
+  /** `closed`: nobody but the CA reaches a DNS server by its port. DNS runs on `now` then, too. */
+  readonly port53?: 'open' | 'closed'
   /** Addresses of the device port; all on one port. */
   readonly addresses?: readonly string[]
   /** The clock of everything but DNS, for tests that move it. Default Date.now. */
@@ -45,6 +54,15 @@ const PROJECT_ID = '0123456789abcdef0123456789abcdef'
 const INSTANCE_ID = '11111111-2222-3333-4444-555555555555'
 const REGION = 'cn-north-4'
 
+const NAME_SERVER = '127.0.0.1'
+/** The resolver behind DNS over HTTPS, which listens at no address of its own. */
+const OVER_HTTPS = 'https'
+
+async function openDnsHttps(dns: Dns, faults: Faults, clock: { readonly now?: () => number }) {
+  const { caPem, ...tls } = await createDoorTls()
+  return { ...(await createDnsHttps({ dns, faults, resolver: OVER_HTTPS, tls, ...clock })), caPem }
+}
+
 /** Starts everything on free ports. */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const domain = options.domain ?? 'iot.example.com'
@@ -56,12 +74,20 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const faults = createFaults()
   const clock = options.now ? { now: options.now } : {}
   const zone = domain.split('.').slice(-2).join('.')
+  const foreign = options.foreignZones ?? []
+  const holds = ({ name }: { readonly name: string }): boolean => foreign.every(it => it.name !== name)
+  // Where the CA asks; the name server of the zone itself may be out of reach.
+  const asked = options.port53 === 'closed' ? '127.0.0.2' : NAME_SERVER
   const dns = await createDns({
-    zones: [{ name: zone, ns: [{ name: `ns1.${zone}`, address: '127.0.0.1' }] }],
+    zones: [{ name: zone, ns: [{ name: `ns1.${zone}`, address: NAME_SERVER }] }, ...foreign],
+    addresses: [asked],
+    ...(asked === NAME_SERVER ? {} : clock),
+    resolvers: [OVER_HTTPS, ...(asked === NAME_SERVER ? [] : [asked])],
   })
-  const ca = await createAcmeCa({ faults, dnsServer: `127.0.0.1:${dns.port}`, ...clock, ...options.ca })
+  const dnsHttps = await openDnsHttps(dns, faults, clock)
+  const ca = await createAcmeCa({ faults, dnsServer: `${asked}:${dns.port}`, ...clock, ...options.ca })
   const httpreq = await createHttpreq({ dns, faults })
-  const huaweiDns = await createHuaweiDns({ dns, faults, keys: known, region: REGION, ...clock })
+  const huaweiDns = await createHuaweiDns({ dns, faults, holds, keys: known, region: REGION, ...clock })
   const iotda = await createIotda({
     faults,
     projectId: PROJECT_ID,
@@ -76,7 +102,19 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     ...(options.addresses ? { addresses: [...options.addresses] } : {}),
     ...(options.authenticate ? { authenticate: options.authenticate } : {}),
   })
-  const world = { faults, iotda, device, ca, dns, httpreq, huaweiDns, domain, keys, accessKeys: known }
+  const world = {
+    faults,
+    iotda,
+    device,
+    ca,
+    dns,
+    dnsHttps,
+    httpreq,
+    huaweiDns,
+    domain,
+    keys,
+    accessKeys: known,
+  }
   return {
     ...world,
     settings: change => {
@@ -91,6 +129,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         httpreq.dispose(),
         huaweiDns.dispose(),
         ca.dispose(),
+        dnsHttps.dispose(),
         dns.dispose(),
       ])
     },

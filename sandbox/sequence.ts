@@ -54,13 +54,16 @@ export function watchSequence({ faults, dns, device }: Sandbox): Sequence {
     for (const call of seen) if (shaking.get(call)?.completed !== false) call.answered ??= places
   }
   const catchUp = (): void => {
+    let isOnlyCaa = false
     const isCa = seen.findLast(isRequest)?.operation === 'acme.Challenge'
     for (const [i, { type, name }] of dns.queries.slice(questions).entries()) {
       if (isCa) continue
-      // Both kinds of address of one name are asked for side by side.
-      const isPair =
-        i > 0 && type === 'AAAA' && seen.at(-1)?.operation === 'dns.A' && seen.at(-1)?.path === name
-      if (!isPair) close()
+      // Both kinds of address of one name are asked for side by side, and CAA beside another question.
+      const before = i > 0 ? seen.at(-1) : undefined
+      const isPair = type === 'AAAA' && before?.operation === 'dns.A' && before.path === name
+      const isBeside: boolean = before !== undefined && (type === 'CAA' || isOnlyCaa)
+      if (!isPair && !isBeside) close()
+      isOnlyCaa = type === 'CAA' && (isOnlyCaa || !isBeside)
       note(`dns.${type}`, name)
     }
     questions = dns.queries.length

@@ -1,9 +1,7 @@
 import * as v from 'valibot'
 import type { SourceCheck } from '../contracts.ts'
 import { type AccountAccess, rememberedSchema } from './account.ts'
-import { fetchDirectory, metaText } from './directory.ts'
-
-const identities = v.fallback(v.array(v.string()), [])
+import { caaIdentitiesOf, fetchDirectory, metaText } from './directory.ts'
 
 /** The CA's directory, and its account as far as it can be looked at without making one. @throws those of the CA */
 export async function checkCa(
@@ -11,12 +9,14 @@ export async function checkCa(
   open: () => Promise<object | null>,
 ): Promise<SourceCheck> {
   const directory = await fetchDirectory(connection)
-  const meta = (directory.body.meta ?? {}) as { readonly caaIdentities?: unknown }
-  const caaIdentities = v.parse(identities, meta.caaIdentities).map(it => it.toLowerCase())
-  const said = { directory: `the directory ${connection.directoryUrl} answers`, caaIdentities }
   const remembered = v.safeParse(rememberedSchema, (await memory.read()).account)
-  if (remembered.success && (await open()) !== null)
-    return { ...said, account: { ok: true, message: `the account is ${remembered.output.url}` } }
+  const isKnown = remembered.success && (await open()) !== null
+  const said = {
+    directory: `the directory ${connection.directoryUrl} answers`,
+    caaIdentities: caaIdentitiesOf(directory),
+    accountUrl: isKnown ? remembered.output.url : null,
+  }
+  if (isKnown) return { ...said, account: { ok: true, message: `the account is ${remembered.output.url}` } }
   const path = connection.settings
   if (!account.termsOfServiceAgreed) {
     const terms = metaText(directory, 'termsOfService') ?? 'the terms of service of the CA'

@@ -2,7 +2,8 @@ import type { X509Certificate } from 'node:crypto'
 import { Client, type ClientOptions, crypto } from 'acme-client'
 import { RotationError } from '../base/errors.ts'
 import type { Secret } from '../base/secret.ts'
-import { type Directory, resourceUrl } from './directory.ts'
+import type { Issuer } from '../dns/caa.ts'
+import { caaIdentitiesOf, type Directory, resourceUrl } from './directory.ts'
 import { problemOf, problemUrlOf } from './problem.ts'
 import { type Authorization, type Order, readAuthorization, readOrder } from './resources.ts'
 import {
@@ -33,6 +34,8 @@ export interface OrderRequest {
 export interface AcmeClient {
   readonly connection: AcmeConnection
   readonly supportsRenewalInfo: boolean
+  /** Who issues, as CAA records may name it (RFC 8657 section 3). */
+  readonly issuer: Issuer
   /** Creates or finds the account of the key and uses it from then on; its URL. */
   register(request: AccountRequest): Promise<string>
   /** Has a nonce at hand, so that the next call fails only by itself. */
@@ -247,6 +250,9 @@ export function createAcmeClient(setup: ClientSetup): AcmeClient {
     ...orders,
     ...accountCalls(setup, internals, located),
     connection,
+    get issuer() {
+      return { identities: caaIdentitiesOf(setup.directory), accountUrl: internals.api.accountUrl }
+    },
     get supportsRenewalInfo() {
       return typeof internals.http.directoryCache?.renewalInfo === 'string'
     },

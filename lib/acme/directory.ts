@@ -35,6 +35,14 @@ export function metaText(directory: Directory, field: string): string | null {
   return typeof value === 'string' ? value : null
 }
 
+const identities = v.fallback(v.array(v.string()), [])
+
+/** How the CA calls itself in CAA records (RFC 8555 section 9.7.6), lower case; empty: it does not say. */
+export function caaIdentitiesOf(directory: Directory): readonly string[] {
+  const meta = (directory.body.meta ?? {}) as { readonly caaIdentities?: unknown }
+  return v.parse(identities, meta.caaIdentities).map(it => it.toLowerCase())
+}
+
 /** Fetches the directory. @throws RotationError `unreachable`, `unavailable`, `ca-rejected`, `out-of-time` */
 export async function fetchDirectory(connection: AcmeConnection): Promise<Directory> {
   const { directoryUrl: url, settings, run } = connection

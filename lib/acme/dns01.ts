@@ -1,6 +1,10 @@
 import { asRotationError } from '../base/errors.ts'
-import type { DnsSolver, Run } from '../contracts.ts'
-import { awaitPropagation, effectiveName } from '../dns/propagation.ts'
+import type { DnsSolver, DriverContext, Run } from '../contracts.ts'
+import { type Location, locate } from '../dns/authorities.ts'
+import { type Issuer, requireCaa } from '../dns/caa.ts'
+import { requireSameZone, zoneError } from '../dns/delegation.ts'
+import type { DnsAccess } from '../dns/lookup.ts'
+import { awaitPropagation } from '../dns/propagation.ts'
 
 /** One TXT value that answers a dns-01 challenge. */
 export interface TxtValue {
@@ -16,10 +20,11 @@ export type Propagated = Awaited<ReturnType<typeof awaitPropagation>>
 /** DNS-01 (RFC 8555 section 8.4) for the names of one order, in one run. */
 export interface Dns01 {
   /**
-   * Proves that each name's TXT record can be written, before an order is placed. Changes nothing.
-   * @throws RotationError of the solver
+   * Proves what can be proved before an order is placed: CAA lets the issuer issue, and each name's TXT record can be
+   * written where DNS leads. Changes nothing. In the emergency a doubt is passed over.
+   * @throws RotationError `caa-forbids`, `delegation-mismatch`, `unavailable`, those of the solver
    */
-  prepare(names: readonly string[]): Promise<void>
+  prepare(names: readonly string[], issuer: Issuer, emergency: boolean): Promise<void>
   /** Where the values go; the same value on the same name once. */
   locate(values: readonly Omit<TxtValue, 'fqdn'>[]): Promise<readonly TxtValue[]>
   /** Writes the values, one after another. @throws RotationError of the solver */
@@ -41,13 +46,12 @@ export function distinct(values: readonly TxtValue[]): readonly TxtValue[] {
 type SolverFor = (domain: string) => DnsSolver
 
 /** Where the TXT record of a domain is written, asked once in a run. */
-const createLocator = (solverFor: SolverFor, run: Run) => {
-  const known = new Map<string, string>()
-  return async (domain: string): Promise<string> => {
-    const { propagation } = solverFor(domain)
-    const fqdn = known.get(domain) ?? (await effectiveName(`_acme-challenge.${domain}.`, propagation, run))
-    known.set(domain, fqdn)
-    return fqdn
+const createLocator = (accessFor: (domain: string) => DnsAccess) => {
+  const known = new Map<string, Location>()
+  return async (domain: string): Promise<Location> => {
+    const location = known.get(domain) ?? (await locate(`_acme-challenge.${domain}.`, accessFor(domain)))
+    known.set(domain, location)
+    return location
   }
 }
 
@@ -77,18 +81,37 @@ const removeEach = async (values: readonly TxtValue[], solverFor: SolverFor, run
   return left
 }
 
-/** `solverFor` gives the solver of a domain name. */
-export function createDns01(solverFor: SolverFor, run: Run): Dns01 {
-  const fqdnOf = createLocator(solverFor, run)
+/** Whether one domain's TXT record can be written where DNS leads, by the smallest call of its solver. */
+async function requireZone(solver: DnsSolver, location: Location, access: DnsAccess): Promise<void> {
+  const zone = await solver.prepare(`${location.name}.`, access.run).catch(async error => {
+    throw await zoneError(error, location, access)
+  })
+  await requireSameZone(location, zone, access)
+}
+
+/** `solverFor` gives the solver of a domain name, `http` the client for DNS over HTTPS. */
+export function createDns01(solverFor: SolverFor, http: DriverContext['http'], run: Run): Dns01 {
+  const accessFor = (domain: string): DnsAccess => ({ propagation: solverFor(domain).propagation, http, run })
+  const locationOf = createLocator(accessFor)
   return {
-    prepare: async names => {
-      for (const domain of new Set(names.map(baseOf)))
-        await solverFor(domain).prepare(await fqdnOf(domain), run)
+    prepare: async (names, issuer, emergency) => {
+      for (const domain of new Set(names.map(baseOf))) {
+        const access = accessFor(domain)
+        const wildcards = names.filter(name => baseOf(name) === domain).map(name => name.startsWith('*.'))
+        const allowed = requireCaa({ domain, wildcards }, issuer, access, emergency)
+        const located = locationOf(domain)
+        const writable = located.then(location => requireZone(solverFor(domain), location, access))
+        // Both to their end, so that nothing is asked any more behind the back of what comes next.
+        const outcomes = await Promise.allSettled([allowed, writable])
+        for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+      }
     },
     locate: async values => {
       const located: TxtValue[] = []
-      for (const { domain, value } of values)
-        located.push({ fqdn: await fqdnOf(baseOf(domain)), value, domain: baseOf(domain) })
+      for (const { domain, value } of values) {
+        const { name } = await locationOf(baseOf(domain))
+        located.push({ fqdn: `${name}.`, value, domain: baseOf(domain) })
+      }
       return distinct(located)
     },
     present: async values => {
@@ -99,7 +122,7 @@ export function createDns01(solverFor: SolverFor, run: Run): Dns01 {
     },
     propagated: async values => {
       for (const [solver, group] of bySolver(values, solverFor)) {
-        const outcome = await awaitPropagation(group, solver.propagation, run)
+        const outcome = await awaitPropagation(group, { propagation: solver.propagation, http, run })
         if (outcome.kind === 'suspended') return outcome
       }
       return { kind: 'seen' }

@@ -104,7 +104,7 @@ const placed = async (world: World): Promise<Order> => {
   // Values of a dead order: its authorizations are abandoned.
   await sweep(world)
   const { names, profile } = request.spec
-  await dns.prepare(names)
+  await dns.prepare(names, client.issuer, request.emergency)
   await client.ready()
   await budget.order()
   const order = await asked(world, { names, profile, replaces: predecessorOf(world) }).catch(
@@ -250,7 +250,8 @@ const advance = async (world: World): Promise<Obtained | typeof VALIDATED> => {
  * Obtains a certificate through one order (RFC 8555 section 7.4), going on where the journal says an earlier
  * run stopped. What a run of the CA's or of DNS's takes longer than this run has is `suspended`.
  * @throws RotationError `validation-failed` (a name could not be validated), `order-failed`,
- * `propagation-timeout`, those of AcmeClient, and those of the DNS solver
+ * `propagation-timeout`, `caa-forbids` and `delegation-mismatch` (both before the order is placed), those of
+ * AcmeClient, and those of the DNS solver
  */
 export async function obtainCertificate(work: OrderWork): Promise<Obtained> {
   const obtained = await inTime({ ...work, notes: openNotes(work.journal), validateOnly: false })

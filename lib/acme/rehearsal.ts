@@ -25,7 +25,7 @@ const saysNothing = (thrown: unknown): boolean => {
   const problem = problemOf(thrown)
   const { code } = asRotationError(thrown)
   // CAA may name the production account, which staging is not (RFC 8657 section 3).
-  if (problem?.type === 'caa') return true
+  if (problem?.type === 'caa' || code === 'caa-forbids') return true
   // Our own budget speaks without a problem of the CA.
   return ITS_OWN.includes(code) && !(code === 'rate-limited' && problem === null)
 }

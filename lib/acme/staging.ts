@@ -25,6 +25,9 @@ const rehearsalIn = ({ rehearsal }: Notes): Notes =>
 const withPart = (main: Notes, part: Notes): Notes =>
   Object.keys(part).length === 0 ? main : { ...main, rehearsal: part }
 
+const keyless = (): Promise<never> =>
+  Promise.reject(new RotationError('internal', 'a rehearsal has no private key'))
+
 /** What a journal says of the rehearsal: an order and TXT values of its own, never a key. */
 export const rehearsalJournal = (journal: Journal): Journal => ({
   get notes() {
@@ -34,7 +37,8 @@ export const rehearsalJournal = (journal: Journal): Journal => ({
     const { rehearsal: _, ...main } = journal.notes
     return journal.write(withPart(main, notes))
   },
-  privateKey: () => Promise.reject(new RotationError('internal', 'a rehearsal has no private key')),
+  privateKey: keyless,
+  adoptKey: keyless,
 })
 
 /** The rest of the journal, written without losing what it says of the rehearsal. */
@@ -45,6 +49,7 @@ export const mainJournal = (journal: Journal): Journal => ({
   },
   write: notes => journal.write(withPart(notes, rehearsalIn(journal.notes))),
   privateKey: journal.privateKey,
+  adoptKey: journal.adoptKey,
 })
 
 /** TXT values of the rehearsal that could not be removed are left over like any other. */

@@ -85,7 +85,7 @@ const hintOf = (code: ErrorCode, service: string, response: HttpResponse, asked:
 }
 
 /** A service's text made fit to be shown: one short line without the keys. */
-const shown = (text: string, { secrets }: AwsAsked): string =>
+export const shown = (text: string, secrets: readonly string[]): string =>
   secrets
     .filter(it => it !== '')
     .reduce((clean, it) => clean.replaceAll(it, '[secret]'), text)
@@ -101,7 +101,7 @@ export function awsRefused(response: HttpResponse, asked: AwsAsked, now: number)
   const { status, headers } = response
   const problem = problemOf(response)
   const serviceCode = problem.code === null || !/^[\w.-]{1,128}$/.test(problem.code) ? null : problem.code
-  const serviceMessage = problem.message === null ? null : shown(problem.message, asked)
+  const serviceMessage = problem.message === null ? null : shown(problem.message, asked.secrets)
   const code = codeOf(status, serviceCode ?? '')
   const hint = hintOf(code, serviceCode ?? '', response, asked)
   const retryAt = parseRetryAfter(headers['retry-after'], now)

@@ -111,23 +111,63 @@ export const portField = () =>
     v.maxValue(65535, 'must be 1 to 65535'),
   )
 
+const isUrlText = (text: string): boolean => /^https?:/i.test(text)
+
+/** A resolver: `host`, `host:port`, or the URL of one that speaks DNS over HTTPS. */
+const resolverField = () =>
+  v.union([serverField(), urlField()], 'must be host, host:port, or the https URL of a resolver')
+
+/** A wait that nobody set: what is not seen for oneself is given longer. */
+const SETTLE = { authoritative: '0s', https: '10s', provider: '1m' } as const
+
 /** How a solver's TXT values are awaited; see PropagationSettings. */
 export const propagationField = () =>
   v.optional(
     v.pipe(
       v.strictObject({
-        resolvers: v.optional(v.array(serverField()), []),
+        /** `https`: where port 53 is closed, the resolvers are asked; `provider`: its word and `settle` are enough. */
+        check: v.optional(
+          v.picklist(
+            ['authoritative', 'https', 'provider'],
+            'must be "authoritative", "https" or "provider"',
+          ),
+          'authoritative',
+        ),
+        /** Recursive resolvers, as host or host:port, or as URLs of DNS over HTTPS (RFC 8484). */
+        resolvers: v.optional(v.array(resolverField()), []),
+        /** Roots for resolvers over HTTPS. */
+        caCertificates: v.optional(v.nullable(pemField()), null),
         nameservers: v.optional(v.array(serverField()), []),
         port: v.optional(portField(), 53),
         within: v.optional(durationField(), '3m'),
         every: v.optional(durationField(), '2s'),
-        settle: v.optional(durationField(), '0s'),
+        /** Default: 0s with `authoritative`, 10s with `https`, 1m with `provider`. */
+        settle: v.optional(v.nullable(durationField()), null),
       }),
+      v.forward(
+        v.partialCheck(
+          [['resolvers'], ['check']],
+          ({ check, resolvers }) =>
+            resolvers.every(isUrlText)
+              ? check !== 'https' || resolvers.length > 0
+              : check !== 'https' && !resolvers.some(isUrlText),
+          'must all be URLs for check "https" (at least one), and URLs or servers, not both, otherwise',
+        ),
+        ['resolvers'],
+      ),
+      v.forward(
+        v.partialCheck(
+          [['nameservers'], ['check']],
+          ({ check, nameservers }) => check === 'authoritative' || nameservers.length === 0,
+          'are asked with check "authoritative" only',
+        ),
+        ['nameservers'],
+      ),
       v.transform(({ within, every, settle, ...rest }) => ({
         ...rest,
         withinMs: within,
         everyMs: every,
-        settleMs: settle,
+        settleMs: settle ?? parseDuration(SETTLE[rest.check]) ?? 0,
       })),
     ),
     {},

@@ -40,7 +40,8 @@ export function createHttp(options: HttpOptions = {}): Http {
     return tunnel
   }
   return {
-    request: async ({ method, url: text, headers = {}, body, timeoutMs = 30 * SECOND_MS, signal }) => {
+    request: async ({ method, url: text, headers = {}, body, signal, ...options }) => {
+      const { encoding = 'utf8', timeoutMs = 30 * SECOND_MS } = options
       const url = new URL(text)
       if (signal?.aborted)
         throw new HttpFailure('aborted', `the request to ${url.host} was given up`, false, signal.reason)
@@ -51,7 +52,7 @@ export function createHttp(options: HttpOptions = {}): Http {
       }
       try {
         const way = await wayTo(url)
-        return await way.exchange({ method, url, headers, body, signal: either, onReady })
+        return await way.exchange({ method, url, headers, body, encoding, signal: either, onReady })
       } catch (thrown) {
         const aborted = signal?.aborted ?? false
         throw asFailure(thrown, url.host, { ready, aborted, late: either.aborted })

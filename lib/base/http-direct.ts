@@ -21,7 +21,7 @@ const headersOf = ({ rawHeaders }: IncomingMessage): Record<string, string> => {
   return headers
 }
 
-const read = (answer: IncomingMessage): Promise<HttpResponse> =>
+const read = (answer: IncomingMessage, encoding: Exchange['encoding']): Promise<HttpResponse> =>
   new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
@@ -35,7 +35,7 @@ const read = (answer: IncomingMessage): Promise<HttpResponse> =>
       resolve({
         status: answer.statusCode ?? 0,
         headers: headersOf(answer),
-        text: Buffer.concat(chunks).toString('utf8'),
+        text: Buffer.concat(chunks).toString(encoding),
       }),
     )
   })
@@ -64,7 +64,15 @@ const watch = (
 export function openDirect({ connectTimeoutMs, tls }: WayOptions): Way {
   const pool = { keepAlive: true, timeout: 10 * SECOND_MS }
   const agents = { 'http:': new Agent(pool), 'https:': new TlsAgent({ ...pool, ...tls }) }
-  const exchange = ({ method, url, headers, body, signal, onReady }: Exchange): Promise<HttpResponse> =>
+  const exchange = ({
+    method,
+    url,
+    headers,
+    body,
+    encoding,
+    signal,
+    onReady,
+  }: Exchange): Promise<HttpResponse> =>
     new Promise((resolve, reject) => {
       const isTls = url.protocol === 'https:'
       const agent = agents[isTls ? 'https:' : 'http:']
@@ -79,7 +87,7 @@ export function openDirect({ connectTimeoutMs, tls }: WayOptions): Way {
       request.once('error', reject)
       request.once('response', answer => {
         request.off('close', onClose)
-        read(answer).then(resolve, reject)
+        read(answer, encoding).then(resolve, reject)
       })
       request.once('close', onClose)
       request.end(body)

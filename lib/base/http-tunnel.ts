@@ -24,7 +24,7 @@ const headersOf = (raw: readonly Buffer[]): Record<string, string> => {
 /** One request by undici's lowest interface, which needs none of its streams. */
 const exchangeOver = (
   agent: ProxyAgent,
-  { method, url, headers, body, signal, onReady }: Exchange,
+  { method, url, headers, body, encoding, signal, onReady }: Exchange,
 ): Promise<HttpResponse> =>
   new Promise((resolve, reject) => {
     let status = 0
@@ -59,7 +59,7 @@ const exchangeOver = (
       },
       onComplete: () => {
         settled()
-        resolve({ status, headers: answered, text: Buffer.concat(chunks).toString('utf8') })
+        resolve({ status, headers: answered, text: Buffer.concat(chunks).toString(encoding) })
       },
       onError: error => {
         settled()

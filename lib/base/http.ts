@@ -5,6 +5,8 @@ export interface HttpRequest {
   readonly url: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array
+  /** How the answer's bytes become its text; `latin1` keeps each byte. Default `utf8`. */
+  readonly encoding?: 'utf8' | 'latin1'
   /** From the call to the last byte of the answer. Default 30 s. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
@@ -58,6 +60,7 @@ export interface Exchange {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | Uint8Array | undefined
+  readonly encoding: 'utf8' | 'latin1'
   readonly signal: AbortSignal
   /** Called when the request can have been sent from then on. */
   readonly onReady: () => void

@@ -68,9 +68,21 @@ export function checkNames(shape: SettingsShape, mistakes: Mistake[]): void {
     checkUnique(shape, target, i, mistakes)
     checkProfiles(target.profiles, `targets[${i}].profiles`, mistakes)
   })
-  for (const [name, certificate] of Object.entries(shape.certificates ?? {}))
-    for (const source of certificate ? sourcesOf(certificate) : [])
-      named(`certificates.${name}.source`, source, 'sources')
+  for (const [name, certificate] of Object.entries(shape.certificates ?? {})) {
+    if (!certificate) continue
+    for (const source of sourcesOf(certificate)) named(`certificates.${name}.source`, source, 'sources')
+    checkRedundant(certificate, `certificates.${name}.names`, mistakes)
+  }
+}
+
+/** CAs refuse an order with a name that a wildcard of the same order covers. */
+function checkRedundant({ names }: CertificateShape, path: string, mistakes: Mistake[]): void {
+  names.forEach((name, i) => {
+    const wildcard = names.find(other => other.startsWith('*.') && covers([other], name) && other !== name)
+    if (wildcard === undefined) return
+    const message = `${name} is covered by ${wildcard} in the same list, which CAs refuse: leave it out`
+    mistakes.push({ path: `${path}[${i}]`, message })
+  })
 }
 
 function checkDomain(

@@ -96,7 +96,7 @@ export function explainRemote(thrown: unknown, path: string): string {
 
 /**
  * Whether every URL in the settings points at this machine: a test rig, where secrets are none. A driver that
- * names no URL of its own speaks to a cloud.
+ * names no URL of its own speaks to a cloud; a source `file` speaks to nobody.
  */
 export function onlyLoopback(raw: unknown): boolean {
   const urlsIn = (value: unknown): readonly string[] => {
@@ -104,11 +104,12 @@ export function onlyLoopback(raw: unknown): boolean {
     return typeof value === 'object' && value !== null ? Object.values(value).flatMap(urlsIn) : []
   }
   const { sources, solvers, store } = (raw ?? {}) as {
-    sources?: object
+    sources?: Readonly<Record<string, { type?: unknown }>>
     solvers?: object
     store?: { type?: unknown }
   }
   const remote = store && store.type !== 'file' ? [store] : []
-  const drivers = [...Object.values(sources ?? {}), ...Object.values(solvers ?? {}), ...remote]
+  const asked = Object.values(sources ?? {}).filter(it => it?.type !== 'file')
+  const drivers = [...asked, ...Object.values(solvers ?? {}), ...remote]
   return urlsIn(raw).every(isLoopbackUrl) && drivers.every(driver => urlsIn(driver).length > 0)
 }

@@ -1,8 +1,11 @@
 import { createSocket } from 'node:dgram'
 import { isIP } from 'node:net'
-import { RotationError } from '../base/errors.ts'
+import { asRotationError, RotationError } from '../base/errors.ts'
 import type { PropagationSettings, Run } from '../contracts.ts'
-import { ask, bareName, checkName, type Said, serverAddresses, serverText } from './question.ts'
+import { askServer } from './direct.ts'
+import { CHOOSE_RESOLVER, type DnsAccess, given, type Lookup, openLookup } from './lookup.ts'
+import { SECTION, TYPE } from './message.ts'
+import { bareName, checkName, type Said, serverAddresses } from './question.ts'
 
 /** One address of an authoritative server. */
 export interface NameServer {
@@ -14,45 +17,32 @@ export interface NameServer {
 /** Where a name's records stand after its aliases were followed. Names are lower case without the final dot. */
 export interface Location {
   readonly name: string
-  /** Null when the servers were given by the settings. */
+  /** The aliases on the way, the first of them the name that was asked for. */
+  readonly aliases: readonly string[]
+  /** Null when the servers were given by the settings, or nobody could tell. */
   readonly zone: string | null
+  /** The names in the NS records of the zone. */
+  readonly nameServers: readonly string[]
+  /** Empty where only resolvers are asked. */
   readonly servers: readonly NameServer[]
 }
 
-const DNS_PORT = 53
 const MAX_ALIASES = 10
-const HINT =
-  'Set propagation.resolvers to a resolver that answers, or propagation.nameservers to ask directly.'
-
 /** `ns1.example.com (192.0.2.1)`. */
 export const serverLabel = ({ name, address }: NameServer): string =>
   name === address ? address : `${name} (${address})`
 
 const parentOf = (name: string): string => name.split('.').slice(1).join('.')
 
-const resolversOf = async ({ resolvers }: PropagationSettings): Promise<readonly string[] | null> => {
-  if (resolvers.length === 0) return null
-  const found = await Promise.all(resolvers.map(server => serverAddresses(server, DNS_PORT)))
-  return found.flat().map(({ address, port }) => serverText(address, port))
-}
-
-const given = <T>(said: Said<T>, what: string): readonly T[] => {
-  if (said.kind === 'records') return said.records
-  if (said.kind === 'nothing') return []
-  throw new RotationError('unavailable', `DNS resolver, ${what}: ${said.why}`, { hint: HINT })
-}
-
 /** The nearest zone above a name: the first ancestor with an SOA that is not an alias's (RFC 1034 section 4.2). */
-async function zoneAbove(name: string, resolvers: readonly string[] | null, run: Run): Promise<string> {
+async function zoneAbove(name: string, lookup: Lookup): Promise<string> {
   for (let zone = parentOf(name); zone !== ''; zone = parentOf(zone)) {
-    const soa = await ask(resolvers, async resolver => [await resolver.resolveSoa(zone)], run)
-    if (given(soa, `SOA of ${zone}`).length === 0) continue
+    if (given(await lookup('SOA', zone), `SOA of ${zone}`).length === 0) continue
     // A resolver follows an alias and shows the SOA of where it leads.
-    const alias = await ask(resolvers, resolver => resolver.resolveCname(zone), run)
-    if (given(alias, `CNAME of ${zone}`).length === 0) return zone
+    if (given(await lookup('CNAME', zone), `CNAME of ${zone}`).length === 0) return zone
   }
   throw new RotationError('unavailable', `DNS resolver: no zone is found above ${name}`, {
-    hint: `Check that the domain is registered and delegated. ${HINT}`,
+    hint: `Check that the domain is registered and delegated. ${CHOOSE_RESOLVER}`,
   })
 }
 
@@ -80,101 +70,180 @@ async function reachable(servers: readonly NameServer[], run: Run): Promise<read
   return servers.filter((_, at) => routed[at])
 }
 
-async function serversOf(
+/** Every address of a name, of both kinds; what cannot be found out counts as none. */
+export async function addressesOf(name: string, lookup: Lookup): Promise<readonly string[]> {
+  const answers = await Promise.all([lookup('A', name), lookup('AAAA', name)])
+  return answers.flatMap(said => (said.kind === 'records' ? said.records : []))
+}
+
+type Served = Pick<Location, 'zone' | 'nameServers' | 'servers'>
+
+/** A zone with the servers that its NS records name; their addresses only where they are asked themselves. */
+async function served(
   zone: string,
-  resolvers: readonly string[] | null,
-  settings: PropagationSettings,
-  run: Run,
-): Promise<readonly NameServer[]> {
-  const names = given(await ask(resolvers, resolver => resolver.resolveNs(zone), run), `NS of ${zone}`)
-  const addressesOf = async (name: string): Promise<readonly NameServer[]> => {
-    const answers = await Promise.all([
-      ask(resolvers, resolver => resolver.resolve4(name), run),
-      ask(resolvers, resolver => resolver.resolve6(name), run),
-    ])
-    const addresses = answers.flatMap(said => (said.kind === 'records' ? said.records : []))
-    if (addresses.length === 0) {
-      const why = answers.map(said => (said.kind === 'failed' ? said.why : 'no address'))[0]
-      run.log.warn({ zone, server: name, why }, 'dns: a name server of the zone has no address')
-    }
-    return addresses.map(address => ({ name: bareName(name), address, port: settings.port }))
-  }
-  const all = (await Promise.all(names.map(addressesOf))).flat()
-  const servers = await reachable(all, run)
-  if (servers.length > 0) return servers
+  nameServers: readonly string[],
+  lookup: Lookup,
+  { propagation, run }: DnsAccess,
+): Promise<Served> {
+  if (propagation.check !== 'authoritative') return { zone, nameServers, servers: [] }
+  const { port } = propagation
+  const all = await Promise.all(
+    nameServers.map(async name => {
+      const addresses = await addressesOf(name, lookup)
+      if (addresses.length === 0)
+        run.log.warn({ zone, server: name }, 'dns: a name server of the zone has no address')
+      return addresses.map(address => ({ name, address, port }))
+    }),
+  )
+  const servers = await reachable(all.flat(), run)
+  if (servers.length > 0) return { zone, nameServers, servers }
   throw new RotationError('unavailable', `DNS: no name server of the zone ${zone} can be reached`, {
-    hint: `Its name servers are ${names.join(', ') || 'not known'}. ${HINT}`,
+    hint: `Its name servers are ${nameServers.join(', ') || 'not known'}. ${CHOOSE_RESOLVER}`,
   })
 }
 
-/** The alias at a name, from whichever server answers first. */
-async function aliasAt(name: string, servers: readonly NameServer[], run: Run): Promise<Said<string>> {
-  const failures: string[] = []
+interface Silence {
+  readonly server: string
+  readonly why: string
+  /** It is there, and says that it does not serve the zone, or speaks without authority for it. */
+  readonly isLame: boolean
+}
+
+/** What one server says of an alias, if it is an authority. */
+async function aliasBy(
+  server: NameServer,
+  name: string,
+  zone: string | null,
+  run: Run,
+): Promise<Said<string> | Silence> {
+  const { said, answer } = await askServer(server, name, 'CNAME', run)
+  const label = serverLabel(server)
+  if (said.kind === 'failed') return { server: label, why: said.why, isLame: said.why === 'REFUSED' }
+  // A referral to the servers of the name itself comes from the authority above it.
+  const isReferral = answer?.records.some(
+    it => it.section === SECTION.authority && it.type === TYPE.NS && it.name === name,
+  )
+  if (zone === null || answer?.isAuthoritative || isReferral) return said
+  return { server: label, why: 'it is no authority for the zone', isLame: true }
+}
+
+const silent = (name: string, zone: string | null, failures: readonly Silence[]): RotationError => {
+  const list = failures.map(({ server, why }) => `${server}: ${why}`).join('; ')
+  if (zone === null || failures.some(({ isLame }) => !isLame))
+    return new RotationError('unavailable', `DNS: no server answers for ${name} (${list})`, {
+      hint: 'Check the zone at its DNS service and the delegation to it, or set propagation.nameservers.',
+    })
+  const message = `DNS: the NS records of ${zone} name servers that do not serve it (${list})`
+  return new RotationError('delegation-mismatch', message, {
+    retry: 'never',
+    hint: `Where ${zone} is registered, or in the zone above it, name the servers of the DNS service that holds it.`,
+  })
+}
+
+/** The alias at a name, from whichever authority answers first. */
+async function aliasAt(
+  name: string,
+  servers: readonly NameServer[],
+  zone: string | null,
+  run: Run,
+): Promise<Said<string>> {
+  const failures: Silence[] = []
   const asked = servers.map(async server => {
-    const to = [serverText(server.address, server.port)]
-    const said = await ask(to, resolver => resolver.resolveCname(name), run)
-    if (said.kind !== 'failed') return said
-    failures.push(`${serverLabel(server)}: ${said.why}`)
+    const said = await aliasBy(server, name, zone, run)
+    if ('kind' in said) return said
+    failures.push(said)
     throw new Error(said.why)
   })
   try {
     return await Promise.any(asked)
   } catch (thrown) {
-    const errors = (thrown as AggregateError).errors as unknown[]
-    const own = errors.find(error => error instanceof RotationError)
+    const own = ((thrown as AggregateError).errors as unknown[]).find(it => it instanceof RotationError)
     if (own) throw own
-    throw new RotationError('unavailable', `DNS: no server answers for ${name} (${failures.join('; ')})`, {
-      hint: 'Check the zone at its DNS service and the delegation to it, or set propagation.nameservers.',
-    })
+    throw silent(name, zone, failures)
   }
 }
 
-interface Found extends Location {
+interface Found extends Served {
   readonly alias: string | null
 }
 
-async function lookAt(
-  name: string,
-  resolvers: readonly string[] | null,
-  configured: readonly NameServer[],
-  settings: PropagationSettings,
-  run: Run,
-): Promise<Found> {
-  const zone = configured.length > 0 ? null : await zoneAbove(name, resolvers, run)
-  const servers = zone === null ? configured : await serversOf(zone, resolvers, settings, run)
-  const said = await aliasAt(name, servers, run)
-  if (said.kind === 'records') return { name, zone, servers, alias: bareName(said.records[0] ?? '') }
+/** The servers of the settings, with their addresses. */
+async function configuredServers({ nameservers, port }: PropagationSettings): Promise<readonly NameServer[]> {
+  const found = await Promise.all(
+    nameservers.map(async name => (await serverAddresses(name, port)).map(at => ({ name, ...at }))),
+  )
+  return found.flat()
+}
+
+async function lookAt(name: string, lookup: Lookup, access: DnsAccess): Promise<Found> {
+  const { run, propagation } = access
+  const configured = await configuredServers(propagation)
+  const zone = configured.length > 0 ? null : await zoneAbove(name, lookup)
+  const nameServers = zone === null ? [] : given(await lookup('NS', zone), `NS of ${zone}`)
+  const here: Served =
+    zone === null
+      ? { zone, nameServers, servers: configured }
+      : await served(zone, nameServers, lookup, access)
+  const isDirect = here.servers.length > 0
+  const said = isDirect ? await aliasAt(name, here.servers, zone, run) : await lookup('CNAME', name)
+  const [alias] = given(said, `CNAME of ${name}`)
+  if (alias !== undefined) return { ...here, alias }
   // The name may itself be delegated. Its authority says that it exists, so that no resolver can come to
   // remember the opposite for it; a missing NS is remembered for NS alone (RFC 2308 section 5).
-  if (zone === null || said.kind !== 'nothing' || !said.exists) return { name, zone, servers, alias: null }
-  const delegated = await ask(resolvers, resolver => resolver.resolveNs(name), run)
-  if (delegated.kind !== 'records') return { name, zone, servers, alias: null }
-  return { name, zone: name, servers: await serversOf(name, resolvers, settings, run), alias: null }
+  if (zone === null || said.kind !== 'nothing' || !said.exists) return { ...here, alias: null }
+  const delegated = await lookup('NS', name)
+  if (delegated.kind !== 'records') return { ...here, alias: null }
+  return { ...(await served(name, delegated.records, lookup, access)), alias: null }
+}
+
+async function follow(fqdn: string, lookup: Lookup, access: DnsAccess): Promise<Location> {
+  const aliases: string[] = []
+  let name = bareName(fqdn)
+  while (!aliases.includes(name) && aliases.length <= MAX_ALIASES) {
+    const { alias, ...found } = await lookAt(name, lookup, access)
+    if (alias === null) return { name, aliases, ...found }
+    aliases.push(name)
+    name = alias
+  }
+  const what = aliases.includes(name)
+    ? 'the CNAME records form a loop'
+    : `more than ${MAX_ALIASES} CNAME records`
+  throw new RotationError('unavailable', `DNS: ${what}: ${[...aliases, name].join(' -> ')}`, {
+    hint: 'Point the CNAME record of the _acme-challenge name straight at the name that holds the TXT record.',
+  })
 }
 
 /**
- * Follows the aliases of a name (RFC 1034 section 3.6.2) and finds the servers of the zone it ends in. The name
- * itself is asked only of authoritative servers: a resolver would remember that it is not there yet.
- * @throws RotationError `unavailable`: loop, more than ten aliases, no zone, no server that answers
+ * Follows the aliases of a name (RFC 1034 section 3.6.2) and finds the servers of the zone it ends in. Where
+ * authoritative servers are asked, the name itself is asked only of them: a resolver would remember that it is not
+ * there yet. Where the word of the service is enough, a DNS that cannot be asked stops nothing.
+ * @throws RotationError `unavailable`: loop, more than ten aliases, no zone, no server that answers;
+ *   `delegation-mismatch`: no server of the zone is an authority for it
  */
-export async function locate(fqdn: string, settings: PropagationSettings, run: Run): Promise<Location> {
+export async function locate(fqdn: string, access: DnsAccess): Promise<Location> {
+  const { propagation, run } = access
   checkName(fqdn, 'DNS')
-  const resolvers = await resolversOf(settings)
-  const configured: NameServer[] = []
-  for (const name of settings.nameservers)
-    for (const at of await serverAddresses(name, settings.port)) configured.push({ name, ...at })
-  const seen: string[] = []
-  let name = bareName(fqdn)
-  while (!seen.includes(name) && seen.length <= MAX_ALIASES) {
-    seen.push(name)
-    const { alias, ...found } = await lookAt(name, resolvers, configured, settings, run)
-    if (alias === null) return found
-    name = alias
+  try {
+    return await follow(fqdn, await openLookup(access), access)
+  } catch (thrown) {
+    const { code, message } = asRotationError(thrown)
+    const isDeaf = code === 'unavailable' || code === 'unreachable'
+    if (propagation.check !== 'provider' || !isDeaf || run.signal.aborted) throw thrown
+    run.log.warn({ fqdn }, `dns: aliases of the name are not known, it is taken as it is: ${message}`)
+    return { name: bareName(fqdn), aliases: [], zone: null, nameServers: [], servers: [] }
   }
-  const what = seen.includes(name)
-    ? 'the CNAME records form a loop'
-    : `more than ${MAX_ALIASES} CNAME records`
-  throw new RotationError('unavailable', `DNS: ${what}: ${[...seen, name].join(' -> ')}`, {
-    hint: 'Point the CNAME record of the _acme-challenge name straight at the name that holds the TXT record.',
-  })
+}
+
+/** The wildcard record that gives the name that was asked for its alias; null when it has one of its own. */
+export async function wildcardOver({ aliases, name }: Location, access: DnsAccess): Promise<string | null> {
+  const [asked = '', target = name] = aliases
+  const lookup = await openLookup(access)
+  const parents: string[] = []
+  for (let above = parentOf(asked); above.includes('.'); above = parentOf(above)) parents.push(above)
+  const found = await Promise.all(
+    parents.map(async above => ({ wildcard: `*.${above}`, said: await lookup('CNAME', `*.${above}`) })),
+  )
+  // The wildcard of a parent answers for those below it, too.
+  const swallowing = found.findLast(({ said }) => said.kind === 'records' && said.records.includes(target))
+  return swallowing?.wildcard ?? null
 }

@@ -80,7 +80,7 @@ const overUdp = (server: DnsServer, message: Buffer, call: string, signal: Abort
   })
 
 /**
- * Sends one message and waits up to ten seconds for its answer.
+ * Sends one message and waits for its answer, ten seconds unless told otherwise.
  * @throws RotationError `unreachable`, `unavailable` (also when `signal` is aborted)
  */
 export async function exchange(
@@ -88,8 +88,9 @@ export async function exchange(
   message: Buffer,
   call: string,
   signal: AbortSignal,
+  timeoutMs = TIMEOUT_MS,
 ): Promise<Buffer> {
-  const { signal: either, clear } = abortAfter(TIMEOUT_MS, signal)
+  const { signal: either, clear } = abortAfter(timeoutMs, signal)
   try {
     const over = server.transport === 'tcp' ? overTcp : overUdp
     return await over(server, message, call, either)

@@ -1,7 +1,9 @@
-/** DNS messages as dynamic updates need them: https://www.rfc-editor.org/rfc/rfc1035#section-4 and RFC 2136. */
+/** DNS messages: https://www.rfc-editor.org/rfc/rfc1035#section-4, and of dynamic updates RFC 2136. */
 
-export const TYPE = { CNAME: 5, SOA: 6, TXT: 16, TSIG: 250 } as const
+export const TYPE = { A: 1, NS: 2, CNAME: 5, SOA: 6, TXT: 16, AAAA: 28, TSIG: 250, CAA: 257 } as const
 export const CLASS = { IN: 1, NONE: 254, ANY: 255 } as const
+/** Sections after the question. */
+export const SECTION = { answer: 1, authority: 2, additional: 3 } as const
 export const OPCODE = { query: 0, update: 5 } as const
 
 /** A name in lower case without its final dot; the root is empty. */
@@ -16,6 +18,8 @@ export interface ResourceRecord {
 export interface DnsRequest {
   readonly id: number
   readonly opcode: number
+  /** Whether the server shall ask others on our behalf. */
+  readonly recurse?: boolean
   /** The question, or the zone of an update. */
   readonly question: { readonly name: string; readonly type: number }
   /** Prerequisites of an update (RFC 2136 section 2.4). */
@@ -26,16 +30,26 @@ export interface DnsRequest {
 
 export interface DnsAnswer {
   readonly id: number
+  /** What it answers; null when it does not say. */
+  readonly question: { readonly name: string; readonly type: number } | null
   readonly isResponse: boolean
   readonly isAuthoritative: boolean
   readonly isTruncated: boolean
   readonly rcode: number
-  /** All sections, in order, each record with the place where it starts. */
-  readonly records: readonly (ResourceRecord & { readonly start: number })[]
+  /** All sections, in order. */
+  readonly records: readonly ReceivedRecord[]
+}
+
+/** A record with its SECTION and the places where it and its data start. */
+export interface ReceivedRecord extends ResourceRecord {
+  readonly section: number
+  readonly start: number
+  readonly dataStart: number
 }
 
 const HEADER_BYTES = 12
 const MAX_STRING = 255
+const RECURSE = 0x0100
 
 const u16 = (value: number): Buffer => {
   const bytes = Buffer.alloc(2)
@@ -73,13 +87,14 @@ export const encodeRecord = ({ name, type, class: klass, ttl, data }: ResourceRe
 export const encodeRequest = ({
   id,
   opcode,
+  recurse = false,
   question,
   prerequisites = [],
   updates = [],
 }: DnsRequest): Buffer =>
   Buffer.concat([
     u16(id),
-    u16(opcode << 11),
+    u16((opcode << 11) | (recurse ? RECURSE : 0)),
     u16(1),
     u16(prerequisites.length),
     u16(updates.length),
@@ -92,7 +107,7 @@ export const encodeRequest = ({
   ])
 
 /** The name at a place, compressed or not, and the place after it. @throws RangeError when it does not end */
-function nameAt(message: Buffer, start: number): { readonly name: string; readonly end: number } {
+export function nameAt(message: Buffer, start: number): { readonly name: string; readonly end: number } {
   const labels: string[] = []
   let at = start
   let end: number | null = null
@@ -110,29 +125,45 @@ function nameAt(message: Buffer, start: number): { readonly name: string; readon
   throw new RangeError('a name without an end')
 }
 
+/** Null when the message ends within it. */
+function recordAt(message: Buffer, start: number, section: number): ReceivedRecord | null {
+  const { name, end } = nameAt(message, start)
+  const dataStart = end + 10
+  const length = message.readUInt16BE(end + 8)
+  const data = message.subarray(dataStart, dataStart + length)
+  if (data.length < length) return null
+  const [type, klass, ttl] = [
+    message.readUInt16BE(end),
+    message.readUInt16BE(end + 2),
+    message.readUInt32BE(end + 4),
+  ]
+  return { section, start, dataStart, name, type, class: klass, ttl, data }
+}
+
 /** Reads an answer; null when it is no whole DNS message. */
 export function decodeAnswer(message: Buffer): DnsAnswer | null {
   try {
     const flags = message.readUInt16BE(2)
     const [questions = 0, ...counts] = [4, 6, 8, 10].map(at => message.readUInt16BE(at))
     let at = HEADER_BYTES
-    for (let i = 0; i < questions; i += 1) at = nameAt(message, at).end + 4
-    const records: (ResourceRecord & { readonly start: number })[] = []
-    for (let i = counts.reduce((sum, count) => sum + count, 0); i > 0; i -= 1) {
+    let question: DnsAnswer['question'] = null
+    for (let i = 0; i < questions; i += 1) {
       const { name, end } = nameAt(message, at)
-      const length = message.readUInt16BE(end + 8)
-      const data = message.subarray(end + 10, end + 10 + length)
-      if (data.length < length) return null
-      const [type, klass, ttl] = [
-        message.readUInt16BE(end),
-        message.readUInt16BE(end + 2),
-        message.readUInt32BE(end + 4),
-      ]
-      records.push({ start: at, name, type, class: klass, ttl, data })
-      at = end + 10 + length
+      question ??= { name, type: message.readUInt16BE(end) }
+      at = end + 4
+    }
+    const records: ReceivedRecord[] = []
+    for (const [section, count] of counts.entries()) {
+      for (let i = 0; i < count; i += 1) {
+        const record = recordAt(message, at, section + 1)
+        if (record === null) return null
+        records.push(record)
+        at = record.dataStart + record.data.length
+      }
     }
     return {
       id: message.readUInt16BE(0),
+      question,
       isResponse: (flags & 0x8000) !== 0,
       isAuthoritative: (flags & 0x0400) !== 0,
       isTruncated: (flags & 0x0200) !== 0,

@@ -4,15 +4,19 @@ import { RotationError } from '../base/errors.ts'
 import { SECOND_MS } from '../base/time.ts'
 import type { Run } from '../contracts.ts'
 
-/** What servers said to one question. `exists`: the name is there, with records of other types or names below it. */
+/**
+ * What servers said to one question. `exists`: the name is there, with records of other types or names below it.
+ * `rememberedMs`: how long a resolver may go on saying so, where it tells.
+ */
 export type Said<T> =
-  | { readonly kind: 'records'; readonly records: readonly T[] }
-  | { readonly kind: 'nothing'; readonly exists: boolean }
+  | { readonly kind: 'records'; readonly records: readonly T[]; readonly rememberedMs?: number }
+  | { readonly kind: 'nothing'; readonly exists: boolean; readonly rememberedMs?: number }
   | { readonly kind: 'failed'; readonly why: string }
 
-const TIMEOUT_MS = 2 * SECOND_MS
-const TRIES = 2
-/** The longest a question to one server takes: the second try waits twice as long. */
+/** Of the first try; the second waits twice as long. */
+export const TIMEOUT_MS = 2 * SECOND_MS
+export const TRIES = 2
+/** The longest a question to one server takes. */
 export const QUESTION_MS = 3 * TIMEOUT_MS
 
 const FAILURES: Readonly<Record<string, string>> = {
@@ -33,6 +37,9 @@ export function stopped(run: Run, what: string): RotationError {
 
 /** Lower case, without the final dot. */
 export const bareName = (name: string): string => name.toLowerCase().replace(/\.$/, '')
+
+/** Whether a resolver of the settings is asked over HTTPS. */
+export const isUrl = (resolver: string): boolean => /^https?:/i.test(resolver)
 
 const MAX_LABEL = 63
 const MAX_NAME = 253

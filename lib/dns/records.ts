@@ -1,4 +1,4 @@
-import type { DnsSolver, PropagationSettings, Run } from '../contracts.ts'
+import type { DnsSolver, PropagationSettings, Run, SolverZone } from '../contracts.ts'
 import { bareName } from './question.ts'
 import { settled } from './repeat.ts'
 import { inTurn } from './turns.ts'
@@ -17,6 +17,8 @@ export interface RecordService<Zone> {
   readonly propagation: PropagationSettings
   /** The longest zone that holds the name. @throws RotationError `solver-zone-missing` */
   findZone(fqdn: string, run: Run): Promise<Zone>
+  /** What the service tells of it. */
+  describe(zone: Zone): SolverZone
   /** Every TXT record of exactly this name. */
   list(zone: Zone, fqdn: string, run: Run): Promise<readonly TxtEntry[]>
   /** The new record's id, or null when the very same record is there already. */
@@ -39,9 +41,7 @@ export function createRecordSolver<Zone>(service: RecordService<Zone>): DnsSolve
 
   return {
     propagation,
-    prepare: async (fqdn, run) => {
-      await service.findZone(fqdn, run)
-    },
+    prepare: async (fqdn, run) => service.describe(await service.findZone(fqdn, run)),
     present: (fqdn, value, run) =>
       queued(fqdn, run, async () => {
         const zone = await service.findZone(fqdn, run)

@@ -11,7 +11,7 @@ async function pauseAfter(error: unknown, tried: number, call: string, run: Run)
   const waitMs = tried * SECOND_MS
   const next = run.clock.now() + waitMs
   if ((error.retryAt ?? 0) > next || next >= run.deadline) throw error
-  run.log.warn({ attempt: tried, error: error.message }, 'solver: trying again')
+  run.log.warn({ attempt: tried, error: error.message }, `${call}: trying again`)
   await run.clock.sleep(waitMs, run.signal).catch(cause => {
     throw run.signal.aborted ? stopped(run, call) : cause
   })

@@ -52,7 +52,7 @@ export interface Service {
 
 const MAX_TEXT = 200
 export const CHECK_ENDPOINT = 'Check the endpoint of the solver, and that it can be reached from here.'
-const CHECK_TLS = 'Check the certificate of the service and caCertificates of the solver.'
+const CHECK_TLS = 'Check the certificate of the service, and caCertificates in the settings.'
 const UNCERTAIN = '; it is unknown whether it took effect'
 
 /** What a service says, as one short line without anything secret; empty for nothing and for HTML. */

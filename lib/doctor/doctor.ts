@@ -2,12 +2,14 @@ import { randomUUID } from 'node:crypto'
 import type { Log } from '../base/log.ts'
 import { inParallel } from '../base/parallel.ts'
 import { seal, unseal } from '../base/seal.ts'
-import { abortAfter, type Clock, SECOND_MS } from '../base/time.ts'
+import { abortAfter, type Clock, iso, SECOND_MS } from '../base/time.ts'
 import type { Settings } from '../config/load.ts'
 import type { AlertEvent, CertificateSource, Run, SolverReference, SourceContext } from '../contracts.ts'
+import type { Issuer } from '../dns/caa.ts'
 import { createEndpoint } from '../iotda/endpoint.ts'
 import { buildSolvers, buildSources, contextOf, huaweiClient, openClients, openState } from '../parts.ts'
 import { takeLease } from '../rotation/lease.ts'
+import { missingNames } from '../rotation/offer.ts'
 import { openNotifiers } from '../telling.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
 import { examineInstance } from './instance.ts'
@@ -89,26 +91,52 @@ async function storeFindings({ settings, context, run }: Practice): Promise<read
 
 interface Ca {
   readonly findings: readonly Finding[]
-  readonly caaIdentities: readonly string[]
+  readonly issuer: Issuer
 }
 
-async function sourceFindings(name: string, source: CertificateSource, run: Run): Promise<Ca> {
-  let caaIdentities: readonly string[] = []
+const UNKNOWN_ISSUER: Issuer = { identities: [], accountUrl: null }
+
+/** What a source holds that makes nothing to order: whether it is there, and for the names that are wanted of it. */
+async function offerFindings(
+  name: string,
+  offer: NonNullable<CertificateSource['offer']>,
+  { settings, run }: Practice,
+): Promise<readonly Finding[]> {
+  const about = { check: 'certificate', subject: name }
+  return looked(about, async () => {
+    const { names, notAfter, trouble } = await offer(run)
+    const wanted = Object.values(settings.certificates).filter(it => it.sources.includes(name))
+    const missing = wanted.flatMap(it => missingNames(names, it.names))
+    const holds = `it holds a certificate for ${names.join(', ') || 'no name'}, valid until ${iso(notAfter)}`
+    if (missing.length > 0)
+      return fail(about, `${holds}: not for ${missing.join(', ')}`, 'Get one with these names.')
+    if (notAfter <= run.clock.now()) return fail(about, holds, 'Get a new one: this one has expired.')
+    return trouble === null
+      ? ok(about, holds)
+      : warn(about, `${holds}; ${trouble}`, 'See the certificate at its source.')
+  })
+}
+
+async function sourceFindings(name: string, source: CertificateSource, practice: Practice): Promise<Ca> {
+  const { run } = practice
+  if (source.offer)
+    return { findings: await offerFindings(name, source.offer, practice), issuer: UNKNOWN_ISSUER }
+  let issuer = UNKNOWN_ISSUER
   const findings = await looked({ check: 'ca', subject: name }, async () => {
     const said = await source.check?.(run)
     if (!said) return ok({ check: 'ca', subject: name }, 'there is nothing to look at')
-    caaIdentities = said.caaIdentities
+    issuer = { identities: said.caaIdentities, accountUrl: said.accountUrl }
     const directory = ok({ check: 'ca', subject: name }, said.directory)
     const about = { check: 'account', subject: name }
     const { account } = said
     return [directory, account.ok ? ok(about, account.message) : fail(about, account.message, account.remedy)]
   })
-  return { findings, caaIdentities }
+  return { findings, issuer }
 }
 
 /** Every name with the solver of the first source of its certificate, once. */
 function namesOf(
-  { settings, run, request }: Practice,
+  { settings, run, request, clients }: Practice,
   solver: SourceContext['solver'],
   cas: Readonly<Record<string, Ca>>,
 ): readonly NamePatient[] {
@@ -119,11 +147,13 @@ function namesOf(
     if (reference === undefined) continue
     for (const name of names) {
       const domain = name.replace(/^\*\./, '')
-      const isWildcard = domain !== name || (patients.get(domain)?.isWildcard ?? false)
-      const { caaIdentities = [] } = cas[first] ?? {}
+      const chosen = solver(reference, domain)
+      const known = patients.get(domain)?.wildcards ?? []
       patients.set(domain, {
-        ...{ domain, isWildcard, caaIdentities, run, write: request.write },
-        solver: solver(reference, domain),
+        ...{ domain, solver: chosen, write: request.write },
+        wildcards: [...new Set([...known, domain !== name])],
+        issuer: cas[first]?.issuer ?? UNKNOWN_ISSUER,
+        access: { propagation: chosen.propagation, http: clients.http, run },
       })
     }
   }
@@ -131,12 +161,12 @@ function namesOf(
 }
 
 async function issuingFindings(practice: Practice): Promise<readonly Finding[]> {
-  const { settings, context, run } = practice
+  const { settings, context } = practice
   const { records } = await openState(settings, context)
   const solver = await buildSolvers(settings, context)
   const sources = await buildSources(settings, records.source, context, solver)
   const entries = Object.entries(sources).map(
-    async ([name, source]) => [name, await sourceFindings(name, source, run)] as const,
+    async ([name, source]) => [name, await sourceFindings(name, source, practice)] as const,
   )
   const cas = Object.fromEntries(await Promise.all(entries))
   const names = await inParallel(namesOf(practice, solver, cas), AT_ONCE, examineName)

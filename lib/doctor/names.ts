@@ -1,54 +1,70 @@
 import { randomBytes } from 'node:crypto'
-import type { CaaRecord } from 'node:dns'
 import { formatDuration } from '../base/time.ts'
-import type { DnsSolver, PropagationSettings, Run } from '../contracts.ts'
+import type { DnsSolver } from '../contracts.ts'
 import { locate, serverLabel } from '../dns/authorities.ts'
+import { type Issuer, judgeCaa, relevantCaa } from '../dns/caa.ts'
+import { lameServers, requireSameZone, zoneError } from '../dns/delegation.ts'
+import type { DnsAccess } from '../dns/lookup.ts'
 import { awaitPropagation } from '../dns/propagation.ts'
-import { ask, serverAddresses, serverText } from '../dns/question.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
 
 /** One name of a certificate, as DNS must be for it. */
 export interface NamePatient {
   /** Without `*.`. */
   readonly domain: string
-  readonly isWildcard: boolean
+  /** True for its wildcard, false for itself; one or both. */
+  readonly wildcards: readonly boolean[]
   readonly solver: DnsSolver
-  /** How the CA calls itself in CAA records; empty: it does not say. */
-  readonly caaIdentities: readonly string[]
-  readonly run: Run
+  readonly issuer: Issuer
+  readonly access: DnsAccess
   /** Whether a TXT value may be written, seen and removed. */
   readonly write: boolean
 }
 
-const DNS_PORT = 53
+type Located = Awaited<ReturnType<typeof locate>>
+
+async function zoneFinding({ domain, access }: NamePatient, location: Located): Promise<Finding> {
+  const about = { check: 'dns-zone', subject: domain }
+  const { name, aliases, zone, servers, nameServers } = location
+  const alias = aliases.length === 0 ? '' : ` (by CNAME to ${name})`
+  const where = zone === null ? 'the servers of the settings' : `the zone ${zone}`
+  const who = servers.length > 0 ? servers.map(serverLabel) : nameServers
+  const message = `${where}${alias} at ${who.join(', ') || 'servers that are not known'}`
+  const lame = await lameServers(location, access)
+  if (lame.length === 0) return ok(about, message)
+  const said = lame.map(({ server, why }) => `${serverLabel(server)}: ${why}`).join('; ')
+  return warn(about, `${message}; but ${said}`, `Correct the NS records of ${zone}, or mend these servers.`)
+}
 
 /** The zone of the challenge's name, behind aliases, and whether the solver may write there. */
-async function zoneFindings({ domain, solver, run }: NamePatient): Promise<{
+async function zoneFindings(patient: NamePatient): Promise<{
   readonly fqdn: string
   readonly findings: readonly Finding[]
 }> {
-  const asked = `_acme-challenge.${domain}.`
-  const { name, zone, servers } = await locate(asked, solver.propagation, run)
-  const alias = `${name}.` === asked ? '' : ` (by CNAME to ${name})`
-  const where = zone === null ? 'the servers of the settings' : `the zone ${zone}`
-  const message = `${where}${alias} at ${servers.map(serverLabel).join(', ')}`
-  const delegation = ok({ check: 'dns-zone', subject: domain }, message)
+  const { domain, solver, access } = patient
+  const location = await locate(`_acme-challenge.${domain}.`, access)
+  const fqdn = `${location.name}.`
+  const delegation = await zoneFinding(patient, location)
   const writable = await looked({ check: 'dns-solver', subject: domain }, async () => {
-    await solver.prepare(`${name}.`, run)
+    const zone = await solver.prepare(fqdn, access.run).catch(async error => {
+      throw await zoneError(error, location, access)
+    })
+    await requireSameZone(location, zone, access)
     return ok({ check: 'dns-solver', subject: domain }, 'the solver finds the zone and may work in it')
   })
-  return { fqdn: `${name}.`, findings: [delegation, ...writable] }
+  return { fqdn, findings: [delegation, ...writable] }
 }
 
 /** Writes a value that no CA asked for, waits until every server shows it, and removes it. */
-async function writeFinding({ domain, solver, run }: NamePatient, fqdn: string): Promise<Finding> {
+async function writeFinding({ domain, solver, access }: NamePatient, fqdn: string): Promise<Finding> {
+  const { run } = access
   const about = { check: 'dns-write', subject: domain }
   const value = `iotda-cert-doctor-${randomBytes(16).toString('base64url')}`
   const startedAt = run.clock.now()
   let seen: Awaited<ReturnType<typeof awaitPropagation>>
   try {
     await solver.present(fqdn, value, run)
-    seen = await awaitPropagation([{ fqdn, value }], solver.propagation, run)
+    seen = await awaitPropagation([{ fqdn, value }], access)
   } finally {
     await solver.cleanUp(fqdn, value, run)
   }
@@ -56,56 +72,23 @@ async function writeFinding({ domain, solver, run }: NamePatient, fqdn: string):
     return warn(
       about,
       `written and removed, but not seen everywhere: ${seen.why}`,
-      'Raise propagation.within.',
+      access.propagation.check === 'https'
+        ? 'Nothing, if the resolver only remembers that there was no value: a rotation waits for that.'
+        : 'Raise propagation.within.',
     )
   const took = formatDuration(run.clock.now() - startedAt)
   return ok(about, `a TXT value was written, seen at every server, and removed (${took})`)
 }
 
-type Caa = CaaRecord & { readonly issue?: string; readonly issuewild?: string }
-
-const resolversOf = async ({ resolvers }: PropagationSettings): Promise<readonly string[] | null> => {
-  if (resolvers.length === 0) return null
-  const found = await Promise.all(resolvers.map(server => serverAddresses(server, DNS_PORT)))
-  return found.flat().map(({ address, port }) => serverText(address, port))
-}
-
-/** The records that count for a name: those of the nearest name above that has any (RFC 8659 section 3). */
-async function caaRecords({
-  domain,
-  solver,
-  run,
-}: NamePatient): Promise<{ at: string; records: readonly Caa[] } | null> {
-  const resolvers = await resolversOf(solver.propagation)
-  // Not up to the top: no registry says who may issue for everybody.
-  for (let at = domain; at.includes('.'); at = at.split('.').slice(1).join('.')) {
-    const said = await ask(resolvers, resolver => resolver.resolveCaa(at) as Promise<readonly Caa[]>, run)
-    if (said.kind === 'records' && said.records.length > 0) return { at, records: said.records }
-    if (said.kind === 'failed') throw new Error(`CAA of ${at}: ${said.why}`)
-  }
-  return null
-}
-
-async function caaFinding(patient: NamePatient): Promise<Finding> {
-  const { domain, isWildcard, caaIdentities } = patient
-  const about = { check: 'caa', subject: domain }
-  const found = await caaRecords(patient)
-  const wild = isWildcard && found?.records.some(it => it.issuewild !== undefined)
-  const issuers = (found?.records ?? [])
-    .map(it => (wild ? it.issuewild : it.issue))
-    .filter(it => it !== undefined)
-    .map(it => it.split(';')[0]?.trim().toLowerCase() ?? '')
-  if (found === null || issuers.length === 0) return ok(about, 'no CAA record stands in the way')
-  const said = `CAA of ${found.at} allows ${issuers.filter(it => it !== '').join(', ') || 'nobody'}`
-  if (caaIdentities.length === 0)
-    return warn(about, said, 'The CA does not say its name for CAA: make sure that it is among these.')
-  if (issuers.some(it => caaIdentities.includes(it))) return ok(about, `${said}, which includes the CA`)
-  const wanted = caaIdentities.map(it => `0 ${wild ? 'issuewild' : 'issue'} "${it}"`).join(' or ')
-  return fail(
-    about,
-    `${said}, but not ${caaIdentities.join(' or ')}`,
-    `Add a CAA record to ${found.at}: ${wanted}.`,
-  )
+async function caaFindings({ domain, wildcards, issuer, access }: NamePatient): Promise<readonly Finding[]> {
+  const relevant = await relevantCaa(domain, access)
+  return wildcards.map(isWildcard => {
+    const about = { check: 'caa', subject: isWildcard ? `*.${domain}` : domain }
+    const verdict = judgeCaa(relevant, isWildcard, issuer)
+    if (verdict.kind === 'allowed') return ok(about, verdict.why)
+    if (verdict.kind === 'forbidden') return fail(about, verdict.why, verdict.remedy)
+    return warn(about, verdict.why, 'Make sure that the CA is among these.')
+  })
 }
 
 /** Zone, solver, CAA and, if asked to, a TXT value of one name. */
@@ -116,8 +99,8 @@ export async function examineName(patient: NamePatient): Promise<readonly Findin
     fqdn = found.fqdn
     return found.findings
   })
-  const caa = await looked({ check: 'caa', subject: patient.domain }, () => caaFinding(patient))
-  const isWritable = zone.every(it => it.verdict === 'ok')
+  const caa = await looked({ check: 'caa', subject: patient.domain }, () => caaFindings(patient))
+  const isWritable = zone.every(it => it.verdict !== 'fail')
   if (fqdn === null || !patient.write || !isWritable) return [...zone, ...caa]
   const target = fqdn
   const written = await looked({ check: 'dns-write', subject: patient.domain }, () =>

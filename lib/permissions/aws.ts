@@ -95,6 +95,15 @@ function ofRoute53(raw: Raw, partition: string): readonly AwsStatement[] {
   ]
 }
 
+/** Certificates that ACM issues and renews. */
+function ofAcm(raw: Raw): readonly AwsStatement[] {
+  const arns = entriesOf(raw.sources)
+    .filter(it => it.type === 'acm')
+    .map(it => textOf(it.certificateArn, '*'))
+  const actions = ['acm:DescribeCertificate', 'acm:ExportCertificate']
+  return arns.length > 0 ? [allow('Certificates', actions, [...new Set(arns)])] : []
+}
+
 function ofTopics(raw: Raw): readonly AwsStatement[] {
   const topics = entriesOf(raw.notifiers)
     .filter(it => it.type === 'sns')
@@ -116,6 +125,7 @@ export function awsPolicy(settings: unknown, config: string | null, region = '')
       ...ofStore(store, partition),
       ...ofSecrets(raw, config, partition),
       ...ofRoute53(raw, partition),
+      ...ofAcm(raw),
       ...ofTopics(raw),
     ],
   }

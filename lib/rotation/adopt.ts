@@ -112,7 +112,7 @@ function putBackByHand(
 }
 
 function adopt(
-  { bound, documents }: Inspection,
+  { bound, documents, offer }: Inspection,
   document: TargetDocument,
   specHash: string,
   key: string | null,
@@ -132,6 +132,7 @@ function adopt(
       pending: null,
       // What a target finds at first was bound before there was anything to decline, unless it began it itself.
       declined: document.current || begun?.by === key ? (begun?.id ?? null) : null,
+      passedOver: document.current ? (offer?.held?.serial ?? document.passedOver) : null,
       rolledBack: rolledBackWith(document, fingerprint),
     },
     adopted: slot,

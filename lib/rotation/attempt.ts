@@ -1,12 +1,13 @@
 import { RotationError } from '../base/errors.ts'
 import { HOUR_MS } from '../base/time.ts'
 import type { Journal } from '../contracts.ts'
-import type { ErrorCode } from '../model.ts'
+import type { ErrorCode, Leaf } from '../model.ts'
 import { leafOf, normalizePem, parseChain } from '../x509/certificate.ts'
 import { hasNext, stateOf } from './choose.ts'
 import { type CertificateDocument, keyIdOf, type PendingCertificate } from './documents.ts'
 import { examine, sentence } from './examine.ts'
 import type { Lease } from './lease.ts'
+import { isHolder, newsFor, refuseRolledBack, requireNames } from './offer.ts'
 import { acceptable, chainRefusals } from './preflight.ts'
 import { type Job, sourceNamed, type World } from './world.ts'
 
@@ -39,22 +40,27 @@ export async function attempt(
   const request = {
     spec,
     replaces: predecessor(job, pending),
+    isNews: newsFor(job),
     accepts: (pem: string) => {
       const [why] = chainRefusals(world, job, pem)
       if (why !== undefined) refused.set(pem, why)
       return why === undefined
     },
     showsOthers: world.sharing.some(({ profiles }) => profiles.length > 0),
+    emergency: job.verdict.emergency,
   }
   try {
     const obtained = await sourceNamed(world, pending.source).obtain(request, journal, run)
     if (obtained.kind === 'suspended') return obtained
-    const { chainPem, fingerprint } = readObtained(obtained.chainPem)
+    const { chainPem, leaf } = readObtained(obtained.chainPem)
+    const { fingerprint } = leaf
+    if (isHolder(world, pending.source)) requireNames(world, pending.source, leaf)
+    refuseRolledBack(fingerprint, (await job.targetDocument.get()).rolledBack, world.event.accept)
     if (world.event.accept !== fingerprint) await refuseIfOthers(world, job, pending.source, chainPem)
     const notes = obtained.leftovers ?? {}
-    const otherChains = [...refused].flatMap(([pem, why]) =>
-      pem === obtained.chainPem ? [] : [otherChain(pem, why)],
-    )
+    const isOther = ([pem]: readonly [string, string]): boolean =>
+      pem !== obtained.chainPem && !isHolder(world, pending.source)
+    const otherChains = [...refused].filter(isOther).map(([pem, why]) => otherChain(pem, why))
     const kept = await job.certificateDocument.update(d =>
       d.pending?.id === pending.id
         ? {
@@ -95,6 +101,10 @@ function guarded(journal: Journal, lease: Lease): Journal {
       await journal.write(notes)
     },
     privateKey: journal.privateKey,
+    adoptKey: async key => {
+      await lease.guard()
+      await journal.adoptKey(key)
+    },
   }
 }
 
@@ -126,22 +136,26 @@ function tryParse(pem: string): ReturnType<typeof parseChain> | null {
   }
 }
 
-function readObtained(pem: string): { chainPem: string; fingerprint: string } {
+function readObtained(pem: string): { chainPem: string; leaf: Leaf } {
   // As IoTDA wants it: leaf first, no blank lines, no text between the blocks.
   const chain = parseChain(pem)
   const [leaf] = chain
   if (!leaf) throw new RotationError('certificate-invalid', 'there is no certificate')
-  return { chainPem: normalizePem(chain), fingerprint: leafOf(leaf).fingerprint }
+  return { chainPem: normalizePem(chain), leaf: leafOf(leaf) }
 }
 
 /** A PEM text that cannot be read does not know where it came from. */
 function ofSource(error: unknown, source: string): unknown {
   if (!(error instanceof RotationError) || !['certificate-invalid', 'preflight-refused'].includes(error.code))
     return error
+  if (error.message.startsWith(`source ${source} `)) return error
   return new RotationError(error.code, `sources.${source} gave no usable certificate: ${error.message}`, {
     cause: error,
     retry: error.retry,
-    hint: `Nothing on IoTDA was changed. See what stands behind sources.${source}; a later run asks it again.`,
+    hint:
+      error.code === 'preflight-refused' && error.hint !== null
+        ? error.hint
+        : `Nothing on IoTDA was changed. See what stands behind sources.${source}; a later run asks it again.`,
   })
 }
 

@@ -3,6 +3,7 @@ import { DAY_MS, formatDuration, HOUR_MS, iso } from '../base/time.ts'
 import type { CertificateSpec, DueReason, IdleReason, Leaf, RunEvent, Slot } from '../model.ts'
 import { chooseSource } from './choose.ts'
 import type { CertificateDocument, TargetDocument } from './documents.ts'
+import { isAnother, isNewer } from './offer.ts'
 import type { Inspection, Plan, Verdict } from './world.ts'
 
 /** All that a decision depends on. */
@@ -111,12 +112,27 @@ function wantedBecause(facts: Facts, emergency: boolean): Wanted | null {
   if (event.force) return due('forced', 'a person asked for it')
   if (slot.leaf && document.rolledBack.includes(slot.leaf.fingerprint))
     return due('resume', 'the bound certificate was found unusable, and there is nothing to go back to')
-  if (document.current && document.current.specHash !== specHash) {
+  if (document.current && document.current.specHash !== specHash && canChange(facts, slot)) {
     return due('settings-changed', 'the settings ask for another certificate than was obtained')
   }
+  const offered = newerOffer(facts, slot)
+  if (offered) return offered
   const renewal = renewalOf(facts, slot)
   if (renewal.due) return due(renewal.reason, renewal.detail)
   return waitingToBeDeployed(facts, slot)
+}
+
+/** A source that makes nothing to order cannot follow the settings: all it can do is hold another one. */
+function canChange({ inspection: { offer } }: Facts, { leaf }: Slot): boolean {
+  return offer === null || (offer.held !== null && isAnother(offer.held, leaf))
+}
+
+/** The source holds a newer certificate, and no person has bound another one in its place. */
+function newerOffer({ inspection, document, now }: Facts, slot: Slot): Wanted | null {
+  const held = inspection.offer?.held
+  if (!held || held.serial === document.passedOver || held.notAfter <= now) return null
+  if (!isAnother(held, slot.leaf) || !isNewer(held, validityOf(slot))) return null
+  return due('source-renewed', `the source holds a newer one, valid until ${iso(held.notAfter)}`)
 }
 
 /** A certificate (or order) that an earlier run began and this target has not got. */
@@ -220,7 +236,8 @@ function renewalOf({ spec, inspection, now, intervalMs }: Facts, slot: Slot): Re
       detail: `${left}; the CA suggests ${iso(suggested)}`,
     }
   }
-  const share = lifetimeMs < 10 * DAY_MS ? 1 / 2 : 1 / 3
+  // Who makes nothing to order renews by itself, at its own time: only the end says that it did not.
+  const share = inspection.offer ? 1 / 8 : lifetimeMs < 10 * DAY_MS ? 1 / 2 : 1 / 3
   const asked =
     renewBefore === null
       ? lifetimeMs * share

@@ -75,9 +75,9 @@ export const add: Step = async (world, job) => {
     throw new RotationError('certificate-invalid', 'the private key of the obtained certificate is gone')
   await job.lease?.guard()
   try {
-    const privateKey = encodeKey(key, target.keyEncoding)
+    const { privateKey, password } = encodeKey(key, target.keyEncoding)
     const { serverCertificateId } = await iotda.addServerCertificate(
-      { certificatePem: chainPem, privateKey },
+      { certificatePem: chainPem, privateKey, privateKeyPassword: password },
       run.signal,
     )
     // Written down at once: whatever happens now, it is known as ours.

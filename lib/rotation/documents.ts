@@ -57,6 +57,8 @@ export const TargetDocument = v.object({
   seen: v.record(v.string(), instant),
   /** A pending certificate that this target does not want, because a person bound another one meanwhile. */
   declined: v.nullable(v.string()),
+  /** Serial of what the source held when a person bound another certificate in its place. */
+  passedOver: v.optional(v.nullable(v.string()), null),
   held: v.nullable(v.object({ since: instant, why: v.string(), specHash: v.string() })),
   failures: v.number(),
   retryAfter: v.nullable(instant),
@@ -218,6 +220,7 @@ export const newTarget = (name: string): TargetDocument => ({
   rollBacks: 0,
   seen: {},
   declined: null,
+  passedOver: null,
   held: null,
   failures: 0,
   retryAfter: null,

@@ -4,6 +4,7 @@ import type { DomainConfiguration, ServerCertificate } from '../iotda/client.ts'
 import type { Leaf, RenewalInfo, Served, Slot } from '../model.ts'
 import { leafOf, parseChain } from '../x509/certificate.ts'
 import type { CertificateDocument } from './documents.ts'
+import { readOffer } from './offer.ts'
 import { type Inspection, sourceNamed, type World } from './world.ts'
 
 /**
@@ -12,9 +13,10 @@ import { type Inspection, sourceNamed, type World } from './world.ts'
  */
 export async function inspect(world: World): Promise<Inspection> {
   const { target, run, records } = world
-  const [{ configuration, slots }, served, targetDocument, certificateDocument] = await Promise.all([
+  const [{ configuration, slots }, served, offer, targetDocument, certificateDocument] = await Promise.all([
     readInstance(world),
     look(world),
+    readOffer(world),
     records.target(target).refresh(),
     records.certificate(world.spec.name).refresh(),
   ])
@@ -26,6 +28,7 @@ export async function inspect(world: World): Promise<Inspection> {
     slots,
     served,
     renewalInfo: await renewalInfo(world, certificateDocument, bound?.slot ?? null),
+    offer,
     documents: { target: targetDocument, certificate: certificateDocument },
   }
 }

@@ -15,6 +15,7 @@ export function startJob(world: World): Job {
       slots: [],
       served: [],
       renewalInfo: null,
+      offer: null,
       documents: undefined as never,
     },
     verdict: {

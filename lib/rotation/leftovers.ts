@@ -34,6 +34,8 @@ export async function sweep(world: World, job: Job): Promise<void> {
   }
 }
 
+const keyless = (): Promise<never> => Promise.reject(new Error('an order that is done with has no key'))
+
 async function givenUp(world: World, { source, ...notes }: Notes): Promise<Notes> {
   const name = typeof source === 'string' ? source : undefined
   let left: Notes = notes
@@ -44,7 +46,8 @@ async function givenUp(world: World, { source, ...notes }: Notes): Promise<Notes
     write: async next => {
       left = next
     },
-    privateKey: () => Promise.reject(new Error('an order that is done with has no key')),
+    privateKey: keyless,
+    adoptKey: keyless,
   }
   await sourceNamed(world, name).abandon(journal, world.run)
   return isEmpty(left) || name === undefined ? left : { ...left, source: name }

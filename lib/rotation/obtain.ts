@@ -1,11 +1,13 @@
 import { RotationError } from '../base/errors.ts'
 import { iso } from '../base/time.ts'
+import type { Leaf } from '../model.ts'
 import { leafOf, parseChain } from '../x509/certificate.ts'
 import { attempt } from './attempt.ts'
 import { chooseSource } from './choose.ts'
 import { keyIdOf, type PendingCertificate } from './documents.ts'
 import { type Lease, takeLease } from './lease.ts'
 import { withLeftover } from './leftovers.ts'
+import { isAnother, isHolder } from './offer.ts'
 import { newPendingId, segment, targetKey } from './record.ts'
 import { blockedRoom } from './room.ts'
 import { findRoom } from './slots.ts'
@@ -83,7 +85,7 @@ async function usable(world: World, job: Job, source: string | null): Promise<Pe
   const bound = job.inspection.bound?.slot?.leaf?.fingerprint
   const spent =
     leaf !== null &&
-    (leaf.notAfter - now < (leaf.notAfter - leaf.notBefore) / 3 ||
+    (isStale(world, job, pending, leaf, now) ||
       rolledBack.includes(leaf.fingerprint) ||
       leaf.fingerprint === bound)
   const keyless =
@@ -94,6 +96,13 @@ async function usable(world: World, job: Job, source: string | null): Promise<Pe
   if (pending.specHash === world.specHash && !spent && !keyless && !elsewhere) return pending
   await drop(world, job, pending)
   return null
+}
+
+/** Whether its source would do better: by another order, or because it holds another one by now. */
+function isStale(world: World, job: Job, { source }: PendingCertificate, leaf: Leaf, now: number): boolean {
+  if (!isHolder(world, source)) return leaf.notAfter - now < (leaf.notAfter - leaf.notBefore) / 3
+  const held = source === world.spec.sources[0] ? job.inspection.offer?.held : null
+  return leaf.notAfter <= now || (held ? isAnother(held, leaf) : false)
 }
 
 const inSlot = (job: Job, fingerprint: string): boolean =>
@@ -131,17 +140,14 @@ async function drop(world: World, job: Job, pending: PendingCertificate): Promis
   )
 }
 
-async function begin(
-  { run, specHash, spec, target }: World,
-  job: Job,
-  source: string,
-): Promise<PendingCertificate> {
+async function begin(world: World, job: Job, source: string): Promise<PendingCertificate> {
+  const { run, specHash, spec, target } = world
   const fresh: PendingCertificate = {
     id: newPendingId(),
     specHash,
     by: targetKey(target),
     source,
-    ...(spec.reuseKey ? { keyId: `reused-${spec.keyType}` } : {}),
+    ...(spec.reuseKey && !isHolder(world, source) ? { keyId: `reused-${spec.keyType}` } : {}),
     since: run.clock.now(),
     notes: {},
     chainPem: null,

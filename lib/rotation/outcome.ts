@@ -69,7 +69,7 @@ export async function afterFailure(
       world.event.action === 'rotate' &&
       outcome !== 'busy' &&
       outcome !== 'suspended' &&
-      costs(job, error)
+      costs(world, job, error)
     ) {
       await job.targetDocument.update(d => backedOff(d, world, job, error))
     }
@@ -84,10 +84,11 @@ export async function afterFailure(
 
 /**
  * Whether trying again costs anybody anything: what a person mends in the settings may be tried at once after
- * mending, what reached a CA may not.
+ * mending, what reached a CA may not. A source that makes nothing to order is not even asked for anything new.
  */
-function costs(job: Job, { code }: RotationError): boolean {
-  if (!job.verdict.due) return false
+function costs({ spec }: World, { verdict, inspection }: Job, { code }: RotationError): boolean {
+  if (!verdict.due || code === 'not-renewed') return false
+  if (inspection.offer && spec.sources.length === 1 && code === 'certificate-invalid') return false
   return ERROR_CODES[code].exit === 1 || code === 'ca-rejected' || code === 'certificate-invalid'
 }
 

@@ -52,7 +52,7 @@ function checkMaterial(
 function limits(target: Target, chainPem: string, key: Secret | null): void {
   if (chainPem.length > PEM_LIMIT)
     invalid(`the chain has ${chainPem.length} characters, IoTDA takes ${PEM_LIMIT}`)
-  const keyLength = key ? encodeKey(key, target.keyEncoding).reveal().length : 0
+  const keyLength = key ? encodeKey(key, target.keyEncoding).privateKey.reveal().length : 0
   if (keyLength > KEY_LIMIT) invalid(`the key has ${keyLength} characters, IoTDA takes ${KEY_LIMIT}`)
 }
 

@@ -185,6 +185,10 @@ export function openRecords(
       return theirs
     }
   }
+  const replaceSecret = async (key: string, value: Secret): Promise<void> => {
+    const stored = await store.read(key)
+    await store.write(key, seal(await sealKey(), value.reveal(), key), stored?.revision ?? null)
+  }
   const certificate = (name: string) =>
     document(`certificates/${segment(name)}`, CertificateDocument, newCertificate(name))
   const keyOf = (name: string, keyId: string) => `certificates/${segment(name)}/${segment(keyId)}`
@@ -215,7 +219,10 @@ export function openRecords(
       }
     },
     journal: (name, pendingId, keyId = pendingId) =>
-      openJournal(certificate(name), pendingId, make => ensureSecret(keyOf(name, keyId), make)),
+      openJournal(certificate(name), pendingId, {
+        privateKey: make => ensureSecret(keyOf(name, keyId), make),
+        adoptKey: key => replaceSecret(keyOf(name, keyId), key),
+      }),
     privateKey: (name, keyId) => readSecret(keyOf(name, keyId)),
     wipeKey: (name, keyId) => store.remove(keyOf(name, keyId)),
     isFirstDelivery: async (id, at) => {
@@ -234,7 +241,7 @@ export function openRecords(
 async function openJournal(
   certificate: Document<CertificateDocument>,
   pendingId: string,
-  privateKey: Journal['privateKey'],
+  keys: Pick<Journal, 'privateKey' | 'adoptKey'>,
 ): Promise<Journal> {
   const { pending } = await certificate.get()
   let notes: Journal['notes'] = pending?.id === pendingId ? pending.notes : {}
@@ -254,6 +261,6 @@ async function openJournal(
       })
       notes = next
     },
-    privateKey,
+    ...keys,
   }
 }

@@ -6,6 +6,7 @@ import { inspect } from './inspect.ts'
 import { describe, startJob, timed } from './job.ts'
 import { takeLease } from './lease.ts'
 import { sweep } from './leftovers.ts'
+import { noteOffer } from './offer.ts'
 import { afterFailure, afterRun, outcomeOf } from './outcome.ts'
 import { instanceKey } from './record.ts'
 import { report, type TargetResult } from './report.ts'
@@ -55,6 +56,7 @@ export async function rotate(world: World): Promise<TargetResult> {
   if (event.force) run.log.warn({ target: world.target.name, askedBy: event.askedBy ?? null }, 'forced')
   try {
     await lookAndDecide(world, job)
+    noteOffer(world, job)
     if (!job.verdict.due) return await finish(world, job, idleOutcome(job))
     if (world.event.action !== 'rotate') return await finish(world, job, await planned(world, job))
     job.lease = await takeLease(world.store, instanceKey(world.target), world.run)

@@ -44,6 +44,7 @@ function promoted(document: TargetDocument, { event }: World): TargetDocument {
       : document.previous,
     pending: null,
     declined: null,
+    passedOver: null,
     held: event.action === 'rollback' || heldSince(document, pending) ? document.held : null,
     failures: 0,
     retryAfter: null,

@@ -2,7 +2,7 @@ import { RotationError } from '../base/errors.ts'
 import type { Turns } from '../base/parallel.ts'
 import type { Secret } from '../base/secret.ts'
 import { MINUTE_MS } from '../base/time.ts'
-import type { CertificateSource, Run, StateStore } from '../contracts.ts'
+import type { CertificateSource, Offer, Run, StateStore } from '../contracts.ts'
 import type { Canary } from '../devices/canary.ts'
 import type { CheckLine } from '../fleet.ts'
 import type { DomainConfiguration, IotdaClient } from '../iotda/client.ts'
@@ -71,6 +71,11 @@ export interface Inspection {
   /** Empty when the probe is off. */
   readonly served: readonly Served[]
   readonly renewalInfo: RenewalInfo | null
+  /** What the first source holds, or why that is not known; null when it makes certificates to order. */
+  readonly offer:
+    | { readonly held: Offer; readonly failure: null }
+    | { readonly held: null; readonly failure: RotationError }
+    | null
   readonly documents: { readonly target: TargetDocument; readonly certificate: CertificateDocument }
 }
 

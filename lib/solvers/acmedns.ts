@@ -95,7 +95,7 @@ const create = (config: Settings, context: DriverContext) => {
   }
   return {
     propagation,
-    prepare: async (fqdn: string, run: Run): Promise<void> => {
+    prepare: async (fqdn: string, run: Run): Promise<null> => {
       checkPlace(fqdn)
       const request = (): Omit<HttpRequest, 'signal'> => ({ method: 'GET', url: `${endpoint}/health` })
       const call = { operation: 'GET /health', request, changes: false, expect: v.unknown() }
@@ -103,6 +103,7 @@ const create = (config: Settings, context: DriverContext) => {
         // Servers before 0.8 have no such path: they are there all the same.
         if ((error as RotationError).code !== 'service-refused') throw error
       })
+      return null
     },
     present: async (fqdn: string, value: string, run: Run): Promise<void> => {
       checkPlace(fqdn)

@@ -237,6 +237,7 @@ const create = (config: Settings, context: DriverContext) => {
     endpoint,
     propagation,
     findZone: (fqdn, run) => findZone(api, fqdn, run),
+    describe: ({ DomainName, PunyCode }) => ({ name: PunyCode || DomainName, nameServers: [] }),
     list: (zone, fqdn, run) => listTxt(api, zone, fqdn, run),
     // https://www.alibabacloud.com/help/en/dns/api-alidns-2015-01-09-adddomainrecord
     add: (zone, fqdn, value, run) => {

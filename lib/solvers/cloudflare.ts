@@ -19,7 +19,12 @@ const settings = v.strictObject({
 })
 type Settings = v.InferOutput<typeof settings>
 
-const zoneShape = v.object({ id: v.string(), name: v.string(), status: v.nullish(v.string()) })
+const serversShape = v.nullish(v.array(v.string()))
+const zoneShape = v.object({
+  ...{ id: v.string(), name: v.string(), status: v.nullish(v.string()) },
+  name_servers: serversShape,
+  vanity_name_servers: serversShape,
+})
 type Zone = v.InferOutput<typeof zoneShape>
 const recordShape = v.object({ id: v.string(), type: v.string(), name: v.string(), content: v.string() })
 const createdShape = v.object({ result: v.object({ id: v.string() }) })
@@ -163,6 +168,11 @@ const create = (config: Settings, context: DriverContext) => {
     endpoint,
     propagation,
     findZone: (fqdn, run) => findZone(api, fqdn, run),
+    // An active zone is one whose delegation Cloudflare has found to lead to it, under whatever names.
+    describe: ({ name, status, name_servers, vanity_name_servers }) => ({
+      name,
+      nameServers: status === 'active' ? [] : [...(name_servers ?? []), ...(vanity_name_servers ?? [])],
+    }),
     list: (zone, fqdn, run) => listTxt(api, zone, fqdn, run),
     // https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/create/
     add: async (zone, fqdn, value, run) => {

@@ -131,9 +131,10 @@ const create = (config: Settings, context: DriverContext) => {
   }
   return {
     propagation,
-    prepare: async (fqdn: string, run: Run): Promise<void> => {
+    prepare: async (fqdn: string, run: Run): Promise<null> => {
       checkName(fqdn, driver)
       if (run.signal.aborted) throw stopped(run, `${driver}: ${command}`)
+      return null
     },
     present: (fqdn: string, value: string, run: Run): Promise<void> => queued('present', fqdn, value, run),
     cleanUp: (fqdn: string, value: string, run: Run): Promise<void> => queued('cleanup', fqdn, value, run),

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
 import { nameField, pemField, propagationField, urlField } from '../base/fields.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
-import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
+import { type DriverContext, defineSolver, type Run, type SolverZone } from '../contracts.ts'
 import { bareName, stopped } from '../dns/question.ts'
 import { ttlField } from '../dns/service-settings.ts'
 import { inTurn } from '../dns/turns.ts'
@@ -110,11 +110,16 @@ const findZone = (api: Api, fqdn: string, run: Run): Promise<Zone> =>
 
 const recordSetsPath = (zone: Zone): string => `/v2/zones/${encodeURIComponent(zone.id)}/recordsets`
 
-async function findRecordSet(api: Api, zone: Zone, fqdn: string, run: Run): Promise<RecordSet | null> {
-  const query = { name: fqdn, type: 'TXT', search_mode: 'equal' }
+async function findRecordSet(
+  api: Api,
+  zone: Zone,
+  { fqdn, wanted = 'TXT' }: { readonly fqdn: string; readonly wanted?: 'TXT' | 'NS' },
+  run: Run,
+): Promise<RecordSet | null> {
+  const query = { name: fqdn, type: wanted, search_mode: 'equal' }
   const list = { operation: 'ListRecordSets', path: recordSetsPath(zone), query, field: 'recordsets' }
   const all = await listAll(api, { ...list, shape: recordSetShape }, run)
-  const sets = all.filter(({ name, type }) => type === 'TXT' && bareName(name) === bareName(fqdn))
+  const sets = all.filter(({ name, type }) => type === wanted && bareName(name) === bareName(fqdn))
   return sets.find(({ line }) => !line || line === 'default_view') ?? sets[0] ?? null
 }
 
@@ -178,7 +183,7 @@ async function reconcile(api: Api, { fqdn, ttl, apply }: Change, run: Run): Prom
   let last: unknown = null
   let wrote = false
   for (;;) {
-    const set = await findRecordSet(api, zone, fqdn, run)
+    const set = await findRecordSet(api, zone, { fqdn }, run)
     const current = set?.records ?? []
     const records = apply(current)
     const isPending = set?.status.startsWith('PENDING') ?? false
@@ -231,8 +236,10 @@ const create = (config: Settings, context: DriverContext) => {
 
   return {
     propagation: config.propagation,
-    prepare: async (fqdn: string, run: Run): Promise<void> => {
-      await findZone(api, fqdn, run)
+    prepare: async (fqdn: string, run: Run): Promise<SolverZone> => {
+      const zone = await findZone(api, fqdn, run)
+      const set = await findRecordSet(api, zone, { fqdn: zone.name, wanted: 'NS' }, run)
+      return { name: zone.name, nameServers: set?.records ?? [] }
     },
     present: async (fqdn: string, value: string, run: Run): Promise<void> => {
       const isOurs = (record: string): boolean => textOfTxt(record) === value

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
 import { propagationField, secretField, serverField } from '../base/fields.ts'
-import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
+import { type DriverContext, defineSolver, type Run, type SolverZone } from '../contracts.ts'
 import { type DnsServer, exchange } from '../dns/exchange.ts'
 import {
   CLASS,
@@ -183,18 +183,19 @@ async function findZone(api: Api, fqdn: string, run: Run): Promise<string> {
   throw noZone(api, fqdn)
 }
 
-/** One update of a zone; to repeat it does no harm. https://www.rfc-editor.org/rfc/rfc2136#section-3 */
+/** One update of a zone, whose name it gives; to repeat it does no harm. https://www.rfc-editor.org/rfc/rfc2136#section-3 */
 async function update(
   api: Api,
   fqdn: string,
   records: Pick<DnsRequest, 'prerequisites' | 'updates'>,
   run: Run,
-): Promise<void> {
+): Promise<string> {
   const zone = await findZone(api, fqdn, run)
   const what = `UPDATE of ${fqdn} in ${zone}`
   const question = { name: zone, type: TYPE.SOA }
   const request = { what, opcode: OPCODE.update, question, accepted: [RCODE.noError], ...records }
   await repeated(run, `${api.driver}: ${what}`, () => send(api, request, run))
+  return zone
 }
 
 const txtRecord = (fqdn: string, value: string) => ({
@@ -228,14 +229,16 @@ const create = (config: Settings, context: DriverContext) => {
     },
   }
   const queued = (fqdn: string, records: Parameters<typeof update>[2], run: Run): Promise<void> =>
-    inTurn(`rfc2136 ${server} ${bareName(fqdn)}`, `${driver}: UPDATE of ${fqdn}`, run, () =>
-      update(api, fqdn, records, run),
-    )
+    inTurn(`rfc2136 ${server} ${bareName(fqdn)}`, `${driver}: UPDATE of ${fqdn}`, run, async () => {
+      await update(api, fqdn, records, run)
+    })
   return {
     propagation,
     // An update without changes shows that the key may update the zone.
-    prepare: (fqdn: string, run: Run): Promise<void> =>
-      update(api, fqdn, { prerequisites: [noAlias(fqdn)] }, run),
+    prepare: async (fqdn: string, run: Run): Promise<SolverZone> => {
+      const name = await update(api, fqdn, { prerequisites: [noAlias(fqdn)] }, run)
+      return { name, nameServers: [] }
+    },
     present: (fqdn: string, value: string, run: Run): Promise<void> => {
       const added = { ...txtRecord(fqdn, value), class: CLASS.IN, ttl }
       return queued(fqdn, { prerequisites: [noAlias(fqdn)], updates: [added] }, run)

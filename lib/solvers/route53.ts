@@ -1,12 +1,13 @@
 import type { ResourceRecordSet } from '@aws-sdk/client-route-53'
 import * as v from 'valibot'
+import { exportsOf, overHttp } from '../aws/sdk.ts'
 import { RotationError } from '../base/errors.ts'
 import { nameField, pemField, propagationField, secretField, urlField } from '../base/fields.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
-import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
+import { type DriverContext, defineSolver, type Run, type SolverZone } from '../contracts.ts'
 import { bareName, checkName } from '../dns/question.ts'
 import { settled } from '../dns/repeat.ts'
-import { change, overHttp, pause, type Route53, read } from '../dns/route53.ts'
+import { change, pause, type Route53, read } from '../dns/route53.ts'
 import { ttlField } from '../dns/service-settings.ts'
 import { inTurn } from '../dns/turns.ts'
 import { quotedTxt, textOfTxt } from '../dns/txt.ts'
@@ -18,7 +19,7 @@ const settings = v.pipe(
     accessKeyId: v.optional(v.nullable(secretField()), null),
     secretAccessKey: v.optional(v.nullable(secretField()), null),
     sessionToken: v.optional(v.nullable(secretField()), null),
-    /** Chooses the zone, when there are several of a name or the key may not list zones. */
+    /** Chooses the zone, when there are several of a name or the key may not list zones. It is then taken as delegated. */
     hostedZoneId: v.optional(v.nullable(nameField()), null),
     /** The partition's region; Route 53 is global. */
     region: v.optional(nameField(), 'us-east-1'),
@@ -35,9 +36,12 @@ const settings = v.pipe(
   ),
 )
 type Settings = v.InferOutput<typeof settings>
+type Sdk = typeof import('@aws-sdk/client-route-53')
 
 interface Zone {
   readonly id: string
+  /** Null: it was named by its id. */
+  readonly name: string | null
 }
 
 const PAGE_SIZE = '100'
@@ -58,7 +62,7 @@ async function publicZones(api: Route53, name: string, run: Run): Promise<readon
     const all = page.HostedZones ?? []
     const named = all.filter(zone => bareName(zone.Name ?? '') === name)
     const open = named.filter(zone => zone.Config?.PrivateZone !== true)
-    zones.push(...open.map(({ Id }) => ({ id: Id ?? '' })))
+    zones.push(...open.map(({ Id }) => ({ id: Id ?? '', name })))
     // In the order of their names: after the last of this name there is none.
     if (!page.IsTruncated || named.length < all.length) return zones
     from = { DNSName: page.NextDNSName, HostedZoneId: page.NextHostedZoneId }
@@ -82,23 +86,36 @@ const findZone = (api: Route53, fqdn: string, run: Run): Promise<Zone> =>
   })
 
 /** https://docs.aws.amazon.com/Route53/latest/APIReference/API_ListResourceRecordSets.html */
-async function txtSet(api: Route53, zone: Zone, fqdn: string, run: Run): Promise<ResourceRecordSet | null> {
-  const where = { HostedZoneId: zone.id, StartRecordName: fqdn, StartRecordType: 'TXT', MaxItems: 1 } as const
+async function setOf(
+  api: Route53,
+  zone: Zone,
+  { fqdn, type }: { readonly fqdn: string; readonly type: 'TXT' | 'NS' },
+  run: Run,
+): Promise<ResourceRecordSet | null> {
+  const where = { HostedZoneId: zone.id, StartRecordName: fqdn, StartRecordType: type, MaxItems: 1 } as const
   const page = await read(api, 'ListResourceRecordSets', run, (sdk, client, options) =>
     client.send(new sdk.ListResourceRecordSetsCommand(where as never), options),
   )
   const set = page.ResourceRecordSets?.find(
-    it => it.Type === 'TXT' && bareName(it.Name ?? '') === bareName(fqdn),
+    it => it.Type === type && bareName(it.Name ?? '') === bareName(fqdn),
   )
   if (set?.SetIdentifier === undefined && set?.AliasTarget === undefined) return set ?? null
   throw new RotationError(
     'service-refused',
-    `${api.driver}: TXT records of ${fqdn} are an alias or routed by a policy`,
+    `${api.driver}: ${type} records of ${fqdn} are an alias or routed by a policy`,
     {
       retry: 'never',
       hint: 'Make them a simple record set, or delegate the name by a CNAME record.',
     },
   )
+}
+
+/** The zone with its name servers, whatever names they were given; null when it was named by its id. */
+async function describe(api: Route53, zone: Zone, run: Run): Promise<SolverZone | null> {
+  const { name } = zone
+  if (name === null) return null
+  const set = await setOf(api, zone, { fqdn: `${name}.`, type: 'NS' }, run)
+  return { name, nameServers: (set?.ResourceRecords ?? []).map(({ Value }) => Value ?? '') }
 }
 
 interface Edit {
@@ -115,7 +132,7 @@ interface Edit {
 async function edit(api: Route53, zone: Zone, { fqdn, ttl, apply }: Edit, run: Run): Promise<string | null> {
   let changeId: string | null = null
   await settled(run, `${api.driver}: TXT records of ${fqdn}`, async () => {
-    const set = await txtSet(api, zone, fqdn, run)
+    const set = await setOf(api, zone, { fqdn, type: 'TXT' }, run)
     const there = (set?.ResourceRecords ?? []).map(({ Value }) => Value ?? '')
     const wanted = apply(there)
     if (wanted.length === there.length) return null
@@ -172,7 +189,7 @@ const createApi = (config: Settings, context: DriverContext): Route53 => {
         })
       : null
   const build = async () => {
-    const sdk = await import('@aws-sdk/client-route-53').catch(cause => {
+    const loaded = await import('@aws-sdk/client-route-53').catch(cause => {
       throw new RotationError(
         'settings-invalid',
         `${driver}: the package @aws-sdk/client-route-53 cannot be loaded`,
@@ -183,6 +200,7 @@ const createApi = (config: Settings, context: DriverContext): Route53 => {
         },
       )
     })
+    const sdk: Sdk = exportsOf(loaded)
     const client = new sdk.Route53Client({
       region,
       maxAttempts: 1,
@@ -202,7 +220,7 @@ const create = (config: Settings, context: DriverContext) => {
   const api = createApi(config, context)
   const zones = new Map<string, Zone>()
   const zoneOf = async (fqdn: string, run: Run): Promise<Zone> => {
-    const known = hostedZoneId === null ? zones.get(fqdn) : { id: hostedZoneId }
+    const known = hostedZoneId === null ? zones.get(fqdn) : { id: hostedZoneId, name: null }
     const zone = known ?? (await findZone(api, fqdn, run))
     zones.set(fqdn, zone)
     return zone
@@ -213,10 +231,11 @@ const create = (config: Settings, context: DriverContext) => {
     )
   return {
     propagation,
-    prepare: async (fqdn: string, run: Run): Promise<void> => {
+    prepare: async (fqdn: string, run: Run): Promise<SolverZone | null> => {
       checkName(fqdn, api.driver)
       const zone = await zoneOf(fqdn, run)
-      if (hostedZoneId !== null) await txtSet(api, zone, fqdn, run)
+      if (hostedZoneId !== null) await setOf(api, zone, { fqdn, type: 'TXT' }, run)
+      return describe(api, zone, run)
     },
     present: async (fqdn: string, value: string, run: Run): Promise<void> => {
       const isOurs = (record: string): boolean => textOfTxt(record) === value

@@ -257,6 +257,7 @@ const create = (config: Settings, context: DriverContext) => {
     endpoint,
     propagation,
     findZone: (fqdn, run) => findZone(api, fqdn, run),
+    describe: ({ Name, Punycode }) => ({ name: Punycode || Name, nameServers: [] }),
     list: (zone, fqdn, run) => listTxt(api, zone, fqdn, run),
     // https://cloud.tencent.com/document/api/1427/56180
     add: async (zone, fqdn, value, run) => {

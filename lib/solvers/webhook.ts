@@ -133,13 +133,14 @@ const create = (config: Settings, context: DriverContext) => {
   const post = createPost(config, context.http(config.caCertificates), driver)
   return {
     propagation: config.propagation,
-    prepare: async (fqdn: string, run: Run): Promise<void> => {
+    prepare: async (fqdn: string, run: Run): Promise<null> => {
       const call = `${driver}: connect for ${fqdn}`
       checkName(fqdn, call)
       if (run.signal.aborted) throw stopped(run, call)
       await touch(config.url, call, run.signal).catch(error => {
         throw run.signal.aborted ? stopped(run, call) : error
       })
+      return null
     },
     present: (fqdn: string, value: string, run: Run): Promise<void> => post('present', fqdn, value, run),
     cleanUp: (fqdn: string, value: string, run: Run): Promise<void> => post('cleanup', fqdn, value, run),

@@ -109,7 +109,7 @@ const orderParts = async (own: Settings, context: SourceContext, names: readonly
   const { createDns01 } = await import('../acme/dns01.ts')
   const { openBudget } = await import('../acme/budget.ts')
   return {
-    dns: createDns01(domain => context.solver(own.solver, domain), run),
+    dns: createDns01(domain => context.solver(own.solver, domain), context.http, run),
     budgetAt: ({ memory, settings }: Door) =>
       openBudget(memory, names, own.budget, { clock: run.clock, settings }),
   }

@@ -76,7 +76,7 @@ const directoryBody = (ca: Ca, randomKey: string): object => ({
   meta: {
     termsOfService: ca.url('/terms/v1'),
     website: 'https://sandbox-ca.test',
-    caaIdentities: ['sandbox-ca.test'],
+    caaIdentities: ca.switches.caaIdentities,
     profiles: offeredProfiles(ca.switches),
     externalAccountRequired: ca.switches.eabRequired,
   },

@@ -46,6 +46,8 @@ export interface AcmeCaSwitches {
   chains: readonly ChainName[]
   /** Profiles that are offered. Default all: classic, shortlived, tlsserver. */
   profiles: readonly string[]
+  /** How the CA calls itself in CAA records. Default `sandbox-ca.test`. */
+  caaIdentities: readonly string[]
   /** Names (and everything below them) that policy forbids: `rejectedIdentifier`. Default none. */
   rejectedNames: readonly string[]
 }
@@ -146,6 +148,7 @@ export function switchesOf(options: AcmeCaOptions): AcmeCaSwitches {
     commonName: options.commonName ?? true,
     validationDelayMs: options.validationDelayMs ?? 0,
     issuanceProblem: options.issuanceProblem ?? null,
+    caaIdentities: options.caaIdentities ?? ['sandbox-ca.test'],
     rejectedNames: options.rejectedNames ?? [],
     profiles: options.profiles ?? Object.keys(PROFILES),
     chains: options.chains ?? ['cross-signed', 'short'],

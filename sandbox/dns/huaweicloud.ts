@@ -21,6 +21,8 @@ export interface HuaweiDnsOptions {
   readonly keys: ReadonlyMap<string, AccessKey>
   readonly region?: string
   readonly projectId?: string
+  /** The zones that the account holds. Default: all of the DNS. */
+  readonly holds?: (zone: Zone) => boolean
   readonly switches?: Partial<HuaweiDnsSwitches>
   readonly now?: () => number
   readonly tls?: { readonly key: string; readonly cert: string }
@@ -141,6 +143,7 @@ const gatewayError = (status: number, code: string, message: string): Answer => 
 
 interface Context {
   readonly dns: Dns
+  readonly zones: readonly Zone[]
   readonly store: RecordSetStore
   readonly switches: HuaweiDnsSwitches
   readonly projectId: string
@@ -148,11 +151,11 @@ interface Context {
 }
 
 function listRoutes(context: Context, zoneOf: (call: Call) => Zone): readonly Route[] {
-  const { dns, store, switches, projectId, scheme } = context
+  const { dns, zones, store, switches, projectId, scheme } = context
   const baseOf = (call: Call): string => `${scheme}://${call.headers.host}`
   const listZones = (call: Call): Answer => {
     const isPublic = (call.query.get('type') ?? 'public') === 'public'
-    const all = (isPublic ? dns.zones.list : [])
+    const all = (isPublic ? zones : [])
       .map(zone => zoneBody(zone, dns.zones.all(zone).length, projectId, baseOf(call)))
       .sort((a, b) => (a.name < b.name ? -1 : 1))
     const { items, ...rest } = pageOf(all, call, baseOf(call), switches.pageSize)
@@ -259,9 +262,10 @@ export async function createHuaweiDns(options: HuaweiDnsOptions): Promise<Huawei
     ...options.switches,
   }
   const store = createRecordSetStore(dns.zones, switches, now)
-  const context: Context = { dns, store, switches, projectId, scheme: options.tls ? 'https' : 'http' }
+  const zones = dns.zones.list.filter(options.holds ?? (() => true))
+  const context: Context = { dns, zones, store, switches, projectId, scheme: options.tls ? 'https' : 'http' }
   const zoneOf = (call: Call): Zone => {
-    const zone = dns.zones.list.find(candidate => zoneIdOf(candidate) === call.params.zone)
+    const zone = zones.find(candidate => zoneIdOf(candidate) === call.params.zone)
     if (!zone) throw new HuaweiDnsError(404, 'DNS.0302', `zone ${call.params.zone} does not exist`)
     return zone
   }

@@ -20,7 +20,7 @@ export interface DnsOptions {
 export interface DnsQuery {
   readonly at: number
   readonly address: string
-  readonly transport: 'udp' | 'tcp'
+  readonly transport: 'udp' | 'tcp' | 'https'
   /** Lower case, without the final dot. */
   readonly name: string
   readonly type: string
@@ -43,12 +43,14 @@ export interface Dns {
   readonly queries: readonly DnsQuery[]
   count(filter?: Partial<Omit<DnsQuery, 'at'>>): number
   clearQueries(): void
+  /** What an address answers to a message that came to it over HTTPS; null: nothing at all. */
+  answer(message: Buffer, address: string): Buffer | null
   /** Changes the given switches of one address. */
   setNode(address: string, switches: NodeSwitches): void
   dispose(): Promise<void>
 }
 
-type Transport = 'udp' | 'tcp'
+type Transport = DnsQuery['transport']
 type Handle = (message: Buffer, address: string, transport: Transport) => Buffer | null
 
 const HEADER_BYTES = 12
@@ -96,7 +98,7 @@ function encode(
     })
   const whole = response(true, 0)
   const limit = Math.max(PLAIN_UDP_BYTES, Math.min(opt?.udpPayloadSize ?? 0, EDNS_UDP_BYTES))
-  return transport === 'tcp' || whole.length <= limit ? whole : response(false, FLAG.tc)
+  return transport !== 'udp' || whole.length <= limit ? whole : response(false, FLAG.tc)
 }
 
 const bare = (rcode: number): Resolution => ({
@@ -261,6 +263,7 @@ export async function createDns(options: DnsOptions): Promise<Dns> {
     addresses,
     zones,
     queries,
+    answer: (message, address) => handle(message, address, 'https'),
     count: (filter = {}) => countIn(queries, filter),
     clearQueries: () => {
       queries.length = 0

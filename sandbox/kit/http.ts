@@ -14,6 +14,8 @@ export interface Call {
   readonly target: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
+  /** The body as it came. */
+  readonly bytes: Buffer
   /** Values of the `:name` segments, percent-decoded. */
   readonly params: Readonly<Record<string, string>>
 }
@@ -72,10 +74,10 @@ const match = (pattern: string, path: string): Record<string, string> | null => 
   return params
 }
 
-const readBody = async (request: IncomingMessage): Promise<string> => {
+const readBody = async (request: IncomingMessage): Promise<Buffer> => {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk as Buffer)
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }
 
 const send = (
@@ -138,7 +140,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
   const { faults, service } = options
   const host = options.host ?? '127.0.0.1'
   const admin = [...commonAdmin(faults), ...(options.admin ?? [])]
-  const find = (routes: readonly Route[], { method, path, headers }: Omit<Call, 'params'>) => {
+  const find = (routes: readonly Route[], { method, path, headers }: Omit<Call, 'params' | 'bytes'>) => {
     for (const route of routes) {
       const [name = '', value = ''] = route.header ?? []
       const fits = route.method === method && (route.header === undefined || headers[name] === value)
@@ -191,13 +193,15 @@ export async function serve(options: ServeOptions): Promise<Served> {
       const headers: Record<string, string> = {}
       for (const [name, value] of Object.entries(request.headers)) headers[name] = String(value)
       const method = request.method ?? 'GET'
+      const bytes = await readBody(request)
       const base = {
         method,
         path,
         query: new URLSearchParams(search),
         target,
         headers,
-        body: await readBody(request),
+        body: bytes.toString('utf8'),
+        bytes,
       }
       const own = path.startsWith('/_sandbox/') ? find(admin, base) : null
       if (own) return send(response, await own.route.handle({ ...base, params: own.params }), {})

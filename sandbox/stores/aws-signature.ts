@@ -62,7 +62,10 @@ const instantOf = (date: string): number =>
  * What is wrong with the signature of a received request; null when nothing is. AWS Signature Version 4:
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  */
-export function verifyAws(call: Omit<Call, 'params'>, options: AwsVerifyOptions): AwsRejection | null {
+export function verifyAws(
+  call: Omit<Call, 'params' | 'bytes'>,
+  options: AwsVerifyOptions,
+): AwsRejection | null {
   const { headers } = call
   if (headers.authorization === undefined) return 'missing'
   const found =

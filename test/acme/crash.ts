@@ -44,6 +44,7 @@ export function mortal(outside: Outside, dieAt: number, when: 'before' | 'after'
     },
     write: notes => step('journal.write', () => outside.journal.write(notes)),
     privateKey: make => step('journal.privateKey', () => outside.journal.privateKey(make)),
+    adoptKey: key => step('journal.adoptKey', () => outside.journal.adoptKey(key)),
   }
   const memory: SourceMemory = {
     read: () => step('memory.read', () => outside.memory.read()),

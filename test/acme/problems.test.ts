@@ -8,7 +8,7 @@ import { problemOf } from '../../lib/acme/problem.ts'
 import { RotationError } from '../../lib/base/errors.ts'
 import type { Fault } from '../../sandbox/kit/faults.ts'
 import { createJournal } from '../support/memory.ts'
-import { type Bench, obtained, rejection, specOf, startBench } from './rig.ts'
+import { type Bench, obtained, rejection, requestOf, specOf, startBench } from './rig.ts'
 
 type Answer = Omit<Fault, 'operations'>
 type Happens = 'obtained' | 'later' | 'until' | 'next CA'
@@ -324,7 +324,7 @@ describe('a validation fails with', () => {
       const journal = createJournal()
       const own = bench.newRun()
       const source = bench.source(own, {}, { http })
-      const wanted = { spec: specOf(), replaces: null, accepts: () => true, showsOthers: false }
+      const wanted = requestOf()
       const error = await rejection(source.obtain(wanted, journal, own))
       expect(error).toMatchObject({ code: 'validation-failed', retry: 'later' })
       expect(problemOf(error)).toMatchObject({ type })

@@ -63,6 +63,17 @@ describe('staging', () => {
     expect(faults.calls).toEqual([])
   })
 
+  it('is not asked when CAA names the account at production alone', async () => {
+    const journal = createJournal()
+    await fail(journal)
+    const { account } = (await bench.memory.read()) as { account: { url: string } }
+    bench.dns.caa.set('iot.example.com', [`sandbox-ca.test; accounturi=${account.url}`])
+    const { result, run } = await obtain(journal)
+    expect(result.kind).toBe('obtained')
+    expect(ordersAt(faults)).toBe(0)
+    expect(run.warnings()[0]).toContain('no rehearsal on staging: iot.example.com: CAA of iot.example.com')
+  })
+
   it('rehearses after a failed validation, issues nothing, and then production is asked', async () => {
     const journal = createJournal()
     await fail(journal)

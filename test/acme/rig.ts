@@ -74,7 +74,7 @@ export const requestOf = (
   replaces: string | null = null,
   accepts: CertificateRequest['accepts'] = () => true,
   showsOthers = false,
-): CertificateRequest => ({ spec, replaces, accepts, showsOthers })
+): CertificateRequest => ({ spec, replaces, accepts, showsOthers, isNews: () => true, emergency: false })
 
 type Input = Partial<Parameters<typeof acme.create>[0]>
 
@@ -132,7 +132,9 @@ const bare = (fqdn: string): string => fqdn.replace(/\.$/, '')
 /** A solver that writes into the rig's DNS. */
 const createSolver = ({ dns }: Rig, calls: string[]): DnsSolver => ({
   propagation: {
+    check: 'authoritative',
     resolvers: [],
+    caCertificates: null,
     nameservers: [dns.address],
     port: 53,
     withinMs: 60_000,
@@ -141,6 +143,7 @@ const createSolver = ({ dns }: Rig, calls: string[]): DnsSolver => ({
   },
   prepare: async fqdn => {
     calls.push(`prepare ${fqdn}`)
+    return null
   },
   present: async (fqdn, value) => {
     calls.push(`present ${fqdn}`)

@@ -132,7 +132,9 @@ describe('other fields', () => {
 
   test('propagation has a default for everything', () => {
     const defaults = {
+      check: 'authoritative',
       resolvers: [],
+      caCertificates: null,
       nameservers: [],
       port: 53,
       withinMs: 180_000,
@@ -146,5 +148,34 @@ describe('other fields', () => {
       port: 5353,
     })
     expect(accepts(propagationField(), { withn: '1m' })).toBe(false)
+  })
+
+  test.each([
+    ['authoritative', 0],
+    ['https', 10_000],
+    ['provider', 60_000],
+  ])('what is known by %s is waited for a last time', (check, settleMs) => {
+    const resolvers = check === 'https' ? ['https://dns.example/dns-query'] : []
+    expect(v.parse(propagationField(), { check, resolvers })).toMatchObject({ check, resolvers, settleMs })
+    expect(v.parse(propagationField(), { check, resolvers, settle: '3s' }).settleMs).toBe(3_000)
+  })
+
+  const URL = 'https://dns.example/dns-query'
+  test.each([
+    [{ check: 'https' }, false],
+    [{ check: 'https', resolvers: [URL, 'http://127.0.0.1:5353/q'] }, true],
+    [{ check: 'https', resolvers: [URL, '192.0.2.1'] }, false],
+    [{ check: 'https', resolvers: [URL], nameservers: ['ns1.example.com'] }, false],
+    [{ check: 'provider' }, true],
+    [{ check: 'provider', resolvers: [URL] }, true],
+    [{ check: 'provider', nameservers: ['ns1.example.com'] }, false],
+    [{ resolvers: ['192.0.2.1', '[2001:db8::1]:53'], nameservers: ['ns1.example.com'] }, true],
+    [{ resolvers: [URL] }, true],
+    [{ resolvers: [URL, '192.0.2.1'] }, false],
+    [{ resolvers: ['http://dns.example/dns-query'] }, false],
+    [{ resolvers: ['ftp://dns.example/'] }, false],
+    [{ check: 'dns' }, false],
+  ])('propagation %j: %s', (value, expected) => {
+    expect(accepts(propagationField(), value)).toBe(expected)
   })
 })

@@ -103,7 +103,10 @@ describe('values', () => {
     [target({ domain: 'a..example.com' }), domain],
     [target({ domain: '' }), domain],
     [target({ domain: 'a b.example.com' }), domain],
-    [target({ keyEncoding: 'der' }), 'targets[0].keyEncoding: must be one of "pkcs1", "pkcs8"'],
+    [
+      target({ keyEncoding: 'der' }),
+      'targets[0].keyEncoding: must be one of "pkcs1", "pkcs8", "encrypted-pkcs8"',
+    ],
     [
       target({ domainConfiguration: true }),
       'targets[0].domainConfiguration: must be one of "require", "create"',
@@ -179,6 +182,18 @@ describe('values', () => {
       'sources.letsencrypt.directory: must be https (http is allowed to loopback only)',
     ],
     [acme({ type: 'acmee' }), `sources.letsencrypt.type: ${oneOf('source')}`],
+    [
+      raw => Object.assign(raw.solvers.dns, { propagation: { check: 'https' } }),
+      'solvers.dns.propagation.resolvers: must all be URLs for check "https" (at least one), and URLs or servers, not both, otherwise',
+    ],
+    [
+      raw => Object.assign(raw.solvers.dns, { propagation: { check: 'provider', nameservers: ['ns.test'] } }),
+      'solvers.dns.propagation.nameservers: are asked with check "authoritative" only',
+    ],
+    [
+      raw => Object.assign(raw.solvers.dns, { propagation: { resolvers: ['http://dns.test/q'] } }),
+      'solvers.dns.propagation.resolvers[0]: must be host, host:port, or the https URL of a resolver',
+    ],
     [raw => Object.assign(raw.solvers.dns, { type: 'toString' }), `solvers.dns.type: ${oneOf('solver')}`],
     [raw => Object.assign(raw, { store: { type: 'etcd' } }), `store.type: ${oneOf('store')}`],
     [

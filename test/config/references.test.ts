@@ -65,6 +65,23 @@ describe('targets', () => {
     expect((await load(wildcard)).targets[0]?.domain).toBe('iot.example.com')
   })
 
+  test('a name that a wildcard of the same certificate covers is a mistake', async () => {
+    const names = [
+      'iot.example.com',
+      '*.example.com',
+      'example.com',
+      '*.iot.example.com',
+      'a.iot.example.com',
+    ]
+    const raw = changed(r => Object.assign(r.certificates.iot, { names }))
+    const why = (name: string, wildcard: string) =>
+      `${name} is covered by ${wildcard} in the same list, which CAs refuse: leave it out`
+    expect(await mistakesOf(load(raw))).toEqual([
+      `certificates.iot.names[0]: ${why('iot.example.com', '*.example.com')}`,
+      `certificates.iot.names[4]: ${why('a.iot.example.com', '*.iot.example.com')}`,
+    ])
+  })
+
   test('a name is taken once', async () => {
     expect(await mistakesOf(load(withSecond({ name: 'factory-1' })))).toEqual([
       'targets[1].name: "factory-1" is taken by another target',
@@ -149,6 +166,12 @@ describe('secrets', () => {
   test('may stand in the settings of a rig whose every address is this machine', async () => {
     const raw = loopback(secretKey('literal-secret'))
     expect((await load(raw)).credentials.cn?.secretKey.reveal()).toBe('literal-secret')
+  })
+
+  test('also beside a source that speaks to nobody', async () => {
+    const raw = loopback(secretKey('literal-secret'))
+    raw.sources.bought = { type: 'file', certificate: 'a chain', privateKey: 'a key' }
+    expect((await load(raw)).sources.bought?.settings).toMatchObject({ password: null })
   })
 
   test('but not when a driver is left to its cloud', async () => {

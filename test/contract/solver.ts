@@ -197,7 +197,8 @@ function abortTests(get: Get, errorOf: ErrorOf, name: string): void {
 function valueTests(get: Get): void {
   it('presents a value and removes it', async () => {
     const { solver, run, inDns } = get()
-    await solver.prepare(SUB, run())
+    const zone = await solver.prepare(SUB, run())
+    expect(zone === null ? SUB : `.${zone.name.replace(/\.$/, '')}.`).toMatch(/\.example\.com\.$/)
     expect(await inDns(SUB)).toEqual([])
     await solver.present(SUB, 'Zm9v_-Bar', run())
     expect(await inDns(SUB)).toEqual(['Zm9v_-Bar'])

@@ -13,6 +13,8 @@ import { onAws, type Sample } from './sample.ts'
 const run = promisify(execFile)
 const OSLS = join(ROOT, 'node_modules', '.bin', 'osls')
 
+const CERTIFICATE = 'arn:aws:acm:eu-central-1:123456789012:certificate/12345678-1234-1234-1234-123456789012'
+
 let built: Built
 let folder: string
 beforeAll(async () => {
@@ -48,6 +50,9 @@ const refusal = (settings: object, env: Record<string, string> = {}): Promise<st
   )
 
 describe('the template', () => {
+  const settings = onAws(it => {
+    it.sources.aws = { type: 'acm', certificateArn: CERTIFICATE }
+  })
   let template: Awaited<ReturnType<typeof osls>>
   const only = (type: string): Sample => {
     const found = Object.values(template.Resources).filter(it => it.Type === type)
@@ -55,7 +60,7 @@ describe('the template', () => {
     return found[0]
   }
   beforeAll(async () => {
-    template = await osls(onAws())
+    template = await osls(settings)
   }, 60_000)
 
   test('has one function, whose handler is in the zip', async () => {
@@ -66,7 +71,7 @@ describe('the template', () => {
       Architectures: ['arm64'],
       Timeout: 900,
       MemorySize: 256,
-      Environment: { Variables: { IOTDA_CERT_CONFIG: JSON.stringify(onAws()) } },
+      Environment: { Variables: { IOTDA_CERT_CONFIG: JSON.stringify(settings) } },
     })
     expect(Properties).not.toHaveProperty('ReservedConcurrentExecutions')
     const names = entriesOf(await readFile(built.zip('lambda'))).map(it => it.name)
@@ -98,6 +103,7 @@ describe('the template', () => {
     const statements: Sample[] = policy.PolicyDocument.Statement
     const actions = statements.flatMap(it => [it.Action].flat()).toSorted()
     expect(actions).toEqual([
+      ...['acm:DescribeCertificate', 'acm:ExportCertificate'],
       ...['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:PutLogEvents', 'logs:TagResource'],
       ...['route53:ChangeResourceRecordSets', 'route53:GetChange'],
       ...['route53:ListHostedZonesByName', 'route53:ListResourceRecordSets'],
@@ -106,6 +112,7 @@ describe('the template', () => {
     ])
     const everywhere = statements.filter(it => JSON.stringify([it.Resource].flat()) === '["*"]')
     expect(everywhere.map(it => it.Sid)).toEqual(['ChallengeZone'])
+    expect(statements.find(it => it.Sid === 'Certificates')?.Resource).toBe(CERTIFICATE)
     expect(statements.every(it => it.Effect === 'Allow')).toBe(true)
     expect(only('AWS::Logs::LogGroup').Properties.RetentionInDays).toBe(30)
   })

@@ -10,6 +10,7 @@ import {
   cname,
   errorOf,
   example,
+  IPV6,
   lame,
   NAME,
   NOBODY,
@@ -51,6 +52,28 @@ describe('awaitPropagation', () => {
     expect(dns.count({ address: B, type: 'TXT' })).toBe(2)
   })
 
+  it('asks the IPv6 address of a name server as well, and waits for it', async () => {
+    const servers = [A, IPV6].map(address => ({ name: 'ns1.example.com', address }))
+    const { wait, dns, clock } = await start([example([], servers)])
+    dns.setNode(IPV6, { lagMs: 3_000 })
+    dns.zones.add(NAME, 'TXT', 'v')
+    expect(await wait(NAME, 'v')).toEqual({ kind: 'seen' })
+    expect(clock.waits).toEqual([2_000, 2_000])
+    expect(dns.count({ address: A, type: 'TXT' })).toBe(1)
+    expect(dns.count({ address: IPV6, type: 'TXT' })).toBe(3)
+  })
+
+  it('does not pass over an IPv6 address that lags when the IPv4 address has the value', async () => {
+    const servers = [A, IPV6].map(address => ({ name: 'ns1.example.com', address }))
+    const { wait, dns } = await start([example([], servers)])
+    dns.setNode(IPV6, { lagMs: 3_600_000 })
+    dns.zones.add(NAME, 'TXT', 'v')
+    const { code, message } = await errorOf(wait(NAME, 'v'))
+    expect(code).toBe('propagation-timeout')
+    expect(message).toContain(`ns1.example.com (${IPV6})`)
+    expect(message).not.toContain(`(${A})`)
+  })
+
   it('wants the value itself, among whatever others', async () => {
     const { wait, dns } = await start([example([txt(NAME, 'before', 'vv', 'V')])])
     const { message } = await errorOf(wait(NAME, 'v'))
@@ -68,7 +91,7 @@ describe('awaitPropagation', () => {
 
   it('awaits several values of one name and names in several zones together', async () => {
     const child: Zone = { name: 'sub.example.com', ns: [{ name: 'ns.sub.example.com', address: CHILD }] }
-    const { settings, run, dns, clock } = await start([example(), child])
+    const { access, dns, clock } = await start([example(), child])
     const deep = '_acme-challenge.a.sub.example.com'
     const records = [
       { fqdn: `${NAME}.`, value: 'apex' },
@@ -80,7 +103,7 @@ describe('awaitPropagation', () => {
       dns.zones.add(NAME, 'TXT', 'wildcard')
       if (clock.waits.length === 1) dns.zones.add(deep, 'TXT', 'deep')
     }
-    expect(await awaitPropagation(records, settings, run())).toEqual({ kind: 'seen' })
+    expect(await awaitPropagation(records, access())).toEqual({ kind: 'seen' })
     expect(clock.waits).toEqual([2_000, 2_000])
     expect(dns.count({ address: CHILD, name: deep, type: 'TXT' })).toBe(3)
     expect(dns.count({ address: A, name: NAME, type: 'TXT' })).toBe(2)
@@ -107,16 +130,16 @@ describe('awaitPropagation', () => {
   })
 
   it('asks the given servers instead', async () => {
-    const { settings, dns, run } = await start([example([txt(NAME, 'v')])])
+    const { settings, dns, access } = await start([example([txt(NAME, 'v')])])
     const given = { ...settings, nameservers: [`${A}:${dns.port}`] }
-    expect(await awaitPropagation([{ fqdn: NAME, value: 'v' }], given, run())).toEqual({ kind: 'seen' })
+    expect(await awaitPropagation([{ fqdn: NAME, value: 'v' }], access(given))).toEqual({ kind: 'seen' })
     expect(dns.count({ address: A, type: 'TXT' })).toBe(1)
     expect(dns.count({ address: B }) + dns.count({ address: R })).toBe(0)
   })
 
   it('waits a last time when every server agrees', async () => {
-    const { settings, run, clock } = await start([example([txt(NAME, 'v')])], { settleMs: 4_000 })
-    expect(await awaitPropagation([{ fqdn: NAME, value: 'v' }], settings, run())).toEqual({ kind: 'seen' })
+    const { access, clock } = await start([example([txt(NAME, 'v')])], { settleMs: 4_000 })
+    expect(await awaitPropagation([{ fqdn: NAME, value: 'v' }], access())).toEqual({ kind: 'seen' })
     expect(clock.waits).toEqual([4_000])
   })
 })
@@ -205,9 +228,9 @@ describe('limits', () => {
   })
 
   it('suspends when the last wait is longer than the run', async () => {
-    const { settings, run, clock } = await start([example([txt(NAME, 'v')])], { settleMs: 30_000 })
+    const { settings, access, clock } = await start([example([txt(NAME, 'v')])], { settleMs: 30_000 })
     const record = [{ fqdn: NAME, value: 'v' }]
-    const answer = await awaitPropagation(record, settings, run({ deadline: START + 20_000 }))
+    const answer = await awaitPropagation(record, access(settings, { deadline: START + 20_000 }))
     expect(answer).toMatchObject({ kind: 'suspended', until: START + 30_000 })
     expect(clock.waits).toEqual([])
   })

@@ -1,9 +1,14 @@
 /** A DNS of several zones and servers, and what the propagation tests ask of it. */
 import { expect } from 'vitest'
 import { RotationError } from '../../lib/base/errors.ts'
+import { createHttp } from '../../lib/base/http-client.ts'
 import type { PropagationSettings, Run } from '../../lib/contracts.ts'
-import { awaitPropagation, effectiveName } from '../../lib/dns/propagation.ts'
+import { locate } from '../../lib/dns/authorities.ts'
+import type { DnsAccess } from '../../lib/dns/lookup.ts'
+import { awaitPropagation } from '../../lib/dns/propagation.ts'
+import { createDnsHttps } from '../../sandbox/dns/https.ts'
 import { createDns, type DnsOptions } from '../../sandbox/dns/server.ts'
+import { createFaults } from '../../sandbox/kit/faults.ts'
 import { createRun, createTestClock, createTestLog } from '../solvers/rig.ts'
 import { cleanups } from '../support/cleanups.ts'
 
@@ -19,6 +24,9 @@ export const [A, B, R, CHILD, OTHER] = [
 export const NOBODY = '127.0.0.9'
 export const NAME = '_acme-challenge.example.com'
 export const TARGET = 'x.acme.test'
+
+export const IPV6 = '::1'
+const servesIpv6 = ({ ns }: Zone): boolean => ns.some(({ address }) => address === IPV6)
 
 export type Zone = DnsOptions['zones'][number]
 export const ns = (...addresses: readonly string[]) =>
@@ -40,12 +48,13 @@ export const start = async (
   const { log, entries } = createTestLog()
   const dns = await createDns({
     zones,
-    addresses: [A, B, R, CHILD, OTHER],
+    addresses: [A, B, R, CHILD, OTHER, ...(zones.some(servesIpv6) ? [IPV6] : [])],
     resolvers: [R],
     now: clock.now,
   })
   cleanups.push(dns.dispose)
   const settings: PropagationSettings = {
+    ...{ check: 'authoritative', caCertificates: null },
     resolvers: [`${R}:${dns.port}`],
     nameservers: [],
     port: dns.port,
@@ -55,16 +64,34 @@ export const start = async (
     ...over,
   }
   const run = (more?: Partial<Run>): Run => createRun(clock, log, more)
+  const http = createHttp()
+  cleanups.push(http.close)
+  const access = (given = settings, more?: Partial<Run>): DnsAccess => ({
+    ...{ propagation: given, http: () => http, run: run(more) },
+  })
   return {
     clock,
     dns,
     settings,
     run,
+    access,
     warnings: () => entries.filter(({ level }) => level === 'warn'),
-    follow: (fqdn: string, given = settings) => effectiveName(fqdn, given, run()),
+    follow: async (fqdn: string, given = settings) => `${(await locate(fqdn, access(given))).name}.`,
     wait: (fqdn: string, value: string, more?: Partial<Run>) =>
-      awaitPropagation([{ fqdn, value }], settings, run(more)),
+      awaitPropagation([{ fqdn, value }], access(settings, more)),
   }
+}
+
+/** The same with a resolver over HTTPS, and settings that ask nobody else. */
+export const startHttps = async (zones?: readonly Zone[], over: Partial<PropagationSettings> = {}) => {
+  const bench = await start(zones)
+  const { dns, clock } = bench
+  const faults = createFaults(clock.now)
+  const https = await createDnsHttps({ dns, faults, resolver: R, now: clock.now })
+  cleanups.push(https.dispose)
+  const settings = { ...bench.settings, check: 'https', resolvers: [https.queryUrl], ...over } as const
+  const access = (given: PropagationSettings = settings, more?: Partial<Run>) => bench.access(given, more)
+  return { ...bench, faults, https, settings, access }
 }
 
 export const errorOf = async (promise: Promise<unknown>): Promise<RotationError> => {

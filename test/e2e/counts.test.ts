@@ -18,8 +18,8 @@ const IDLE_CHECK = [
 const ROTATION = [
   ...IDLE_CHECK,
   ...IDLE_CHECK,
-  // Before the order: where the TXT record goes, and that it can be written.
-  'dns.SOA',
+  // Before the order: whether the CA may issue, where the TXT record goes, and that it can be written.
+  'dns.CAA × 2 + dns.SOA',
   'dns.SOA',
   'dns.CNAME',
   'dns.NS',

@@ -141,6 +141,37 @@ describe('a broken link is told, with the remedy', () => {
     expect(finding.verdict).toMatch(/warn|fail/)
   })
 
+  test('CAA records that name another account, or leave the wildcard out', async () => {
+    const rig = await open(s => {
+      s.certificates.iot.names = ['example.com', '*.example.com']
+    })
+    await rig.result()
+    const { zones } = rig.sandbox.dns
+    const set = (...values: string[]) => zones.set({ name: 'example.com', type: 'CAA', values })
+    set('0 issue "sandbox-ca.test"', '0 issuewild ";"')
+    expect(await wrong(rig, 'caa')).toMatchObject({ subject: '*.example.com', verdict: 'fail' })
+    set('0 issue "sandbox-ca.test; accounturi=https://elsewhere.test/1"', '0 issuewild "sandbox-ca.test"')
+    expect(await wrong(rig, 'caa')).toMatchObject({
+      subject: 'example.com',
+      verdict: 'fail',
+      message: expect.stringContaining('only for the account https://elsewhere.test/1'),
+      remedy: expect.stringMatching(/accounturi=http\S+\/accounts\//),
+    })
+  })
+
+  test('a name server that does not serve the zone', async () => {
+    const rig = await open()
+    const { zones } = rig.sandbox.dns
+    zones.set({ name: 'ns2.example.com', type: 'A', values: ['127.0.0.9'] })
+    zones.set({ name: 'example.com', type: 'NS', values: ['ns1.example.com', 'ns2.example.com'] })
+    expect(await wrong(rig, 'dns-zone')).toMatchObject({
+      ok: true,
+      verdict: 'warn',
+      message: expect.stringContaining('but ns2.example.com (127.0.0.9): no server there (ECONNREFUSED)'),
+      remedy: expect.stringContaining('NS records of example.com'),
+    })
+  })
+
   test('a solver that does not work', async () => {
     const rig = await open(s => Object.assign(s.solvers.dns, { url: 'http://127.0.0.1:1' }))
     expect(await wrong(rig, 'dns-solver')).toMatchObject({ verdict: 'fail' })

@@ -13,6 +13,7 @@ import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, PROJECT, REGION } from '../sto
 import { cleanups } from '../support/cleanups.ts'
 import { fakeClock } from '../support/clock.ts'
 import { createRig, type Rig } from '../support/rig.ts'
+import { openAcm } from './acm.ts'
 
 /** Which action a call of the sandbox's log needs, by the vendors' tables of permissions. */
 const ACTIONS: Readonly<Record<string, string>> = {
@@ -121,6 +122,24 @@ describe('a rotation calls what is granted, and everything that is granted is ca
     },
     60_000,
   )
+})
+
+test('a certificate of ACM is described and exported, and no other one', async () => {
+  const rig = await createRig()
+  cleanups.push(rig.dispose)
+  const { faults, domain } = rig.sandbox
+  await fillSlots(rig.sandbox, 60)
+  const own = await openAcm(faults, { names: [domain] })
+  await rig.configure(own.adjust)
+  expect(await rig.result()).toMatchObject({ outcome: 'rotated' })
+  const called = [...new Set(faults.calls.map(it => it.operation))].filter(it => /^(acm|acme)\./.test(it))
+  const policy = (await permissions({ config: rig.settingsFile, cloud: 'aws' })) as AwsPolicy
+  expect(policy.Statement).toEqual([
+    {
+      ...{ Sid: 'Certificates', Effect: 'Allow', Resource: [own.arn] },
+      Action: called.toSorted().map(it => it.replace('.', ':')),
+    },
+  ])
 })
 
 describe('what is printed', () => {

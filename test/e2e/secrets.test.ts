@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { createPrivateKey, randomBytes } from 'node:crypto'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -16,6 +16,7 @@ import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, REGION } from '../stores/cloud
 import { cleanups } from '../support/cleanups.ts'
 import { type FakeClock, fakeClock } from '../support/clock.ts'
 import { CLI, createRig, type Rig } from '../support/rig.ts'
+import { openAcm } from './acm.ts'
 import { stateFiles } from './bad-input.ts'
 import { createSearch, type Wanted } from './secrets.ts'
 
@@ -122,10 +123,26 @@ afterAll(async () => {
   await rig.dispose()
 })
 
+/** The key of an upload, opened with its password if it has one. */
+function keepUpload({
+  private_key: key = '',
+  private_key_password: passphrase,
+}: Record<string, string>): void {
+  keep('a private key', passphrase === undefined ? key : opened(key, passphrase))
+  if (passphrase !== undefined) keep('the password of a key', passphrase)
+}
+const opened = (key: string, passphrase: string): string =>
+  createPrivateKey({ key, passphrase }).export({ type: 'pkcs8', format: 'pem' }).toString()
+
 /** Takes what is there now: secrets out of uploads and sealed state, and what was emitted. */
 async function collect(where: string): Promise<void> {
-  for (const { operation, body } of rig.sandbox.faults.calls)
-    if (operation === 'iotda.CreateServerCertificate') keep('a private key', JSON.parse(body).private_key)
+  for (const { operation, body } of rig.sandbox.faults.calls) {
+    if (operation === 'iotda.CreateServerCertificate') keepUpload(JSON.parse(body))
+    if (operation === 'acm.ExportCertificate') {
+      const { Passphrase } = JSON.parse(body) as { Passphrase: string }
+      keep('the passphrase of an export', Buffer.from(Passphrase, 'base64').toString())
+    }
+  }
   const state = await stateFiles(rig)
   const sealKey = state.get('seal.key')?.trim()
   if (sealKey) keep('the seal key', sealKey)
@@ -337,6 +354,41 @@ describe('failing runs', () => {
     emit('lambda: error', stdout)
     emit('lambda: log', stderr)
     await collect('lambda')
+    expect(leaks()).toEqual([])
+  })
+
+  test('a certificate of ACM: its key, the passphrase of the export and that of the upload', async () => {
+    await makeRoom()
+    const own = await openAcm(rig.sandbox.faults, { names: [rig.sandbox.domain] }, clock.now)
+    keep('the secret access key', AWS_SECRET)
+    keep('the key of ACM', own.acm.find(own.arn).issued.keyPem)
+    await configure(settings => {
+      own.adjust(settings)
+      settings.targets[0].keyEncoding = 'encrypted-pkcs8'
+    })
+    alerts.status = 200
+    const message = `not with ${AWS_KEY} ${AWS_SECRET} ${AWS_TOKEN}`
+    const body = JSON.stringify({ __type: 'ValidationException', message })
+    const attempts: readonly { readonly outcome: string; readonly fault: Fault | null }[] = [
+      { outcome: 'refused', fault: { operations: ['acm.ExportCertificate'], status: 400, body } },
+      {
+        outcome: 'suspended',
+        fault: { operations: ['iotda.CreateServerCertificate'], status: 500, body: echo() },
+      },
+      { outcome: 'rotated', fault: null },
+    ]
+    for (const { outcome, fault } of attempts) {
+      if (fault) rig.sandbox.faults.add(fault)
+      const answer = await rig.run({ force: true }, { clock })
+      const text = JSON.stringify(answer)
+      emit(`acm ${outcome}: answer`, text)
+      expect(answer.results[0]?.outcome, text).toBe(outcome)
+      await collect(`acm ${outcome}`)
+    }
+    const names = new Set(secrets.values())
+    expect(names).toContain('the passphrase of an export')
+    expect(names).toContain('the password of a key')
+    await command('acm: status', ['status', '--verbose'], 0)
     expect(leaks()).toEqual([])
   })
 

@@ -1,9 +1,11 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { RotationError } from '../../lib/base/errors.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../lib/base/time.ts'
 import { DUE_REASONS, IDLE_REASONS, type RenewBefore } from '../../lib/model.ts'
 import { decide, type Facts } from '../../lib/rotation/decide.ts'
 import type { TargetDocument } from '../../lib/rotation/documents.ts'
+import type { Inspection } from '../../lib/rotation/world.ts'
 import {
   certificateDocument,
   facts,
@@ -26,6 +28,17 @@ const threshold: fc.Arbitrary<RenewBefore | null> = fc.oneof(
   fc.double({ min: 0.001, max: 0.999, noNaN: true }).map(share => ({ share })),
 )
 
+/** What a source says that holds the leaf `a`. */
+function offered(
+  kind: string,
+  { notBefore, notAfter }: { notBefore: number; notAfter: number },
+  serial = '01',
+): Inspection['offer'] {
+  if (kind === 'none') return null
+  if (kind === 'unknown') return { held: null, failure: new RotationError('unavailable', 'no answer') }
+  return { held: { serial, names: [], notBefore, notAfter, trouble: null }, failure: null }
+}
+
 test('after a rotation to a fresh leaf there is nothing to do, whatever the settings', () => {
   const world = fc.record({
     lifetimeMs: lifetime,
@@ -36,11 +49,14 @@ test('after a rotation to a fresh leaf there is nothing to do, whatever the sett
     intervalMs: fc.integer({ min: MINUTE_MS, max: 6 * HOUR_MS }),
     isServed: fc.boolean(),
     rolledBack: fc.array(fc.constantFrom('leaf-old', 'leaf-older')),
+    /** A source that makes nothing to order holds what was just bound; its word may be lost, and its settings odd. */
+    holder: fc.constantFrom('none', 'known', 'unknown'),
+    isOtherSpec: fc.boolean(),
   })
   fc.assert(
     fc.property(
       world,
-      ({ lifetimeMs, backdated, renewBefore, windowAt, intervalMs, isServed, rolledBack }) => {
+      ({ lifetimeMs, backdated, renewBefore, windowAt, intervalMs, isServed, rolledBack, ...source }) => {
         const notBefore = NOW - Math.floor(lifetimeMs * backdated)
         const notAfter = notBefore + lifetimeMs
         const start = NOW + Math.ceil((notAfter - NOW) * (windowAt ?? 0)) + intervalMs
@@ -49,6 +65,7 @@ test('after a rotation to a fresh leaf there is nothing to do, whatever the sett
           {
             slots: [bound, slot('old')],
             served: isServed ? [bound.leaf, bound.leaf] : [],
+            offer: offered(source.holder, { notBefore, notAfter }),
             document: settled({
               previous: { serverCertificateId: 'old', fingerprint: 'leaf-old' },
               lastBoundAt: NOW,
@@ -67,7 +84,10 @@ test('after a rotation to a fresh leaf there is nothing to do, whatever the sett
                     nextFetchAt: NOW,
                   },
           },
-          { spec: { ...spec, renewBefore }, intervalMs },
+          {
+            ...{ spec: { ...spec, renewBefore }, intervalMs },
+            specHash: source.holder !== 'none' && source.isOtherSpec ? 'other' : 'spec',
+          },
         )
         const verdict = decide(given)
         expect(verdict).toMatchObject({ due: false, reason: 'fresh', plan: 'none' })
@@ -114,6 +134,12 @@ const anything: fc.Arbitrary<Facts> = fc
     emergencyAt: fc.option(instant),
     rolledBack: fc.subarray(['leaf-a', 'leaf-b']),
     knowsCurrent: fc.boolean(),
+    offer: fc.record({
+      kind: fc.constantFrom('none', 'known', 'unknown'),
+      serial: fc.constantFrom('01', '02'),
+      notBefore: instant,
+      notAfter: instant,
+    }),
   })
   .map(w => {
     const validity = { notBefore: w.starts, notAfter: w.starts + w.lifetimeMs }
@@ -131,6 +157,7 @@ const anything: fc.Arbitrary<Facts> = fc
       {
         slots: [w.isReadable ? a : { ...a, leaf: null, certificatePem: null }, slot('b', validity)],
         bound: w.bound as string | null,
+        offer: offered(w.offer.kind, w.offer, w.offer.serial),
         served: w.served.map(print => (print === null ? null : leaf(print, validity))),
         document,
         certificate: certificateDocument({

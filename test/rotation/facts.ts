@@ -135,6 +135,7 @@ export interface Scene {
   readonly document?: TargetDocument
   readonly certificate?: CertificateDocument
   readonly renewalInfo?: Inspection['renewalInfo']
+  readonly offer?: Inspection['offer']
   readonly at?: number
 }
 
@@ -162,6 +163,7 @@ export function inspection({ slots = [], bound, served = [], ...scene }: Scene):
       error: shown ? null : 'refused',
     })),
     renewalInfo: scene.renewalInfo ?? null,
+    offer: scene.offer ?? null,
     documents: {
       target: scene.document ?? targetDocument(),
       certificate: scene.certificate ?? certificateDocument(),

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { RotationError } from '../../lib/base/errors.ts'
+import { secret } from '../../lib/base/secret.ts'
 import { instanceKey, newPendingId, segment, specHashOf, targetKey } from '../../lib/rotation/record.ts'
 import { NOW, pendingCertificate, settled, spec, target } from './facts.ts'
 import { newState, type State } from './state.ts'
@@ -166,6 +167,24 @@ describe('a private key', () => {
     const keys = await Promise.all(journals.map((journal, i) => journal.privateKey(async () => `key ${i}`)))
     expect(keys[0]?.reveal()).toBe(keys[1]?.reveal())
     expect((await state.open().records.privateKey('iot', id))?.reveal()).toBe(keys[0]?.reveal())
+  })
+})
+
+describe('a key that was made elsewhere', () => {
+  test('rests sealed, in the place of one before, and is wiped like any other', async () => {
+    const [id, other] = [newPendingId(), `${KEY_PEM} of the renewed one`]
+    const journal = await state.open().records.journal('iot', id)
+    for (const key of [KEY_PEM, other]) {
+      await journal.adoptKey(secret(key))
+      const { records } = state.open()
+      expect((await records.privateKey('iot', id))?.reveal()).toBe(key)
+      const again = await records.journal('iot', id)
+      const kept = await again.privateKey(() => expect.unreachable('a second key was made'))
+      expect(kept.reveal()).toBe(key)
+    }
+    expect(Object.values(await state.files()).join('\n')).not.toMatch(/PRIVATE KEY|c2VjcmV0/)
+    await state.open().records.wipeKey('iot', id)
+    expect(await state.open().records.privateKey('iot', id)).toBeNull()
   })
 })
 

@@ -8,6 +8,8 @@ export interface TinyDns {
   readonly address: string
   readonly txt: Map<string, string[]>
   readonly cname: Map<string, string>
+  /** Values of `issue` properties. */
+  readonly caa: Map<string, string[]>
   /** Rcode for all answers: 2 SERVFAIL, 3 NXDOMAIN. */
   rcode: number
   /** UDP answers are truncated, so that the CA must come back over TCP. */
@@ -19,11 +21,13 @@ export interface TinyDns {
 
 const answer = (dns: TinyDns, query: Buffer, truncated: boolean): Buffer => {
   const { id, questions = [] } = packet.decode(query)
-  const name = questions[0]?.name ?? ''
+  const { name = '', type } = questions[0] ?? {}
   const target = dns.cname.get(name)
   const answers: packet.Answer[] = target
     ? [{ type: 'CNAME', name, data: target }]
-    : (dns.txt.get(name) ?? []).map(data => ({ type: 'TXT', name, data }))
+    : type === 'CAA'
+      ? (dns.caa.get(name) ?? []).map(value => ({ type, name, data: { tag: 'issue', value } }))
+      : (dns.txt.get(name) ?? []).map(data => ({ type: 'TXT', name, data }))
   const flags = dns.rcode | (truncated ? packet.TRUNCATED_RESPONSE : 0)
   return packet.encode({
     type: 'response',
@@ -45,6 +49,7 @@ export async function startDns(): Promise<TinyDns> {
     address: `127.0.0.1:${port}`,
     txt: new Map(),
     cname: new Map(),
+    caa: new Map(),
     rcode: 0,
     truncate: false,
     silent: false,

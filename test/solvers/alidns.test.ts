@@ -71,7 +71,8 @@ describe('alidns', () => {
 
   it('proves the zone with reads alone', async () => {
     const { solver, run, made } = await make()
-    await solver.prepare('_acme-challenge.a.sub.example.com.', run())
+    const zone = await solver.prepare('_acme-challenge.a.sub.example.com.', run())
+    expect(zone).toEqual({ name: 'sub.example.com', nameServers: [] })
     expect(made()).toEqual(['DescribeDomains', 'DescribeDomains', 'DescribeDomains'])
   })
 

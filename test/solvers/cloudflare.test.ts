@@ -48,7 +48,8 @@ describe('cloudflare', () => {
 
   it('proves the zone with reads alone', async () => {
     const { solver, run, faults } = await make()
-    await solver.prepare('_acme-challenge.a.sub.example.com.', run())
+    const zone = await solver.prepare('_acme-challenge.a.sub.example.com.', run())
+    expect(zone).toEqual({ name: 'sub.example.com', nameServers: [] })
     expect(faults.calls.map(({ path }) => new URL(path, 'http://x').searchParams.get('name'))).toEqual([
       '_acme-challenge.a.sub.example.com',
       'a.sub.example.com',
@@ -128,11 +129,22 @@ describe('cloudflare', () => {
   ])('tells %s %s %s as %s', async (status, code, message, expected) => {
     const { solver, run, faults } = await make()
     faults.add({ operations: ['cloudflare.ListZones'], status, body: error(code, message), times: 3 })
-    const thrown = await solver.prepare(NAME, run()).catch(it => it as Error)
-    expect(thrown).toMatchObject({ code: expected })
-    expect(thrown?.message).toBe(
-      `solver dns (cloudflare): ListZones answered HTTP ${status} ${code}: ${message}`,
-    )
+    await expect(solver.prepare(NAME, run())).rejects.toMatchObject({
+      code: expected,
+      message: `solver dns (cloudflare): ListZones answered HTTP ${status} ${code}: ${message}`,
+    })
+  })
+
+  it('tells the name servers of a zone that is not active', async () => {
+    const { solver, run, faults } = await make()
+    const zone = { id: 'z', name: 'example.com', status: 'moved', name_servers: ['ada.ns.test'] }
+    const body = JSON.stringify({
+      success: true,
+      errors: [],
+      result: [{ ...zone, vanity_name_servers: null }],
+    })
+    faults.add({ operations: ['cloudflare.ListZones'], status: 200, body, times: 9 })
+    expect(await solver.prepare(NAME, run())).toEqual({ name: 'example.com', nameServers: ['ada.ns.test'] })
   })
 
   it('says that the quota is used up', async () => {
@@ -157,8 +169,7 @@ describe('cloudflare', () => {
     const { solver, run, faults } = await make()
     const body = error(1004, `no such token: ${TOKEN}`)
     faults.add({ operations: ['cloudflare.ListZones'], status: 400, body })
-    const thrown = await solver.prepare(NAME, run()).catch(it => it as Error)
-    expect(thrown?.message).toContain('no such token: [secret]')
+    await expect(solver.prepare(NAME, run())).rejects.toThrow('no such token: [secret]')
   })
 
   it('says when the service wants the next call', async () => {

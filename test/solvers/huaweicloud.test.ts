@@ -68,9 +68,10 @@ solverContract('huaweicloud', make)
 describe('huaweicloud', () => {
   it('proves the zone with reads alone, and looks no further than it must', async () => {
     const { solver, run, operationsMade, faults } = await make()
-    await solver.prepare('_acme-challenge.a.sub.example.com.', run())
-    expect(operationsMade()).toEqual(['ListZones', 'ListZones', 'ListZones'])
-    expect(faults.calls.at(-1)?.path).toContain('name=sub.example.com&search_mode=equal')
+    const zone = await solver.prepare('_acme-challenge.a.sub.example.com.', run())
+    expect(zone).toEqual({ name: 'sub.example.com.', nameServers: ['ns1.sub.example.com.'] })
+    expect(operationsMade()).toEqual(['ListZones', 'ListZones', 'ListZones', 'ListRecordSets'])
+    expect(faults.calls.at(-2)?.path).toContain('name=sub.example.com&search_mode=equal')
     await expect(solver.prepare('_acme-challenge.elsewhere.test.', run())).rejects.toMatchObject({
       code: 'solver-zone-missing',
     })

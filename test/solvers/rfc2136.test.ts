@@ -96,7 +96,8 @@ describe('rfc2136', () => {
 
   it('proves with an update of nothing that the key may update the zone', async () => {
     const { solver, solverOf, run, faults, inDns: texts } = await make()
-    await solver.prepare(NAME, run())
+    const zone = await solver.prepare(NAME, run())
+    expect(zone).toEqual({ name: expect.stringContaining('example.com'), nameServers: [] })
     expect(faults.calls.map(({ operation }) => operation)).toEqual(['rfc2136.Query', 'rfc2136.Update'])
     expect(await texts(NAME)).toEqual([])
     await expect(solverOf(SECRET, { keyName: READER }).prepare(NAME, run())).rejects.toMatchObject({

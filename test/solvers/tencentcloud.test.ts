@@ -61,7 +61,8 @@ describe('tencentcloud', () => {
 
   it('proves the zone with reads alone, and compares the names itself', async () => {
     const { solver, run, calls } = await make()
-    await solver.prepare('_acme-challenge.a.example.com.', run())
+    const zone = await solver.prepare('_acme-challenge.a.example.com.', run())
+    expect(zone).toEqual({ name: 'example.com', nameServers: [] })
     const keywords = calls('DescribeDomainList').map(({ body }) => JSON.parse(body).Keyword)
     expect(keywords).toEqual(['_acme-challenge.a.example.com', 'a.example.com', 'example.com'])
   })

@@ -23,7 +23,9 @@ export function createChalltestsrvSolver({ url, dnsServer }: Challtestsrv): Chal
     calls,
     values,
     propagation: {
+      check: 'authoritative',
       resolvers: [],
+      caCertificates: null,
       nameservers: [dnsServer],
       port: 53,
       withinMs: 10_000,
@@ -33,6 +35,7 @@ export function createChalltestsrvSolver({ url, dnsServer }: Challtestsrv): Chal
     setCname: (host, target) => post('set-cname', { host, target }),
     prepare: async fqdn => {
       calls.push(`prepare ${fqdn}`)
+      return null
     },
     present: async (host, value) => {
       calls.push(`present ${host} ${value}`)

@@ -32,6 +32,9 @@ export function createJournal(from?: MemoryJournal): MemoryJournal {
       keyPem ??= await make()
       return secret(keyPem)
     },
+    adoptKey: async key => {
+      keyPem = key.reveal()
+    },
   }
 }
 

@@ -23,7 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'lib/devices/': [...GROUND, 'lib/x509/', 'lib/devices/'],
   'lib/huawei/': [...GROUND, 'lib/huawei/'],
   'lib/aws/': [...GROUND, 'lib/aws/'],
-  'lib/dns/': [...GROUND, 'lib/contracts.ts', 'lib/dns/'],
+  'lib/dns/': [...GROUND, 'lib/contracts.ts', 'lib/aws/', 'lib/dns/'],
   'lib/iotda/': [...SECOND, 'lib/devices/', 'lib/iotda/'],
   'lib/acme/': [...SECOND, 'lib/acme/', 'package.json'],
   ...Object.fromEntries(

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { secret } from '../../lib/base/secret.ts'
 import { KEY_TYPES } from '../../lib/model.ts'
 import { leafOf } from '../../lib/x509/certificate.ts'
-import { encodeKey, generateKey, keyFits } from '../../lib/x509/key.ts'
+import { encodeKey, generateKey, keyFits, newPassphrase } from '../../lib/x509/key.ts'
 import { issue, newKeys } from '../support/issue.ts'
 
 describe('generateKey', () => {
@@ -37,12 +37,29 @@ describe('encodeKey', () => {
   test.each(cases)('%s as %s is a %s, and the same key', async (keyType, encoding, label) => {
     const pkcs8 = await generateKey(keyType)
     const encoded = encodeKey(secret(pkcs8), encoding)
-    expect(String(encoded)).toBe('[secret]')
-    expect(encoded.reveal()).toMatch(
+    expect(String(encoded.privateKey)).toBe('[secret]')
+    expect(encoded.password).toBeNull()
+    expect(encoded.privateKey.reveal()).toMatch(
       new RegExp(`^-----BEGIN ${label}-----\n[\\s\\S]+-----END ${label}-----\n$`),
     )
-    expect(encodeKey(encoded, 'pkcs8').reveal()).toBe(pkcs8)
+    expect(encodeKey(encoded.privateKey, 'pkcs8').privateKey.reveal()).toBe(pkcs8)
   })
+
+  test.each(['rsa-2048', 'ec-256'] as const)(
+    '%s encrypted: a password of letters, new each time',
+    async keyType => {
+      const pkcs8 = await generateKey(keyType)
+      const [one, two] = [1, 2].map(() => encodeKey(secret(pkcs8), 'encrypted-pkcs8'))
+      expect(one?.privateKey.reveal()).toMatch(/^-----BEGIN ENCRYPTED PRIVATE KEY-----\n/)
+      expect(one?.password?.reveal()).toMatch(/^[A-Za-z]{32,64}$/)
+      expect(one?.password?.reveal()).not.toBe(two?.password?.reveal())
+      for (const it of [one, two]) {
+        const passphrase = it?.password?.reveal() ?? ''
+        const key = createPrivateKey({ key: it?.privateKey.reveal() ?? '', passphrase })
+        expect(key.export({ type: 'pkcs8', format: 'pem' })).toBe(pkcs8)
+      }
+    },
+  )
 
   test('a key without PKCS#1 is refused', () => {
     const { privateKey } = generateKeyPairSync('ed25519')
@@ -53,7 +70,7 @@ describe('encodeKey', () => {
         message: 'a ed25519 key has no PKCS#1 encoding',
       }),
     )
-    expect(encodeKey(pem, 'pkcs8').reveal()).toContain('BEGIN PRIVATE KEY')
+    expect(encodeKey(pem, 'pkcs8').privateKey.reveal()).toContain('BEGIN PRIVATE KEY')
   })
 
   test.each(['', 'canary', '-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----\n'])(
@@ -78,6 +95,15 @@ describe('encodeKey', () => {
   })
 })
 
+describe('newPassphrase', () => {
+  test('uses every letter, and never the same twice', () => {
+    const made = Array.from({ length: 200 }, () => newPassphrase().reveal())
+    expect(new Set(made).size).toBe(200)
+    expect(new Set(made.join('')).size).toBe(52)
+    expect(String(newPassphrase())).toBe('[secret]')
+  })
+})
+
 describe('keyFits', () => {
   test('tells the key of a certificate from another', async () => {
     const keys = await newKeys()
@@ -86,7 +112,7 @@ describe('keyFits', () => {
     const own = secret(`-----BEGIN PRIVATE KEY-----\n${pem}\n-----END PRIVATE KEY-----\n`)
     expect(leafOf(certificate).keyType).toBe('ec-256')
     expect(keyFits(own, certificate)).toBe(true)
-    expect(keyFits(encodeKey(own, 'pkcs1'), certificate)).toBe(true)
+    expect(keyFits(encodeKey(own, 'pkcs1').privateKey, certificate)).toBe(true)
     expect(keyFits(secret(await generateKey('ec-256')), certificate)).toBe(false)
     expect(keyFits(secret(await generateKey('rsa-2048')), certificate)).toBe(false)
   })

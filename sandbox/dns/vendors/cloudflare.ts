@@ -105,7 +105,10 @@ function routesOf({ dns, pageSize = 100, quota }: CloudflareOptions): readonly R
     const name = call.query.get('name')
     const zones = dns.zones.list
       .filter(zone => name === null || zone.name === name)
-      .map(zone => ({ id: zoneId(zone), name: zone.name, status: 'active', paused: false, type: 'full' }))
+      .map(zone => ({
+        ...{ id: zoneId(zone), name: zone.name, status: 'active', paused: false, type: 'full' },
+        name_servers: zone.ns.map(it => it.name),
+      }))
     return paged(zones, call, pageSize)
   }
   const listRecords = inZone((zone, call) => {

@@ -1,0 +1,175 @@
+import type { ACMClient, CertificateDetail } from '@aws-sdk/client-acm'
+import * as v from 'valibot'
+import { ARN, notRenewed, regionOf, requireUsable, termsFor, troubleOf } from '../aws/acm.ts'
+import { exportsOf, overHttp, type SdkTerms, sdkError } from '../aws/sdk.ts'
+import { RotationError } from '../base/errors.ts'
+import { pemField, secretField, urlField } from '../base/fields.ts'
+import { HttpFailure } from '../base/http.ts'
+import { secret } from '../base/secret.ts'
+import {
+  type CertificateSource,
+  defineSource,
+  type Offer,
+  type Run,
+  type SourceContext,
+} from '../contracts.ts'
+import { stopped } from '../dns/question.ts'
+import { repeated } from '../dns/repeat.ts'
+import { unanswered } from '../dns/service.ts'
+import { type Bundle, readBundle } from '../x509/bundle.ts'
+import { newPassphrase } from '../x509/key.ts'
+
+const settings = v.pipe(
+  v.strictObject({
+    /** The certificate in ACM; its region is where it is asked for. */
+    certificateArn: v.pipe(
+      v.string('must be the ARN of a certificate in ACM'),
+      v.regex(ARN, 'must be the ARN of a certificate in ACM: arn:aws:acm:REGION:ACCOUNT:certificate/ID'),
+    ),
+    /** Both or neither: without them the AWS SDK's own chain is used (environment, profile, role). */
+    accessKeyId: v.optional(v.nullable(secretField()), null),
+    secretAccessKey: v.optional(v.nullable(secretField()), null),
+    sessionToken: v.optional(v.nullable(secretField()), null),
+    /** Default: the SDK's own for the region. */
+    endpoint: v.optional(v.nullable(urlField()), null),
+    /** Roots for the service's HTTPS instead of Node's. */
+    caCertificates: v.optional(v.nullable(pemField()), null),
+  }),
+  v.check(
+    it => (it.accessKeyId === null) === (it.secretAccessKey === null),
+    'must have both accessKeyId and secretAccessKey, or neither',
+  ),
+)
+type Settings = v.InferOutput<typeof settings>
+type Sdk = typeof import('@aws-sdk/client-acm')
+
+interface Acm {
+  readonly driver: string
+  readonly arn: string
+  readonly terms: SdkTerms
+  readonly secrets: readonly string[]
+  /** Loaded and built with the first call. */
+  readonly open: () => Promise<{ readonly sdk: Sdk; readonly client: ACMClient }>
+}
+
+const PACKAGE = '@aws-sdk/client-acm'
+
+function createAcm(config: Settings, context: SourceContext): Acm {
+  const { certificateArn: arn, accessKeyId, secretAccessKey, sessionToken, endpoint } = config
+  const driver = `source ${context.name} (acm)`
+  const http = context.http(config.caCertificates)
+  const credentials =
+    accessKeyId && secretAccessKey
+      ? async () => ({
+          accessKeyId: accessKeyId.reveal(),
+          secretAccessKey: secretAccessKey.reveal(),
+          ...(sessionToken && { sessionToken: sessionToken.reveal() }),
+        })
+      : null
+  const build = async () => {
+    const loaded = await import('@aws-sdk/client-acm').catch(cause => {
+      throw new RotationError('settings-invalid', `${driver}: the package ${PACKAGE} cannot be loaded`, {
+        cause,
+        retry: 'never',
+        hint: `Install it: npm install ${PACKAGE}`,
+      })
+    })
+    const sdk: Sdk = exportsOf(loaded)
+    const client = new sdk.ACMClient({
+      region: regionOf(arn),
+      maxAttempts: 1,
+      requestHandler: overHttp(http),
+      ...(credentials && { credentials }),
+      ...(endpoint !== null && { endpoint }),
+    })
+    return { sdk, client }
+  }
+  let opened: ReturnType<Acm['open']> | null = null
+  const secrets = [accessKeyId, secretAccessKey, sessionToken].flatMap(it => it?.reveal() ?? [])
+  return { driver, arn, terms: termsFor(arn), secrets, open: () => (opened ??= build()) }
+}
+
+type Send<T> = (sdk: Sdk, client: ACMClient, options: { readonly abortSignal: AbortSignal }) => Promise<T>
+
+/** A call, up to three times: neither of the two changes anything. @throws RotationError */
+function read<T>(acm: Acm, operation: string, run: Run, send: Send<T>): Promise<T> {
+  const call = `${acm.driver}: ${operation}`
+  return repeated(run, call, async () => {
+    try {
+      if (run.signal.aborted) throw stopped(run, call)
+      const { sdk, client } = await acm.open()
+      return await send(sdk, client, { abortSignal: run.signal })
+    } catch (thrown) {
+      if (run.signal.aborted) throw stopped(run, call)
+      if (thrown instanceof RotationError) throw thrown
+      if (thrown instanceof HttpFailure) throw unanswered(call, thrown, acm.terms.checkEndpoint)
+      throw sdkError(thrown, { call, secrets: acm.secrets, now: run.clock.now() }, acm.terms)
+    }
+  })
+}
+
+const unreadable = (acm: Acm, operation: string): RotationError =>
+  new RotationError('unavailable', `${acm.driver}: ${operation} answered without what was asked for`, {
+    hint: acm.terms.checkEndpoint,
+  })
+
+/** https://docs.aws.amazon.com/acm/latest/APIReference/API_DescribeCertificate.html */
+async function describe(acm: Acm, run: Run): Promise<CertificateDetail> {
+  const { Certificate } = await read(acm, 'DescribeCertificate', run, (sdk, client, options) =>
+    client.send(new sdk.DescribeCertificateCommand({ CertificateArn: acm.arn }), options),
+  )
+  if (!Certificate?.Status) throw unreadable(acm, 'DescribeCertificate')
+  requireUsable(Certificate, acm.driver)
+  return Certificate
+}
+
+function offerOf(acm: Acm, detail: CertificateDetail): Offer {
+  const { Serial, NotBefore, NotAfter, SubjectAlternativeNames = [] } = detail
+  if (!Serial || !NotBefore || !NotAfter) throw unreadable(acm, 'DescribeCertificate')
+  return {
+    serial: Serial.replaceAll(':', '').toLowerCase(),
+    names: SubjectAlternativeNames.map(name => name.toLowerCase()),
+    notBefore: NotBefore.getTime(),
+    notAfter: NotAfter.getTime(),
+    trouble: troubleOf(detail),
+  }
+}
+
+/** Each try with a passphrase of its own. https://docs.aws.amazon.com/acm/latest/APIReference/API_ExportCertificate.html */
+async function exportBundle(acm: Acm, run: Run): Promise<Bundle> {
+  const { password, ...answer } = await read(acm, 'ExportCertificate', run, async (sdk, client, options) => {
+    const password = newPassphrase()
+    const Passphrase = Buffer.from(password.reveal())
+    const command = new sdk.ExportCertificateCommand({ CertificateArn: acm.arn, Passphrase })
+    return { ...(await client.send(command, options)), password }
+  })
+  const { Certificate, CertificateChain = '', PrivateKey } = answer
+  if (!Certificate || !PrivateKey) throw unreadable(acm, 'ExportCertificate')
+  const chainPem = `${Certificate}\n${CertificateChain}`
+  return readBundle({ driver: acm.driver, chainPem, privateKey: secret(PrivateKey), password })
+}
+
+const create = (config: Settings, context: SourceContext): CertificateSource => {
+  const acm = createAcm(config, context)
+  return {
+    offer: async run => offerOf(acm, await describe(acm, run)),
+    obtain: async (request, journal, run) => {
+      const detail = await describe(acm, run)
+      const isNews = detail.Status === 'ISSUED' && request.isNews(offerOf(acm, detail))
+      if (!isNews) throw notRenewed(detail, acm.driver)
+      const { chains, privateKey } = await exportBundle(acm, run)
+      await journal.adoptKey(privateKey)
+      return { kind: 'obtained', chainPem: chains.find(request.accepts) ?? chains[0] }
+    },
+    abandon: async () => {},
+  }
+}
+
+/**
+ * A certificate that AWS Certificate Manager issued and renews by itself: an exportable public one, or one of a
+ * private CA. By the official client, which is loaded with the first call. The key comes encrypted with a passphrase
+ * that is used once, and is opened in memory.
+ * @throws RotationError `settings-invalid`, `forbidden`, `unauthorized`, `throttled`, `unreachable`, `unavailable`,
+ *   `certificate-invalid`, `validation-failed`, `order-failed`, `not-renewed`, `out-of-time`
+ */
+export default defineSource({ settings, create })

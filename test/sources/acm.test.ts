@@ -1,0 +1,464 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import * as v from 'valibot'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createHttp } from '../../lib/base/http-client.ts'
+import { silentLog } from '../../lib/base/log.ts'
+import { secret } from '../../lib/base/secret.ts'
+import type { CertificateRequest, CertificateSource, Offer, Run, SourceContext } from '../../lib/contracts.ts'
+import acm from '../../lib/sources/acm.ts'
+import { leafOf, parseChain } from '../../lib/x509/certificate.ts'
+import { type Acm, createAcm } from '../../sandbox/acm/acm.ts'
+import type { CertificateRequest as Wanted } from '../../sandbox/acm/certificates.ts'
+import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
+import { requestOf, specOf } from '../acme/rig.ts'
+import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, errorOf, REGION } from '../stores/cloud.ts'
+import { cleanups } from '../support/cleanups.ts'
+import { type FakeClock, fakeClock } from '../support/clock.ts'
+import { createJournal, createSourceMemory } from '../support/memory.ts'
+
+const DOMAIN = 'iot.example.com'
+const DAY_MS = 86_400_000
+
+let service: Acm
+let faults: Faults
+let clock: FakeClock
+
+beforeEach(async () => {
+  faults = createFaults()
+  clock = fakeClock()
+  service = await createAcm({ faults, keys: awsKeys, region: REGION, now: clock.now })
+  cleanups.push(service.dispose)
+})
+
+const http = createHttp()
+afterAll(() => http.close())
+const context = (): SourceContext => ({
+  name: 'aws',
+  http: () => http,
+  clock,
+  log: silentLog,
+  huaweiKeys: () => Promise.reject(new Error('not asked for')),
+  memory: createSourceMemory(),
+  solver: () => expect.unreachable('not asked for'),
+})
+const newRun = (more: Partial<Run> = {}): Run => ({
+  runId: 'run-1',
+  clock,
+  log: silentLog,
+  deadline: clock.now() + DAY_MS,
+  signal: new AbortController().signal,
+  ...more,
+})
+const keys = () => ({
+  accessKeyId: secret(AWS_KEY),
+  secretAccessKey: secret(AWS_SECRET),
+  sessionToken: secret(AWS_TOKEN),
+})
+const open = (certificateArn: string, given: object = keys(), endpoint = service.url): CertificateSource =>
+  acm.create({ ...v.parse(acm.settings, { certificateArn, endpoint }), ...given }, context())
+
+const request = requestOf(specOf([DOMAIN]))
+const nothingIsNews: CertificateRequest = { ...request, isNews: () => false }
+const called = (): readonly string[] => faults.calls.map(it => it.operation.replace('acm.', ''))
+const issued = (wanted: Partial<Wanted> = {}) => service.request({ names: [DOMAIN], ...wanted })
+
+/** Both ways in which a certificate is asked for; each must fail alike. */
+const failures = async (arn: string, given?: object) => [
+  await errorOf(open(arn, given).offer?.(newRun()) ?? Promise.reject()),
+  await errorOf(open(arn, given).obtain(request, createJournal(), newRun())),
+]
+
+describe('what is obtained', () => {
+  test.each([
+    ['public RSA', { type: 'AMAZON_ISSUED', keyType: 'rsa-2048' }, 'aes-256-cbc'],
+    ['public EC', { type: 'AMAZON_ISSUED', keyType: 'ec-256' }, 'aes-128-cbc'],
+    ['private-CA RSA', { type: 'PRIVATE', keyType: 'rsa-2048' }, 'des-ede3-cbc'],
+    ['private-CA EC', { type: 'PRIVATE', keyType: 'ec-384' }, 'aes-256-cbc'],
+  ] as const)('%s: leaf first, without the root, and its key in plain PKCS#8', async (_, wanted, cipher) => {
+    service.switches.cipher = cipher
+    const arn = await issued(wanted)
+    const journal = createJournal()
+    const result = await open(arn).obtain(request, journal, newRun())
+    if (result.kind !== 'obtained') expect.unreachable(result.kind)
+    const chain = parseChain(result.chainPem)
+    const [leaf, intermediate] = chain
+    expect(chain).toHaveLength(2)
+    expect(leafOf(leaf as X509Certificate)).toMatchObject({ names: [DOMAIN], keyType: wanted.keyType })
+    expect(leaf?.verify((intermediate as X509Certificate).publicKey)).toBe(true)
+    expect(journal.keyPem).toMatch(/^-----BEGIN PRIVATE KEY-----/)
+    expect(leaf?.checkPrivateKey(createPrivateKey(journal.keyPem ?? ''))).toBe(true)
+    expect(called()).toEqual(['DescribeCertificate', 'ExportCertificate'])
+  })
+
+  test('the key of a renewed certificate takes the place of one that an earlier run stored', async () => {
+    const arn = await issued()
+    const journal = createJournal()
+    await open(arn).obtain(request, journal, newRun())
+    const before = journal.keyPem
+    await service.renew(arn)
+    await open(arn).obtain(request, journal, newRun())
+    expect(journal.keyPem).not.toBe(before)
+    const leaf = new X509Certificate(service.find(arn).issued.certPem)
+    expect(leaf.checkPrivateKey(createPrivateKey(journal.keyPem ?? ''))).toBe(true)
+  })
+
+  test('each time with another passphrase, of letters, at most 64', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    for (let i = 0; i < 5; i += 1) await open(arn).obtain(request, createJournal(), newRun())
+    const passphrases = faults.calls
+      .filter(it => it.operation === 'acm.ExportCertificate')
+      .map(it => Buffer.from((JSON.parse(it.body) as { Passphrase: string }).Passphrase, 'base64').toString())
+    expect(new Set(passphrases).size).toBe(5)
+    for (const it of passphrases) expect(it).toMatch(/^[A-Za-z]{32,64}$/)
+  })
+
+  test('nothing is exported that is no news', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    expect(await errorOf(open(arn).obtain(nothingIsNews, createJournal(), newRun()))).toMatchObject({
+      code: 'not-renewed',
+    })
+    expect(called()).toEqual(['DescribeCertificate'])
+  })
+})
+
+describe('what is held', () => {
+  test('its serial, names and dates are those of the leaf', async () => {
+    const arn = await issued({ names: [DOMAIN, '*.example.com'], keyType: 'ec-256' })
+    const offer = (await open(arn).offer?.(newRun())) as Offer
+    const leaf = leafOf(new X509Certificate(service.find(arn).issued.certPem))
+    expect(offer.serial.replace(/^0+/, '')).toBe(leaf.serial.replace(/^0+/, ''))
+    const { names, notBefore, notAfter } = leaf
+    expect(offer).toMatchObject({ names, notBefore, notAfter })
+    await service.renew(arn)
+    expect((await open(arn).offer?.(newRun()))?.serial).not.toBe(offer.serial)
+  })
+
+  test.each([
+    [null, null],
+    [{ status: 'SUCCESS' }, null],
+    [{ status: 'PENDING_AUTO_RENEWAL' }, null],
+    [{ status: 'FAILED', reason: 'CAA_ERROR' }, 'ACM could not renew it (CAA_ERROR)'],
+    [{ status: 'PENDING_VALIDATION' }, `its renewal waits for validation of ${DOMAIN}`],
+  ] as const)('a renewal %j is said in words', async (renewal, trouble) => {
+    const arn = await issued({ keyType: 'ec-256' })
+    Object.assign(service.find(arn), { renewal, exported: true })
+    expect(await open(arn).offer?.(newRun())).toMatchObject({ trouble })
+  })
+
+  test('one that ACM does not renew', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    expect((await open(arn).offer?.(newRun()))?.trouble).toContain('INELIGIBLE')
+  })
+})
+
+describe('what was not renewed says why', () => {
+  test.each([
+    [null, 'ACM has not begun to renew it', 'exported'],
+    [{ status: 'PENDING_AUTO_RENEWAL' }, 'ACM is renewing it', 'exported'],
+    [
+      { status: 'FAILED', reason: 'PCA_ACCESS_DENIED' },
+      'could not renew it (PCA_ACCESS_DENIED)',
+      'private CA',
+    ],
+    [
+      { status: 'PENDING_VALIDATION' },
+      `waits for validation of ${DOMAIN}`,
+      `_0123456789abcdef.${DOMAIN}. CNAME _fedcba9876543210.acm-validations.example.`,
+    ],
+  ] as const)('%j', async (renewal, message, hint) => {
+    const arn = await issued({ keyType: 'ec-256' })
+    Object.assign(service.find(arn), { renewal, exported: true })
+    const error = await errorOf(open(arn).obtain(nothingIsNews, createJournal(), newRun()))
+    expect(error).toMatchObject({
+      code: 'not-renewed',
+      retry: 'never',
+      message: expect.stringMatching(/^source aws \(acm\): ACM holds nothing newer, valid until 20/),
+    })
+    expect(error.message).toContain(message)
+    expect(error.hint).toContain(hint)
+  })
+
+  test('nor one that has expired meanwhile', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    service.find(arn).status = 'EXPIRED'
+    service.find(arn).renewal = { status: 'FAILED', reason: 'CAA_ERROR' }
+    expect(await errorOf(open(arn).obtain(request, createJournal(), newRun()))).toMatchObject({
+      code: 'not-renewed',
+      message: expect.stringContaining('CAA_ERROR'),
+    })
+  })
+})
+
+describe('refusals', () => {
+  test.each([
+    ['public, Export DISABLED', { exportable: false }, 'AMAZON_ISSUED, Export DISABLED'],
+    ['imported', { type: 'IMPORTED' }, 'IMPORTED'],
+  ] as const)('not exportable: %s', async (_, wanted, says) => {
+    const arn = await issued({ ...wanted, keyType: 'ec-256' })
+    for (const error of await failures(arn))
+      expect(error).toMatchObject({
+        code: 'certificate-invalid',
+        retry: 'never',
+        message: `source aws (acm): the certificate cannot be exported (${says})`,
+        hint: expect.stringContaining('Export ENABLED'),
+      })
+    expect(called()).not.toContain('ExportCertificate')
+  })
+
+  test('not exportable, by the service alone', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    Object.assign(service.find(arn), { exportable: false, type: 'PRIVATE' })
+    const error = await errorOf(open(arn).obtain(request, createJournal(), newRun()))
+    expect(error).toMatchObject({
+      code: 'certificate-invalid',
+      hint: expect.stringContaining('Export ENABLED'),
+    })
+    expect(error.message).toMatch(
+      /^source aws \(acm\): ExportCertificate answered HTTP 400 ValidationException/,
+    )
+  })
+
+  test('pending validation: which record is missing', async () => {
+    const arn = await issued({ status: 'PENDING_VALIDATION', keyType: 'ec-256' })
+    for (const error of await failures(arn))
+      expect(error).toMatchObject({
+        code: 'validation-failed',
+        retry: 'later',
+        message: `source aws (acm): the certificate is not issued yet: it waits for validation of ${DOMAIN}`,
+        hint: expect.stringContaining(`_0123456789abcdef.${DOMAIN}. CNAME`),
+      })
+  })
+
+  test('a private one that is still being issued', async () => {
+    const arn = await issued({ type: 'PRIVATE', keyType: 'ec-256' })
+    faults.add({
+      operations: ['acm.ExportCertificate'],
+      status: 400,
+      body: JSON.stringify({ __type: 'RequestInProgressException', message: 'in process' }),
+    })
+    expect(await errorOf(open(arn).obtain(request, createJournal(), newRun()))).toMatchObject({
+      code: 'validation-failed',
+      message: expect.stringContaining('ExportCertificate answered HTTP 400 RequestInProgressException'),
+      hint: expect.stringContaining('not issued yet'),
+    })
+  })
+
+  test.each(['FAILED', 'VALIDATION_TIMED_OUT', 'REVOKED', 'INACTIVE'] as const)('%s', async status => {
+    const arn = await issued({ status, keyType: 'ec-256' })
+    service.find(arn).failureReason = 'CAA_ERROR'
+    for (const error of await failures(arn))
+      expect(error).toMatchObject({
+        code: 'order-failed',
+        retry: 'never',
+        message: `source aws (acm): the certificate is ${status} (CAA_ERROR)`,
+        hint: expect.stringContaining('certificateArn'),
+      })
+  })
+
+  test('throttled for a moment', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    const body = JSON.stringify({ __type: 'ThrottlingException', message: 'Rate exceeded' })
+    faults.add({ operations: ['acm.*'], status: 400, body, times: 2 })
+    const result = await open(arn).obtain(request, createJournal(), newRun())
+    expect(result.kind).toBe('obtained')
+    faults.add({ operations: ['acm.*'], status: 400, body, times: 9 })
+    for (const error of await failures(arn))
+      expect(error).toMatchObject({
+        code: 'throttled',
+        message: 'source aws (acm): DescribeCertificate answered HTTP 400 ThrottlingException: Rate exceeded',
+      })
+  })
+
+  test('throttled until an instant that the service names', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    const body = JSON.stringify({ __type: 'ThrottlingException', message: 'Rate exceeded' })
+    faults.add({ operations: ['acm.*'], status: 400, body, headers: { 'retry-after': '120' } })
+    const error = await errorOf(open(arn).obtain(request, createJournal(), newRun()))
+    expect(error).toMatchObject({ code: 'throttled', retry: 'later' })
+    expect(error.retryAt).toBeGreaterThan(clock.now() + 60_000)
+    expect(called()).toEqual(['DescribeCertificate'])
+  })
+
+  test('wrong region: there is no such certificate', async () => {
+    const arn = (await issued({ keyType: 'ec-256' })).replace(REGION, 'us-west-2')
+    for (const error of await failures(arn))
+      expect(error).toMatchObject({
+        code: 'settings-invalid',
+        retry: 'never',
+        message: expect.stringContaining('DescribeCertificate answered HTTP 400 ResourceNotFoundException'),
+        hint: expect.stringContaining('no such certificate in us-west-2'),
+      })
+  })
+
+  test.each(['DescribeCertificate', 'ExportCertificate'])('%s denied', async action => {
+    const arn = await issued({ keyType: 'ec-256' })
+    service.switches.denied = [`acm:${action}`]
+    const error = await errorOf(open(arn).obtain(request, createJournal(), newRun()))
+    expect(error).toMatchObject({
+      code: 'forbidden',
+      retry: 'never',
+      hint: `Allow acm:DescribeCertificate and acm:ExportCertificate on ${arn} to the owner of the keys.`,
+    })
+    expect(error.message).toMatch(
+      new RegExp(`^source aws \\(acm\\): ${action} answered HTTP 400 AccessDenied`),
+    )
+    expect(error.message).toContain(`not authorized to perform: acm:${action}`)
+  })
+
+  test('credentials: expired, unknown, wrong', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    const cases = [
+      ['ExpiredTokenException', keys(), true],
+      ['UnrecognizedClientException', { ...keys(), accessKeyId: secret('AKIANOBODY0000000000') }, false],
+      ['InvalidSignatureException', { ...keys(), secretAccessKey: secret('another/secret+key') }, false],
+    ] as const
+    for (const [name, given, isExpired] of cases) {
+      if (isExpired) service.switches.expiredTokens.add(AWS_TOKEN)
+      else service.switches.expiredTokens.clear()
+      for (const error of await failures(arn, given)) {
+        expect(error).toMatchObject({
+          code: 'unauthorized',
+          retry: 'never',
+          message: expect.stringContaining(`DescribeCertificate answered HTTP 400 ${name}`),
+          hint: expect.stringContaining('temporary keys have not expired'),
+        })
+        expect(JSON.stringify(error) + error.message + error.hint).not.toContain('another/secret+key')
+      }
+    }
+  })
+})
+
+describe('outages', () => {
+  test('a failing service is asked three times', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    faults.add({ operations: ['acm.DescribeCertificate'], status: 503, body: 'no', times: 99 })
+    expect(await errorOf(open(arn).obtain(request, createJournal(), newRun()))).toMatchObject({
+      code: 'unavailable',
+      message: 'source aws (acm): DescribeCertificate answered HTTP 503',
+    })
+    expect(called()).toHaveLength(3)
+  })
+
+  test('an answer that is lost is asked for again', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    faults.add({ operations: ['acm.ExportCertificate'], drop: 'after' })
+    expect((await open(arn).obtain(request, createJournal(), newRun())).kind).toBe('obtained')
+    expect(called()).toEqual(['DescribeCertificate', 'ExportCertificate', 'ExportCertificate'])
+    expect(new Set(faults.calls.map(it => it.body)).size).toBe(3)
+  })
+
+  test('right after a renewal the export may have to be asked for again', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    const message = 'The certificate must have at least one relation of type EXPORT'
+    const body = JSON.stringify({ __type: 'ValidationException', message })
+    faults.add({ operations: ['acm.ExportCertificate'], status: 400, body })
+    expect((await open(arn).obtain(request, createJournal(), newRun())).kind).toBe('obtained')
+  })
+
+  test.each([
+    ['no JSON', '<html>welcome</html>'],
+    ['another JSON', '{"hello":"world"}'],
+    ['nothing', ''],
+  ])('an answer that is %s', async (_, body) => {
+    const arn = await issued({ keyType: 'ec-256' })
+    for (const operation of ['DescribeCertificate', 'ExportCertificate']) {
+      faults.add({ operations: [`acm.${operation}`], status: 200, body, times: 9 })
+      const error = await errorOf(open(arn).obtain(request, createJournal(), newRun()))
+      faults.clear()
+      expect(error).toMatchObject({ code: 'unavailable', hint: expect.stringContaining('endpoint') })
+      expect(error.message).toContain(`source aws (acm): ${operation} answered`)
+    }
+  })
+
+  test('nobody there; and a run that is over', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    const nobody = open(arn, keys(), 'http://127.0.0.1:1')
+    expect(await errorOf(nobody.obtain(request, createJournal(), newRun()))).toMatchObject({
+      code: 'unreachable',
+      message: expect.stringContaining('source aws (acm): DescribeCertificate'),
+    })
+    const signal = AbortSignal.abort()
+    const error = await errorOf(open(arn).obtain(request, createJournal(), newRun({ signal })))
+    expect(error).toMatchObject({ code: 'out-of-time' })
+    expect(called()).toEqual([])
+  })
+
+  test("a key that is not the certificate's is found out", async () => {
+    const [arn, other] = [await issued({ keyType: 'ec-256' }), await issued({ keyType: 'ec-256' })]
+    Object.assign(service.find(arn).issued, { keyPem: service.find(other).issued.keyPem })
+    const journal = createJournal()
+    const error = await errorOf(open(arn).obtain(request, journal, newRun()))
+    expect(error).toMatchObject({
+      code: 'certificate-invalid',
+      message: expect.stringContaining('source aws (acm): the private key does not belong to any'),
+    })
+    expect(journal.keyPem).toBeNull()
+  })
+})
+
+describe('keys of the standard chain', () => {
+  const { env } = process
+  const before = { ...env }
+  afterEach(() => {
+    for (const name of Object.keys(env)) if (!(name in before)) delete env[name]
+    Object.assign(env, before)
+  })
+  beforeEach(() => {
+    for (const name of Object.keys(env)) if (name.startsWith('AWS_')) delete env[name]
+    Object.assign(env, {
+      AWS_EC2_METADATA_DISABLED: 'true',
+      AWS_CONFIG_FILE: '/nonexistent',
+      AWS_SHARED_CREDENTIALS_FILE: '/nonexistent',
+    })
+  })
+
+  test('are taken from the environment, a session token included', async () => {
+    Object.assign(env, {
+      AWS_ACCESS_KEY_ID: AWS_KEY,
+      AWS_SECRET_ACCESS_KEY: AWS_SECRET,
+      AWS_SESSION_TOKEN: AWS_TOKEN,
+    })
+    const arn = await issued({ keyType: 'ec-256' })
+    expect(await open(arn, {}).offer?.(newRun())).toMatchObject({ names: [DOMAIN] })
+  })
+
+  test('say so when there are none', async () => {
+    const arn = await issued({ keyType: 'ec-256' })
+    expect(await errorOf(open(arn, {}).obtain(request, createJournal(), newRun()))).toMatchObject({
+      code: 'unauthorized',
+      message: expect.stringContaining('source aws (acm): DescribeCertificate could not be signed'),
+      hint: expect.stringContaining('accessKeyId'),
+    })
+    expect(faults.calls).toEqual([])
+  })
+})
+
+describe('settings', () => {
+  const certificateArn = `arn:aws:acm:${REGION}:123456789012:certificate/12345678-1234-1234-1234-123456789012`
+
+  test('need the ARN alone', () => {
+    expect(v.parse(acm.settings, { certificateArn })).toEqual({
+      certificateArn,
+      accessKeyId: null,
+      secretAccessKey: null,
+      sessionToken: null,
+      endpoint: null,
+      caCertificates: null,
+    })
+    const china = certificateArn.replace('arn:aws:', 'arn:aws-cn:').replace(REGION, 'cn-north-1')
+    expect(v.safeParse(acm.settings, { certificateArn: china }).success).toBe(true)
+  })
+
+  test.each([
+    [{}],
+    [{ certificateArn: 'iot.example.com' }],
+    [{ certificateArn: certificateArn.replace(':acm:', ':iam:') }],
+    [{ certificateArn: certificateArn.replace('123456789012:', ':') }],
+    [{ certificateArn, accessKeyId: 'env:A' }],
+    [{ certificateArn, secretAccessKey: 'env:A' }],
+    [{ certificateArn, region: REGION }],
+    [{ certificateArn, endpoint: 'http://acm.example.com' }],
+  ])('refuse %j', input => {
+    expect(v.safeParse(acm.settings, input).issues).toHaveLength(1)
+  })
+})
