@@ -38,6 +38,8 @@ export interface AcmeClient {
   readonly issuer: Issuer
   /** Creates or finds the account of the key and uses it from then on; its URL. */
   register(request: AccountRequest): Promise<string>
+  /** Has a nonce at hand, so that the next call fails only by itself. */
+  ready(): Promise<void>
   newOrder(request: OrderRequest): Promise<Order>
   order(url: string): Promise<Order>
   authorization(url: string): Promise<Authorization>
@@ -254,6 +256,7 @@ export function createAcmeClient(setup: ClientSetup): AcmeClient {
     get supportsRenewalInfo() {
       return typeof internals.http.directoryCache?.renewalInfo === 'string'
     },
+    ready: async () => transport.keepNonce(await internals.http.getNonce()),
     // With `replaces` a 404 says that the predecessor is not known.
     newOrder: request =>
       located(() => orders.newOrder(request), request.replaces === null ? [404, 405] : [405]),

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
-import { asRotationError } from '../base/errors.ts'
+import { asRotationError, RotationError } from '../base/errors.ts'
+import { HttpFailure } from '../base/http.ts'
 import type { CertificateRequest } from '../contracts.ts'
 import { certId } from '../x509/certificate.ts'
 import type { AcmeClient, OrderRequest } from './client.ts'
@@ -28,10 +29,13 @@ const mayBlameReplaces = (thrown: unknown): boolean => {
   return [404, 409].includes(problem.status) || ['malformed', 'unauthorized'].includes(problem.type)
 }
 
-/** Whether the CA said no, so that there certainly is no order. */
+/**
+ * Whether there is no order: the CA answered with an error (RFC 8555 section 6.7), whatever kind, or the request
+ * never got to it.
+ */
 export const isRefusal = (thrown: unknown): boolean => {
-  const status = problemOf(thrown)?.status ?? 0
-  return status >= 400 && status < 500
+  const cause = thrown instanceof RotationError ? thrown.cause : thrown
+  return problemOf(thrown) !== null || (cause instanceof HttpFailure && !cause.sent)
 }
 
 /** Asks for an order, first as the specification says, then without what the CA does not take. */

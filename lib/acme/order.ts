@@ -78,6 +78,7 @@ const resumed = async ({ client, notes, budget }: World): Promise<Order | null> 
   const { run } = client.connection
   try {
     const order = await client.order(noted.url)
+    await budget.placed()
     const isOver = order.expires !== null && order.expires <= run.clock.now() && order.status !== 'valid'
     if (order.status !== 'invalid' && !isOver) {
       run.log.info({ order: order.url, status: order.status }, 'going on with the order of an earlier run')
@@ -86,9 +87,11 @@ const resumed = async ({ client, notes, budget }: World): Promise<Order | null> 
     run.log.info({ order: order.url, status: order.status }, 'the order of an earlier run is dead')
     if (order.status === 'invalid' && (order.expires ?? Number.POSITIVE_INFINITY) > run.clock.now())
       await budget.failed()
+    else await budget.ended()
   } catch (thrown) {
     if (!isGone(thrown)) throw thrown
     run.log.info({ order: noted.url }, 'the CA no longer knows the order of an earlier run')
+    await budget.ended()
   }
   await notes.dropped()
   return null
@@ -102,6 +105,7 @@ const placed = async (world: World): Promise<Order> => {
   await sweep(world)
   const { names, profile } = request.spec
   await dns.prepare(names, client.issuer, request.emergency)
+  await client.ready()
   await budget.order()
   const order = await asked(world, { names, profile, replaces: predecessorOf(world) }).catch(
     async (thrown: unknown) => {
@@ -110,6 +114,7 @@ const placed = async (world: World): Promise<Order> => {
     },
   )
   await notes.placed(order)
+  await budget.placed()
   run.log.info({ order: order.url, status: order.status, names }, 'order placed')
   return order
 }
@@ -178,10 +183,11 @@ const download = async (world: World, order: Order): Promise<Obtained> => {
 }
 
 /** An order, authorization or certificate that vanished under the run: the next run starts anew. */
-const lost = async ({ client, notes }: World, thrown: unknown): Promise<unknown> => {
+const lost = async ({ budget, client, notes }: World, thrown: unknown): Promise<unknown> => {
   const url = problemUrlOf(thrown)
   if (problemOf(thrown)?.status !== 404 || notes.order() === null || url === null) return thrown
   await notes.dropped()
+  await budget.ended()
   return new RotationError('order-failed', `${client.connection.settings}: the CA no longer knows ${url}`, {
     cause: (thrown as Error).cause,
     hint: 'The next run places a new order.',
@@ -192,6 +198,7 @@ const lost = async ({ client, notes }: World, thrown: unknown): Promise<unknown>
 const failed = async ({ client, notes, budget }: World, order: Order): Promise<RotationError> => {
   const failure = await validationFailure(client, notes, order)
   if (failure.code === 'validation-failed') await budget.failed()
+  else await budget.ended()
   return failure
 }
 

@@ -105,6 +105,8 @@ export interface Transport {
   request(url: string, method: string, options?: { readonly data?: unknown }): Promise<AcmeAnswer>
   /** A nonce that an earlier answer brought, or null. */
   takeNonce(): string | null
+  /** Gives a nonce back that was not used. */
+  keepNonce(nonce: string): void
   /** The instant Retry-After of the last answer named, or null. */
   lastRetryAt(): number | null
   /** The URLs that the last answer linked to as `alternate`. */
@@ -142,6 +144,7 @@ export function createTransport(connection: AcmeConnection, nameOf: (url: string
 
   return {
     takeNonce: () => nonces.pop() ?? null,
+    keepNonce: nonce => void nonces.push(nonce),
     lastRetryAt: () => retryAt,
     lastAlternates: () => alternates,
     request: async (url, verb, options = {}) => {

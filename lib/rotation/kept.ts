@@ -93,7 +93,10 @@ function ordersIn({ budget }: Readonly<Record<string, unknown>>): Omit<ReportedO
       const list: unknown = (entry as Record<string, unknown> | null)?.[name]
       return sum + (Array.isArray(list) ? list.length : 0)
     }, 0)
-  return { orders: count('orders'), failedValidations: count('failed') }
+  return {
+    orders: ['orders', 'asked', 'ended'].reduce((sum, name) => sum + count(name), 0),
+    failedValidations: count('failed'),
+  }
 }
 
 /** A result with what is written down, if it can be read: a status that fails says why already. */

@@ -48,7 +48,10 @@ const settings = v.strictObject({
   ),
   /** Directory of the CA's test environment: after a failed validation the next try is rehearsed there. */
   staging: v.optional(v.nullable(urlField()), null),
-  /** What is spent on one set of names at most: orders within `per`, failed validations within an hour. */
+  /**
+   * What is spent on one set of names at most: orders within `per`, as many that come to nothing within a day,
+   * failed validations within an hour.
+   */
   budget: v.optional(
     v.pipe(
       v.strictObject({

@@ -64,6 +64,18 @@ test('answers to newOrder that never come: no more than three orders, forced or 
   expect(await s.run()).toMatchObject({ outcome: 'rotated' })
 })
 
+test('a CA that is down for a day costs no order: the first run after that renews', async () => {
+  const { s } = await openDue()
+  await asWithARealCa(s)
+  s.faults.add({ operations: ['acme.*'], drop: 'before', times: Number.MAX_SAFE_INTEGER })
+  for (let i = 0; i < 12; i += 1) {
+    await s.run({ force: true })
+    s.clock.advance(2 * HOUR_MS)
+  }
+  s.faults.clear()
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+})
+
 test('two failed validations in an hour, then a pause until that hour is over', async () => {
   const { s } = await openDue()
   await asWithARealCa(s)
