@@ -141,6 +141,8 @@ export interface Served {
   /** Null: no handshake; `error` says why. */
   readonly leaf: Leaf | null
   readonly error: string | null
+  /** All that was sent with it, the leaf first. */
+  readonly chainPem?: string | null
 }
 
 // --- the vocabulary ----------------------------------------------------------------------------------------

@@ -93,7 +93,9 @@ export function createEndpoint({ resolve = systemResolve }: EndpointOptions = {}
     lookClosely,
     look: async (where, domain, signal) => {
       const seen = await lookClosely(where, domain, signal)
-      return seen.map(({ address, leaf, error }) => ({ address, leaf, error }))
+      return seen.map(({ address, leaf, error, chainPem }) =>
+        leaf ? { address, leaf, error, chainPem } : { address, leaf, error },
+      )
     },
   }
 }

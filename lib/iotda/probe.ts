@@ -1,8 +1,8 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Clock } from '../base/time.ts'
 import { type Canary, credentialsOf } from '../devices/canary.ts'
-import type { Leaf } from '../model.ts'
-import { covers, leafOf } from '../x509/certificate.ts'
+import type { Leaf, Served } from '../model.ts'
+import { covers, leafOf, parseChain } from '../x509/certificate.ts'
 import { verifyPath } from '../x509/path.ts'
 import { LOOK_TIMEOUT_MS } from './endpoint.ts'
 import { connectOnce } from './mqtt.ts'
@@ -18,6 +18,12 @@ export interface PlayedDevice {
   readonly canary: Canary | null
 }
 
+/**
+ * What kind of trouble it is: nobody was heard, TLS was refused, another leaf than the expected one was shown, the
+ * certificate or its chain is not accepted, or the canary was not let in.
+ */
+export type Fault = 'lost' | 'handshake' | 'other-leaf' | 'chain' | 'canary'
+
 /** How one device fared at one address. */
 export interface Attempt {
   readonly profile: string | null
@@ -29,6 +35,8 @@ export interface Attempt {
   readonly cipher: string | null
   /** Why this device would not connect; null: it would. */
   readonly problem: string | null
+  /** The kind of problem; null: none. */
+  readonly fault: Fault | null
   /** What became of the canary's CONNECT; null: there is no canary, or it was not asked for. */
   readonly canary: 'accepted' | 'refused' | 'not-sent' | null
   readonly durationMs: number
@@ -53,15 +61,40 @@ export interface AttemptOptions {
 export const nameOf = ({ subject, names, issuer, fingerprint }: Leaf): string =>
   `${subject || names.join(', ')} by ${issuer} (${fingerprint.slice(0, 16)}…)`
 
-/** What the device has against what it was sent; null: nothing, the channel is verified. */
-function objection({ chain }: Session, leaf: Leaf, options: AttemptOptions): string | null {
+type Trouble = Pick<Attempt, 'problem' | 'fault'>
+
+const FINE: Trouble = { problem: null, fault: null }
+
+type JudgeOptions = Pick<AttemptOptions, 'device' | 'serverName' | 'expected' | 'clock'>
+
+/** What the device has against what it was sent; nothing: the channel is verified. */
+function objection(chain: readonly X509Certificate[], leaf: Leaf, options: JudgeOptions): Trouble {
   const { device, serverName, expected, clock } = options
-  if (expected !== null && leaf.fingerprint !== expected) return `it is served ${nameOf(leaf)}`
-  if (!covers(leaf.names, serverName.replace(/\.$/, '')))
-    return `it is served ${nameOf(leaf)}, which is for ${leaf.names.join(', ') || 'no name'}`
+  if (expected !== null && leaf.fingerprint !== expected)
+    return { problem: `it is served ${nameOf(leaf)}`, fault: 'other-leaf' }
+  if (!covers(leaf.names, serverName.replace(/\.$/, ''))) {
+    const names = leaf.names.join(', ') || 'no name'
+    return { problem: `it is served ${nameOf(leaf)}, which is for ${names}`, fault: 'chain' }
+  }
   const path = verifyPath({ chain, roots: device.roots, at: clock.now() })
-  return path.ok ? null : `it does not trust what it is sent: ${path.message}`
+  return path.ok ? FINE : { problem: `it does not trust what it is sent: ${path.message}`, fault: 'chain' }
 }
+
+/** What a device without limits of its own makes of what a look showed: no handshake of its own is needed. */
+export function judgeLook({ address, leaf, error, chainPem }: Served, options: JudgeOptions): Attempt {
+  const { profile } = options.device
+  const common = { profile, address, leaf, protocol: null, cipher: null, canary: null, durationMs: 0 }
+  if (!leaf || !chainPem)
+    return { ...common, chainPem: null, problem: `no handshake: ${error}`, fault: faultOf(error ?? '') }
+  try {
+    return { ...common, chainPem, ...objection(parseChain(chainPem), leaf, options) }
+  } catch (thrown) {
+    return { ...common, chainPem, problem: (thrown as Error).message, fault: 'chain' }
+  }
+}
+
+/** Somebody who answered and would not, or nobody at all. */
+const faultOf = (why: string): Fault => (/^(ERR_SSL|ERR_TLS|no certificate)/.test(why) ? 'handshake' : 'lost')
 
 /**
  * Connects once as this device would: with its limits, trusting only its roots, on exactly the chain the peer
@@ -73,25 +106,28 @@ export async function attempt(options: AttemptOptions): Promise<Attempt> {
   const started = clock.now()
   let seen: Seen = { leaf: null, chainPem: null, protocol: null, cipher: null }
   let canary: Attempt['canary'] = device.canary && options.withCanary ? 'not-sent' : null
-  const use = async (session: Session): Promise<string | null> => {
+  const use = async (session: Session): Promise<Trouble> => {
     const [first] = session.chain
-    if (first === undefined) return 'no certificate was sent'
+    if (first === undefined) return { problem: 'no certificate was sent', fault: 'handshake' }
     const { chain, protocol, cipher } = session
     const leaf = leafOf(first)
     seen = { leaf, chainPem: chain.map(String).join(''), protocol, cipher }
-    const problem = objection(session, leaf, options)
-    if (problem !== null || canary === null || device.canary === null || options.expected === null)
-      return problem
+    const trouble = objection(chain, leaf, options)
+    if (trouble.problem !== null || canary === null || device.canary === null || options.expected === null)
+      return trouble
     canary = 'refused'
     const refusal = await connectOnce(session.socket, credentialsOf(device.canary, clock.now()))
-    if (refusal !== null) return `its canary was refused: ${refusal}`
+    if (refusal !== null) return { problem: `its canary was refused: ${refusal}`, fault: 'canary' }
     canary = 'accepted'
-    return null
+    return FINE
   }
-  const problem = await withSession(sessionOptions(options), use).catch(
-    thrown => `${canary === 'refused' ? 'its canary got no answer' : 'no handshake'}: ${textOf(thrown)}`,
-  )
-  return { profile: device.profile, address, ...seen, problem, canary, durationMs: clock.now() - started }
+  const trouble = await withSession(sessionOptions(options), use).catch((thrown): Trouble => {
+    const why = textOf(thrown)
+    return canary === 'refused'
+      ? { problem: `its canary got no answer: ${why}`, fault: 'canary' }
+      : { problem: `no handshake: ${why}`, fault: faultOf(why) }
+  })
+  return { profile: device.profile, address, ...seen, ...trouble, canary, durationMs: clock.now() - started }
 }
 
 type Seen = Pick<Attempt, 'leaf' | 'chainPem' | 'protocol' | 'cipher'>

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { RotationError } from '../base/errors.ts'
 import type { DomainConfiguration } from '../iotda/client.ts'
 import { encodeKey } from '../x509/key.ts'
-import { needsAttempts, workingNow } from './devices.ts'
+import { lookBefore, overruled } from './before.ts'
 import type { PendingBinding, Replaced } from './documents.ts'
 import { look } from './inspect.ts'
 import { confirmUploaded, findUploaded, isAmbiguous, isLost, isStoreDown, settle } from './lost-answers.ts'
@@ -130,7 +130,10 @@ export const bind: Step = async (world, job) => {
   if (held && held.since > job.inspection.at && event.action === 'rotate' && !event.force)
     throw changed(`the target was held meanwhile: ${held.why}`)
   const replaces = await replacedBy(world, job)
-  await job.targetDocument.update(d => (d.pending ? { ...d, pending: { ...d.pending, replaces } } : d))
+  const excused = { overruled: [...overruled(world, job)] }
+  await job.targetDocument.update(d =>
+    d.pending ? { ...d, pending: { ...d.pending, replaces, ...excused } } : d,
+  )
   await job.lease?.guard()
   const configuration = await readBinding(world, job)
   if (configuration)
@@ -199,17 +202,13 @@ async function readBinding({ iotda, run }: World, job: Job): Promise<DomainConfi
 }
 
 async function replacedBy(world: World, job: Job): Promise<Replaced | 'first'> {
-  const { configuration, served, bound } = job.inspection
+  const { configuration, bound } = job.inspection
   if (!configuration?.serverCertificateId) return 'first'
-  const fingerprint = bound?.slot?.leaf?.fingerprint ?? null
   return {
     serverCertificateId: configuration.serverCertificateId,
     serverCertificateConfig: configuration.serverCertificateConfig,
-    fingerprint,
-    served: served.some(s => s.leaf !== null && s.leaf.fingerprint === fingerprint),
-    reachable: served.some(s => s.leaf !== null),
-    silent: served.filter(s => s.leaf === null).map(s => s.address),
-    ...(needsAttempts(world) ? { working: [...(await workingNow(world, job))] } : {}),
+    fingerprint: bound?.slot?.leaf?.fingerprint ?? null,
+    ...(await lookBefore(world, job)),
   }
 }
 

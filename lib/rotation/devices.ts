@@ -1,10 +1,9 @@
 import type { Run } from '../contracts.ts'
 import { profilesOf, rootsOf } from '../devices/roots.ts'
 import { offerOf } from '../iotda/offer.ts'
-import { type Attempt, attempt, nameOf, type PlayedDevice } from '../iotda/probe.ts'
+import { type Attempt, attempt, judgeLook, nameOf, type PlayedDevice } from '../iotda/probe.ts'
 import type { Served, Target } from '../model.ts'
-import { examine } from './examine.ts'
-import type { Job, World } from './world.ts'
+import type { World } from './world.ts'
 
 /** What is asked of a device port. */
 export interface Question {
@@ -22,15 +21,13 @@ export const playedDevices = ({ target, canaryOf }: Question): readonly PlayedDe
     canary: canaryOf(profile?.name ?? null),
   }))
 
-/** Whether proving takes more than one look for everybody: there are profiles, or a canary. */
-export const needsAttempts = ({ target, canaryOf }: World): boolean =>
-  target.probe.mode !== 'off' && (target.profiles.length > 0 || canaryOf(null) !== null)
-
 export interface AttemptsOptions {
   readonly devices: readonly PlayedDevice[]
   readonly addresses: readonly string[]
   /** Fingerprint that should be served; null: any. */
   readonly expected: string | null
+  /** Those not to be tried again, as {@link keyFor} says it. */
+  readonly skip?: ReadonlySet<string>
 }
 
 const common = ({ target, run }: Question) => ({
@@ -43,48 +40,57 @@ const common = ({ target, run }: Question) => ({
 /** Every device at every address, side by side; no canary. */
 export async function tryAll(
   question: Question,
-  { devices, addresses, expected }: AttemptsOptions,
+  { devices, addresses, expected, skip }: AttemptsOptions,
 ): Promise<readonly Attempt[]> {
   const options = { ...common(question), expected, withCanary: false }
-  return Promise.all(
-    addresses.flatMap(address => devices.map(device => attempt({ ...options, device, address }))),
-  )
+  const pairs = addresses.flatMap(address => devices.map(device => ({ device, address })))
+  const wanted = pairs.filter(({ device, address }) => !skip?.has(keyFor(device, address)))
+  return Promise.all(wanted.map(pair => attempt({ ...options, ...pair })))
+}
+
+/**
+ * The same after a look, at every address that answered it. A device without a profile is judged by what the look
+ * showed, and opens no connection.
+ */
+export async function tryAfterLook(
+  question: Question,
+  served: readonly Served[],
+  options: Omit<AttemptsOptions, 'addresses'>,
+): Promise<readonly Attempt[]> {
+  const { devices, expected, skip } = options
+  const heard = served.filter(s => s.leaf)
+  const shown = devices
+    .filter(device => device.profile === null)
+    .flatMap(device =>
+      heard
+        .filter(({ address }) => !skip?.has(keyFor(device, address)))
+        .map(one => judgeLook(one, { ...common(question), device, expected })),
+    )
+  const others = devices.filter(device => device.profile !== null)
+  const tried = await tryAll(question, { ...options, devices: others, addresses: addressesOf(heard) })
+  return [...shown, ...tried]
 }
 
 /** Every canary at every address, one after the other: where a client id connects twice, the first one is cut off. */
 export async function tryCanaries(
   question: Question,
-  { devices, addresses, expected }: AttemptsOptions,
+  { devices, addresses, expected, skip }: AttemptsOptions,
 ): Promise<readonly Attempt[]> {
   const options = { ...common(question), expected, withCanary: true }
   const attempts: Attempt[] = []
   for (const device of devices.filter(d => d.canary))
     for (const address of addresses) {
+      if (skip?.has(keyFor(device, address, true))) continue
       question.run.signal.throwIfAborted()
       attempts.push(await attempt({ ...options, device, address }))
     }
   return attempts
 }
 
-/** What an attempt that worked is remembered by. */
-export const keyOf = ({ profile, address, canary }: Attempt): string =>
-  `${profile ?? ''}@${address}${canary === null ? '' : '+canary'}`
-
-/**
- * What works now, before a bind, as {@link keyOf} says it: only that may count against the new certificate. A
- * profile that refuses it and was overruled does not count.
- */
-export async function workingNow(world: World, job: Job): Promise<readonly string[]> {
-  const { served, bound } = job.inspection
-  const lines = job.material ? examine(world, job, job.material.chainPem) : []
-  const overruled = lines.filter(line => line.verdict === 'refuse').map(line => line.profile)
-  const devices = playedDevices(world).filter(device => !overruled.includes(device.profile))
-  const expected = bound?.slot?.leaf?.fingerprint ?? null
-  const options = { devices, addresses: addressesOf(served), expected }
-  const attempts = [...(await tryAll(world, options)), ...(await tryCanaries(world, options))]
-  world.run.signal.throwIfAborted()
-  return attempts.filter(a => a.problem === null && a.canary !== 'not-sent').map(keyOf)
-}
+/** What an attempt is remembered by. */
+export const keyFor = ({ profile }: Pick<Attempt, 'profile'>, address: string, isCanary = false): string =>
+  `${profile ?? ''}@${address}${isCanary ? '+canary' : ''}`
+export const keyOf = (tried: Attempt): string => keyFor(tried, tried.address, tried.canary !== null)
 
 /** Addresses at which anybody is served. */
 export const addressesOf = (served: readonly Served[]): readonly string[] =>

@@ -27,6 +27,8 @@ const Replaced = v.object({
   silent: v.optional(v.array(v.string())),
   /** Which devices could connect where, canaries apart. */
   working: v.optional(v.array(v.string())),
+  /** Which were refused, or refused what they were shown. In neither list: they could not be heard. */
+  refusing: v.optional(v.array(v.string())),
 })
 
 const PendingBinding = v.object({
@@ -36,6 +38,10 @@ const PendingBinding = v.object({
   serverCertificateId: v.nullable(v.string()),
   /** Null until a bind is about to happen; `first` when there was nothing to replace. */
   replaces: v.nullable(v.union([Replaced, v.literal('first')])),
+  /** What verify will see of what preflight refused and somebody overruled. */
+  overruled: v.optional(
+    v.array(v.object({ profile: v.nullable(v.string()), fault: v.picklist(['chain', 'handshake']) })),
+  ),
   boundAt: v.nullable(instant),
   /** Verify found the new leaf unusable: what is left to do is putting the old one back. */
   failedWhy: v.nullable(v.string()),
@@ -73,6 +79,7 @@ export const TargetDocument = v.object({
 })
 export type TargetDocument = v.InferOutput<typeof TargetDocument>
 export type PendingBinding = v.InferOutput<typeof PendingBinding>
+export type Overruled = NonNullable<PendingBinding['overruled']>
 export type Replaced = v.InferOutput<typeof Replaced>
 
 const Wait = v.object({ at: instant, why: v.string() })

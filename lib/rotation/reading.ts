@@ -1,7 +1,9 @@
 import { iso, SECOND_MS } from '../base/time.ts'
 import { type Attempt, nameOf, type PlayedDevice } from '../iotda/probe.ts'
 import type { Served } from '../model.ts'
-import { addressesOf, complaintOf, keyOf, tryAll, tryCanaries } from './devices.ts'
+import { ANYWHERE } from './before.ts'
+import { addressesOf, complaintOf, keyFor, keyOf, tryAfterLook, tryCanaries } from './devices.ts'
+import type { Overruled, Replaced } from './documents.ts'
 import { look } from './inspect.ts'
 import type { World } from './world.ts'
 
@@ -15,8 +17,8 @@ export type Reading =
       /** Addresses that did not answer before the bind either. */
       readonly silent: readonly string[]
       readonly served: readonly Served[]
-      /** Devices that could not connect before the bind either. */
-      readonly complaints: readonly string[]
+      /** Devices that could not connect before the bind either, or for whom preflight was overruled. */
+      readonly complaints: readonly Complaint[]
     }
   | { readonly kind: 'old'; readonly where: string }
   | { readonly kind: 'unreachable'; readonly where: string }
@@ -26,6 +28,11 @@ export type Reading =
 
 type ReadingNew = Extract<Reading, { kind: 'new' }>
 
+export interface Complaint {
+  readonly profile: string | null
+  readonly why: string
+}
+
 /** What the port should show. */
 export interface Expected {
   readonly wanted: string
@@ -34,8 +41,9 @@ export interface Expected {
   readonly silent: readonly string[]
   /** Who must be able to connect besides; empty: it is enough that the leaf is served. */
   readonly devices: readonly PlayedDevice[]
-  /** What worked before, as `keyOf` says it; null: nothing was there before, everything must work. */
-  readonly working: readonly string[] | null
+  /** How they fared before, as `keyOf` says it; null: nothing was there before, everything must work. */
+  readonly before: Pick<Replaced, 'working' | 'refusing'> | null
+  readonly overruled: Overruled
 }
 
 /**
@@ -81,7 +89,7 @@ async function readOnce(world: World, expected: Expected): Promise<Reading> {
   const reading = readingOf(served, expected)
   const { devices, wanted } = expected
   if (reading.kind !== 'new' || devices.length === 0) return reading
-  const attempts = await tryAll(world, { devices, addresses: addressesOf(served), expected: wanted })
+  const attempts = await tryAfterLook(world, served, { devices, expected: wanted })
   signal.throwIfAborted()
   return withDevices(reading, expected, attempts)
 }
@@ -104,17 +112,36 @@ async function readCanaries(world: World, expected: Expected, reading: ReadingNe
 
 /** What devices say of the leaf that everybody else is served. */
 function withDevices(reading: ReadingNew, expected: Expected, attempts: readonly Attempt[]): Reading {
-  const { wanted, old, working } = expected
+  const { old } = expected
   const failed = attempts.filter(a => a.problem !== null)
   const where = (list: readonly Attempt[]): string =>
     list.map(a => complaintOf(a, reading.served)).join(' · ')
   const stale = failed.filter(a => a.leaf && old.includes(a.leaf.fingerprint))
   if (stale.length > 0) return { kind: 'old', where: where(stale) }
-  const isForeign = ({ leaf }: Attempt): boolean => leaf !== null && leaf.fingerprint !== wanted
-  const counting = failed.filter(a => working === null || working.includes(keyOf(a)) || isForeign(a))
+  const counting = failed.filter(a => counts(a, expected))
   if (counting.length > 0) return { kind: 'wrong', where: where(counting) }
-  const complaints = failed.map(a => complaintOf(a, reading.served))
+  const complaints = failed.map(a => ({
+    profile: a.profile,
+    why: `${isOverruled(a, expected) ? 'as preflight said' : 'as before the bind'}, at ${complaintOf(a, reading.served)}`,
+  }))
   return { ...reading, complaints: [...reading.complaints, ...complaints] }
+}
+
+const isOverruled = ({ profile, fault }: Attempt, { overruled }: Expected): boolean =>
+  overruled.some(o => o.profile === profile && o.fault === fault)
+
+/**
+ * Whether a device that cannot connect is what the bind has done. Where it could not be heard before, as far as it
+ * would have taken what was served then: only its refusal counts, silence may be as before.
+ */
+function counts(tried: Attempt, expected: Expected): boolean {
+  const { before } = expected
+  if (tried.fault === 'other-leaf') return true
+  if (isOverruled(tried, expected)) return false
+  if (before === null || before.working?.includes(keyOf(tried))) return true
+  const { refusing } = before
+  const isKnown = !refusing || refusing.includes(keyOf(tried)) || refusing.includes(keyFor(tried, ANYWHERE))
+  return !isKnown && (tried.fault === 'chain' || tried.fault === 'handshake')
 }
 
 /** The worst of what the addresses show: wrong, unreachable, old, new. */

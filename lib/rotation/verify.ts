@@ -1,10 +1,10 @@
 import { RotationError } from '../base/errors.ts'
 import { DAY_MS, formatDuration } from '../base/time.ts'
 import { putBack } from './deploy.ts'
-import { needsAttempts, playedDevices } from './devices.ts'
+import { playedDevices } from './devices.ts'
 import type { PendingBinding, Replaced } from './documents.ts'
 import { isStoreDown } from './lost-answers.ts'
-import { type Reading, read } from './reading.ts'
+import { type Complaint, type Reading, read } from './reading.ts'
 import { promote } from './settle.ts'
 import {
   changed,
@@ -18,7 +18,7 @@ import {
   warn,
 } from './world.ts'
 
-const ANYBODY = { devices: [], working: [] }
+const ANYBODY = { devices: [], before: null, overruled: [] }
 
 /** Proves on the device port that the bound certificate is served: n looks in a row, at every address. */
 export const verify: Step = async (world, job) => {
@@ -31,13 +31,14 @@ export const verify: Step = async (world, job) => {
   }
   const replaced = pending.replaces === 'first' ? null : pending.replaces
   const started = run.clock.now()
-  const devices = needsAttempts(world) ? playedDevices(world) : []
+  const devices = playedDevices(world)
   const reading = await read(world, {
     wanted: pending.fingerprint,
     old: oldFingerprints(job, replaced),
     silent: silentBefore(target, replaced?.silent),
     devices,
-    working: replaced ? (replaced.working ?? []) : null,
+    before: replaced && { working: replaced.working ?? [], refusing: replaced.refusing },
+    overruled: pending.overruled ?? [],
   })
   const took = formatDuration(run.clock.now() - started)
   if (reading.kind === 'unfinished')
@@ -50,11 +51,18 @@ export const verify: Step = async (world, job) => {
   job.proof = { kind: 'served' }
   if (reading.silent.length > 0)
     warn(job, 'unverified', `not reached before or after the bind: ${reading.silent.join(', ')}`)
-  for (const complaint of reading.complaints)
-    warn(job, 'device-refuses', `as before the bind, at ${complaint}`)
-  const whom =
-    devices.length === 0 ? '' : ` to ${devices.length} kind${devices.length === 1 ? '' : 's'} of device`
-  return done(`served at every address${whom}, ${target.probe.steady} times in a row, after ${took}`)
+  for (const { why } of reading.complaints) warn(job, 'device-refuses', why)
+  return done(
+    `served at every address${toWhom(target, reading.complaints)}, ${target.probe.steady} times in a row, after ${took}`,
+  )
+}
+
+/** How many of the kinds of device that the settings name connect everywhere. */
+function toWhom({ profiles }: World['target'], complaints: readonly Complaint[]): string {
+  if (profiles.length === 0) return ''
+  const served = profiles.filter(({ name }) => !complaints.some(({ profile }) => profile === name))
+  const of = served.length === profiles.length ? '' : ` of ${profiles.length}`
+  return ` to ${served.length}${of} kind${profiles.length === 1 ? '' : 's'} of device`
 }
 
 /** The verdicts of verify, other than "served". */

@@ -1,8 +1,10 @@
 import { createHmac } from 'node:crypto'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import type { TargetResult } from '../../lib/rotation/report.ts'
 import { createRoot } from '../../sandbox/kit/pki.ts'
-import { openVerify, type ScenarioOptions, warningsOf } from '../support/scenario.ts'
+import { cleanups } from '../support/cleanups.ts'
+import { DAY_MS, openVerify, type ScenarioOptions, warningsOf } from '../support/scenario.ts'
 import { stateFiles } from './bad-input.ts'
 
 /** After the cut-over, the devices' side of it: profiles with their limits and roots, and a canary that connects. */
@@ -27,6 +29,35 @@ const leafOnly = (bound: { certificatePem: string; keyPem: string }) => ({
   certPem: `${bound.certificatePem.split('-----END CERTIFICATE-----')[0]}-----END CERTIFICATE-----\n`,
   keyPem: bound.keyPem,
 })
+
+/** Something on the way that resets connections when it is told to. */
+async function openProxy(upstream: number) {
+  let toLose = 0
+  let lost = 0
+  const server = createServer(client => {
+    client.on('error', () => {})
+    if (toLose > 0) {
+      toLose -= 1
+      lost += 1
+      client.resetAndDestroy()
+      return
+    }
+    const socket = connect(upstream, A)
+    socket.on('error', () => client.destroy())
+    client.on('close', () => socket.destroy())
+    socket.on('close', () => client.destroy())
+    client.pipe(socket).pipe(client)
+  })
+  await new Promise<void>(resolve => server.listen(0, A, resolve))
+  cleanups.push(() => new Promise<void>(resolve => server.close(() => resolve())))
+  return {
+    port: (server.address() as AddressInfo).port,
+    loseNext: (count: number) => {
+      toLose = count
+    },
+    lost: () => lost,
+  }
+}
 
 const stepOf = ({ steps }: TargetResult, name: string): string =>
   steps.find(({ step }) => step === name)?.detail ?? ''
@@ -148,12 +179,108 @@ describe('device profiles', () => {
     expect(warningsOf(result)).toEqual(['unverified'])
   })
 
-  test('without profiles the chain is not looked at after the bind, as ever', async () => {
+  test('a profile that was lost once before the bind is protected all the same', async () => {
+    const { s, bound } = await openVerify()
+    const proxy = await openProxy(s.device.port)
+    await s.configure(settings => {
+      settings.targets[0].probe.port = proxy.port
+      settings.targets[0].profiles = [TLS12]
+    })
+    // The last connection before the bind: the one as the profile.
+    s.faults.onCall(({ operation }) => {
+      if (operation === `iotda.${ADD}`) proxy.loseNext(1)
+    })
+    s.iotda.onBind(now => {
+      s.device.switches.serve = now && s.boundId() !== bound ? leafOnly(now) : null
+    })
+    const result = await s.run()
+    expect(proxy.lost()).toBe(1)
+    expect(result.outcome).toBe('rolled-back')
+    expect(s.boundId()).toBe(bound)
+  })
+
+  test.each([
+    ['it would have taken the one before', {}, 'rolled-back'],
+    ['it would not have taken that either', { strange: true }, 'rotated'],
+  ] as const)(
+    'a profile that could not be heard before the bind: %s',
+    async (_, { strange }: { strange?: boolean }, outcome) => {
+      const { s, bound } = await openVerify()
+      const proxy = await openProxy(s.device.port)
+      const stranger = await createRoot({ commonName: 'Stranger Root' })
+      const profile = strange ? { ...TLS12, trustedRoots: [stranger.certPem] } : TLS12
+      await s.configure(settings => {
+        settings.targets[0].probe.port = proxy.port
+        settings.targets[0].preflight = { emergency: 'bind' }
+        settings.targets[0].profiles = [profile]
+      })
+      if (strange) s.clock.advance(19.5 * DAY_MS)
+      s.faults.onCall(({ operation }) => {
+        if (operation === `iotda.${ADD}`) proxy.loseNext(Number.POSITIVE_INFINITY)
+      })
+      s.iotda.onBind(now => {
+        proxy.loseNext(0)
+        s.device.switches.serve = now && s.boundId() !== bound ? leafOnly(now) : null
+      })
+      const result = await s.run()
+      expect(proxy.lost()).toBeGreaterThan(2)
+      expect(result.outcome, JSON.stringify(result)).toBe(outcome)
+      expect(s.boundId() === bound).toBe(outcome === 'rolled-back')
+    },
+  )
+
+  test('an acceptance excuses what was accepted, and nothing else', async () => {
+    const { s, bound } = await openVerify()
+    await s.configure(settings => {
+      settings.targets[0].profiles = [{ ...TLS12, maxChainBytes: 300 }]
+    })
+    const refused = await s.run()
+    expect(refused.error?.code).toBe('preflight-refused')
+    const [, accept = ''] = /--accept ([0-9a-f]{64})/.exec(refused.error?.hint ?? '') ?? []
+    s.iotda.onBind(now => {
+      s.device.switches.serve = now && s.boundId() !== bound ? leafOnly(now) : null
+    })
+    const result = await s.run({ accept, force: true })
+    expect(result.outcome).toBe('rolled-back')
+    expect(stepOf(result, 'verify')).toContain('devices of profile "meter-v1" would not connect')
+    expect(s.boundId()).toBe(bound)
+  })
+})
+
+describe('without profiles', () => {
+  test('a chain that no longer verifies for any device rolls back, by the looks alone', async () => {
     const { s, bound } = await openVerify()
     s.iotda.onBind(now => {
       s.device.switches.serve = now && s.boundId() !== bound ? leafOnly(now) : null
     })
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    const result = await s.run()
+    expect(result.outcome).toBe('rolled-back')
+    expect(stepOf(result, 'verify')).toContain(`${A}: devices would not connect: it does not trust`)
+    expect(s.boundId()).toBe(bound)
+  })
+
+  test('at one of two addresses', async () => {
+    const { s, bound } = await openVerify({ addresses: [A, B] })
+    s.iotda.onBind(now => {
+      s.device.switches.serveAt = now && s.boundId() !== bound ? { [B]: leafOnly(now) } : {}
+    })
+    expect((await s.run()).outcome).toBe('rolled-back')
+    expect(s.boundId()).toBe(bound)
+  })
+
+  test('a chain that did not verify before either is a warning', async () => {
+    const { s, bound } = await openVerify()
+    const dropping = () => {
+      const now = s.iotda.certificates().find(({ id }) => id === s.boundId())
+      s.device.switches.serve = now ? leafOnly(now) : null
+    }
+    dropping()
+    s.iotda.onBind(dropping)
+    const result = await s.run()
+    expect(result.outcome).toBe('rotated')
+    expect(warningsOf(result)).toEqual(['device-refuses'])
+    expect(result.warnings[0]?.message).toContain('as before the bind')
+    expect(s.boundId()).not.toBe(bound)
   })
 })
 
@@ -224,7 +351,8 @@ describe('the canary', () => {
     const result = await s.run()
     expect(result.outcome).toBe('rotated')
     expect(warningsOf(result)).toEqual(['device-refuses'])
-    expect(said).toHaveLength(2)
+    // Three tries before, so that one refusal in passing is none; one after.
+    expect(said).toHaveLength(4)
   })
 
   test('says nothing to a certificate that is not the bound one, however good it is', async () => {

@@ -207,7 +207,7 @@ describe('look', () => {
       [A, fingerprintOf(fresh.certPem), null],
       [B, fingerprintOf(old.certPem), null],
     ])
-    expect(Object.keys(served[0] ?? {}).sort()).toEqual(['address', 'error', 'leaf'])
+    expect(Object.keys(served[0] ?? {}).sort()).toEqual(['address', 'chainPem', 'error', 'leaf'])
     expect(device.handshakes).toHaveLength(2)
   })
 
