@@ -8,6 +8,7 @@ import { type CertificateDocument, keyIdOf, type PendingCertificate } from './do
 import { examine, sentence } from './examine.ts'
 import type { Lease } from './lease.ts'
 import { acceptable } from './preflight.ts'
+import { recalledNow } from './renewal.ts'
 import { type Job, sourceNamed, type World } from './world.ts'
 
 /** What asking one source came to. `next`: it is given up, and another one is to be asked. */
@@ -46,9 +47,16 @@ export async function attempt(
     const { chainPem, fingerprint } = readObtained(obtained.chainPem)
     if (world.event.accept !== fingerprint) await refuseIfOthers(world, job, pending.source, chainPem)
     const notes = obtained.leftovers ?? {}
+    const moment = { now: run.clock.now(), intervalMs: world.intervalMs }
     const kept = await job.certificateDocument.update(d =>
       d.pending?.id === pending.id
-        ? { ...d, notBefore: null, sources: {}, pending: { ...d.pending, chainPem, fingerprint, notes } }
+        ? {
+            ...d,
+            notBefore: null,
+            sources: {},
+            recalled: recalledNow(job.inspection, moment, d.recalled),
+            pending: { ...d.pending, chainPem, fingerprint, notes },
+          }
         : d,
     )
     return { kind: 'obtained', pending: kept.pending ?? { ...pending, chainPem, fingerprint } }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
+import { DAY_MS, HOUR_MS, openScenario, type Scenario, warningsOf } from '../support/scenario.ts'
 
 const EXPLANATION = 'https://ca.test/incident-7'
 
@@ -55,4 +55,29 @@ test('a CA that stops answering does not make the window and its reason forgotte
   const result = await s.run()
   expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'renewal-window' } })
   expect(result.decision.detail).toContain(EXPLANATION)
+})
+
+test('a CA that calls back each certificate it issues gets one more order, not one at every run', async () => {
+  const s = await openScenario()
+  await s.bindOne(80)
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  s.clock.advance(7 * HOUR_MS)
+  const outcomes: string[] = []
+  for (let i = 0; i < 24; i += 1) {
+    recall(s)
+    const result = await s.run()
+    outcomes.push(result.outcome)
+    expect(warningsOf(result)).toContain('recalled')
+    s.clock.advance(HOUR_MS)
+  }
+  expect(outcomes).toEqual(['rotated', ...Array(23).fill('idle')])
+  const waiting = await s.run()
+  const { detail, nextCheckAt } = waiting.decision
+  expect(detail).toContain('the CA calls back this certificate as it did the one before')
+  expect(waiting.warnings.map(w => w.message).join()).toContain(EXPLANATION)
+  const days = (Date.parse(nextCheckAt ?? '') - s.clock.now()) / DAY_MS
+  expect(days).toBeGreaterThan(7)
+  expect(days).toBeLessThan(9)
+  expect(s.obtained()).toBe(1)
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
 })
