@@ -33,6 +33,8 @@ export interface OrderRequest {
 export interface AcmeClient {
   readonly connection: AcmeConnection
   readonly supportsRenewalInfo: boolean
+  /** Where the directory says that accounts are made; tells whether a CA has moved. */
+  readonly newAccountUrl: string
   /** Creates or finds the account of the key and uses it from then on; its URL. */
   register(request: AccountRequest): Promise<string>
   newOrder(request: OrderRequest): Promise<Order>
@@ -57,7 +59,7 @@ export interface AcmeClient {
 export interface ClientSetup {
   readonly connection: AcmeConnection
   readonly directory: Directory
-  /** Fetches the directory anew: some of its URLs answered 404 or 405. */
+  /** Fetches the directory anew: some of its URLs are no longer there. */
   readonly reloadDirectory: () => Promise<Directory>
   readonly accountKey: Secret
   readonly accountUrl: string | null
@@ -107,6 +109,9 @@ const nameIn = (directory: Directory, url: string): string => {
   return known?.[0] ?? new URL(url).pathname
 }
 
+/** What a CA answers at a URL that its directory no longer has. */
+const MOVED = [301, 302, 303, 307, 308, 404, 405]
+
 /** Puts our transport under acme-client; returns what asks again when the directory has moved. */
 const installTransport = (setup: ClientSetup, internals: ClientInternals) => {
   const { http } = internals
@@ -118,7 +123,7 @@ const installTransport = (setup: ClientSetup, internals: ClientInternals) => {
   }
   const transport = createTransport(setup.connection, url => nameIn(directory, url))
   /** Runs a call on a directory URL again with a new directory, once, when the CA does not know the URL. */
-  const located = async <T>(call: () => Promise<T>, statuses = [404, 405]): Promise<T> => {
+  const located = async <T>(call: () => Promise<T>, statuses = MOVED): Promise<T> => {
     try {
       return await call()
     } catch (thrown) {
@@ -245,12 +250,18 @@ export function createAcmeClient(setup: ClientSetup): AcmeClient {
     ...orders,
     ...accountCalls(setup, internals, located),
     connection,
+    get newAccountUrl() {
+      return String(internals.http.directoryCache?.newAccount)
+    },
     get supportsRenewalInfo() {
       return typeof internals.http.directoryCache?.renewalInfo === 'string'
     },
     // With `replaces` a 404 says that the predecessor is not known.
     newOrder: request =>
-      located(() => orders.newOrder(request), request.replaces === null ? [404, 405] : [405]),
+      located(
+        () => orders.newOrder(request),
+        request.replaces === null ? MOVED : MOVED.filter(it => it !== 404),
+      ),
     authorization: async url => {
       const partial = { authorizations: [url] } as unknown as Parameters<Client['getAuthorizations']>[0]
       const [found] = await typed(settings, 'authorization', client.getAuthorizations(partial))

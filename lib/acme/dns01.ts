@@ -16,7 +16,7 @@ export type Propagated = Awaited<ReturnType<typeof awaitPropagation>>
 /** DNS-01 (RFC 8555 section 8.4) for the names of one order, in one run. */
 export interface Dns01 {
   /**
-   * Proves that each name's TXT record can be written, before an order is placed. Changes nothing.
+   * Proves that each name's TXT record can be written, before an order is placed; once in a run. Changes nothing.
    * @throws RotationError of the solver
    */
   prepare(names: readonly string[]): Promise<void>
@@ -80,10 +80,14 @@ const removeEach = async (values: readonly TxtValue[], solverFor: SolverFor, run
 /** `solverFor` gives the solver of a domain name. */
 export function createDns01(solverFor: SolverFor, run: Run): Dns01 {
   const fqdnOf = createLocator(solverFor, run)
+  const prepared = new Set<string>()
   return {
     prepare: async names => {
-      for (const domain of new Set(names.map(baseOf)))
+      for (const domain of new Set(names.map(baseOf))) {
+        if (prepared.has(domain)) continue
         await solverFor(domain).prepare(await fqdnOf(domain), run)
+        prepared.add(domain)
+      }
     },
     locate: async values => {
       const located: TxtValue[] = []

@@ -21,11 +21,15 @@ export const predecessorOf = ({ client, request }: Asking): string | null => {
   }
 }
 
-/** What a CA may answer when it does not like `replaces`; a second refusal, without it, is meant. */
+/** Types that a CA may answer when it does not like `replaces`, besides those that nobody has registered. */
+const OF_REPLACES = ['alreadyReplaced', 'malformed', 'unauthorized', 'conflict', 'unknown']
+
+/** Whether a refusal may be one of `replaces`; a second one, without it, is meant. */
 const mayBlameReplaces = (thrown: unknown): boolean => {
   const problem = problemOf(thrown)
-  if (problem === null) return false
-  return [404, 409].includes(problem.status) || ['malformed', 'unauthorized'].includes(problem.type)
+  if (problem === null || problem.status < 400 || problem.status >= 500 || problem.status === 429)
+    return false
+  return [404, 409].includes(problem.status) || OF_REPLACES.includes(problem.type)
 }
 
 /** Whether the CA said no, so that there certainly is no order. */

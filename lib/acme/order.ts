@@ -65,10 +65,15 @@ const poll = async ({ client }: World, first: Order, what: string): Promise<Next
 
 const GONE: readonly string[] = ['malformed', 'unauthorized']
 
-/** Whether the CA says that there is no such order for this account. */
-const isGone = (thrown: unknown): boolean => {
+/** Whether there is nothing at a URL any more, or not there: a signed request cannot be redirected. */
+const isNotThere = (status = 0): boolean => status === 404 || (status >= 300 && status < 400)
+
+/** Whether the CA says that there is no such order for this account, or has moved without it. */
+const isGone = (client: AcmeClient, url: string, thrown: unknown): boolean => {
   const problem = problemOf(thrown)
-  return problem !== null && (problem.status === 404 || GONE.includes(problem.type))
+  if (problem !== null) return isNotThere(problem.status) || GONE.includes(problem.type)
+  const isElsewhere = new URL(client.newAccountUrl).origin !== new URL(url).origin
+  return asRotationError(thrown).code === 'unreachable' && isElsewhere
 }
 
 /** The order of an earlier run, if it can still lead to a certificate. */
@@ -87,7 +92,7 @@ const resumed = async ({ client, notes, budget }: World): Promise<Order | null> 
     if (order.status === 'invalid' && (order.expires ?? Number.POSITIVE_INFINITY) > run.clock.now())
       await budget.failed()
   } catch (thrown) {
-    if (!isGone(thrown)) throw thrown
+    if (!isGone(client, noted.url, thrown)) throw thrown
     run.log.info({ order: noted.url }, 'the CA no longer knows the order of an earlier run')
   }
   await notes.dropped()
@@ -177,15 +182,22 @@ const download = async (world: World, order: Order): Promise<Obtained> => {
   })
 }
 
-/** An order, authorization or certificate that vanished under the run: the next run starts anew. */
-const lost = async ({ client, notes }: World, thrown: unknown): Promise<unknown> => {
-  const url = problemUrlOf(thrown)
-  if (problemOf(thrown)?.status !== 404 || notes.order() === null || url === null) return thrown
-  await notes.dropped()
-  return new RotationError('order-failed', `${client.connection.settings}: the CA no longer knows ${url}`, {
+const later = ({ connection }: AcmeClient, what: string, thrown: unknown): RotationError =>
+  new RotationError('order-failed', `${connection.settings}: ${what}`, {
     cause: (thrown as Error).cause,
     hint: 'The next run places a new order.',
   })
+
+/** An order, authorization or certificate that vanished under the run: the next run starts anew. */
+const lost = async ({ client, notes, request }: World, thrown: unknown): Promise<unknown> => {
+  const [problem, url] = [problemOf(thrown), problemUrlOf(thrown)]
+  if (problem === null || url === null || notes.order() === null) return thrown
+  // Only a new order may have another profile.
+  const isProfileGone = problem.type === 'invalidProfile' && request.spec.profileFallback !== false
+  if (!isNotThere(problem.status) && !isProfileGone) return thrown
+  await notes.dropped()
+  if (isProfileGone) return later(client, 'the profile of the order is no longer offered', thrown)
+  return later(client, `the CA no longer knows ${url}`, thrown)
 }
 
 /** Why an order is invalid; a failed validation is counted. */

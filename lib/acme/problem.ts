@@ -115,8 +115,12 @@ const rateLimited = (problem: ProblemDocument, retryAt: number | null): Verdict 
     : { code: 'rate-limited', retry: 'later', hint: `The CA says: ${problem.detail || 'too many requests'}` }
 }
 
+const movedHint = (settings: string): string =>
+  `See whether the CA has moved, and set ${settings}.directory to where its directory is now.`
+
 const judge = (problem: ProblemDocument, retryAt: number | null, settings: string): Verdict => {
   const { status, type } = problem
+  if (status < 400) return { code: 'unavailable', retry: 'later', hint: movedHint(settings) }
   if (status >= 500) return { code: 'unavailable', retry: 'later', hint: '' }
   if (status === 429 || type === 'rateLimited') return rateLimited(problem, retryAt)
   if (type === 'badNonce') return { code: 'unavailable', retry: 'later', hint: '' }
@@ -130,7 +134,7 @@ const judge = (problem: ProblemDocument, retryAt: number | null, settings: strin
 }
 
 /**
- * The error for an answer of 400 and above (RFC 8555 section 6.7). `settings` is the path of the source in the
+ * The error for an answer of 300 and above (RFC 8555 section 6.7). `settings` is the path of the source in the
  * settings, `call` what was asked for. `retryAt` comes from Retry-After in either form and is never slept on.
  */
 export function refusal(

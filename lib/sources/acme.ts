@@ -134,6 +134,9 @@ const obtainAt =
     const { dns, budgetAt } = await orderParts(own, context, request.spec.names, run)
     const { obtainCertificate } = await import('../acme/order.ts')
     const budget = budgetAt(door)
+    // No account is made, and no CA asked, for names whose records could not be written anyway.
+    const { openNotes } = await import('../acme/journal.ts')
+    if (openNotes(mainJournal(journal)).order() === null) await dns.prepare(request.spec.names)
     if (staging === null)
       return withAccount(door, run, client => obtainCertificate({ client, dns, request, journal, budget }))
     const { rehearse } = await import('../acme/rehearsal.ts')

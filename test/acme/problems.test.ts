@@ -80,11 +80,18 @@ const ofNewOrder: readonly Line[] = [
   ['502 of a proxy', 'NewOrder', { status: 502, body: '<html>' }, 'later', { code: 'unavailable' }],
   ['503 with Retry-After', 'NewOrder', { status: 503, headers: HOUR }, 'until', { code: 'unavailable' }],
   [
-    'a redirect',
+    'a redirect: the directory is fetched again',
     'NewOrder',
     { status: 302, headers: { location: 'https://elsewhere.test' } },
+    'obtained',
+    {},
+  ],
+  [
+    'a redirect every time',
+    'NewOrder',
+    { status: 308, headers: { location: 'https://elsewhere.test' }, ...ALWAYS },
     'later',
-    { code: 'unavailable' },
+    { code: 'unavailable', hint: expect.stringContaining('sources.ca.directory') },
   ],
   [
     'an answer that is no JSON',
