@@ -118,6 +118,9 @@ const rateLimited = (problem: ProblemDocument, retryAt: number | null): Verdict 
 const movedHint = (settings: string): string =>
   `See whether the CA has moved, and set ${settings}.directory to where its directory is now.`
 
+const notAcme = (settings: string): string =>
+  `Check that ${settings}.directory is the URL of an ACME directory.`
+
 const judge = (problem: ProblemDocument, retryAt: number | null, settings: string): Verdict => {
   const { status, type } = problem
   if (status < 400) return { code: 'unavailable', retry: 'later', hint: movedHint(settings) }
@@ -128,9 +131,7 @@ const judge = (problem: ProblemDocument, retryAt: number | null, settings: strin
   const hint = hintOf(problem)
   if (hint !== undefined)
     return { code: 'ca-rejected', retry: 'never', hint: hint && `${hint} (${settings})` }
-  const notAcme =
-    type === 'unknown' ? `Check that ${settings}.directory is the URL of an ACME directory.` : ''
-  return { code: 'ca-rejected', retry: 'later', hint: notAcme }
+  return { code: 'ca-rejected', retry: 'later', hint: type === 'unknown' ? notAcme(settings) : '' }
 }
 
 /**
@@ -152,7 +153,10 @@ export function refusal(
   }
   const problem = readProblem(body, answer.status)
   const retryAt = parseRetryAfter(answer.headers['retry-after'], now)
-  const { code, retry, hint } = judge(problem, retryAt, settings)
+  const verdict = judge(problem, retryAt, settings)
+  const { code, retry } = verdict
+  const isElsewhere = call === 'directory' && code === 'ca-rejected'
+  const hint = verdict.hint || (isElsewhere ? notAcme(settings) : '')
   return new RotationError(code, `${settings}: ${call}: the CA answers ${describeProblem(problem)}`, {
     cause: new AcmeProblem(problem, url),
     retry,

@@ -1,4 +1,5 @@
 import type { Faults } from '../kit/faults.ts'
+import { NO_LIMITS, type RateLimits } from './rate-limits.ts'
 
 /** Keys the CA makes for its chain and for `issue()`. */
 export type CaKeyType = 'rsa-2048' | 'rsa-3072' | 'rsa-4096' | 'ec-256' | 'ec-384'
@@ -48,6 +49,8 @@ export interface AcmeCaSwitches {
   profiles: readonly string[]
   /** Names (and everything below them) that policy forbids: `rejectedIdentifier`. Default none. */
   rejectedNames: readonly string[]
+  /** Rate limits. Default none; `LETS_ENCRYPT` are the real ones. */
+  limits: RateLimits
 }
 
 /** What createAcmeCa takes: the switches, and what is fixed for its life. */
@@ -148,6 +151,7 @@ export function switchesOf(options: AcmeCaOptions): AcmeCaSwitches {
     issuanceProblem: options.issuanceProblem ?? null,
     rejectedNames: options.rejectedNames ?? [],
     profiles: options.profiles ?? Object.keys(PROFILES),
+    limits: options.limits ?? NO_LIMITS,
     chains: options.chains ?? ['cross-signed', 'short'],
   }
 }

@@ -8,6 +8,7 @@ import type { Leaf } from './issuing.ts'
 import { requireEmpty } from './jws.ts'
 import { type Profile, profileOf } from './options.ts'
 import { fail, problem } from './problems.ts'
+import { checkLimits } from './rate-limits.ts'
 import { checkReplaces } from './renewal-info.ts'
 import { type Account, type Ca, countLateRead, isoTime, type Order, orderStatus } from './state.ts'
 
@@ -93,7 +94,9 @@ const createOrder = (ca: Ca, account: Account, wanted: Wanted): Order => {
 export async function newOrder(ca: Ca, call: Call): Promise<Answer> {
   const verified = await ca.verify(call, 'kid')
   const wanted = wantedOf(ca, verified.account, verified.object())
-  const order = unfinished(ca, verified.account, wanted) ?? createOrder(ca, verified.account, wanted)
+  const known = unfinished(ca, verified.account, wanted)
+  if (!known) checkLimits(ca, verified.account, wanted)
+  const order = known ?? createOrder(ca, verified.account, wanted)
   return answerWith(ca, order, 201, false)
 }
 

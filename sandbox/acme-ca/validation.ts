@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { lookupTxt } from './dns-txt.ts'
 import { profileOf } from './options.ts'
 import { type Problem, problem } from './problems.ts'
+import { countValidation } from './rate-limits.ts'
 import { type Authorization, authorizationStatus, type Ca, type Challenge } from './state.ts'
 
 /** The TXT value that proves a dns-01 challenge (RFC 8555 section 8.4). */
@@ -41,6 +42,7 @@ const conclude = (
   // Deactivated or expired in the meantime: the result changes nothing.
   if (authorizationStatus(authorization, ca.now()) !== 'pending') return
   authorization.status = challenge.status
+  countValidation(ca, authorization, error === null)
   const life = profileOf(authorization.profile, ca.switches)?.authorizationSeconds ?? 0
   if (!error) authorization.expiresAt = ca.now() + life * 1000
 }
