@@ -1,5 +1,5 @@
 import type { Faults } from '../kit/faults.ts'
-import { NO_LIMITS, type RateLimits } from './rate-limits.ts'
+import { NO_LIMITS, type RateLimits } from './limits.ts'
 
 /** Keys the CA makes for its chain and for `issue()`. */
 export type CaKeyType = 'rsa-2048' | 'rsa-3072' | 'rsa-4096' | 'ec-256' | 'ec-384'

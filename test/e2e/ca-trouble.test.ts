@@ -1,7 +1,7 @@
 /** What a CA does that no test CA plays: each time what happens, what is kept, and what the next run does. */
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { LETS_ENCRYPT } from '../../sandbox/acme-ca/rate-limits.ts'
+import { LETS_ENCRYPT } from '../../sandbox/acme-ca/limits.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
 
 const called = (s: Scenario, operation: string): readonly (number | null)[] =>
