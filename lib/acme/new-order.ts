@@ -21,15 +21,19 @@ export const predecessorOf = ({ client, request }: Asking): string | null => {
   }
 }
 
-/** Types that a CA may answer when it does not like `replaces`, besides those that nobody has registered. */
-const OF_REPLACES = ['alreadyReplaced', 'malformed', 'unauthorized', 'conflict', 'unknown']
+/** Refusals that certainly are about something else than `replaces`; `unknown` is no answer of a CA. */
+const OF_OTHERS = [
+  ...['accountDoesNotExist', 'badNonce', 'badPublicKey', 'badSignatureAlgorithm', 'caa', 'compound'],
+  ...['externalAccountRequired', 'invalidProfile', 'rateLimited', 'rejectedIdentifier'],
+  ...['unsupportedIdentifier', 'userActionRequired', 'unknown'],
+]
 
 /** Whether a refusal may be one of `replaces`; a second one, without it, is meant. */
 const mayBlameReplaces = (thrown: unknown): boolean => {
   const problem = problemOf(thrown)
   if (problem === null || problem.status < 400 || problem.status >= 500 || problem.status === 429)
     return false
-  return [404, 409].includes(problem.status) || OF_REPLACES.includes(problem.type)
+  return [404, 409].includes(problem.status) || !OF_OTHERS.includes(problem.type)
 }
 
 /** Whether the CA said no, so that there certainly is no order. */

@@ -17,6 +17,8 @@ export interface ProblemDocument {
   /** The name it speaks of, in a subproblem. */
   readonly identifier: string | null
   readonly subproblems: readonly ProblemDocument[]
+  /** A page for a person to open (RFC 8555 section 7.3.3), or null. */
+  readonly page: string | null
 }
 
 /** The cause of a RotationError that a CA's problem document led to. */
@@ -44,7 +46,7 @@ const oneLine = (text: string): string => {
 
 /** Reads a problem document of any quality; `status` is used when it has none itself. */
 export function readProblem(value: unknown, status: number): ProblemDocument {
-  const { type, detail, status: own, identifier, subproblems } = asObject(value)
+  const { type, detail, status: own, identifier, subproblems, instance } = asObject(value)
   const name = asObject(identifier).value
   return {
     type: typeof type === 'string' && type.startsWith(PREFIX) ? type.slice(PREFIX.length) : 'unknown',
@@ -52,6 +54,7 @@ export function readProblem(value: unknown, status: number): ProblemDocument {
     detail: typeof detail === 'string' ? oneLine(detail) : '',
     identifier: typeof name === 'string' ? name : null,
     subproblems: Array.isArray(subproblems) ? subproblems.map(part => readProblem(part, 0)) : [],
+    page: typeof instance === 'string' && /^https?:\/\/\S+$/.test(instance) ? oneLine(instance) : null,
   }
 }
 
@@ -90,6 +93,7 @@ const HINTS: Readonly<Record<string, string>> = {
   unsupportedContact: 'Correct email.',
   invalidProfile: 'Set the certificate’s profile to one the CA offers, or to null.',
   caa: 'Allow the CA in the CAA records of the name.',
+  badRevocationReason: 'The CA does not take this reason: give another one.',
   badCSR: 'Choose another keyType, or see which names the CA accepts.',
   badPublicKey: 'Choose another keyType or accountKey.',
   badSignatureAlgorithm: 'Choose another accountKey.',
@@ -129,8 +133,9 @@ const judge = (problem: ProblemDocument, retryAt: number | null, settings: strin
   if (type === 'badNonce') return { code: 'unavailable', retry: 'later', hint: '' }
   if (type === 'orderNotReady') return { code: 'order-failed', retry: 'now', hint: '' }
   const hint = hintOf(problem)
+  const page = problem.page === null ? '' : `${problem.page} `
   if (hint !== undefined)
-    return { code: 'ca-rejected', retry: 'never', hint: hint && `${hint} (${settings})` }
+    return { code: 'ca-rejected', retry: 'never', hint: hint && `${hint} ${page}(${settings})` }
   return { code: 'ca-rejected', retry: 'later', hint: type === 'unknown' ? notAcme(settings) : '' }
 }
 
