@@ -97,7 +97,7 @@ const HINTS: Readonly<Record<string, string>> = {
   badCSR: 'Choose another keyType, or see which names the CA accepts.',
   badPublicKey: 'Choose another keyType or accountKey.',
   badSignatureAlgorithm: 'Choose another accountKey.',
-  malformed: '',
+  malformed: 'See the words of the CA: names, profile or key of the certificate do not suit it.',
 }
 
 /** Undefined: trying again may help. A compound problem is as bad as the worst of its parts. */
@@ -134,8 +134,7 @@ const judge = (problem: ProblemDocument, retryAt: number | null, settings: strin
   if (type === 'orderNotReady') return { code: 'order-failed', retry: 'now', hint: '' }
   const hint = hintOf(problem)
   const page = problem.page === null ? '' : `${problem.page} `
-  if (hint !== undefined)
-    return { code: 'ca-rejected', retry: 'never', hint: hint && `${hint} ${page}(${settings})` }
+  if (hint !== undefined) return { code: 'ca-rejected', retry: 'never', hint: `${hint} ${page}(${settings})` }
   return { code: 'ca-rejected', retry: 'later', hint: type === 'unknown' ? notAcme(settings) : '' }
 }
 
@@ -161,7 +160,7 @@ export function refusal(
   const verdict = judge(problem, retryAt, settings)
   const { code, retry } = verdict
   const isElsewhere = call === 'directory' && code === 'ca-rejected'
-  const hint = verdict.hint || (isElsewhere ? notAcme(settings) : '')
+  const hint = isElsewhere ? notAcme(settings) : verdict.hint
   return new RotationError(code, `${settings}: ${call}: the CA answers ${describeProblem(problem)}`, {
     cause: new AcmeProblem(problem, url),
     retry,
