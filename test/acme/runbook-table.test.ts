@@ -84,6 +84,17 @@ const happened = (error: RotationError | null): string => {
   return error.retryAt === null ? 'later' : 'until'
 }
 
+/** The error code that a person is told. */
+const codeOf = (answer: string, to: string): string => {
+  if (to === 'validation') return 'validation-failed'
+  if (to === 'issuance' || to === 'finalize with profileFallback') return 'order-failed'
+  if (answer === 'HTTP 404' && to !== 'directory') return 'order-failed'
+  if (to === 'every call') return 'unreachable'
+  if (/rateLimited|HTTP 429/.test(answer)) return 'rate-limited'
+  const isProblem = /^(`(?!serverInternal|badNonce)|any other type|HTTP 4)/.test(answer)
+  return isProblem ? 'ca-rejected' : 'unavailable'
+}
+
 const outcomeOf = (work: Promise<unknown>): Promise<RotationError | null> =>
   work.then(
     () => null,
@@ -160,6 +171,8 @@ describe('what a CA answers', () => {
   it.each(rows)('%s to %s: %s', async (answer, to, happens) => {
     const { bench, journal, error } = await play(answer, to)
     expect(happened(error), error?.message).toBe(happens)
+    if (error) expect(error.code).toBe(codeOf(answer, to))
+    if (error?.retry === 'never') expect(error.hint).not.toBeNull()
     if (happens === 'until') expect(error?.retryAt).toBe(bench.clock.now + RETRY_AFTER_MS)
     if (answer === '`userActionRequired`') expect(error?.hint).toContain(PAGE)
     expect(bench.sleeps.every(ms => ms <= 30_000)).toBe(true)

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { receiveAlerts } from '../support/alert-receiver.ts'
 import { DAY_MS, HOUR_MS, openScenario, type Scenario, warningsOf } from '../support/scenario.ts'
 
 const EXPLANATION = 'https://ca.test/incident-7'
@@ -16,10 +17,12 @@ const recall = (s: Scenario): void => {
 test.each([
   ['by renewal info alone', null],
   ['although the threshold is far away', '10d'],
-])('a revoked certificate is renewed at once, %s; answer and log say why', async (_, renewBefore) => {
+])('a revoked certificate is renewed at once, %s; answer, log and alert say why', async (_, renewBefore) => {
+  const receiver = await receiveAlerts()
   const s = await openScenario({
     change: settings => {
       settings.certificates.iot.renewBefore = renewBefore
+      settings.notifiers = [{ type: 'webhook', url: receiver.url }]
     },
   })
   await s.bindOne(80)
@@ -32,6 +35,11 @@ test.each([
   expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'renewal-window' } })
   expect(result.decision.detail).toContain(`why: ${EXPLANATION}`)
   expect(s.rig.logged.filter(line => line.includes(EXPLANATION))).toHaveLength(1)
+  const [adopted, told, ...more] = receiver.alerts
+  expect(adopted).toMatchObject({ event: 'adopted' })
+  expect(told).toMatchObject({ event: 'recalled', severity: 'warning', runbook: 'RUNBOOK.md#recalled' })
+  expect(JSON.stringify(told)).toContain(EXPLANATION)
+  expect(more).toEqual([])
   expect(await s.run()).toMatchObject({ outcome: 'idle' })
   expect(s.obtained()).toBe(1)
 })
