@@ -1,7 +1,8 @@
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { build } from 'esbuild'
+import { leanAws4fetch } from './deploy/aws4fetch.mjs'
 import { oneCore } from './deploy/core.mjs'
-import { leanUndici } from './deploy/lean.mjs'
 
 /**
  * Bundles the doors into dist/, or the folder that OUTDIR names. acme-client's axios, node-forge and debug are
@@ -28,9 +29,7 @@ const common = {
 }
 const door = {
   ...common,
-  // aws4fetch takes the global Headers, which loads all of Node's fetch.
-  inject: ['lib/aws/shims/headers.ts'],
-  plugins: [leanUndici],
+  plugins: [leanAws4fetch],
   external: process.env.BUNDLE_AWS_SDK === '1' ? [] : ['@aws-sdk/*'],
   metafile: true,
 }
@@ -38,12 +37,16 @@ const door = {
 const requireBanner =
   "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
 
-async function dropUnusedBanner(file) {
-  const text = await readFile(file, 'utf8')
-  const [banner, ...code] = text.split('\n')
-  // The empty line keeps the source map right.
-  if (banner === requireBanner && !/\brequire\b/.test(code.join('\n')))
-    await writeFile(file, ['', ...code].join('\n'))
+/** esbuild asks for its own functions for them where none is used, too. Empty lines and spaces keep source maps right. */
+async function dropUnused(file, helpers) {
+  const [banner, ...lines] = (await readFile(file, 'utf8')).split('\n')
+  const code = lines
+    .join('\n')
+    .replace(/\bimport"\.[^"]*";/g, found =>
+      helpers.some(it => found.includes(it)) ? ' '.repeat(found.length) : found,
+    )
+  const isUnused = banner === requireBanner && !/\brequire\b/.test(code)
+  await writeFile(file, [isUnused ? '' : banner, code].join('\n'))
 }
 
 const modules = {
@@ -56,11 +59,20 @@ const modules = {
   splitting: true,
   banner: { js: requireBanner },
 }
-const core = await oneCore(modules, 'lib/app.ts')
+/** Loaded by nearly every run, whatever the settings choose. */
+const now = [
+  ...['lib/stores/file.ts', 'lib/stores/s3.ts', 'lib/sources/acme.ts', 'lib/solvers/huaweicloud.ts'],
+  ...['lib/solvers/webhook.ts', 'lib/telling.ts', 'lib/devices/calendar.ts'],
+]
+const core = await oneCore(modules, {
+  core: 'lib/app.ts',
+  now,
+  doors: ['functions/event.ts', 'functions/output.ts'],
+})
 
 await rm(out, { recursive: true, force: true })
 const [esm, cjs] = await Promise.all([
-  build({ ...modules, plugins: [leanUndici, core] }),
+  build({ ...modules, plugins: [leanAws4fetch, core] }),
   build({
     ...door,
     entryPoints: ['functions/functiongraph.ts'],
@@ -105,7 +117,10 @@ const [esm, cjs] = await Promise.all([
   }),
 ])
 const scripts = Object.keys(esm.metafile.outputs).filter(file => file.endsWith('.mjs'))
-await Promise.all(scripts.map(dropUnusedBanner))
+const helpers = scripts
+  .filter(file => Object.keys(esm.metafile.outputs[file].inputs).length === 0)
+  .map(file => basename(file))
+await Promise.all(scripts.map(file => dropUnused(file, helpers)))
 await writeFile(`${out}/meta.json`, JSON.stringify({ esm: esm.metafile, cjs: cjs.metafile }))
 const cli = await readFile(`${out}/cli.mjs`, 'utf8')
 await writeFile(`${out}/cli.mjs`, `#!/usr/bin/env node\n${cli}`)

@@ -35,7 +35,7 @@ export async function rollover(
       `there is no source "${name}"`,
       `Sources in the settings: ${Object.keys(settings.sources).join(', ')}.`,
     )
-  const clients = openClients()
+  const clients = openClients(settings.proxy)
   const { signal, clear } = abortAfter(Math.max(1, deadline - clock.now()), parent)
   try {
     const context = contextOf(settings, clients, { clock, log })

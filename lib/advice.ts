@@ -2,7 +2,7 @@ import { type Clock, systemClock } from './base/time.ts'
 import { loadSettings, processSurroundings, type Surroundings } from './config/load.ts'
 import type { Diagnosis, DoctorRequest } from './doctor/doctor.ts'
 import { driverSchemas } from './parts.ts'
-import { readRemote } from './remote.ts'
+import { remoteOf } from './remote.ts'
 
 export { CLOUDS, type Cloud, permissions } from './permissions.ts'
 
@@ -16,7 +16,7 @@ export async function doctor(
 ): Promise<Diagnosis> {
   const { config, surroundings = processSurroundings(), clock = systemClock } = request
   const settings = await loadSettings(config, driverSchemas, {
-    remote: question => readRemote(question, clock),
+    remote: remoteOf(surroundings, clock),
     ...surroundings,
   })
   const { examine } = await import('./doctor/doctor.ts')

@@ -18,7 +18,7 @@ import { asDelivered } from './deliveries.ts'
 import { createHeartbeat } from './heartbeat.ts'
 import { OUTCOMES, type RunEvent, type StepName, type StepRecord, type Target } from './model.ts'
 import { contextOf, driverSchemas, openClients, openState } from './parts.ts'
-import { readRemote } from './remote.ts'
+import { remoteOf } from './remote.ts'
 import type { Stray } from './rotation/alert.ts'
 import type { Records } from './rotation/record.ts'
 import { isOk, type TargetResult } from './rotation/report.ts'
@@ -148,12 +148,7 @@ function settingsOf(
   const process = surroundings ?? processSurroundings()
   const around = runtime ? functionSurroundings(process, runtime) : process
   const load = (from: Surroundings): Promise<Settings> =>
-    loadSettings(
-      config,
-      driverSchemas,
-      { remote: question => readRemote(question, clock), ...from },
-      salvaged,
-    )
+    loadSettings(config, driverSchemas, { remote: remoteOf(from, clock), ...from }, salvaged)
   return warm ? warm.settings(config, around, load, clock) : load(around)
 }
 
@@ -177,7 +172,7 @@ interface App {
 }
 
 async function build(settings: Settings, request: Request, clock: Clock, runId: string): Promise<App> {
-  const clients = request.warm?.clients(clock) ?? openClients()
+  const clients = request.warm?.clients(clock, settings.proxy) ?? openClients(settings.proxy)
   const { log } = request
   const tellsPeople = settings.notifiers.length > 0 || settings.heartbeat !== null
   const leftMs = request.deadline - clock.now()
@@ -190,6 +185,12 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
   const telling = isTold(request) ? await import('./telling.ts') : null
   const notifiers = telling ? await telling.openNotifiers(settings, context) : []
   const isWhole = request.event.targets === null && isTold(request)
+  // What is told at the end depends on it: read beside everything else, it costs no round trip of its own.
+  if (telling)
+    void records
+      .run()
+      .get()
+      .catch(() => {})
   const beat = createHeartbeat({
     alerting: isWhole ? settings : NO_HEARTBEAT,
     http: clients.http,

@@ -22,7 +22,7 @@ export async function tellOutage(
   thrown: unknown,
 ): Promise<void> {
   if (alerting.notifiers.length === 0 && alerting.heartbeat === null) return
-  const clients = openClients()
+  const clients = openClients(alerting.proxy)
   const until = Math.min(deadline, clock.now() + AT_MOST_MS)
   const { signal, clear } = abortAfter(Math.max(1, until - clock.now()))
   try {

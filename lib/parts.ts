@@ -1,6 +1,7 @@
 import type { GenericSchema } from 'valibot'
 import { RotationError } from './base/errors.ts'
-import { createHttp, type Http } from './base/http.ts'
+import type { Http, HttpProxy } from './base/http.ts'
+import { createHttp } from './base/http-client.ts'
 import type { Clock } from './base/time.ts'
 import type { Alerting, Settings } from './config/load.ts'
 import type {
@@ -28,12 +29,12 @@ export interface Clients {
 }
 
 /** One client for each set of roots, made at its first use. */
-export function openClients(): Clients {
+export function openClients(proxy: HttpProxy | null): Clients {
   const open = new Map<string, Http>()
   return {
     http: caCertificates => {
       const key = caCertificates ?? ''
-      const client = open.get(key) ?? createHttp({ caCertificates })
+      const client = open.get(key) ?? createHttp({ caCertificates, proxy })
       open.set(key, client)
       return client
     },

@@ -3,7 +3,7 @@ import { parseJson, placeOf, processSurroundings, readSettings, type Surrounding
 import { createRemoteReader } from './config/remote.ts'
 import { type AwsPolicy, awsPolicy } from './permissions/aws.ts'
 import { type HuaweiPolicy, huaweiPolicy } from './permissions/huawei.ts'
-import { readRemote } from './remote.ts'
+import { remoteOf } from './remote.ts'
 
 export const CLOUDS = ['aws', 'huawei'] as const
 export type Cloud = (typeof CLOUDS)[number]
@@ -19,7 +19,7 @@ export interface PermissionsRequest {
 export async function permissions(request: PermissionsRequest): Promise<AwsPolicy | HuaweiPolicy> {
   const { cloud, surroundings = processSurroundings(), clock = systemClock } = request
   const { env } = surroundings
-  const remote = surroundings.remote ?? (question => readRemote(question, clock))
+  const remote = surroundings.remote ?? remoteOf(surroundings, clock)
   const place = placeOf(request.config, surroundings)
   const { text, where } = await readSettings(place, surroundings, createRemoteReader(remote, env))
   const raw = parseJson(text, where)

@@ -1,13 +1,17 @@
-import { createHttp } from './base/http.ts'
+import type { Http } from './base/http.ts'
+import { createHttp } from './base/http-client.ts'
 import type { Clock } from './base/time.ts'
-import type { RemoteQuestion } from './config/remote.ts'
+import { proxyFrom } from './config/proxy.ts'
+import type { Remote, RemoteQuestion } from './config/remote.ts'
+import type { Surroundings } from './config/surroundings.ts'
 
-/**
- * Reads settings, or one secret of them, from the cloud service that keeps it; its code is loaded when it is needed.
- * @throws RotationError
- */
-export async function readRemote(question: RemoteQuestion, clock: Clock): Promise<string> {
-  const http = createHttp()
+/** Reads settings, and secrets of them, from the cloud service that keeps them; its code is loaded when it is needed. */
+export const remoteOf =
+  (around: Surroundings, clock: Clock): Remote =>
+  question =>
+    read(question, createHttp({ proxy: proxyFrom(around) }), clock)
+
+async function read(question: RemoteQuestion, http: Http, clock: Clock): Promise<string> {
   try {
     if (question.scheme === 'csms') {
       const { readCsms } = await import('./huawei/csms.ts')

@@ -1,3 +1,4 @@
+import type { HttpProxy } from './base/http.ts'
 import { type Clock, MINUTE_MS, SECOND_MS } from './base/time.ts'
 import { noting } from './config/function.ts'
 import type { Settings, Surroundings } from './config/load.ts'
@@ -13,7 +14,7 @@ export interface Warm {
     clock: Clock,
   ): Promise<Settings>
   /** HTTP clients; to be closed like any other. */
-  clients(clock: Clock): Clients
+  clients(clock: Clock, proxy: HttpProxy | null): Clients
   /** Credentials were refused: the next event reads everything anew. */
   forget(): void
 }
@@ -44,13 +45,13 @@ export function keepWarm(): Warm {
       known = { config, at, isSame: noted.isSame, settings }
       return settings
     },
-    clients: clock => {
+    clients: (clock, proxy) => {
       const idleMs = open && open.users === 0 ? clock.now() - open.usedAt : 0
       if (open && (idleMs < 0 || idleMs >= CLIENTS_FOR_MS)) {
         void open.clients.close()
         open = null
       }
-      const mine = open ?? { clients: openClients(), users: 0, usedAt: clock.now() }
+      const mine = open ?? { clients: openClients(proxy), users: 0, usedAt: clock.now() }
       mine.users += 1
       open = mine
       return {

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import type { HttpProxy } from '../base/http.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Language } from '../contracts.ts'
 import type { EventName, Severity } from '../events.ts'
@@ -35,6 +36,8 @@ export interface Alerting {
   /** Null: it is not known where state is. */
   readonly store: ChosenStore | null
   readonly intervalMs: number
+  /** What the environment says of the way out. */
+  readonly proxy: HttpProxy | null
 }
 
 /** Named events are meant, however small; without names only what a person should look at. */
@@ -81,7 +84,7 @@ export function salvageAlerting(
   output: unknown,
   chosen: ChosenDrivers,
   mistakes: readonly Mistake[],
-  folder: string,
+  { folder, proxy }: { readonly folder: string; readonly proxy: HttpProxy | null },
 ): Alerting {
   const isWhole = (path: string): boolean =>
     !mistakes.some(m => m.path === path || m.path.startsWith(`${path}.`) || m.path.startsWith(`${path}[`))
@@ -97,6 +100,7 @@ export function salvageAlerting(
     credentials: Object.fromEntries(entries) as Credentials,
     store: isWhole('store') && shape.store ? toStore(shape.store, chosen.store, folder) : null,
     intervalMs: isWhole('schedule') ? (shape.schedule?.interval ?? HALF_AN_HOUR_MS) : HALF_AN_HOUR_MS,
+    proxy,
   }
 }
 

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
+import type { HttpProxy } from '../base/http.ts'
 import type { Canary } from '../devices/canary.ts'
 import type { CertificateSpec, Target } from '../model.ts'
 import {
@@ -30,6 +31,7 @@ import { refuseInFunction } from './function.ts'
 import { jsonMistakeAt } from './json.ts'
 import { explain, type Mistake, mistaken } from './mistakes.ts'
 import { toProfile } from './profiles.ts'
+import { proxyFrom } from './proxy.ts'
 import { createResolver, explainRemote, onlyLoopback } from './references.ts'
 import { createRemoteReader, type RemoteScheme } from './remote.ts'
 import { type CertificateShape, type SettingsShape, settingsShape, type TargetShape } from './settings.ts'
@@ -74,6 +76,7 @@ export async function loadSettings(
   const remote = around.remote ? createRemoteReader(around.remote, around.env) : null
   const place = placeOf(from, around)
   const { text, where, folder, isFile = false } = await readSettings(place, around, remote)
+  const proxy = proxyFrom(around)
   const raw = parseJson(text, where)
   const parsed = v.safeParse(settingsShape, raw)
   const mistakes: Mistake[] = [...(parsed.success ? [] : explain(parsed.issues, '', settingsShape))]
@@ -91,10 +94,10 @@ export async function loadSettings(
   if (!isFile) checkPrograms(resolved, mistakes)
   checkNotifiers(asRecord(shape).notifiers, mistakes)
   if (mistakes.length > 0 || !parsed.success) {
-    salvaged(salvageAlerting(shape, resolved, mistakes, folder))
+    salvaged(salvageAlerting(shape, resolved, mistakes, { folder, proxy }))
     throw mistaken(inOrder(mistakes), where)
   }
-  return settle(whole, resolved, folder)
+  return settle(whole, resolved, folder, proxy)
 }
 
 /** Where the settings stand. @throws RotationError `usage` when nobody says so */
@@ -175,7 +178,12 @@ export function parseJson(text: string, where: string): unknown {
 
 // --- the result --------------------------------------------------------------------------------------------
 
-function settle(shape: SettingsShape, chosen: ChosenDrivers, folder: string): Settings {
+function settle(
+  shape: SettingsShape,
+  chosen: ChosenDrivers,
+  folder: string,
+  proxy: HttpProxy | null,
+): Settings {
   return {
     targets: shape.targets.map(toTarget),
     access: Object.fromEntries(
@@ -194,6 +202,7 @@ function settle(shape: SettingsShape, chosen: ChosenDrivers, folder: string): Se
     notifiers: toNotifiers(shape.notifiers, chosen),
     heartbeat: shape.heartbeat,
     intervalMs: shape.schedule.interval,
+    proxy,
   }
 }
 

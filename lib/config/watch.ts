@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
 import { durationField, nameField, pemField, portField } from '../base/fields.ts'
+import type { HttpProxy } from '../base/http.ts'
 import {
   type ChosenNotifier,
   type ChosenStore,
@@ -16,6 +17,7 @@ import { chooseDrivers, type DriverSchemas } from './drivers.ts'
 import { refuseInFunction } from './function.ts'
 import { parseJson, readSettings, readText } from './load.ts'
 import { explain, type Mistake, mistaken } from './mistakes.ts'
+import { proxyFrom } from './proxy.ts'
 import { createResolver, onlyLoopback } from './references.ts'
 import { createRemoteReader } from './remote.ts'
 import { notifierShape } from './settings.ts'
@@ -42,6 +44,8 @@ export interface WatchSettings {
   readonly store: ChosenStore | null
   /** The rotator's state, which is only read; null: it is not watched. */
   readonly rotator: { readonly store: ChosenStore; readonly silentAfterMs: number } | null
+  /** What the environment says of the way out. */
+  readonly proxy: HttpProxy | null
 }
 
 const host = (what: string) =>
@@ -120,6 +124,7 @@ export async function loadWatch(
     credentials: whole.credentials,
     store: whole.store && open(resolved.store),
     rotator: whole.rotator && { store: open(rotatorStore), silentAfterMs: whole.rotator.silentAfter },
+    proxy: proxyFrom(around),
   }
 }
 

@@ -34,18 +34,21 @@ export function calendar({
   aheadMs = AHEAD_MS,
 }: CalendarInput): readonly CalendarEntry[] {
   const chain = readChain(chainPem)
+  const trusted = profilesOf(target).map(profile => ({ profile, ...rootsOf(target, profile) }))
+  const endsSoon = (one: X509Certificate): boolean => Date.parse(one.validTo) <= at + aheadMs
+  // Nearly always: no path has to be looked for then.
+  if (![...chain.slice(1), ...trusted.flatMap(it => it.certificates)].some(endsSoon)) return []
   const found = new Map<string, CalendarEntry>()
   const note = (certificate: X509Certificate, what: string): void => {
     const { subject, notAfter, fingerprint } = leafOf(certificate)
-    if (notAfter > at + aheadMs || found.has(fingerprint)) return
+    if (!endsSoon(certificate) || found.has(fingerprint)) return
     const when =
       notAfter < at
         ? `ended at ${iso(notAfter)}`
         : `ends in ${formatDuration(notAfter - at)}, at ${iso(notAfter)}`
     found.set(fingerprint, { at: notAfter, message: `${what} "${subject}" ${when}` })
   }
-  for (const profile of profilesOf(target)) {
-    const { certificates } = rootsOf(target, profile)
+  for (const { profile, certificates } of trusted) {
     const verdict = chain.length === 0 ? null : verifyPath({ chain, roots: certificates, at })
     const root = verdict?.ok ? verdict.path.at(-1) : undefined
     const whom = profile === null ? 'of the devices' : `of profile ${profile.name}`

@@ -175,7 +175,7 @@ async function notifierFindings({ settings, request, context, run }: Practice): 
 
 /** Looks at every link by its smallest harmless call. Changes nothing but what is asked for, and a lease. */
 export async function examine(request: DoctorRequest, settings: Settings, clock: Clock): Promise<Diagnosis> {
-  const clients = openClients()
+  const clients = openClients(settings.proxy)
   const { log, deadline } = request
   const { signal, clear } = abortAfter(Math.max(1, deadline - clock.now()), request.signal)
   try {

@@ -8,7 +8,7 @@ import { loadWatch, type WatchedTarget, type WatchSettings } from '../config/wat
 import type { DriverContext, Run } from '../contracts.ts'
 import { createEndpoint } from '../iotda/endpoint.ts'
 import { contextOf, driverSchemas, openClients, openState } from '../parts.ts'
-import { readRemote } from '../remote.ts'
+import { remoteOf } from '../remote.ts'
 import { parseRoots } from '../x509/path.ts'
 import { daysOf, type Found, judgeLook, judgeRotator, rotatorUnknown } from './judge.ts'
 import { tellWatch } from './tell.ts'
@@ -59,7 +59,7 @@ export async function watch(request: WatchRequest): Promise<WatchAnswer> {
   const { clock = systemClock, log } = request
   const startedAt = clock.now()
   const settings = await settingsOf(request, clock)
-  const clients = openClients()
+  const clients = openClients(settings.proxy)
   const { signal, clear } = abortAfter(Math.max(1, request.deadline - startedAt))
   const run: Run = { runId: randomUUID(), clock, log, deadline: request.deadline, signal }
   const context = contextOf(settings, clients, { clock, log })
@@ -94,8 +94,7 @@ const resultOf = ({ name, daysLeft, conditions }: Found): WatchedResult => ({
 function settingsOf({ config, surroundings, runtime }: WatchRequest, clock: Clock): Promise<WatchSettings> {
   const process = surroundings ?? processSurroundings()
   const around = runtime ? functionSurroundings(process, runtime) : process
-  const remote: Surroundings['remote'] = question => readRemote(question, clock)
-  return loadWatch(config, driverSchemas, { remote, ...around })
+  return loadWatch(config, driverSchemas, { remote: remoteOf(around, clock), ...around })
 }
 
 /** Never throws: what goes wrong is what is found. */

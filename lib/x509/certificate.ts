@@ -184,7 +184,9 @@ const oneLine = (name: string | undefined): string => (name ?? '').split('\n').j
  * or what node:crypto calls it. @throws RotationError `certificate-invalid` when a part of it cannot be read
  */
 export function leafOf(certificate: X509Certificate): Leaf {
-  return {
+  const known = leaves.get(certificate)
+  if (known) return known
+  const leaf = {
     fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
     serial: certificate.serialNumber.toLowerCase(),
     subject: oneLine(certificate.subject),
@@ -195,7 +197,12 @@ export function leafOf(certificate: X509Certificate): Leaf {
     keyType: keyTypeOf(certificate.publicKey),
     ocspUrl: ocspUrlOf(certificate),
   }
+  leaves.set(certificate, leaf)
+  return leaf
 }
+
+/** Each certificate is read once, however often it is looked at. */
+const leaves = new WeakMap<X509Certificate, Leaf>()
 
 // --- writing and comparing -------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createHttp, type Http, type HttpRequest } from '../../lib/base/http.ts'
+import type { Http, HttpRequest } from '../../lib/base/http.ts'
+import { createHttp } from '../../lib/base/http-client.ts'
 import { systemClock } from '../../lib/base/time.ts'
 import { leafOf, parseChain } from '../../lib/x509/certificate.ts'
 import { generateKey, keyFits } from '../../lib/x509/key.ts'

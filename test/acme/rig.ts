@@ -1,6 +1,7 @@
 /** The sandbox CA with a resolver, and runs of the ACME source against it on a clock of their own. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createHttp, type Http } from '../../lib/base/http.ts'
+import type { Http } from '../../lib/base/http.ts'
+import { createHttp } from '../../lib/base/http-client.ts'
 import { secret } from '../../lib/base/secret.ts'
 import type { Clock } from '../../lib/base/time.ts'
 import type {

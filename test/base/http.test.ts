@@ -4,7 +4,8 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createHttp, HttpFailure, type HttpOptions, type HttpRequest } from '../../lib/base/http.ts'
+import { HttpFailure, type HttpOptions, type HttpRequest } from '../../lib/base/http.ts'
+import { createHttp } from '../../lib/base/http-client.ts'
 import { caExtensions, DAY_MS, type Issued, issue, leafExtensions } from '../support/issue.ts'
 
 const cleanUps: (() => Promise<unknown>)[] = []
@@ -102,7 +103,26 @@ describe('an answer', () => {
   })
 })
 
+test('a DELETE has its body, and its length', async () => {
+  const url = await serve(async (request, response) => {
+    response.end(`${request.headers['content-length']} ${await bodyOf(request)}`)
+  })
+  expect((await get(url, { method: 'DELETE', body: 'grüße' })).text).toBe('7 grüße')
+})
+
 describe('no answer', () => {
+  test.each(['a\r\nb: c', 'grüße ☃'])('a header %j is not sent, nor repeated', async text => {
+    let count = 0
+    const url = await serve((_, response) => {
+      count += 1
+      response.end()
+    })
+    const failure = await failureOf(get(url, { headers: { authorization: text } }))
+    expect(failure).toMatchObject({ reason: 'connect', sent: false })
+    expect(failure.message).toMatch(/a header has a character that none may have$/)
+    expect(count).toBe(0)
+  })
+
   test('connection refused: not sent', async () => {
     const server = createTcpServer()
     const port = await listen(server)

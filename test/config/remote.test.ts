@@ -6,8 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { RotationError } from '../../lib/base/errors.ts'
 import { systemClock } from '../../lib/base/time.ts'
 import { loadSettings } from '../../lib/config/load.ts'
-import type { RemoteQuestion } from '../../lib/config/remote.ts'
-import { readRemote } from '../../lib/remote.ts'
+import { remoteOf } from '../../lib/remote.ts'
 import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
 import { type Csms, createCsms } from '../../sandbox/stores/csms.ts'
 import { createS3, type S3 } from '../../sandbox/stores/s3.ts'
@@ -78,7 +77,7 @@ const put = {
     }),
 }
 
-const remote = (question: RemoteQuestion) => readRemote(question, systemClock)
+const remote = remoteOf({ env: {}, folder: '.' }, systemClock)
 const load = (from: string | object) =>
   loadSettings(typeof from === 'string' ? from : JSON.stringify(from), drivers, { env, folder, remote })
 const failure = (work: Promise<unknown>): Promise<RotationError> =>

@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events'
 import { RotationError } from '../../lib/base/errors.ts'
-import { createHttp } from '../../lib/base/http.ts'
+import { createHttp } from '../../lib/base/http-client.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { secret } from '../../lib/base/secret.ts'
 import { systemClock } from '../../lib/base/time.ts'

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { leanAws4fetch } from '../../deploy/aws4fetch.mjs'
 import type { Current, StoreLimits } from './store.ts'
 
 interface Child {
@@ -66,7 +67,7 @@ export function processes(current: Current, driver: string, limits: StoreLimits)
       platform: 'node',
       format: 'cjs',
       // As the real bundle is built.
-      inject: [join(root, 'lib/aws/shims/headers.ts')],
+      plugins: [leanAws4fetch],
       logLevel: 'error',
     })
   })

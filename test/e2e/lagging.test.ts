@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createHttp } from '../../lib/base/http.ts'
+import { createHttp } from '../../lib/base/http-client.ts'
 import { secret } from '../../lib/base/secret.ts'
 import { createHuaweiClient } from '../../lib/huawei/client.ts'
 import { createIotdaClient } from '../../lib/iotda/client.ts'

@@ -1,6 +1,7 @@
 import { afterEach, expect } from 'vitest'
 import { RotationError } from '../../lib/base/errors.ts'
-import { createHttp, type HttpOptions } from '../../lib/base/http.ts'
+import type { HttpOptions } from '../../lib/base/http.ts'
+import { createHttp } from '../../lib/base/http-client.ts'
 import { secret } from '../../lib/base/secret.ts'
 import type { Clock } from '../../lib/base/time.ts'
 import { createHuaweiClient, type HuaweiCall, type HuaweiClientOptions } from '../../lib/huawei/client.ts'

@@ -1,7 +1,7 @@
 /** Stores over simulated services: the context they are made with, and what is the same for all of them. */
 import { expect } from 'vitest'
 import type { RotationError } from '../../lib/base/errors.ts'
-import { createHttp } from '../../lib/base/http.ts'
+import { createHttp } from '../../lib/base/http-client.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { secret } from '../../lib/base/secret.ts'
 import { type Clock, systemClock } from '../../lib/base/time.ts'

@@ -1,0 +1,93 @@
+import { Agent, type ClientRequest, type IncomingMessage, request as overTcp } from 'node:http'
+import { request as overTls, Agent as TlsAgent } from 'node:https'
+import {
+  type Exchange,
+  type HttpResponse,
+  MAX_BODY_BYTES,
+  tooLarge,
+  type Way,
+  type WayOptions,
+} from './http.ts'
+import { SECOND_MS } from './time.ts'
+
+/** Repeated headers are joined; Node would leave some of them out. */
+const headersOf = ({ rawHeaders }: IncomingMessage): Record<string, string> => {
+  const headers: Record<string, string> = {}
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = String(rawHeaders[i]).toLowerCase()
+    const value = String(rawHeaders[i + 1])
+    headers[name] = Object.hasOwn(headers, name) ? `${headers[name]}, ${value}` : value
+  }
+  return headers
+}
+
+const read = (answer: IncomingMessage): Promise<HttpResponse> =>
+  new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    answer.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > MAX_BODY_BYTES) answer.destroy(tooLarge())
+      else chunks.push(chunk)
+    })
+    answer.once('error', reject)
+    answer.once('end', () =>
+      resolve({
+        status: answer.statusCode ?? 0,
+        headers: headersOf(answer),
+        text: Buffer.concat(chunks).toString('utf8'),
+      }),
+    )
+  })
+
+/** Tells when there is a connection that the request can be sent over, or ends it when there is none in time. */
+const watch = (
+  request: ClientRequest,
+  ready: 'connect' | 'secureConnect',
+  within: number,
+  onReady: () => void,
+) =>
+  request.once('socket', socket => {
+    if (request.reusedSocket) return onReady()
+    const timer = setTimeout(
+      () => request.destroy(Object.assign(new Error('no connection in time'), { code: 'ETIMEDOUT' })),
+      within,
+    )
+    socket.once(ready, () => {
+      clearTimeout(timer)
+      onReady()
+    })
+    socket.once('close', () => clearTimeout(timer))
+  })
+
+/** Sends requests by Node's own client, which costs a run that finds nothing to do half of what undici would. */
+export function openDirect({ connectTimeoutMs, tls }: WayOptions): Way {
+  const pool = { keepAlive: true, timeout: 10 * SECOND_MS }
+  const agents = { 'http:': new Agent(pool), 'https:': new TlsAgent({ ...pool, ...tls }) }
+  const exchange = ({ method, url, headers, body, signal, onReady }: Exchange): Promise<HttpResponse> =>
+    new Promise((resolve, reject) => {
+      const isTls = url.protocol === 'https:'
+      const agent = agents[isTls ? 'https:' : 'http:']
+      // Node sends no length with a DELETE by itself.
+      const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
+      const request = (isTls ? overTls : overTcp)(url, {
+        ...{ method, agent, signal },
+        headers: { ...headers, ...length },
+      })
+      watch(request, isTls ? 'secureConnect' : 'connect', connectTimeoutMs, onReady)
+      const onClose = (): void => reject(new Error('closed without an answer'))
+      request.once('error', reject)
+      request.once('response', answer => {
+        request.off('close', onClose)
+        read(answer).then(resolve, reject)
+      })
+      request.once('close', onClose)
+      request.end(body)
+    })
+  return {
+    exchange,
+    close: async () => {
+      for (const agent of Object.values(agents)) agent.destroy()
+    },
+  }
+}

@@ -1,0 +1,81 @@
+import { ProxyAgent } from 'undici'
+import {
+  type Exchange,
+  type HttpResponse,
+  MAX_BODY_BYTES,
+  tooLarge,
+  type Way,
+  type WayOptions,
+} from './http.ts'
+import type { Secret } from './secret.ts'
+import { SECOND_MS } from './time.ts'
+
+/** undici hands names and values over in turns; repeated ones are joined. */
+const headersOf = (raw: readonly Buffer[]): Record<string, string> => {
+  const headers: Record<string, string> = {}
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = String(raw[i]).toLowerCase()
+    const value = raw[i + 1]?.toString('latin1') ?? ''
+    headers[name] = Object.hasOwn(headers, name) ? `${headers[name]}, ${value}` : value
+  }
+  return headers
+}
+
+/** One request by undici's lowest interface, which needs none of its streams. */
+const exchangeOver = (
+  agent: ProxyAgent,
+  { method, url, headers, body, signal, onReady }: Exchange,
+): Promise<HttpResponse> =>
+  new Promise((resolve, reject) => {
+    let status = 0
+    let answered: Record<string, string> = {}
+    const chunks: Uint8Array[] = []
+    let size = 0
+    let stop: (reason?: Error) => void = () => {}
+    const onAbort = (): void => {
+      stop(signal.reason)
+      reject(signal.reason)
+    }
+    const settled = (): void => signal.removeEventListener('abort', onAbort)
+    signal.addEventListener('abort', onAbort)
+    const { origin, pathname, search } = url
+    const options = { origin, path: pathname + search, method, headers, body: body ?? null }
+    agent.dispatch(options, {
+      onConnect: abort => {
+        stop = abort
+        if (signal.aborted) abort(signal.reason)
+        else onReady()
+      },
+      onHeaders: (code, raw) => {
+        // 1xx: the answer is still to come.
+        if (code >= 200) [status, answered] = [code, headersOf(raw)]
+        return true
+      },
+      onData: chunk => {
+        size += chunk.length
+        if (size > MAX_BODY_BYTES) stop(tooLarge())
+        else chunks.push(chunk)
+        return true
+      },
+      onComplete: () => {
+        settled()
+        resolve({ status, headers: answered, text: Buffer.concat(chunks).toString('utf8') })
+      },
+      onError: error => {
+        settled()
+        reject(error)
+      },
+    })
+  })
+
+/** Sends requests through a proxy that tunnels (CONNECT), so that TLS is with whoever answers, not with the proxy. */
+export function openTunnel({ connectTimeoutMs, tls }: WayOptions, proxy: Secret): Way {
+  const timeout = connectTimeoutMs
+  const agent = new ProxyAgent({
+    uri: proxy.reveal(),
+    requestTls: { ...tls, timeout },
+    proxyTls: { rejectUnauthorized: true, timeout },
+    keepAliveTimeout: 10 * SECOND_MS,
+  })
+  return { exchange: exchange => exchangeOver(agent, exchange), close: () => agent.destroy() }
+}
