@@ -1,5 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
-import { Client, type ClientOptions, crypto } from 'acme-client'
+import { Client, type ClientOptions } from 'acme-client'
 import { RotationError } from '../base/errors.ts'
 import type { Secret } from '../base/secret.ts'
 import { type Directory, resourceUrl } from './directory.ts'
@@ -33,6 +33,8 @@ export interface OrderRequest {
 export interface AcmeClient {
   readonly connection: AcmeConnection
   readonly supportsRenewalInfo: boolean
+  /** Whether the directory lists profiles; a CA that knows of none would ignore the one it is asked for. */
+  readonly offersProfiles: boolean
   /** Where the directory says that accounts are made; tells whether a CA has moved. */
   readonly newAccountUrl: string
   /** Creates or finds the account of the key and uses it from then on; its URL. */
@@ -238,6 +240,8 @@ const accountCalls = (
   }
 }
 
+const hasProfiles = (meta: unknown): boolean => Object(Object(meta).profiles) === Object(meta).profiles
+
 /** acme-client for one account, over our transport. @throws RotationError `settings-invalid` for an unusable account key */
 export function createAcmeClient(setup: ClientSetup): AcmeClient {
   const { connection } = setup
@@ -250,6 +254,9 @@ export function createAcmeClient(setup: ClientSetup): AcmeClient {
     ...orders,
     ...accountCalls(setup, internals, located),
     connection,
+    get offersProfiles() {
+      return hasProfiles(internals.http.directoryCache?.meta)
+    },
     get newAccountUrl() {
       return String(internals.http.directoryCache?.newAccount)
     },
@@ -278,15 +285,4 @@ export function createAcmeClient(setup: ClientSetup): AcmeClient {
       await typed(settings, 'deactivate authorization', client.deactivateAuthorization(partial))
     },
   }
-}
-
-/**
- * A certificate signing request (RFC 2986) as PEM for a PKCS#8 key: all names in the subjectAltName; the first
- * is the common name if it is shorter than 64 characters.
- */
-export async function createCsr(names: readonly string[], key: Secret): Promise<string> {
-  const [first = ''] = names
-  const commonName = first.length < 64 ? { commonName: first } : {}
-  const [, csr] = await crypto.createCsr({ altNames: [...names], ...commonName }, key.reveal())
-  return csr.toString()
 }

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { asRotationError } from '../base/errors.ts'
+import { asRotationError, RotationError } from '../base/errors.ts'
 import type { CertificateRequest } from '../contracts.ts'
 import { certId } from '../x509/certificate.ts'
 import type { AcmeClient, OrderRequest } from './client.ts'
@@ -19,6 +19,24 @@ export const predecessorOf = ({ client, request }: Asking): string | null => {
   } catch {
     return null
   }
+}
+
+/**
+ * The profile to ask for (draft-ietf-acme-profiles section 4): none of a CA that lists none, if the settings allow
+ * that. @throws RotationError `ca-rejected`
+ */
+export const profileFor = ({ client, request }: Asking): string | null => {
+  const { profile, profileFallback, name } = request.spec
+  if (profile === null || client.offersProfiles) return profile
+  const { settings, run } = client.connection
+  const why = `${settings}: the CA offers no profiles, and not ${profile}`
+  if (profileFallback !== true)
+    throw new RotationError('ca-rejected', why, {
+      retry: 'never',
+      hint: `Set profileFallback of certificates.${name} to true, or its profile to null.`,
+    })
+  run.log.warn({ profile }, why)
+  return null
 }
 
 /** Refusals that certainly are about something else than `replaces`; `unknown` is no answer of a CA. */

@@ -6,10 +6,11 @@ import { parseChain } from '../x509/certificate.ts'
 import { generateKey, keyFits } from '../x509/key.ts'
 import type { Budget } from './budget.ts'
 import { acceptedChain } from './chains.ts'
-import { type AcmeClient, createCsr } from './client.ts'
+import type { AcmeClient } from './client.ts'
+import { createCsr } from './csr.ts'
 import type { Dns01 } from './dns01.ts'
 import { type Notes, openNotes } from './journal.ts'
-import { asked, isRefusal, predecessorOf } from './new-order.ts'
+import { asked, isRefusal, predecessorOf, profileFor } from './new-order.ts'
 import { problemOf, problemUrlOf } from './problem.ts'
 import type { Order } from './resources.ts'
 import { pause } from './transport.ts'
@@ -105,7 +106,8 @@ const placed = async (world: World): Promise<Order> => {
   const { run } = client.connection
   // Values of a dead order: its authorizations are abandoned.
   await sweep(world)
-  const { names, profile } = request.spec
+  const { names } = request.spec
+  const profile = profileFor(world)
   await dns.prepare(names)
   await budget.order()
   const order = await asked(world, { names, profile, replaces: predecessorOf(world) }).catch(

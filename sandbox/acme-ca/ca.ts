@@ -88,7 +88,7 @@ const directoryBody = (ca: Ca, randomKey: string): object => ({
     termsOfService: ca.url('/terms/v1'),
     website: 'https://sandbox-ca.test',
     caaIdentities: ['sandbox-ca.test'],
-    profiles: offeredProfiles(ca.switches),
+    ...(ca.switches.profiles && { profiles: offeredProfiles(ca.switches) }),
     externalAccountRequired: ca.switches.eabRequired,
   },
 })

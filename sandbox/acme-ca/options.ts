@@ -45,8 +45,8 @@ export interface AcmeCaSwitches {
    * ends in the new root as the old one signed it, `short` below the new root.
    */
   chains: readonly ChainName[]
-  /** Profiles that are offered. Default all: classic, shortlived, tlsserver. */
-  profiles: readonly string[]
+  /** Profiles that are offered. Default all: classic, shortlived, tlsserver. Null: it knows nothing of profiles. */
+  profiles: readonly string[] | null
   /** Names (and everything below them) that policy forbids: `rejectedIdentifier`. Default none. */
   rejectedNames: readonly string[]
   /** Rate limits. Default none; `LETS_ENCRYPT` are the real ones. */
@@ -118,7 +118,7 @@ const PROFILES: Readonly<Record<string, Profile>> = {
 export const offeredProfiles = ({ profiles }: AcmeCaSwitches): Readonly<Record<string, string>> =>
   Object.fromEntries(
     Object.entries(PROFILES)
-      .filter(([name]) => profiles.includes(name))
+      .filter(([name]) => profiles?.includes(name))
       .map(([name, profile]) => [name, profile.description]),
   )
 
@@ -150,7 +150,7 @@ export function switchesOf(options: AcmeCaOptions): AcmeCaSwitches {
     validationDelayMs: options.validationDelayMs ?? 0,
     issuanceProblem: options.issuanceProblem ?? null,
     rejectedNames: options.rejectedNames ?? [],
-    profiles: options.profiles ?? Object.keys(PROFILES),
+    profiles: options.profiles === undefined ? Object.keys(PROFILES) : options.profiles,
     limits: options.limits ?? NO_LIMITS,
     chains: options.chains ?? ['cross-signed', 'short'],
   }

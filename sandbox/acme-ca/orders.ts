@@ -16,7 +16,7 @@ const orderBody = (ca: Ca, order: Order): object => ({
   status: orderStatus(order, ca.now()),
   expires: isoTime(order.expiresAt),
   identifiers: order.names.map(value => ({ type: 'dns', value })),
-  profile: order.profile,
+  ...(ca.switches.profiles && { profile: order.profile }),
   ...(order.replaces !== null && { replaces: order.replaces }),
   authorizations: order.authorizations.map(a => a.url),
   finalize: `${order.url}/finalize`,
@@ -43,8 +43,9 @@ const wantedOf = (ca: Ca, account: Account, payload: Readonly<Record<string, unk
   for (const member of ['notBefore', 'notAfter']) {
     if (payload[member] !== undefined) throw fail('malformed', 400, `${member} is not supported`)
   }
-  const name = payload.profile ?? 'classic'
-  const isOffered = typeof name === 'string' && ca.switches.profiles.includes(name)
+  const { profiles } = ca.switches
+  const name = profiles === null ? 'classic' : (payload.profile ?? 'classic')
+  const isOffered = typeof name === 'string' && (profiles?.includes(name) ?? true)
   const profile = isOffered ? profileOf(name, ca.switches) : null
   if (!profile) throw fail('invalidProfile', 400, `Profile "${String(name)}" is not offered`)
   const names = namesOf(payload.identifiers, profile.maxNames, ca.switches.rejectedNames)
