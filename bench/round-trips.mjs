@@ -102,6 +102,7 @@ try {
   await rm(join(folder, 'state', 'targets'), { recursive: true })
   await iotdaCert(settings)
   sandbox.faults.add({ operations: ['*'], times: Number.MAX_SAFE_INTEGER, delayMs: LATE_MS })
+  sandbox.device.switches.delayMs = LATE_MS
   sandbox.ca.options.authorizationReuse = false
 
   const sequence = watchSequence(sandbox)

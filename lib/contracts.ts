@@ -55,6 +55,8 @@ export interface CertificateRequest {
    * section 7.4.2) a source SHOULD return the first that is accepted, else the CA's default. MUST NOT throw.
    */
   readonly accepts: (chainPem: string) => boolean
+  /** Whether the CA's other chains are to be shown to `accepts` too, so that people hear of one that devices refuse. */
+  readonly showsOthers: boolean
 }
 
 /**

@@ -125,6 +125,8 @@ const createAcceptor = (
     const { context, fingerprint } = contextOf(identity, switches.minVersion)
     const handshake = { address, sni: hello.serverName, fingerprint, at: now(), completed: false }
     handshakes.push(handshake)
+    if (switches.delayMs > 0) await sleep(switches.delayMs)
+    if (socket.destroyed) return
     socket.setTimeout(0)
     const secure = new TLSSocket(socket, { isServer: true, secureContext: context })
     sockets.add(secure)
@@ -157,6 +159,7 @@ export async function createDeviceEndpoint(options: DeviceEndpointOptions): Prom
   const addresses = options.addresses ?? [host]
   const switches: EndpointSwitches = {
     ...{ lagMs: options.propagationMs ?? 0, flap: 0, serve: null, serveAt: {} },
+    delayMs: 0,
     minVersion: 'TLSv1.2',
   }
   const platform = options.platform ?? (await throwAwayPlatform())

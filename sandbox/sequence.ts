@@ -1,3 +1,4 @@
+import type { Handshake } from './device/model.ts'
 import type { Sandbox } from './sandbox.ts'
 
 /** One outside call as it came, with its place among the others. */
@@ -26,14 +27,15 @@ type Writable = { -readonly [K in keyof SeenCall]: SeenCall[K] }
 
 /**
  * Writes down in which order calls arrive and are answered, without looking at a clock: give every answer a
- * delay (`faults.add({ operations: ['*'], times: Number.MAX_SAFE_INTEGER, delayMs: 100 })`), and calls that do
- * not wait for each other arrive before the first of them is answered. Questions that the CA asks DNS are left
- * out. A DNS question or handshake is noticed at the next call; it counts as waited for unless a request was
+ * delay (`faults.add({ operations: ['*'], times: Number.MAX_SAFE_INTEGER, delayMs: 100 })` and the device's switch
+ * `delayMs`), and calls that do not wait for each other arrive before the first of them is answered. Questions that the CA asks DNS are left
+ * out. A DNS question or handshake is noticed at the next call; it counts as waited for unless it, or a request, was
  * under way all the while.
  */
 export function watchSequence({ faults, dns, device }: Sandbox): Sequence {
   let places = 0
   let seen: Writable[] = []
+  const shaking = new Map<Writable, Handshake>()
   let questions = dns.queries.length
   let handshakes = device.handshakes.length
   const original = faults.arrive
@@ -49,7 +51,7 @@ export function watchSequence({ faults, dns, device }: Sandbox): Sequence {
   const close = (): void => {
     if (seen.some(call => isRequest(call) && call.answered === null)) return
     places += 1
-    for (const call of seen) call.answered ??= places
+    for (const call of seen) if (shaking.get(call)?.completed !== false) call.answered ??= places
   }
   const catchUp = (): void => {
     const isCa = seen.findLast(isRequest)?.operation === 'acme.Challenge'
@@ -62,9 +64,9 @@ export function watchSequence({ faults, dns, device }: Sandbox): Sequence {
       note(`dns.${type}`, name)
     }
     questions = dns.queries.length
-    for (const { address } of device.handshakes.slice(handshakes)) {
+    for (const handshake of device.handshakes.slice(handshakes)) {
       close()
-      note('device.Handshake', address)
+      shaking.set(note('device.Handshake', handshake.address), handshake)
     }
     handshakes = device.handshakes.length
   }

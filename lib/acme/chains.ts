@@ -14,22 +14,25 @@ const ALTERNATES_AT_MOST = 10
 
 /**
  * The first chain that devices accept, else the CA's default. Another one is asked for only when those before
- * it are not accepted; each is for the same leaf (RFC 8555 section 7.4.2).
+ * it are not accepted, or all are to be shown; each is for the same leaf (RFC 8555 section 7.4.2).
  */
 export const acceptedChain = async ({ client, request }: Asking, order: Order): Promise<string> => {
   const { log } = client.connection.run
   const { chainPem, alternates } = await client.certificate(order)
-  if (request.accepts(chainPem)) return chainPem
+  let accepted = request.accepts(chainPem) ? chainPem : null
   const leafOf = (pem: string): string | undefined => parseChain(pem)[0]?.fingerprint256
   for (const url of alternates.slice(0, ALTERNATES_AT_MOST)) {
+    if (accepted !== null && !request.showsOthers) break
+    const chosen = accepted
     const other = await client.alternate(url).catch((thrown: unknown) => {
       // One that is gone is no chain; anything else may pass, and the order can be asked again.
-      if (problemOf(thrown)?.status !== 404) throw thrown
+      if (chosen === null && problemOf(thrown)?.status !== 404) throw thrown
       return null
     })
     if (other === null || leafOf(other) !== leafOf(chainPem) || !request.accepts(other)) continue
+    if (chosen !== null) continue
     log.info({ order: order.url, chain: url }, 'devices accept another chain than the default of the CA')
-    return other
+    accepted = other
   }
-  return chainPem
+  return accepted ?? chainPem
 }

@@ -66,7 +66,10 @@ export function sightingOf(result: TargetResult, document: TargetDocument, now: 
   const lifetime = lifetimeOf(result)
   const level = lifetime && levelOf(lifetime, now)
   const trouble = troubleOf(result, document, level) ?? lagging(result, level)
-  const spoken = [stateOf(result, ROOTS, 'root-ends'), stateOf(result, RECALLED, 'recalled')]
+  const spoken = [
+    stateOf(result, ROOTS, ['root-ends', 'other-chains']),
+    stateOf(result, RECALLED, ['recalled']),
+  ]
   const isConclusive = ['idle', 'rotated', 'repaired'].includes(outcome)
   return {
     now,
@@ -76,13 +79,13 @@ export function sightingOf(result: TargetResult, document: TargetDocument, now: 
   }
 }
 
-/** A state that warnings of a run speak of, one for all of the same code. */
+/** A state that warnings of a run speak of, one for all of these codes. */
 function stateOf(
   { warnings }: TargetResult,
   event: typeof ROOTS | typeof RECALLED,
-  code: string,
+  codes: readonly string[],
 ): Condition | null {
-  const said = warnings.filter(w => w.code === code).map(w => w.message)
+  const said = warnings.filter(w => codes.includes(w.code)).map(w => w.message)
   return said.length === 0 ? null : { key: event, event, reason: said.join('; '), error: null, level: null }
 }
 

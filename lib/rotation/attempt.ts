@@ -7,7 +7,7 @@ import { hasNext, stateOf } from './choose.ts'
 import { type CertificateDocument, keyIdOf, type PendingCertificate } from './documents.ts'
 import { examine, sentence } from './examine.ts'
 import type { Lease } from './lease.ts'
-import { acceptable } from './preflight.ts'
+import { acceptable, chainRefusals } from './preflight.ts'
 import { recalledNow } from './renewal.ts'
 import { type Job, sourceNamed, type World } from './world.ts'
 
@@ -36,10 +36,16 @@ export async function attempt(
 ): Promise<Attempt> {
   const { records, spec, run } = world
   const journal = guarded(await records.journal(spec.name, pending.id, keyIdOf(pending)), lease)
+  const refused = new Map<string, string>()
   const request = {
     spec,
     replaces: predecessor(job, pending),
-    accepts: (pem: string) => acceptable(world, job, pem),
+    accepts: (pem: string) => {
+      const [why] = chainRefusals(world, job, pem)
+      if (why !== undefined) refused.set(pem, why)
+      return why === undefined
+    },
+    showsOthers: world.sharing.some(({ profiles }) => profiles.length > 0),
   }
   try {
     const obtained = await sourceNamed(world, pending.source).obtain(request, journal, run)
@@ -48,6 +54,9 @@ export async function attempt(
     if (world.event.accept !== fingerprint) await refuseIfOthers(world, job, pending.source, chainPem)
     const notes = obtained.leftovers ?? {}
     const moment = { now: run.clock.now(), intervalMs: world.intervalMs }
+    const otherChains = [...refused].flatMap(([pem, why]) =>
+      pem === obtained.chainPem ? [] : [otherChain(pem, why)],
+    )
     const kept = await job.certificateDocument.update(d =>
       d.pending?.id === pending.id
         ? {
@@ -55,6 +64,7 @@ export async function attempt(
             notBefore: null,
             sources: {},
             recalled: recalledNow(job.inspection, moment, d.recalled),
+            otherChains,
             pending: { ...d.pending, chainPem, fingerprint, notes },
           }
         : d,
@@ -68,6 +78,13 @@ export async function attempt(
     if (error.retry !== 'never' || !hasNext(spec, document, pending.source)) throw error
     return { kind: 'next', error }
   }
+}
+
+/** What people are told of a chain that was not taken. */
+function otherChain(pem: string, why: string): string {
+  const top = tryParse(pem)?.at(-1)
+  const upTo = top ? `, up to "${leafOf(top).issuer}",` : ''
+  return `another chain of the CA${upTo} is not for every device: ${why}`
 }
 
 /** An order may outlast the lease: whoever took it over owns the notes. */
@@ -102,6 +119,14 @@ async function refuseIfOthers(world: World, job: Job, source: string, chainPem: 
   if (refusals.length === 0 && acceptable(world, job, chainPem)) return
   const why = refusals.map(sentence).join('; ') || 'devices of another target would refuse it'
   throw new RotationError('preflight-refused', why, { retry: 'never' })
+}
+
+function tryParse(pem: string): ReturnType<typeof parseChain> | null {
+  try {
+    return parseChain(pem)
+  } catch {
+    return null
+  }
 }
 
 function readObtained(pem: string): { chainPem: string; fingerprint: string } {

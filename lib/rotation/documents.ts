@@ -103,6 +103,8 @@ export const CertificateDocument = v.object({
       source: v.optional(v.string()),
     }),
   ),
+  /** What is wrong with chains that the CA offered and that were not taken, at the last certificate. */
+  otherChains: v.optional(v.array(v.string()), []),
   /** What documents of earlier versions keep for the first source. */
   notBefore: v.nullable(Wait),
   /** What became of each source since the last certificate that was obtained. */
@@ -233,6 +235,7 @@ export const newCertificate = (name: string): CertificateDocument => ({
   name,
   pending: null,
   current: null,
+  otherChains: [],
   notBefore: null,
   sources: {},
   renewalInfo: null,

@@ -143,9 +143,13 @@ const OF_THE_CHAIN: readonly string[] = ['pem', 'path', 'signatures', 'bytes', '
 
 /** Whether devices of every target that shares the certificate take this chain, among others for the same leaf. */
 export const acceptable = (world: World, job: Job, chainPem: string): boolean =>
-  forEveryTarget(world, job, chainPem).every(
-    ({ check, verdict }) => verdict !== 'refuse' || !OF_THE_CHAIN.includes(check),
-  )
+  chainRefusals(world, job, chainPem).length === 0
+
+/** Why devices of one of the targets would not take this chain. */
+export const chainRefusals = (world: World, job: Job, chainPem: string): readonly string[] =>
+  forEveryTarget(world, job, chainPem)
+    .filter(({ check, verdict }) => verdict === 'refuse' && OF_THE_CHAIN.includes(check))
+    .map(sentence)
 
 /** Whether they take this chain and this leaf, once their clocks allow: else another source may do better. */
 export const suitable = (world: World, job: Job, chainPem: string): boolean =>

@@ -20,6 +20,8 @@ export interface EndpointSwitches {
   serve: Identity | null
   /** The same for one address only. */
   serveAt: Readonly<Record<string, Identity>>
+  /** How long the answer to a ClientHello takes. */
+  delayMs: number
   /** The least version of TLS. */
   minVersion: 'TLSv1.2' | 'TLSv1.3'
 }

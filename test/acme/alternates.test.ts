@@ -50,6 +50,30 @@ describe('a CA with an old root and a new one', () => {
     expect(downloads(bench)).toEqual(['Certificate'])
   })
 
+  it('is asked for every chain where people are to hear of those that devices refuse', async () => {
+    const bench = await startBench({ generations: 2 })
+    const accepts = trusting(bench, bench.ca.rootPem)
+    const shown: number[] = []
+    const showing = async (): Promise<number> => {
+      const run = bench.newRun()
+      const ask = requestOf(
+        undefined,
+        null,
+        pem => shown.push(parseChain(pem).length) > 0 && accepts(pem),
+        true,
+      )
+      const result = await bench.source(run).obtain(ask, createJournal(), run)
+      return result.kind === 'obtained' ? parseChain(result.chainPem).length : 0
+    }
+    expect(await showing()).toBe(3)
+    expect(shown.splice(0)).toEqual([3, 2])
+    expect(downloads(bench)).toEqual(['Certificate', 'AlternateCertificate'])
+    // One that cannot be shown costs nothing.
+    bench.faults.add({ operations: ['acme.AlternateCertificate'], status: 503 })
+    expect(await showing()).toBe(3)
+    expect(shown).toEqual([3])
+  })
+
   it('is asked for alternates by a run that goes on with an order, too', async () => {
     const bench = await startBench({ generations: 2, chains: ['short', 'cross-signed'] })
     const accepts = trusting(bench, bench.ca.rootPem)

@@ -177,7 +177,7 @@ describe('a validation fails with', () => {
       const journal = createJournal()
       const own = bench.newRun()
       const source = bench.source(own, {}, { http })
-      const wanted = { spec: specOf(), replaces: null, accepts: () => true }
+      const wanted = { spec: specOf(), replaces: null, accepts: () => true, showsOthers: false }
       const error = await rejection(source.obtain(wanted, journal, own))
       expect(error).toMatchObject({ code: 'validation-failed', retry: 'later' })
       expect(problemOf(error)).toMatchObject({ type })

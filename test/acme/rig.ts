@@ -73,7 +73,8 @@ export const requestOf = (
   spec = specOf(),
   replaces: string | null = null,
   accepts: CertificateRequest['accepts'] = () => true,
-): CertificateRequest => ({ spec, replaces, accepts })
+  showsOthers = false,
+): CertificateRequest => ({ spec, replaces, accepts, showsOthers })
 
 type Input = Partial<Parameters<typeof acme.create>[0]>
 

@@ -29,6 +29,30 @@ test('the default becomes a chain that old devices cannot use: they get the alte
   expect(boundChain()).toHaveLength(3)
 })
 
+test('profiles hear of a chain that they could not use, and go on hearing until it is well', async () => {
+  const profile = (...roots: readonly (string | null)[]) =>
+    s.configure(settings => {
+      settings.targets[0].profiles = [{ name: 'meter-v1', trustedRoots: roots }]
+    })
+  await profile(s.ca.rootPem)
+  const othersOf = async (action: 'rotate' | 'status' = 'rotate') =>
+    (await s.run({ action })).warnings.filter(w => w.code === 'other-chains').map(w => w.message)
+  const told = [
+    expect.stringMatching(
+      /^another chain of the CA, up to ".*", is not for every device: profile meter-v1: no root issues/,
+    ),
+  ]
+  expect(await othersOf()).toEqual(told)
+  expect(boundChain()).toHaveLength(3)
+  expect(await othersOf()).toEqual(told)
+  expect(await othersOf('status')).toEqual(told)
+
+  await profile(s.ca.rootPem, s.ca.newRootPem)
+  s.clock.advance(80 * DAY_MS)
+  expect(await othersOf()).toEqual([])
+  expect(await othersOf()).toEqual([])
+})
+
 test('devices with the new root are content with the short chain', async () => {
   s.ca.options.chains = ['short', 'cross-signed']
   await s.configure(settings => {

@@ -73,6 +73,7 @@ beforeAll(async () => {
   expect(await rig.result()).toMatchObject({ outcome: 'rotated', error: null })
   expect((await rig.result()).outcome).toBe('idle')
   rig.sandbox.faults.add({ operations: ['*'], times: Number.MAX_SAFE_INTEGER, delayMs: LATE_MS })
+  rig.sandbox.device.switches.delayMs = LATE_MS
   sequence = watchSequence(rig.sandbox)
 })
 afterAll(async () => {

@@ -52,6 +52,7 @@ async function run(b: Inspection['slots'][number]) {
   // The parts that the step stands on; its source has a CA that lets wait.
   const world = {
     target,
+    sharing: [target],
     spec,
     specHash: 'spec',
     event: rotateAll,
