@@ -36,7 +36,7 @@ export interface AcmeCaSwitches {
   retryAfterSeconds: number
   /** `classic` certificates carry a common name. Default true. */
   commonName: boolean
-  /** Real milliseconds between the answer to a challenge and its DNS lookup. Default 0. */
+  /** Real milliseconds between the answer to a challenge and its DNS lookup; may be cut short. Default 0. */
   validationDelayMs: number
   /** An order that is processed ends `invalid` with this error (type without prefix). Default null. */
   issuanceProblem: { readonly type: string; readonly detail: string } | null

@@ -12,12 +12,15 @@ const daysOfBound = (s: Scenario): number => {
   const { validFrom, validTo } = new X509Certificate(pem)
   return Math.round((Date.parse(validTo) - Date.parse(validFrom)) / DAY_MS)
 }
-/** Ours is bound, and due again in its window. */
+/** Ours is bound, and the last quarter of an hour of its window has begun: due, whatever instant was drawn. */
 async function ours(): Promise<Scenario> {
   const { s } = await openDue()
   expect(await s.run()).toMatchObject({ outcome: 'rotated' })
   expect(await s.run()).toMatchObject({ outcome: 'idle' })
-  s.clock.advance(60 * DAY_MS + 12 * HOUR_MS)
+  const { notBefore, notAfter } = s.ca.issued.at(-1) ?? { notBefore: new Date(), notAfter: new Date() }
+  const lifetimeMs = notAfter.getTime() - notBefore.getTime()
+  const end = notAfter.getTime() - lifetimeMs / 3 + lifetimeMs / 100
+  s.clock.advance(end - HOUR_MS / 4 - s.clock.now())
   s.faults.clearCalls()
   return s
 }
