@@ -214,6 +214,20 @@ describe('a CA that moves', () => {
     },
   )
 
+  test.each([308, null] as const)(
+    'while its directory is remembered (%s): it is fetched again, and the account is found',
+    async status => {
+      const { s } = await openDue()
+      expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+      s.clock.advance(2 * HOUR_MS)
+      await s.ca.move(status)
+      // Whoever finds nothing at the old place has to say where the new one is.
+      if (status === null) await s.configure(() => {})
+      expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+      expect(s.ca.accounts).toHaveLength(1)
+    },
+  )
+
   test('with an order under way: another one at the new place', async () => {
     const { s } = await openDue()
     s.ca.options.asyncFinalizeMs = DAY_MS
