@@ -1,7 +1,14 @@
 import type { Answer } from '../lib/app.ts'
 import type { RotationError } from '../lib/base/errors.ts'
 import { formatDuration } from '../lib/base/time.ts'
-import { type Action, OUTCOMES, type StepName, type StepRecord, type StepStatus } from '../lib/model.ts'
+import {
+  type Action,
+  OUTCOMES,
+  type Outcome,
+  type StepName,
+  type StepRecord,
+  type StepStatus,
+} from '../lib/model.ts'
 import type { ReportedLeaf, TargetResult } from '../lib/rotation/report.ts'
 import { probeText } from './probe-text.ts'
 import { tableText } from './table.ts'
@@ -43,9 +50,16 @@ export function resultText(answer: Answer, action: Action, colour = false): stri
   return answer.results.map(result => targetText(result, action, colour)).join('\n')
 }
 
+/** What an outcome means where it is not what a rotation means by it. */
+const WORDS: Partial<Record<Action, Partial<Record<Outcome, string>>>> = {
+  rollback: { rotated: 'the previous certificate is bound and served again; held until you say resume' },
+  resume: { idle: 'nothing is held any more; the next run goes on' },
+}
+
 function targetText(result: TargetResult, action: Action, colour: boolean): string {
   const { outcome, decision, error, warnings, deleted } = result
-  const { ok, text } = OUTCOMES[outcome]
+  const { ok } = OUTCOMES[outcome]
+  const text = WORDS[action]?.[outcome] ?? OUTCOMES[outcome].text
   const lines = [`${paint(outcome, ok ? 32 : 31, colour)}  ${result.target}: ${text}`]
   if (result.steps.some(s => s.step === 'decide'))
     lines.push(`  ${decision.due ? 'due' : 'idle'} (${decision.reason}): ${decision.detail}`)

@@ -40,7 +40,12 @@ export async function rollover(
   try {
     const context = contextOf(settings, clients, { clock, log })
     const { records } = await openState(settings, context)
-    const sources = await buildSources(settings, records, context, await buildSolvers(settings, context))
+    const sources = await buildSources(
+      settings,
+      records.source,
+      context,
+      await buildSolvers(settings, context),
+    )
     const change = sources[name]?.rollover
     if (!change) throw usage(`source "${name}" has no account`, 'Only ACME sources have accounts.')
     const run = { runId: 'account-rollover', clock, log, deadline: deadline - FINISH_MS, signal }

@@ -204,6 +204,7 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
     context,
     store,
     records,
+    changesSomething: !['plan', 'status', 'probe'].includes(request.event.action),
   })
   const strays: Stray[] = []
   return {

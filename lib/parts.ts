@@ -84,12 +84,12 @@ export async function buildSolvers(
 /** Every source by its name. */
 export async function buildSources(
   settings: Settings,
-  records: Records,
+  memory: Records['source'],
   context: (name: string) => DriverContext,
   solver: SourceContext['solver'],
 ): Promise<Record<string, CertificateSource>> {
   const entries = Object.entries(settings.sources).map(async ([name, chosen]) => {
-    const own: SourceContext = { ...context(name), memory: records.source(name), solver }
+    const own: SourceContext = { ...context(name), memory: memory(name), solver }
     return [name, await make<CertificateSource, SourceContext>(sources, chosen, own)] as const
   })
   return Object.fromEntries(await Promise.all(entries))

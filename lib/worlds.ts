@@ -15,16 +15,23 @@ export interface Made {
   readonly context: (name: string) => DriverContext
   readonly store: StateStore
   readonly records: Records
+  /** Otherwise a source keeps nothing of what it learns. */
+  readonly changesSomething: boolean
 }
+
+const onlyRead =
+  ({ source }: Records): Records['source'] =>
+  name => ({ ...source(name), update: async () => {} })
 
 /** Everything that the rotation of a target may touch. */
 export async function worlds(
   settings: Settings,
   progress: World['progress'],
-  { current, clients, context, store, records }: Made,
+  { current, clients, context, store, records, changesSomething }: Made,
 ): Promise<(target: Target, event: RunEvent) => World> {
   const solver = await buildSolvers(settings, context)
-  const certificateSources = await buildSources(settings, records, context, solver)
+  const memory = changesSomething ? records.source : onlyRead(records)
+  const certificateSources = await buildSources(settings, memory, context, solver)
   const inTurn = createTurns()
   return (target, event) => {
     const spec = need(settings.certificates, target.certificate)

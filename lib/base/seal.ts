@@ -16,7 +16,7 @@ const keyBytes = (sealKey: Secret): Buffer => {
   if (!/^[A-Za-z0-9+/]{43}=?$/.test(text) || key.length !== KEY_BYTES)
     throw new RotationError('settings-invalid', 'the seal key is not 32 bytes in base64', {
       retry: 'never',
-      hint: 'Make one with: openssl rand -base64 32',
+      hint: 'Put back the one that the state was written with; only for a new store make one: openssl rand -base64 32',
     })
   return key
 }

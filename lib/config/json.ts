@@ -29,7 +29,11 @@ export function jsonMistakeAt(text: string): number {
     if (take(OPEN_LIST)) return list(CLOSE_LIST, value)
     return take(STRING) || take(SCALAR)
   }
-  if (value()) take(SPACE)
+  try {
+    if (value()) take(SPACE)
+  } catch {
+    // Brackets in brackets without end: the place where it became too deep.
+  }
   return at
 }
 

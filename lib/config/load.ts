@@ -111,7 +111,19 @@ export function placeOf(from: string | null, { env }: Surroundings): string {
 }
 
 /** This process. */
-export const processSurroundings = (): Surroundings => ({ env: process.env, folder: process.cwd() })
+export const processSurroundings = (): Surroundings => ({ env: process.env, folder: currentFolder() })
+
+function currentFolder(): string {
+  try {
+    return process.cwd()
+  } catch (cause) {
+    throw new RotationError('usage', 'the current folder is gone', {
+      cause,
+      retry: 'never',
+      hint: 'Change to a folder that exists.',
+    })
+  }
+}
 
 const LIMIT_BYTES = 1024 * 1024
 /** Reads a file or a pipe, up to 1 MiB: one without an end must not be read for ever. @throws `EFBIG` */
@@ -167,7 +179,8 @@ async function readRemote(scheme: RemoteScheme, name: string, remote: RemoteRead
 /** @throws RotationError `settings-invalid` that says the place, and nothing of what stands there */
 export function parseJson(text: string, where: string): unknown {
   try {
-    return JSON.parse(text)
+    // Some editors of Windows begin a file with a byte order mark.
+    return JSON.parse(text.replace(/^\uFEFF/, ''))
   } catch {
     // The parser's message quotes the text around the mistake, which may be a secret: only the place is said.
     const before = text.slice(0, jsonMistakeAt(text)).split('\n')

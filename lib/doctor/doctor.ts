@@ -134,7 +134,7 @@ async function issuingFindings(practice: Practice): Promise<readonly Finding[]> 
   const { settings, context, run } = practice
   const { records } = await openState(settings, context)
   const solver = await buildSolvers(settings, context)
-  const sources = await buildSources(settings, records, context, solver)
+  const sources = await buildSources(settings, records.source, context, solver)
   const entries = Object.entries(sources).map(
     async ([name, source]) => [name, await sourceFindings(name, source, run)] as const,
   )

@@ -35,16 +35,26 @@ export async function afterRun(
     lastResult: { runId, at, outcome, error: error?.code ?? null },
   }))
   if (!['rotated', 'repaired', 'rolled-back', 'refused', 'failed'].includes(outcome)) return
-  const before = job.inspection.bound?.slot?.leaf?.fingerprint ?? null
-  const leaf = job.material?.leaf ?? null
   const entry = {
-    ...{ runId, at, outcome, reason: job.verdict.reason, before, error: error?.code ?? null },
-    ...{ after: leaf?.fingerprint ?? null, until: leaf?.notAfter ?? null },
+    ...{ runId, at, outcome, reason: job.verdict.reason, error: error?.code ?? null },
+    ...changeOf(job, outcome, await job.targetDocument.get()),
   }
   const lastSteps = job.steps.map(({ step, status, durationMs }) => ({ step, status, durationMs }))
   await world.records
     .history(world.target)
     .update(h => ({ ...h, rotations: [...h.rotations, entry].slice(-HISTORY_AT_MOST), lastSteps }))
+}
+
+/** By fingerprint; a bind that a later run proved was inspected as bound already. */
+function changeOf({ inspection, material }: Job, outcome: Outcome, { current, previous }: TargetDocument) {
+  const bound = inspection.bound?.slot?.leaf ?? null
+  const leaf = material?.leaf ?? (outcome === 'rotated' ? bound : null)
+  const before = outcome === 'rotated' && !material ? previous?.fingerprint : bound?.fingerprint
+  return {
+    before: before ?? null,
+    after: (outcome === 'rotated' ? current?.fingerprint : null) ?? leaf?.fingerprint ?? null,
+    until: leaf?.notAfter ?? null,
+  }
 }
 
 /** Writes a failure down with its back-off. Never throws: a failure that cannot be written is still reported. */

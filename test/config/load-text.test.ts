@@ -205,6 +205,18 @@ describe('every mistake is told at once', () => {
   })
 })
 
+test('a byte order mark, as some editors write it, is no mistake', async () => {
+  const error = await failure(loadFile('\uFEFF{"version": 2}'))
+  expect(error.message).toContain('version: ')
+  expect(error.message).not.toContain('JSON')
+})
+
+test('brackets in brackets without end are a mistake of the text', async () => {
+  const error = await failure(loadFile('['.repeat(200_000)))
+  expect(error).toMatchObject({ code: 'settings-invalid' })
+  expect(error.message).toMatch(/is no valid JSON at line 1, column \d+$/)
+})
+
 describe('invalid JSON', () => {
   test('the place is said, the text is not', async () => {
     const text = '{\n  "version": 1,\n  "secretKey": "HUNTER2" x\n}'

@@ -112,6 +112,16 @@ describe('the state', () => {
   })
 })
 
+test('plan and status write nothing down, not even what they learn of the CA', async () => {
+  const s = await openScenario()
+  await s.bindOne(60)
+  for (const action of ['plan', 'status'] as const) expect((await s.run({ action })).error).toBeNull()
+  const written = await readdir(join(s.rig.folder, 'state'), { recursive: true }).catch(() => [])
+  expect(written.filter(name => name.endsWith('.json'))).toEqual([])
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  expect(await readdir(join(s.rig.folder, 'state'))).toContain('sources')
+})
+
 test('two runs at once: one works, the other is busy', async () => {
   const s = await openScenario({ now: Date.now })
   await s.bindOne(20)

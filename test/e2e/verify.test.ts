@@ -43,6 +43,15 @@ describe('the old certificate is still served', () => {
     expect(s.boundId()).toBe(ours)
     expect(s.obtained()).toBe(1)
     expect(await s.run()).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
+
+    const status = await s.run({ action: 'status' })
+    const of = (id: string | null) => status.seen?.slots.find(it => it.serverCertificateId === id)?.leaf
+    expect(status.kept?.history.at(-1)).toMatchObject({
+      outcome: 'rotated',
+      before: of(bound)?.fingerprint,
+      after: of(ours)?.fingerprint,
+      until: of(ours)?.notAfter,
+    })
   })
 
   test('a person is warned after 24 hours', async () => {
