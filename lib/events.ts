@@ -69,6 +69,12 @@ export const EVENTS = {
     text: 'depends on a root or cross-sign that ends soon',
     todo: 'Plan new trust for the devices, or another chain, well before that day.',
   },
+  recalled: {
+    severity: 'warning',
+    state: true,
+    text: 'has a certificate that the CA wants replaced at once',
+    todo: 'Nothing: it is replaced, except when the one before was called back as well. See whether it is revoked.',
+  },
   adopted: {
     severity: 'warning',
     state: false,
