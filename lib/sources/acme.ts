@@ -119,7 +119,10 @@ const orderParts = async (
 ) => {
   const { createDns01 } = await import('../acme/dns01.ts')
   const { barrenMs, openBudget } = await import('../acme/budget.ts')
-  const limits = { ...own.budget, barrenMs: barrenMs(own.budget.perMs, replaces === null ? null : lifetimeMs(replaces)) }
+  const limits = {
+    ...own.budget,
+    barrenMs: barrenMs(own.budget.perMs, replaces === null ? null : lifetimeMs(replaces)),
+  }
   return {
     dns: createDns01(domain => context.solver(own.solver, domain), context.http, run),
     budgetAt: ({ memory, settings }: Door) =>
