@@ -62,7 +62,7 @@ const modules = {
 /** Loaded by nearly every run, whatever the settings choose. */
 const now = [
   ...['lib/stores/file.ts', 'lib/stores/s3.ts', 'lib/sources/acme.ts', 'lib/solvers/huaweicloud.ts'],
-  ...['lib/solvers/webhook.ts', 'lib/telling.ts', 'lib/devices/calendar.ts'],
+  ...['lib/solvers/webhook.ts', 'lib/telling/telling.ts', 'lib/devices/calendar.ts'],
 ]
 const core = await oneCore(modules, {
   core: 'lib/app.ts',
@@ -71,7 +71,7 @@ const core = await oneCore(modules, {
 })
 
 await rm(out, { recursive: true, force: true })
-const [esm, cjs] = await Promise.all([
+const [esm, cjs, watch] = await Promise.all([
   build({ ...modules, plugins: [leanAws4fetch, core] }),
   build({
     ...door,
@@ -121,7 +121,10 @@ const helpers = scripts
   .filter(file => Object.keys(esm.metafile.outputs[file].inputs).length === 0)
   .map(file => basename(file))
 await Promise.all(scripts.map(file => dropUnused(file, helpers)))
-await writeFile(`${out}/meta.json`, JSON.stringify({ esm: esm.metafile, cjs: cjs.metafile }))
+await writeFile(
+  `${out}/meta.json`,
+  JSON.stringify({ esm: esm.metafile, cjs: cjs.metafile, watch: watch.metafile }),
+)
 const cli = await readFile(`${out}/cli.mjs`, 'utf8')
 await writeFile(`${out}/cli.mjs`, `#!/usr/bin/env node\n${cli}`)
 await chmod(`${out}/cli.mjs`, 0o755)

@@ -71,6 +71,27 @@ const ROTATION = [
   ['device.Handshake', 'and a third time in a row (probe.steady)'],
 ]
 
+const READ_ONE = ['iotda.ShowServerCertificate', 'the one certificate that is there']
+const STALE = [
+  [LOOK, 'as above'],
+  READ_ONE,
+  ['acme.RenewalInfo', 'when does the CA want it renewed? A plain GET, kept as long as the CA says'],
+]
+const NEEDLESS =
+  /^(httpreq\.|acme\.(Authorization|Challenge)|iotda\.Delete|dns\.TXT)|^iotda\.ShowDomainConfiguration$/
+const [VALIDATED, FREE, ADD] = ['acme.Challenge', 'device.Handshake', 'iotda.ListServerCertificates'].map(
+  name => ROTATION.findIndex(([round]) => round === name),
+)
+const ORDERED = ROTATION.findIndex(([round]) => round === 'acme.NewOrder')
+
+/** No challenge, hence no TXT value and no second look at DNS; and nothing to delete. */
+const RENEWAL = ROTATION.flatMap(([round, why], i) => {
+  if (round === READ) return [READ_ONE]
+  if (i === FREE) return [[round, 'is a slot to be freed? What is served may not be deleted']]
+  if (i > ORDERED && i <= VALIDATED + 1) return []
+  return i > ORDERED && i < ADD && NEEDLESS.test(round) ? [] : [[round, why]]
+})
+
 const sandbox = await startSandbox()
 const folder = await mkdtemp(join(tmpdir(), 'iotda-cert-bench-'))
 try {
@@ -93,9 +114,20 @@ try {
   sequence.clear()
   await iotdaCert(settings, '--force')
   const rotation = sequence.calls()
+
+  // Its renewal info is fetched once, here; and again a slot is free.
+  sandbox.ca.options.authorizationReuse = true
+  const bound = sandbox.iotda.configurations()[0]?.server_certificate_id
+  for (const { id } of sandbox.iotda.certificates()) if (id !== bound) sandbox.iotda.deleteCertificate(id)
+  sequence.clear()
+  await iotdaCert(settings)
+  const stale = sequence.calls()
+  sequence.clear()
+  await iotdaCert(settings, '--force')
+  const renewal = sequence.calls()
   sequence.stop()
 
-  const text = page(idle, rotation)
+  const text = page({ idle, stale, rotation, renewal })
   await mkdir(fileURLToPath(new URL('./results/', import.meta.url)), { recursive: true })
   await writeFile(RESULTS, text)
   process.stdout.write(text)
@@ -104,7 +136,7 @@ try {
   await rm(folder, { recursive: true, force: true })
 }
 
-function page(idle, rotation) {
+function page({ idle, stale, rotation, renewal }) {
   return `# Round trips
 
 Counted by \`node bench/round-trips.mjs\` in the sandbox's log: one target, the solver \`webhook\`, one name server,
@@ -116,11 +148,21 @@ for it. Opening a connection, and the solver's attempt to connect before the ord
 ${sum(idle)} No request to the CA while its kept renewal info is fresh.
 
 ${table(idle, IDLE)}
+## A check that asks the CA
+
+${sum(stale)} The renewal info of a certificate is asked for once it is bound, then as often as the CA says.
+
+${table(stale, STALE)}
 ## A whole rotation
 
 Known account, cached directory, a new authorization, both slots used. ${sum(rotation)}
 
-${table(rotation, ROTATION)}`
+${table(rotation, ROTATION)}
+## A renewal with a valid authorization
+
+The CA still holds the names for validated, and a slot is free. ${sum(renewal)}
+
+${table(renewal, RENEWAL)}`
 }
 
 function sum(calls) {

@@ -109,6 +109,19 @@ const dashboard = {
       ['iotda_cert_slots_used{target=~"$target"}', '{{target}}'],
     ]),
     panel('Last outcome', 'table', at(18, 22, 6, 8), [['iotda_cert_last_outcome{target=~"$target"}', '']]),
+    panel('Device profiles that refuse', 'table', at(0, 30, 8, 8), [
+      ['iotda_cert_verdicts{target=~"$target"} == 0', ''],
+    ]),
+    panel(
+      'Roots that end',
+      'bargauge',
+      at(8, 30, 8, 8),
+      [['sort(iotda_cert_root_ends_days{target=~"$target"})', '{{target}}']],
+      { ...days, options: { orientation: 'horizontal' } },
+    ),
+    panel('What people know of', 'table', at(16, 30, 8, 8), [
+      ['iotda_cert_alerts_open{target=~"$target"}', ''],
+    ]),
   ],
 }
 

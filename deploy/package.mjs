@@ -36,6 +36,7 @@ const outputOf = (outputs, entryPoint) =>
 for (const [name, { outputs }, entryPoints] of [
   ['lambda', meta.esm, ['functions/lambda.ts', 'functions/watch.ts']],
   ['functiongraph', meta.cjs, ['functions/functiongraph.ts']],
+  ['functiongraph-watch', meta.watch, ['functions/watch.ts']],
 ]) {
   const entries = entryPoints.map(it => outputOf(outputs, it)).filter(it => it !== undefined)
   const folder = posix.dirname(entries[0])

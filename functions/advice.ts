@@ -14,6 +14,7 @@ interface Flags {
   readonly verbose?: boolean
   readonly write?: boolean
   readonly notify?: boolean
+  readonly watch?: boolean
 }
 
 const MARK: Readonly<Record<Finding['verdict'], readonly [mark: string, colour: number]>> = {
@@ -70,10 +71,11 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
     .description('print the policy that exactly these settings need')
     .requiredOption('--cloud <cloud>', CLOUDS.join(' or '))
     .option('-c, --config <file>', 'settings file, or inline JSON (default: IOTDA_CERT_CONFIG)')
+    .option('--watch', 'of the watchdog, by its own settings (default: IOTDA_CERT_WATCH)')
     .option('--json', 'as it is: the policy is JSON')
     .exitOverride()
-    .action(async ({ config, cloud }: Flags) => {
-      const policy = await permissions({ config: config ?? null, cloud: cloudOf(cloud) })
+    .action(async ({ config, cloud, watch = false }: Flags) => {
+      const policy = await permissions({ config: config ?? null, cloud: cloudOf(cloud), isWatch: watch })
       process.stdout.write(`${JSON.stringify(policy, null, 2)}\n`)
     })
 }

@@ -6,6 +6,7 @@ import { invoke } from './invocation.ts'
 interface LambdaContext {
   getRemainingTimeInMillis(): number
   readonly awsRequestId?: string
+  readonly functionName?: string
 }
 
 /**
@@ -21,7 +22,7 @@ export async function handler(payload: unknown, context: LambdaContext): Promise
     requestId: context.awsRequestId,
     answered: answer => {
       if (answer.results.some(r => r.decision.reason !== 'probed'))
-        process.stdout.write(emfLines(answer).join(''))
+        process.stdout.write(emfLines(answer, context.functionName ?? 'iotda-cert').join(''))
     },
     read: () =>
       isScheduleEvent(payload)

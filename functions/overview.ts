@@ -1,6 +1,14 @@
 import type { Answer } from '../lib/app.ts'
-import { formatDuration } from '../lib/base/time.ts'
-import type { ReportedLife, TargetResult } from '../lib/rotation/report.ts'
+import {
+  byUrgency,
+  conditionOf,
+  type Health,
+  healthOf,
+  leftText,
+  lifeOf,
+  shareLeft,
+} from '../lib/page/health.ts'
+import type { ReportedLife } from '../lib/rotation/report.ts'
 import { resultText } from './text.ts'
 
 /** The fleet in one table, most urgent first. */
@@ -13,63 +21,8 @@ export interface OverviewStyle {
   readonly isLong: boolean
 }
 
-export type Health = 'well' | 'watch' | 'bad'
-
 const BAR = 20
 const CODE: Readonly<Record<Health, number>> = { well: 32, watch: 33, bad: 31 }
-
-/** What is served, or bound where it cannot be seen. */
-export const lifeOf = ({ outlook }: TargetResult): ReportedLife | null => outlook.served ?? outlook.bound
-
-/** How much of its life is left, from 1 to 0. */
-export function shareLeft({ notBefore, notAfter }: ReportedLife, now: number): number {
-  const [from, until] = [Date.parse(notBefore), Date.parse(notAfter)]
-  return Math.max(0, Math.min(1, (until - now) / (until - from)))
-}
-
-/** Whether a person should look, from the days left and from what is written down. */
-export function healthOf(result: TargetResult, now: number): Health {
-  const life = lifeOf(result)
-  const share = life ? shareLeft(life, now) : 0
-  const { outcome, kept, error } = result
-  if (error || outcome === 'failed' || share <= 1 / 20) return 'bad'
-  const last = kept?.lastResult?.outcome ?? ''
-  const isTroubled =
-    kept?.held != null || (kept?.failures ?? 0) > 0 || ['failed', 'refused', 'rolled-back'].includes(last)
-  if (isTroubled) return share < 1 / 6 ? 'bad' : 'watch'
-  return share < 1 / 4 || result.warnings.length > 0 ? 'watch' : 'well'
-}
-
-const ORDER: Readonly<Record<Health, number>> = { bad: 0, watch: 1, well: 2 }
-
-/** Most urgent first: what is bad, then what ends first. */
-export function byUrgency(results: readonly TargetResult[], now: number): readonly TargetResult[] {
-  const endOf = (result: TargetResult): number => Date.parse(lifeOf(result)?.notAfter ?? '1970-01-01')
-  return results.toSorted(
-    (a, b) =>
-      ORDER[healthOf(a, now)] - ORDER[healthOf(b, now)] ||
-      endOf(a) - endOf(b) ||
-      (a.target < b.target ? -1 : 1),
-  )
-}
-
-/** What to say of a target in a few words. */
-export function conditionOf({ kept, error, decision, outcome }: TargetResult): string {
-  if (error) return error.code
-  if (kept?.held) return 'held'
-  const last = kept?.lastResult
-  if (last?.error) return `${last.outcome}: ${last.error}`
-  if (kept && kept.failures > 0) return `${kept.failures} failures`
-  return decision.due ? decision.reason : outcome === 'planned' || outcome === 'idle' ? 'fresh' : outcome
-}
-
-/** `12d`, `5h`, or `ended 2d ago`. */
-export function leftText(life: ReportedLife | null, now: number): string {
-  if (!life) return 'not seen'
-  const leftMs = Date.parse(life.notAfter) - now
-  const [unit = '0s'] = formatDuration(leftMs).split(' ')
-  return leftMs < 0 ? `ended ${unit} ago` : unit
-}
 
 /** The table. Pure. */
 export function overviewText(answer: Answer, style: OverviewStyle): string {

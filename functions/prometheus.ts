@@ -87,6 +87,31 @@ const METRICS: readonly Metric[] = [
       kept?.orders.map(({ source, failedValidations }) => [{ source }, failedValidations] as const) ?? [],
   },
   {
+    name: 'verdicts',
+    help: 'What each device profile makes of the chain: 1 accepts, 0 refuses; everywhere it is served.',
+    samples: ({ devices }) => {
+      const verdicts = devices?.verdicts ?? []
+      return [...new Set(verdicts.map(v => v.profile))].map(profile => [
+        { profile: profile ?? 'any' },
+        verdicts.every(v => v.profile !== profile || v.ok) ? 1 : 0,
+      ])
+    },
+  },
+  {
+    name: 'root_ends_days',
+    help: 'Days until a root or an intermediate ends that devices trust by, the first to end, within 90 days.',
+    samples: ({ devices }, now) => {
+      const ends = (devices?.ends ?? []).map(({ at }) => (Date.parse(at) - now) / DAY_MS)
+      return ends.length > 0 ? [[{}, Math.min(...ends)]] : []
+    },
+  },
+  {
+    name: 'alerts_open',
+    help: '1 while people know of a state that is not over, by what it is and how bad.',
+    samples: ({ kept }) =>
+      kept?.trouble ? [[{ event: kept.trouble.event, severity: kept.trouble.severity }, 1]] : [],
+  },
+  {
     name: 'alerts_undelivered',
     help: 'Alerts that could not be delivered yet.',
     samples: ({ kept }) => [[{}, kept?.undelivered ?? null]],

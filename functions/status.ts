@@ -25,7 +25,7 @@ export async function statusOutput(answer: Answer, flags: Flags): Promise<string
       hint: 'iotda-cert status --help says more.',
     })
   if (flags.html !== undefined) {
-    const { pageOf } = await import('./page/page.ts')
+    const { pageOf } = await import('../lib/page/page.ts')
     await writePage(flags.html, pageOf(answer))
   }
   if (flags.prometheus) return (await import('./prometheus.ts')).prometheusText(answer)

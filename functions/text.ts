@@ -47,7 +47,10 @@ export function progressPrinter(
 
 /** The answer in words. */
 export function resultText(answer: Answer, action: Action, colour = false): string {
-  return answer.results.map(result => targetText(result, action, colour)).join('\n')
+  const whole = (answer.warnings ?? []).map(
+    ({ code, message }) => `${paint('warning', 33, colour)}  ${code}: ${message}\n`,
+  )
+  return [...answer.results.map(result => targetText(result, action, colour)), ...whole].join('\n')
 }
 
 /** What an outcome means where it is not what a rotation means by it. */
@@ -70,6 +73,7 @@ function targetText(result: TargetResult, action: Action, colour: boolean): stri
   if (result.after && result.after.fingerprint !== result.before?.fingerprint)
     lines.push(`  after    ${leafText(result.after)}`)
   if (result.seen) lines.push(...seenText(result.seen))
+  if (result.devices) lines.push(...devicesText(result.devices))
   if (result.probe) lines.push(...probeText(result.probe, (part, code) => paint(part, code, colour)))
   for (const { serverCertificateId, why } of deleted) lines.push(`  deleted  ${serverCertificateId}: ${why}`)
   for (const { code, message } of warnings)
@@ -91,6 +95,13 @@ function seenText(seen: NonNullable<TargetResult['seen']>): readonly string[] {
   )
   return [...slots, ...served]
 }
+
+/** A line for each kind of device, with what it would not take or doubts. */
+const devicesText = ({ verdicts }: NonNullable<TargetResult['devices']>): readonly string[] =>
+  verdicts.flatMap(({ profile, address, ok, lines }) => [
+    `  devices  ${profile ?? 'all'}: ${ok ? 'accept' : 'refuse'} what is ${address === null ? 'bound' : `served at ${address}`}`,
+    ...lines.map(({ check, verdict, reason }) => `           ${verdict} ${check}: ${reason}`),
+  ])
 
 const leafText = ({ subject, names, issuer, notAfter, keyType, fingerprint }: ReportedLeaf): string =>
   `${subject || names.join(', ')}, ${keyType}, by ${issuer}, until ${notAfter} (${fingerprint.slice(0, 16)}…)`

@@ -16,8 +16,16 @@ import {
 import type { Run } from './contracts.ts'
 import { asDelivered } from './deliveries.ts'
 import { createHeartbeat } from './heartbeat.ts'
-import { OUTCOMES, type RunEvent, type StepName, type StepRecord, type Target } from './model.ts'
+import {
+  OUTCOMES,
+  type RunEvent,
+  type StepName,
+  type StepRecord,
+  type Target,
+  type Warning,
+} from './model.ts'
 import { contextOf, driverSchemas, openClients, openState } from './parts.ts'
+import type { Seen } from './publish.ts'
 import { remoteOf } from './remote.ts'
 import type { Stray } from './rotation/alert.ts'
 import type { Records } from './rotation/record.ts'
@@ -60,6 +68,10 @@ export interface Answer {
   readonly startedAt: string
   readonly finishedAt: string
   readonly results: readonly TargetResult[]
+  /** Of the run as a whole; absent: none. */
+  readonly warnings?: readonly Warning[]
+  /** Of `rotate`: what people were told, and when all targets were well for the last time (null: not known). */
+  readonly told?: { readonly sent: number; readonly undelivered: number; readonly okAt: string | null }
 }
 
 const TARGETS_AT_ONCE = 4
@@ -117,8 +129,7 @@ async function perform(
     finishedAt: iso(clock.now()),
     results,
   }
-  await app.tell(targets, answer)
-  return answer
+  return { ...answer, ...(await app.end(targets, answer)) }
 }
 
 /** Probes any device port; the settings are read only if a profile is none of the presets. */
@@ -166,25 +177,26 @@ interface App {
   readonly runId: string
   readonly records: Records
   perform(target: Target, event: RunEvent): Promise<TargetResult>
-  /** Tells people what is to be told. Never throws. */
-  tell(targets: readonly Target[], answer: Answer): Promise<void>
+  /** Tells people what is to be told, and publishes what is to be published. Never throws. */
+  end(targets: readonly Target[], answer: Answer): Promise<Pick<Answer, 'warnings' | 'told'>>
   close(): Promise<void>
 }
 
 async function build(settings: Settings, request: Request, clock: Clock, runId: string): Promise<App> {
   const clients = request.warm?.clients(clock, settings.proxy) ?? openClients(settings.proxy)
   const { log } = request
-  const tellsPeople = settings.notifiers.length > 0 || settings.heartbeat !== null
+  const isWhole = request.event.targets === null && isTold(request)
+  const isPublished = isWhole && settings.isPublished
+  const tellsPeople = isTold(request) && (settings.notifiers.length > 0 || settings.heartbeat !== null)
   const leftMs = request.deadline - clock.now()
-  const deadline = request.deadline - (tellsPeople && isTold(request) ? Math.min(TELL_MS, leftMs / 10) : 0)
+  const deadline = request.deadline - (tellsPeople || isPublished ? Math.min(TELL_MS, leftMs / 10) : 0)
   // The last resort: whatever still hangs at the deadline is let go of, so that the answer gets out.
   const { signal, clear } = abortAfter(Math.max(1, deadline - clock.now()), request.signal)
   const current: Run = { runId, clock, log, deadline: deadline - FINISH_MS, signal }
   const context = contextOf(settings, clients, { clock, log })
   const { store, records } = await openState(settings, context)
-  const telling = isTold(request) ? await import('./telling.ts') : null
+  const telling = isTold(request) ? await import('./telling/telling.ts') : null
   const notifiers = telling ? await telling.openNotifiers(settings, context) : []
-  const isWhole = request.event.targets === null && isTold(request)
   // What is told at the end depends on it: read beside everything else, it costs no round trip of its own.
   if (telling)
     void records
@@ -204,8 +216,10 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
     context,
     store,
     records,
+    isPublished,
     changesSomething: !['plan', 'status', 'probe'].includes(request.event.action),
   })
+  const seen: Seen[] = []
   const strays: Stray[] = []
   return {
     runId,
@@ -217,15 +231,27 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
         const stray = await (await import('./rotation/alert.ts')).noteAlerts(world, result, notifiers)
         if (stray) strays.push(stray)
       }
-      return result
+      if (!isPublished) return result
+      seen.push({ world, result })
+      const { seen: _, devices: _d, ...answered } = result
+      return answered
     },
-    tell: async (targets, { ok, results }) => {
+    end: async (targets, { ok, results, finishedAt }) => {
       const { signal: end, clear: over } = abortAfter(Math.max(1, request.deadline - clock.now()))
       const run: Run = { ...current, deadline: request.deadline - FINISH_MS, signal: end }
-      const told = { run, records, notifiers, intervalMs: settings.intervalMs }
-      await telling?.tellEnd(told, { targets, strays, ok, isWhole })
+      const people = { run, records, notifiers, intervalMs: settings.intervalMs }
+      const news = { targets, results, strays, ok, isWhole }
+      const quiet = await telling?.noteQuietRun(people, news)
+      const told = quiet === null ? await (await import('./telling/tell.ts')).tellEnd(people, news) : quiet
       await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
+      const unpublished = isPublished
+        ? await (await import('./publish.ts')).publishPage({ runId, finishedAt, seen, store, run })
+        : null
       over()
+      return {
+        ...(unpublished ? { warnings: [unpublished] } : {}),
+        ...(told ? { told: { ...told, okAt: told.okAt === null ? null : iso(told.okAt) } } : {}),
+      }
     },
     close: async () => {
       clear()
@@ -238,20 +264,15 @@ const NO_HEARTBEAT = { heartbeat: null }
 
 async function byAction(world: World): Promise<TargetResult> {
   const { action } = world.event
-  if (action === 'status') return withKept(world, await rotate(world))
-  if (action === 'rotate' || action === 'plan') return rotate(world)
+  if (action === 'status') return (await import('./rotation/kept.ts')).withKept(world, await rotate(world))
+  if (action === 'rotate' || action === 'plan') {
+    const result = await rotate(world)
+    const hasAsked = result.steps.some(({ step }) => step === 'obtain')
+    return hasAsked ? (await import('./rotation/kept.ts')).withOrders(world, result) : result
+  }
   if (action === 'revoke') return (await import('./rotation/revoke.ts')).revoke(world)
   if (action === 'probe') return (await import('./rotation/probe.ts')).probe(world)
   return (await import('./rotation/manual.ts'))[action](world)
-}
-
-/** What is written down, if it can be read: a status that fails says why already. */
-async function withKept(world: World, result: TargetResult): Promise<TargetResult> {
-  const { keptOf } = await import('./rotation/kept.ts')
-  return keptOf(world).then(
-    kept => ({ ...result, kept }),
-    () => result,
-  )
 }
 
 // --- order of work -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import type { Http } from './base/http.ts'
 import type { Log } from './base/log.ts'
 import type { Secret } from './base/secret.ts'
 import type { Clock } from './base/time.ts'
-import type { EventName, Severity } from './events.ts'
+import type { AlertEvent } from './events.ts'
 import type { HuaweiKeys } from './huawei/signer.ts'
 import type { CertificateSpec, Leaf, RenewalInfo, RevocationReason } from './model.ts'
 
@@ -253,51 +253,23 @@ export interface StateStore {
   isGone(writer: string): Promise<boolean>
   /** A seal key the store keeps itself, or null when the settings must give one. 32 bytes, base64. */
   ownSealKey(): Promise<Secret | null>
+  /**
+   * Puts a page (HTML) where people can be let in to read it, in the place of the one before, and says where.
+   * MUST be as private as the documents by default, and MUST NOT touch them.
+   */
+  publish?(page: string): Promise<string>
 }
 
-export const defineStore = <S extends GenericSchema>(driver: Driver<S, DriverContext, StateStore>) => driver
+export interface StoreDriver<S extends GenericSchema> extends Driver<S, DriverContext, StateStore> {
+  /** It has `publish`. */
+  readonly canPublish?: true
+}
+
+export const defineStore = <S extends GenericSchema>(driver: StoreDriver<S>) => driver
 
 // --- notifiers ---------------------------------------------------------------------------------------------
 
-/** A certificate as an alert names it. */
-export interface AlertLeaf {
-  readonly fingerprint: string
-  readonly issuer: string
-  /** ISO 8601, as every instant here. */
-  readonly notAfter: string
-}
-
-/** One alert, version 1 of its shape; plain JSON, and no secrets. Later versions only add members. */
-export interface AlertEvent {
-  readonly version: 1
-  readonly event: EventName
-  readonly severity: Severity
-  /** Why it is told now: the state is new or worse, a reminder of it, its end, or something that happened once. */
-  readonly kind: 'new' | 'worse' | 'reminder' | 'recovered' | 'moment'
-  /** Stable: the same for everything that is told of one state of one target, its end included. */
-  readonly dedupKey: string
-  /** Null: it is about the run as a whole. */
-  readonly target: string | null
-  readonly domain: string | null
-  readonly reason: string
-  readonly error: { readonly code: string; readonly message: string; readonly hint: string | null } | null
-  /** Whole days left of what is served, or bound where it cannot be seen; negative: it has ended. */
-  readonly daysLeft: number | null
-  readonly before: AlertLeaf | null
-  readonly after: AlertLeaf | null
-  readonly runId: string
-  readonly at: string
-  /** When the state began. */
-  readonly since: string | null
-  /** How long it has lasted, or of `recovered`: had lasted. */
-  readonly durationMs: number | null
-  /** Of `recovered`: what is over, and the worst that was told of it. */
-  readonly ends: { readonly event: EventName; readonly severity: Severity } | null
-  readonly nextTryAt: string | null
-  readonly whatToDo: string
-  /** Where RUNBOOK.md speaks of it. */
-  readonly runbook: string
-}
+export type { AlertEvent, AlertLeaf } from './events.ts'
 
 export const LANGUAGES = ['en', 'zh'] as const
 export type Language = (typeof LANGUAGES)[number]

@@ -1,4 +1,4 @@
-/** What a person is told of: the events of the one vocabulary, of which model.ts has the rest. Constants only. */
+/** What a person is told of, and in which shape: the events of the one vocabulary, of which model.ts has the rest. */
 
 export const SEVERITIES = ['info', 'warning', 'critical'] as const
 export type Severity = (typeof SEVERITIES)[number]
@@ -69,6 +69,12 @@ export const EVENTS = {
     text: 'depends on a root or cross-sign that ends soon',
     todo: 'Plan new trust for the devices, or another chain, well before that day.',
   },
+  recalled: {
+    severity: 'warning',
+    state: true,
+    text: 'has a certificate that the CA wants replaced at once',
+    todo: 'Nothing: it is replaced, except when the one before was called back as well. See whether it is revoked.',
+  },
   adopted: {
     severity: 'warning',
     state: false,
@@ -132,6 +138,48 @@ export const EVENTS = {
   },
 } as const satisfies Record<string, { severity: Severity; state: boolean; text: string; todo: string }>
 export type EventName = keyof typeof EVENTS
+
+/** A certificate as an alert names it. */
+export interface AlertLeaf {
+  readonly fingerprint: string
+  readonly issuer: string
+  /** ISO 8601, as every instant here. */
+  readonly notAfter: string
+}
+
+/** One alert, version 1 of its shape; plain JSON, and no secrets. Later versions only add members. */
+export interface AlertEvent {
+  readonly version: 1
+  readonly event: EventName
+  readonly severity: Severity
+  /** Why it is told now: the state is new or worse, a reminder of it, its end, or something that happened once. */
+  readonly kind: 'new' | 'worse' | 'reminder' | 'recovered' | 'moment'
+  /** Stable: the same for everything that is told of one state of one target, its end included. */
+  readonly dedupKey: string
+  /** Null: it is about the run as a whole, or about many targets. */
+  readonly target: string | null
+  /** Many targets in one state for one reason, told as one: how many, and the most urgent by name, 50 at most. */
+  readonly targets?: { readonly count: number; readonly names: readonly string[] }
+  readonly domain: string | null
+  readonly reason: string
+  readonly error: { readonly code: string; readonly message: string; readonly hint: string | null } | null
+  /** Whole days left of what is served, or bound where it cannot be seen, of many: at worst; negative: it has ended. */
+  readonly daysLeft: number | null
+  readonly before: AlertLeaf | null
+  readonly after: AlertLeaf | null
+  readonly runId: string
+  readonly at: string
+  /** When the state began. */
+  readonly since: string | null
+  /** How long it has lasted, or of `recovered`: had lasted. */
+  readonly durationMs: number | null
+  /** Of `recovered`: what is over, and the worst that was told of it. */
+  readonly ends: { readonly event: EventName; readonly severity: Severity } | null
+  readonly nextTryAt: string | null
+  readonly whatToDo: string
+  /** Where RUNBOOK.md speaks of it. */
+  readonly runbook: string
+}
 
 export const EVENT_NAMES = Object.keys(EVENTS) as readonly EventName[]
 

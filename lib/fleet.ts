@@ -41,3 +41,20 @@ export interface CheckLine {
   readonly reason: string | null
   readonly remedy: string | null
 }
+
+/** What one kind of device makes of a chain that it is given now. */
+export interface Judgement {
+  /** Where it is served; null: it is bound, and not seen to be served. */
+  readonly address: string | null
+  /** The device profile; null: any device of the target. */
+  readonly profile: string | null
+  readonly ok: boolean
+  /** What is refused or doubtful; empty: nothing. */
+  readonly lines: readonly CheckLine[]
+}
+
+/** What devices make of the certificate now, and on which days (ISO 8601) they lose something they trust by. */
+export interface DeviceOutlook {
+  readonly verdicts: readonly Judgement[]
+  readonly ends: readonly { readonly at: string; readonly what: string }[]
+}

@@ -3,7 +3,8 @@ import { abortAfter, type Clock, MINUTE_MS } from './base/time.ts'
 import type { Alerting } from './config/load.ts'
 import { createHeartbeat } from './heartbeat.ts'
 import { contextOf, openClients, openState } from './parts.ts'
-import { openNotifiers, tellFailure } from './telling.ts'
+import { tellFailure } from './telling/tell.ts'
+import { openNotifiers } from './telling/telling.ts'
 
 /** A run that did not get as far as its targets. */
 export interface Outage {

@@ -66,6 +66,13 @@ export const driverSchemas = {
     return ((await need(registry, type)()).default as Driver<GenericSchema, never, unknown>).settings
   },
   known: (kind: keyof typeof registries) => Object.keys(registries[kind]),
+  publishing: async (): Promise<readonly string[]> => {
+    const able = Object.entries(stores).map(async ([type, load]) => {
+      const driver: { readonly canPublish?: true } = (await load()).default
+      return driver.canPublish ? [type] : []
+    })
+    return (await Promise.all(able)).flat()
+  },
 }
 
 /** Every solver; the one for a domain by the longest zone that is named. */

@@ -15,6 +15,7 @@ export interface Made {
   readonly context: (name: string) => DriverContext
   readonly store: StateStore
   readonly records: Records
+  readonly isPublished: boolean
   /** Otherwise a source keeps nothing of what it learns. */
   readonly changesSomething: boolean
 }
@@ -27,7 +28,7 @@ const onlyRead =
 export async function worlds(
   settings: Settings,
   progress: World['progress'],
-  { current, clients, context, store, records, changesSomething }: Made,
+  { current, clients, context, store, records, isPublished, changesSomething }: Made,
 ): Promise<(target: Target, event: RunEvent) => World> {
   const solver = await buildSolvers(settings, context)
   const memory = changesSomething ? records.source : onlyRead(records)
@@ -50,6 +51,7 @@ export async function worlds(
       sharing: settings.targets.filter(t => t.certificate === target.certificate),
       inTurn,
       canaryOf: need(settings.access, target.name).canaryOf,
+      isPublished,
       progress,
     }
   }

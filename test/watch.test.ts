@@ -135,6 +135,38 @@ test('a target that has expired is said to have expired, not to be untrusted', a
   expect(results[0]?.problems[0]?.reason).toContain('expired 1d ago')
 })
 
+describe('many targets', () => {
+  const five: Change = settings => {
+    const [one] = settings.targets
+    settings.targets = [1, 2, 3, 4, 5].map(i => ({ ...one, name: `factory-${i}` }))
+  }
+
+  test('that fail alike are one message, and so is their end', async () => {
+    const w = await openWatched(five)
+    await leafOf(w.s, [w.s.domain])
+    await w.look()
+    expect(w.receiver.alerts).toMatchObject([
+      {
+        ...{ event: 'watch-untrusted', target: null, dedupKey: 'watch/*/watch-untrusted' },
+        targets: { count: 5, names: [1, 2, 3, 4, 5].map(i => `factory-${i}`) },
+      },
+    ])
+    w.s.device.switches.serve = null
+    await w.look()
+    expect(w.receiver.alerts.slice(1)).toMatchObject([
+      { event: 'recovered', target: null, dedupKey: 'watch/*/watch-untrusted', targets: { count: 5 } },
+    ])
+  })
+
+  test('without a record: one message at each look', async () => {
+    const w = await openWatched(five, false)
+    await leafOf(w.s, [w.s.domain])
+    await w.look()
+    await w.look()
+    expect(w.receiver.alerts.map(a => a.targets?.count)).toEqual([5, 5])
+  })
+})
+
 describe('without a record of its own', () => {
   test('what is critical is told at each look', async () => {
     const w = await openWatched(() => {}, false)

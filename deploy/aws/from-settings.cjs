@@ -37,7 +37,7 @@ function parse(text) {
   }
 }
 
-function refuse(settings, namesOf) {
+function refuseReferences(settings, namesOf) {
   const names = namesOf('env', settings).filter(name => !name.startsWith('AWS_'))
   if (names.length > 0)
     throw new Error(
@@ -48,8 +48,92 @@ function refuse(settings, namesOf) {
     throw new Error(
       `the settings refer to file:${files.join(', file:')}: a function has no such file. Write the text itself, or awssm:NAME for a secret`,
     )
+}
+
+function refuse(settings, namesOf) {
+  refuseReferences(settings, namesOf)
   const { type } = settings.store ?? { type: 'file' }
   if (type === 'file') throw new Error('store.type "file" is not for a function: use s3 or secretsmanager')
+}
+
+/** Where the watchdog's own settings stand, if there are any. */
+function readWatch(stage) {
+  const place = process.env.IOTDA_CERT_WATCH
+  const named = process.env.IOTDA_CERT_WATCH_SETTINGS
+  const files = (named ? [named] : [`watch.${stage}.json`, 'watch.json']).map(it => resolve(ROOT, it))
+  const file = files.find(it => existsSync(it))
+  if (named && file === undefined) throw new Error(`IOTDA_CERT_WATCH_SETTINGS: there is no ${named}`)
+  const settings = file === undefined ? null : parse(readFileSync(file, 'utf8'))
+  if (place && /^(s3:\/\/|awssm:)/.test(place)) {
+    if (settings === null)
+      throw new Error(
+        `IOTDA_CERT_WATCH is ${place}: IOTDA_CERT_WATCH_SETTINGS must name a copy of it, for the role`,
+      )
+    return { settings, config: place }
+  }
+  return { settings, config: null }
+}
+
+/** What CloudFormation fills in. */
+const filledIn = name => `\${${name}}`
+// The reference of a topic is its ARN, that of a bucket its name.
+const TOPIC = filledIn('AlarmTopic')
+const RECORD = filledIn('WatchBucket')
+
+const LOG = {
+  Sid: 'Log',
+  Effect: 'Allow',
+  Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+  Resource: { 'Fn::Sub': `${filledIn('WatchLogGroup.Arn')}:*` },
+}
+
+/**
+ * What the watchdog looks at where nobody says otherwise: a copy of the targets, made now, so that it needs nothing
+ * of the rotator later. It tells the topic of the alarms, by the rights of its own role.
+ */
+function watchOf({ targets, store }) {
+  const { sealKey: _, sealKeyPrevious: _p, ...place } = store
+  // Another cloud's store would need its keys.
+  const isOurs = ['s3', 'secretsmanager'].includes(place.type)
+  return {
+    version: 1,
+    targets: targets
+      .filter(({ probe }) => probe?.mode !== 'off')
+      .map(({ name, domain, probe = {}, trustedRoots }) => ({
+        name,
+        host: probe.host ?? domain,
+        sni: domain,
+        ...(probe.port ? { port: probe.port } : {}),
+        ...(probe.addresses ? { addresses: probe.addresses } : {}),
+        ...(trustedRoots ? { roots: trustedRoots } : {}),
+      })),
+    notifiers: [{ type: 'sns', name: 'alarms', topicArn: TOPIC }],
+    store: { type: 's3', bucket: RECORD },
+    ...(isOurs ? { rotator: { store: place } } : {}),
+  }
+}
+
+/** The watchdog's environment and what its role may do, besides its own bucket and the topic of the alarms. */
+function watching(stage, rotator, { awsWatchPolicy, namesOf }, region) {
+  const { settings, config } = readWatch(stage)
+  if (settings) refuseReferences(settings, namesOf)
+  const chosen = settings ?? watchOf(rotator)
+  if (chosen.targets.length === 0)
+    throw new Error(
+      'there is nothing to watch (probe.mode is "off" everywhere): write watch.json (see README)',
+    )
+  // What a person wrote is taken as it is: `${` is no placeholder there.
+  const text = JSON.stringify(chosen)
+  const inline = settings ? text.replaceAll('${', '${!') : text
+  if (config === null && inline.length > INLINE_AT_MOST)
+    throw new Error(
+      `what the watchdog is told has ${inline.length} bytes, and an environment takes ${INLINE_AT_MOST}: put it into S3 and set IOTDA_CERT_WATCH=s3://bucket/key`,
+    )
+  const own = settings ?? { ...chosen, store: undefined, notifiers: [] }
+  return {
+    environment: { IOTDA_CERT_WATCH: config === null ? { 'Fn::Sub': inline } : config },
+    statements: [LOG, ...awsWatchPolicy(own, config, region).Statement],
+  }
 }
 
 module.exports = async ({ options, resolveVariable }) => {
@@ -57,7 +141,8 @@ module.exports = async ({ options, resolveVariable }) => {
   if (!existsSync(permissions)) throw new Error('there is no build: npm run package')
   const { permissionsForDeployment } = await import(pathToFileURL(permissions).href)
   const { awsPolicy, namesOf } = permissionsForDeployment
-  const { text, config } = read(options.stage ?? 'dev')
+  const stage = options.stage ?? 'dev'
+  const { text, config } = read(stage)
   const settings = parse(text)
   refuse(settings, namesOf)
   const inline = JSON.stringify(settings)
@@ -72,6 +157,7 @@ module.exports = async ({ options, resolveVariable }) => {
     hasBucket: String(type === 's3' && !endpoint),
     bucket: bucket ?? 'none',
     environment: { IOTDA_CERT_CONFIG: config ?? inline },
+    watch: watching(stage, settings, permissionsForDeployment, region),
     artifact: join(OUT, 'iotda-cert-lambda.zip'),
   }
 }

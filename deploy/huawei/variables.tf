@@ -88,3 +88,45 @@ variable "alarm_emails" {
   type        = list(string)
   default     = []
 }
+
+# --- the watchdog ------------------------------------------------------------------------------------------------
+
+variable "watch_file" {
+  description = "What the watchdog is told (README, Know in time); with it, a second function is made. Empty: none."
+  type        = string
+  default     = ""
+}
+
+variable "watch_secrets" {
+  description = "Values behind env:NAME in watch_file, as `secrets` for the settings. Give it other ones than the rotator has."
+  type        = map(string)
+  default     = {}
+  sensitive   = true
+}
+
+variable "watch_actions" {
+  description = "Actions that the watchdog may do; what `iotda-cert permissions --cloud huawei --watch` prints for another watch_file."
+  type        = list(string)
+  default = [
+    "csms:secret:getVersion",
+    "kms:cmk:decryptDataKey",
+    "smn:topic:publish",
+  ]
+}
+
+variable "watch_zip_file" {
+  description = "The watchdog, as `npm run package` made it."
+  type        = string
+  default     = "../../dist/iotda-cert-functiongraph-watch.zip"
+}
+
+variable "watch_schedule" {
+  description = "When the watchdog looks: six fields of cron, with a time zone."
+  type        = string
+  default     = "CRON_TZ=Etc/UTC 0 20 0,6,12,18 * * ?"
+
+  validation {
+    condition     = startswith(var.watch_schedule, "CRON_TZ=")
+    error_message = "The schedule must begin with CRON_TZ=Area/City."
+  }
+}

@@ -29,11 +29,7 @@ export const dropRollover = (memory: SourceMemory): Promise<void> =>
   memory.update(({ rollover: _, ...notes }) => notes)
 
 /** The CA knows the new key: it is the account's, and the old one is wiped. */
-export async function promoteKey(
-  memory: SourceMemory,
-  name: string,
-  account: { readonly directory: string; readonly key: string; readonly url: string },
-): Promise<void> {
+export async function promoteKey(memory: SourceMemory, name: string, account: object): Promise<void> {
   const old = keyNameIn(await memory.read())
   await memory.update(({ rollover: _, ...notes }) => ({ ...notes, accountKey: name, account }))
   if (old !== name) await memory.forget(old)

@@ -21,7 +21,14 @@ export interface AccountSettings {
 }
 
 /** The account as a source remembers it. */
-export const rememberedSchema = v.object({ directory: v.string(), key: v.string(), url: v.string() })
+export const rememberedSchema = v.object({
+  directory: v.string(),
+  key: v.string(),
+  url: v.string(),
+  /** Where it was found: a CA that has moved may call the account by another URL. */
+  newAccount: v.optional(v.string()),
+})
+export type Remembered = v.InferOutput<typeof rememberedSchema>
 
 /** Tells keys apart without telling the key: SHA-256 of its public half, hex. */
 export const fingerprintOf = (settings: string, key: Secret): string => {
@@ -97,16 +104,36 @@ async function settleRollover(access: AccountAccess): Promise<void> {
   const name = rolloverIn(await memory.read())
   if (name === null) return
   const key = await memory.secret(name, newAccountKey)
-  const url = await existing(await clientWith(access, key, null))
+  const client = await clientWith(access, key, null)
+  const url = await existing(client)
   if (url === null) {
     const known = await existing(await clientWith(access, await ownKey(memory), null))
     log.warn({ account: known }, 'the CA has not taken the new key of the account')
     return dropRollover(memory)
   }
   log.info({ account: url }, 'the CA has taken the new key of the account')
-  const { directoryUrl: directory, settings } = connection
-  await promoteKey(memory, name, { directory, key: fingerprintOf(settings, key), url })
+  await promoteKey(memory, name, describe(client, key, url))
 }
+
+/** What is remembered of an account. */
+const describe = ({ connection, newAccountUrl }: AcmeClient, key: Secret, url: string): Remembered => {
+  const { settings, directoryUrl: directory } = connection
+  return { directory, key: fingerprintOf(settings, key), url, newAccount: newAccountUrl }
+}
+
+/** The client of the remembered account, if that is the one of this key, and of the CA where it is now. */
+const clientOf = async (access: AccountAccess, key: Secret, remembered: Remembered | null) => {
+  const { settings, directoryUrl } = access.connection
+  const fingerprint = fingerprintOf(settings, key)
+  if (remembered?.directory !== directoryUrl || remembered.key !== fingerprint) return null
+  const client = await clientWith(access, key, remembered.url)
+  const { newAccount = client.newAccountUrl } = remembered
+  return newAccount === client.newAccountUrl ? client : null
+}
+
+/** Whether an account is remembered, so that the CA need not be asked for one. */
+export const knowsAccount = async ({ memory }: AccountAccess): Promise<boolean> =>
+  v.safeParse(rememberedSchema, (await memory.read()).account).success
 
 /**
  * A client whose account exists at the CA, found or created; null when there is none and `create` is false.
@@ -119,23 +146,18 @@ export async function openAccount(
   options: { readonly create: boolean; readonly forget: boolean },
 ): Promise<AcmeClient | null> {
   const { connection, account, memory } = access
-  const { settings, run, directoryUrl } = connection
+  const { run } = connection
   if (account.accountKey === null) await settleRollover(access)
   const remembered = v.safeParse(rememberedSchema, (await memory.read()).account)
   if (!options.create && !remembered.success) return null
   const accountKey = account.accountKey ?? (await ownKey(memory))
-  const key = fingerprintOf(settings, accountKey)
-  const known =
-    !options.forget &&
-    remembered.success &&
-    remembered.output.directory === directoryUrl &&
-    remembered.output.key === key
-  if (!options.create && !known) return null
-  const client = await clientWith(access, accountKey, known ? remembered.output.url : null)
-  if (known) return client
+  const known = options.forget || !remembered.success ? null : remembered.output
+  const usual = await clientOf(access, accountKey, known)
+  if (usual || !options.create) return usual
+  const client = await clientWith(access, accountKey, null)
   const found = account.accountKey === null ? null : await existing(client)
   const url = found ?? (await client.register(await agreed(access)))
   run.log.info({ account: url, found: found !== null }, 'account at the CA')
-  await remember(memory, { account: { directory: directoryUrl, key, url } }, run)
+  await remember(memory, { account: describe(client, accountKey, url) }, run)
   return client
 }

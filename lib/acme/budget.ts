@@ -1,21 +1,31 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
-import { type Clock, formatDuration, HOUR_MS, iso } from '../base/time.ts'
+import { type Clock, DAY_MS, formatDuration, HOUR_MS, iso } from '../base/time.ts'
 import type { SourceMemory } from '../contracts.ts'
 
 /** What we allow ourselves for one set of names, well below what a CA allows. */
 export interface BudgetSettings {
-  /** New orders within `perMs`. */
+  /** New orders within `perMs`; as many may come to nothing within a day. */
   readonly orders: number
   readonly perMs: number
   /** Failed validations within an hour. */
   readonly failedValidations: number
 }
 
+/**
+ * How long an order counts of which no certificate came, among its like. A CA counts certificates by the week, and
+ * these are none; a week would outlast what is left of a short-lived one.
+ */
+const BARREN_MS = DAY_MS
+
 const instants = v.array(v.number())
 const spentSchema = v.object({
   orders: instants,
+  /** Asked for, and no answer seen: nobody knows its URL, if there is one. */
+  asked: v.optional(instants, []),
+  /** Ended without a certificate, other than by a failed validation. */
+  ended: v.optional(instants, []),
   failed: instants,
   /** The last validation failed. */
   rehearse: v.optional(v.boolean(), false),
@@ -24,14 +34,15 @@ const spentSchema = v.object({
 /** What was spent on one set of names; instants in ascending order. */
 export type Spent = v.InferOutput<typeof spentSchema>
 
-const NOTHING: Spent = { orders: [], failed: [], rehearse: false }
+const NOTHING: Spent = { orders: [], asked: [], ended: [], failed: [], rehearse: false }
 
-/** When one more fits again: `limit` of them within `perMs` are allowed. Null: now. */
-const freeAt = (spent: readonly number[], limit: number, perMs: number, now: number): number | null => {
-  const recent = spent.filter(at => at > now - perMs)
-  const oldest = recent[recent.length - limit]
-  return oldest === undefined ? null : oldest + perMs
-}
+/** When each stops counting, as far as it still does. */
+const endsOf = (instants: readonly number[], forMs: number, now: number): readonly number[] =>
+  instants.map(at => at + forMs).filter(end => end > now)
+
+/** When one more fits again where `limit` are allowed at a time. Null: now. */
+const freeAt = (ends: readonly number[], limit: number): number | null =>
+  ends.toSorted((a, b) => a - b)[ends.length - limit] ?? null
 
 /** When another order may be placed, and what it waits for; null: now. */
 export function nextOrder(
@@ -40,10 +51,19 @@ export function nextOrder(
   now: number,
 ): { readonly at: number; readonly why: string } | null {
   const { orders, perMs, failedValidations } = limits
+  const barrenMs = Math.min(BARREN_MS, perMs)
+  const barren = endsOf([...spent.asked, ...spent.ended], barrenMs, now)
   const waits = [
-    { at: freeAt(spent.orders, orders, perMs, now), why: `${orders} orders in ${formatDuration(perMs)}` },
     {
-      at: freeAt(spent.failed, failedValidations, HOUR_MS, now),
+      at: freeAt(endsOf(spent.orders, perMs, now), orders),
+      why: `${orders} orders in ${formatDuration(perMs)}`,
+    },
+    {
+      at: freeAt(barren, orders),
+      why: `${orders} orders without a certificate in ${formatDuration(barrenMs)}`,
+    },
+    {
+      at: freeAt(endsOf(spent.failed, HOUR_MS, now), failedValidations),
       why: `${failedValidations} failed validations in an hour`,
     },
   ]
@@ -55,10 +75,14 @@ export function nextOrder(
 
 /** The budget of one set of names. Each change is durable when its promise resolves. */
 export interface Budget {
-  /** Counts an order before it is placed. @throws RotationError `rate-limited` when there is none left */
+  /** Counts an order before it is asked for. @throws RotationError `rate-limited` when there is none left */
   order(): Promise<void>
-  /** The CA refused the order: there is none to count. */
+  /** There is an order. Those that were asked for in vain before count no more: it is one of them, or they are none. */
+  placed(): Promise<void>
+  /** The CA refused the order, or was never asked: there is none to count. */
   refused(): Promise<void>
+  /** The last order came to nothing: expired, gone, or not issued. */
+  ended(): Promise<void>
   /** The last order's validation failed: it counts as that, no longer as an order. */
   failed(): Promise<void>
   /** A validation succeeded. */
@@ -82,11 +106,13 @@ const keyOf = (names: readonly string[]): string =>
 const recentOnly = (spent: Spent, { perMs }: BudgetSettings, now: number): Spent => ({
   ...spent,
   orders: spent.orders.filter(at => at > now - perMs),
+  asked: spent.asked.filter(at => at > now - BARREN_MS),
+  ended: spent.ended.filter(at => at > now - BARREN_MS),
   failed: spent.failed.filter(at => at > now - HOUR_MS),
 })
 
-const isOver = ({ orders, failed, rehearse }: Spent): boolean =>
-  orders.length === 0 && failed.length === 0 && !rehearse
+const isOver = ({ rehearse, ...instants }: Spent): boolean =>
+  !rehearse && Object.values(instants).every(list => list.length === 0)
 
 /**
  * Opens the budget of a set of names in a source's memory. It holds across crashes and for forced runs: whatever
@@ -117,7 +143,7 @@ export function openBudget(
       change(spent => {
         const now = clock.now()
         const wait = nextOrder(spent, limits, now)
-        if (wait === null) return { ...spent, orders: [...spent.orders, now] }
+        if (wait === null) return { ...spent, asked: [...spent.asked, now] }
         throw new RotationError(
           'rate-limited',
           `${settings}: no order for ${names.join(', ')} before ${iso(wait.at)}: ${wait.why} are as many as ${settings}.budget allows`,
@@ -127,11 +153,24 @@ export function openBudget(
           },
         )
       }),
-    refused: () => change(spent => ({ ...spent, orders: spent.orders.slice(0, -1) })),
+    placed: () =>
+      change(spent =>
+        spent.asked.length === 0
+          ? spent
+          : { ...spent, orders: [...spent.orders, ...spent.asked.slice(-1)], asked: [] },
+      ),
+    refused: () => change(spent => ({ ...spent, asked: spent.asked.slice(0, -1) })),
+    ended: () =>
+      change(spent => ({
+        ...spent,
+        orders: spent.orders.slice(0, -1),
+        ended: [...spent.ended, ...spent.orders.slice(-1)],
+      })),
     failed: () =>
-      change(({ orders, failed }) => ({
-        orders: orders.slice(0, -1),
-        failed: [...failed, clock.now()],
+      change(spent => ({
+        ...spent,
+        orders: spent.orders.slice(0, -1),
+        failed: [...spent.failed, clock.now()],
         rehearse: true,
       })),
     validated: () => change(spent => (spent.rehearse ? { ...spent, rehearse: false } : spent)),

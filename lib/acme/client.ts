@@ -1,5 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
-import { Client, type ClientOptions, crypto } from 'acme-client'
+import { Client, type ClientOptions } from 'acme-client'
 import { RotationError } from '../base/errors.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Issuer } from '../dns/caa.ts'
@@ -36,8 +36,14 @@ export interface AcmeClient {
   readonly supportsRenewalInfo: boolean
   /** Who issues, as CAA records may name it (RFC 8657 section 3). */
   readonly issuer: Issuer
+  /** Whether the directory lists profiles; a CA that knows of none would ignore the one it is asked for. */
+  readonly offersProfiles: boolean
+  /** Where the directory says that accounts are made; tells whether a CA has moved. */
+  readonly newAccountUrl: string
   /** Creates or finds the account of the key and uses it from then on; its URL. */
   register(request: AccountRequest): Promise<string>
+  /** Has a nonce at hand, so that the next call fails only by itself. */
+  ready(): Promise<void>
   newOrder(request: OrderRequest): Promise<Order>
   order(url: string): Promise<Order>
   authorization(url: string): Promise<Authorization>
@@ -60,7 +66,7 @@ export interface AcmeClient {
 export interface ClientSetup {
   readonly connection: AcmeConnection
   readonly directory: Directory
-  /** Fetches the directory anew: some of its URLs answered 404 or 405. */
+  /** Fetches the directory anew: some of its URLs are no longer there. */
   readonly reloadDirectory: () => Promise<Directory>
   readonly accountKey: Secret
   readonly accountUrl: string | null
@@ -110,6 +116,9 @@ const nameIn = (directory: Directory, url: string): string => {
   return known?.[0] ?? new URL(url).pathname
 }
 
+/** What a CA answers at a URL that its directory no longer has. */
+const MOVED = [301, 302, 303, 307, 308, 404, 405]
+
 /** Puts our transport under acme-client; returns what asks again when the directory has moved. */
 const installTransport = (setup: ClientSetup, internals: ClientInternals) => {
   const { http } = internals
@@ -121,7 +130,7 @@ const installTransport = (setup: ClientSetup, internals: ClientInternals) => {
   }
   const transport = createTransport(setup.connection, url => nameIn(directory, url))
   /** Runs a call on a directory URL again with a new directory, once, when the CA does not know the URL. */
-  const located = async <T>(call: () => Promise<T>, statuses = [404, 405]): Promise<T> => {
+  const located = async <T>(call: () => Promise<T>, statuses = MOVED): Promise<T> => {
     try {
       return await call()
     } catch (thrown) {
@@ -236,6 +245,8 @@ const accountCalls = (
   }
 }
 
+const hasProfiles = (meta: unknown): boolean => Object(Object(meta).profiles) === Object(meta).profiles
+
 /** acme-client for one account, over our transport. @throws RotationError `settings-invalid` for an unusable account key */
 export function createAcmeClient(setup: ClientSetup): AcmeClient {
   const { connection } = setup
@@ -251,12 +262,22 @@ export function createAcmeClient(setup: ClientSetup): AcmeClient {
     get issuer() {
       return { identities: caaIdentitiesOf(setup.directory), accountUrl: internals.api.accountUrl }
     },
+    get offersProfiles() {
+      return hasProfiles(internals.http.directoryCache?.meta)
+    },
+    get newAccountUrl() {
+      return String(internals.http.directoryCache?.newAccount)
+    },
     get supportsRenewalInfo() {
       return typeof internals.http.directoryCache?.renewalInfo === 'string'
     },
+    ready: async () => transport.keepNonce(await internals.http.getNonce()),
     // With `replaces` a 404 says that the predecessor is not known.
     newOrder: request =>
-      located(() => orders.newOrder(request), request.replaces === null ? [404, 405] : [405]),
+      located(
+        () => orders.newOrder(request),
+        request.replaces === null ? MOVED : MOVED.filter(it => it !== 404),
+      ),
     authorization: async url => {
       const partial = { authorizations: [url] } as unknown as Parameters<Client['getAuthorizations']>[0]
       const [found] = await typed(settings, 'authorization', client.getAuthorizations(partial))
@@ -273,15 +294,4 @@ export function createAcmeClient(setup: ClientSetup): AcmeClient {
       await typed(settings, 'deactivate authorization', client.deactivateAuthorization(partial))
     },
   }
-}
-
-/**
- * A certificate signing request (RFC 2986) as PEM for a PKCS#8 key: all names in the subjectAltName; the first
- * is the common name if it is shorter than 64 characters.
- */
-export async function createCsr(names: readonly string[], key: Secret): Promise<string> {
-  const [first = ''] = names
-  const commonName = first.length < 64 ? { commonName: first } : {}
-  const [, csr] = await crypto.createCsr({ altNames: [...names], ...commonName }, key.reveal())
-  return csr.toString()
 }

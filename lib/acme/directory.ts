@@ -47,7 +47,7 @@ export function caaIdentitiesOf(directory: Directory): readonly string[] {
 export async function fetchDirectory(connection: AcmeConnection): Promise<Directory> {
   const { directoryUrl: url, settings, run } = connection
   const answer = await ask(connection, 'directory', { method: 'GET', url })
-  if (answer.status >= 400) throw refusal(settings, 'directory', url, answer, run.clock.now())
+  if (answer.status >= 300) throw refusal(settings, 'directory', url, answer, run.clock.now())
   const directory = {
     url,
     body: jsonObject(connection, 'directory', answer.text),

@@ -20,11 +20,11 @@ export type Propagated = Awaited<ReturnType<typeof awaitPropagation>>
 /** DNS-01 (RFC 8555 section 8.4) for the names of one order, in one run. */
 export interface Dns01 {
   /**
-   * Proves what can be proved before an order is placed: CAA lets the issuer issue, and each name's TXT record can be
-   * written where DNS leads. Changes nothing. In the emergency a doubt is passed over.
-   * @throws RotationError `caa-forbids`, `delegation-mismatch`, `unavailable`, those of the solver
+   * Proves what can be proved before an order is placed: each name's TXT record can be written where DNS leads, once
+   * in a run, and CAA lets the issuer issue, as soon as it is known. Changes nothing. In the emergency a doubt is
+   * passed over. @throws RotationError `caa-forbids`, `delegation-mismatch`, `unavailable`, those of the solver
    */
-  prepare(names: readonly string[], issuer: Issuer, emergency: boolean): Promise<void>
+  prepare(names: readonly string[], issuer: Issuer | null, emergency: boolean): Promise<void>
   /** Where the values go; the same value on the same name once. */
   locate(values: readonly Omit<TxtValue, 'fqdn'>[]): Promise<readonly TxtValue[]>
   /** Writes the values, one after another. @throws RotationError of the solver */
@@ -93,16 +93,22 @@ async function requireZone(solver: DnsSolver, location: Location, access: DnsAcc
 export function createDns01(solverFor: SolverFor, http: DriverContext['http'], run: Run): Dns01 {
   const accessFor = (domain: string): DnsAccess => ({ propagation: solverFor(domain).propagation, http, run })
   const locationOf = createLocator(accessFor)
+  const prepared = new Set<string>()
+  const requireWritable = async (domain: string, access: DnsAccess): Promise<void> => {
+    if (prepared.has(domain)) return
+    await requireZone(solverFor(domain), await locationOf(domain), access)
+    prepared.add(domain)
+  }
   return {
     prepare: async (names, issuer, emergency) => {
       for (const domain of new Set(names.map(baseOf))) {
         const access = accessFor(domain)
         const wildcards = names.filter(name => baseOf(name) === domain).map(name => name.startsWith('*.'))
-        const allowed = requireCaa({ domain, wildcards }, issuer, access, emergency)
-        const located = locationOf(domain)
-        const writable = located.then(location => requireZone(solverFor(domain), location, access))
         // Both to their end, so that nothing is asked any more behind the back of what comes next.
-        const outcomes = await Promise.allSettled([allowed, writable])
+        const outcomes = await Promise.allSettled([
+          issuer && requireCaa({ domain, wildcards }, issuer, access, emergency),
+          requireWritable(domain, access),
+        ])
         for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
       }
     },

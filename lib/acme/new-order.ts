@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
-import { asRotationError } from '../base/errors.ts'
+import { asRotationError, RotationError } from '../base/errors.ts'
+import { HttpFailure } from '../base/http.ts'
 import type { CertificateRequest } from '../contracts.ts'
 import { certId } from '../x509/certificate.ts'
 import type { AcmeClient, OrderRequest } from './client.ts'
@@ -21,17 +22,46 @@ export const predecessorOf = ({ client, request }: Asking): string | null => {
   }
 }
 
-/** What a CA may answer when it does not like `replaces`; a second refusal, without it, is meant. */
-const mayBlameReplaces = (thrown: unknown): boolean => {
-  const problem = problemOf(thrown)
-  if (problem === null) return false
-  return [404, 409].includes(problem.status) || ['malformed', 'unauthorized'].includes(problem.type)
+/**
+ * The profile to ask for (draft-ietf-acme-profiles section 4): none of a CA that lists none, if the settings allow
+ * that. @throws RotationError `ca-rejected`
+ */
+export const profileFor = ({ client, request }: Asking): string | null => {
+  const { profile, profileFallback, name } = request.spec
+  if (profile === null || client.offersProfiles) return profile
+  const { settings, run } = client.connection
+  const why = `${settings}: the CA offers no profiles, and not ${profile}`
+  if (profileFallback !== true)
+    throw new RotationError('ca-rejected', why, {
+      retry: 'never',
+      hint: `Set profileFallback of certificates.${name} to true, or its profile to null.`,
+    })
+  run.log.warn({ profile }, why)
+  return null
 }
 
-/** Whether the CA said no, so that there certainly is no order. */
+/** Refusals that certainly are about something else than `replaces`; `unknown` is no answer of a CA. */
+const OF_OTHERS = [
+  ...['accountDoesNotExist', 'badNonce', 'badPublicKey', 'badSignatureAlgorithm', 'caa', 'compound'],
+  ...['externalAccountRequired', 'invalidProfile', 'rateLimited', 'rejectedIdentifier'],
+  ...['unsupportedIdentifier', 'userActionRequired', 'unknown'],
+]
+
+/** Whether a refusal may be one of `replaces`; a second one, without it, is meant. */
+const mayBlameReplaces = (thrown: unknown): boolean => {
+  const problem = problemOf(thrown)
+  if (problem === null || problem.status < 400 || problem.status >= 500 || problem.status === 429)
+    return false
+  return [404, 409].includes(problem.status) || !OF_OTHERS.includes(problem.type)
+}
+
+/**
+ * Whether there is no order: the CA answered with an error (RFC 8555 section 6.7), whatever kind, or the request
+ * never got to it.
+ */
 export const isRefusal = (thrown: unknown): boolean => {
-  const status = problemOf(thrown)?.status ?? 0
-  return status >= 400 && status < 500
+  const cause = thrown instanceof RotationError ? thrown.cause : thrown
+  return problemOf(thrown) !== null || (cause instanceof HttpFailure && !cause.sent)
 }
 
 /** Asks for an order, first as the specification says, then without what the CA does not take. */

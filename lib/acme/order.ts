@@ -6,11 +6,13 @@ import { parseChain } from '../x509/certificate.ts'
 import { generateKey, keyFits } from '../x509/key.ts'
 import type { Budget } from './budget.ts'
 import { acceptedChain } from './chains.ts'
-import { type AcmeClient, createCsr } from './client.ts'
+import type { AcmeClient } from './client.ts'
+import { createCsr } from './csr.ts'
 import type { Dns01 } from './dns01.ts'
 import { type Notes, openNotes } from './journal.ts'
-import { asked, isRefusal, predecessorOf } from './new-order.ts'
-import { problemOf, problemUrlOf } from './problem.ts'
+import { isGone, lost } from './lost.ts'
+import { asked, isRefusal, predecessorOf, profileFor } from './new-order.ts'
+import { problemOf } from './problem.ts'
 import type { Order } from './resources.ts'
 import { pause } from './transport.ts'
 import { authorize, validationFailure } from './validation.ts'
@@ -63,14 +65,6 @@ const poll = async ({ client }: World, first: Order, what: string): Promise<Next
 
 // --- the order: an old one or a new one ------------------------------------------------------------------------
 
-const GONE: readonly string[] = ['malformed', 'unauthorized']
-
-/** Whether the CA says that there is no such order for this account. */
-const isGone = (thrown: unknown): boolean => {
-  const problem = problemOf(thrown)
-  return problem !== null && (problem.status === 404 || GONE.includes(problem.type))
-}
-
 /** The order of an earlier run, if it can still lead to a certificate. */
 const resumed = async ({ client, notes, budget }: World): Promise<Order | null> => {
   const noted = notes.order()
@@ -78,6 +72,7 @@ const resumed = async ({ client, notes, budget }: World): Promise<Order | null> 
   const { run } = client.connection
   try {
     const order = await client.order(noted.url)
+    await budget.placed()
     const isOver = order.expires !== null && order.expires <= run.clock.now() && order.status !== 'valid'
     if (order.status !== 'invalid' && !isOver) {
       run.log.info({ order: order.url, status: order.status }, 'going on with the order of an earlier run')
@@ -86,9 +81,11 @@ const resumed = async ({ client, notes, budget }: World): Promise<Order | null> 
     run.log.info({ order: order.url, status: order.status }, 'the order of an earlier run is dead')
     if (order.status === 'invalid' && (order.expires ?? Number.POSITIVE_INFINITY) > run.clock.now())
       await budget.failed()
+    else await budget.ended()
   } catch (thrown) {
-    if (!isGone(thrown)) throw thrown
+    if (!isGone(client, noted.url, thrown)) throw thrown
     run.log.info({ order: noted.url }, 'the CA no longer knows the order of an earlier run')
+    await budget.ended()
   }
   await notes.dropped()
   return null
@@ -100,8 +97,10 @@ const placed = async (world: World): Promise<Order> => {
   const { run } = client.connection
   // Values of a dead order: its authorizations are abandoned.
   await sweep(world)
-  const { names, profile } = request.spec
+  const { names } = request.spec
+  const profile = profileFor(world)
   await dns.prepare(names, client.issuer, request.emergency)
+  await client.ready()
   await budget.order()
   const order = await asked(world, { names, profile, replaces: predecessorOf(world) }).catch(
     async (thrown: unknown) => {
@@ -110,6 +109,7 @@ const placed = async (world: World): Promise<Order> => {
     },
   )
   await notes.placed(order)
+  await budget.placed()
   run.log.info({ order: order.url, status: order.status, names }, 'order placed')
   return order
 }
@@ -177,21 +177,11 @@ const download = async (world: World, order: Order): Promise<Obtained> => {
   })
 }
 
-/** An order, authorization or certificate that vanished under the run: the next run starts anew. */
-const lost = async ({ client, notes }: World, thrown: unknown): Promise<unknown> => {
-  const url = problemUrlOf(thrown)
-  if (problemOf(thrown)?.status !== 404 || notes.order() === null || url === null) return thrown
-  await notes.dropped()
-  return new RotationError('order-failed', `${client.connection.settings}: the CA no longer knows ${url}`, {
-    cause: (thrown as Error).cause,
-    hint: 'The next run places a new order.',
-  })
-}
-
 /** Why an order is invalid; a failed validation is counted. */
 const failed = async ({ client, notes, budget }: World, order: Order): Promise<RotationError> => {
   const failure = await validationFailure(client, notes, order)
   if (failure.code === 'validation-failed') await budget.failed()
+  else await budget.ended()
   return failure
 }
 

@@ -17,6 +17,8 @@ export interface ProblemDocument {
   /** The name it speaks of, in a subproblem. */
   readonly identifier: string | null
   readonly subproblems: readonly ProblemDocument[]
+  /** A page for a person to open (RFC 8555 section 7.3.3), or null. */
+  readonly page: string | null
 }
 
 /** The cause of a RotationError that a CA's problem document led to. */
@@ -44,7 +46,7 @@ const oneLine = (text: string): string => {
 
 /** Reads a problem document of any quality; `status` is used when it has none itself. */
 export function readProblem(value: unknown, status: number): ProblemDocument {
-  const { type, detail, status: own, identifier, subproblems } = asObject(value)
+  const { type, detail, status: own, identifier, subproblems, instance } = asObject(value)
   const name = asObject(identifier).value
   return {
     type: typeof type === 'string' && type.startsWith(PREFIX) ? type.slice(PREFIX.length) : 'unknown',
@@ -52,6 +54,7 @@ export function readProblem(value: unknown, status: number): ProblemDocument {
     detail: typeof detail === 'string' ? oneLine(detail) : '',
     identifier: typeof name === 'string' ? name : null,
     subproblems: Array.isArray(subproblems) ? subproblems.map(part => readProblem(part, 0)) : [],
+    page: typeof instance === 'string' && /^https?:\/\/\S+$/.test(instance) ? oneLine(instance) : null,
   }
 }
 
@@ -90,10 +93,11 @@ const HINTS: Readonly<Record<string, string>> = {
   unsupportedContact: 'Correct email.',
   invalidProfile: 'Set the certificate’s profile to one the CA offers, or to null.',
   caa: 'Allow the CA in the CAA records of the name.',
+  badRevocationReason: 'The CA does not take this reason: give another one.',
   badCSR: 'Choose another keyType, or see which names the CA accepts.',
   badPublicKey: 'Choose another keyType or accountKey.',
   badSignatureAlgorithm: 'Choose another accountKey.',
-  malformed: '',
+  malformed: 'See the words of the CA: names, profile or key of the certificate do not suit it.',
 }
 
 /** Undefined: trying again may help. A compound problem is as bad as the worst of its parts. */
@@ -115,22 +119,27 @@ const rateLimited = (problem: ProblemDocument, retryAt: number | null): Verdict 
     : { code: 'rate-limited', retry: 'later', hint: `The CA says: ${problem.detail || 'too many requests'}` }
 }
 
+const movedHint = (settings: string): string =>
+  `See whether the CA has moved, and set ${settings}.directory to where its directory is now.`
+
+const notAcme = (settings: string): string =>
+  `Check that ${settings}.directory is the URL of an ACME directory.`
+
 const judge = (problem: ProblemDocument, retryAt: number | null, settings: string): Verdict => {
   const { status, type } = problem
+  if (status < 400) return { code: 'unavailable', retry: 'later', hint: movedHint(settings) }
   if (status >= 500) return { code: 'unavailable', retry: 'later', hint: '' }
   if (status === 429 || type === 'rateLimited') return rateLimited(problem, retryAt)
   if (type === 'badNonce') return { code: 'unavailable', retry: 'later', hint: '' }
   if (type === 'orderNotReady') return { code: 'order-failed', retry: 'now', hint: '' }
   const hint = hintOf(problem)
-  if (hint !== undefined)
-    return { code: 'ca-rejected', retry: 'never', hint: hint && `${hint} (${settings})` }
-  const notAcme =
-    type === 'unknown' ? `Check that ${settings}.directory is the URL of an ACME directory.` : ''
-  return { code: 'ca-rejected', retry: 'later', hint: notAcme }
+  const page = problem.page === null ? '' : `${problem.page} `
+  if (hint !== undefined) return { code: 'ca-rejected', retry: 'never', hint: `${hint} ${page}(${settings})` }
+  return { code: 'ca-rejected', retry: 'later', hint: type === 'unknown' ? notAcme(settings) : '' }
 }
 
 /**
- * The error for an answer of 400 and above (RFC 8555 section 6.7). `settings` is the path of the source in the
+ * The error for an answer of 300 and above (RFC 8555 section 6.7). `settings` is the path of the source in the
  * settings, `call` what was asked for. `retryAt` comes from Retry-After in either form and is never slept on.
  */
 export function refusal(
@@ -148,7 +157,10 @@ export function refusal(
   }
   const problem = readProblem(body, answer.status)
   const retryAt = parseRetryAfter(answer.headers['retry-after'], now)
-  const { code, retry, hint } = judge(problem, retryAt, settings)
+  const verdict = judge(problem, retryAt, settings)
+  const { code, retry } = verdict
+  const isElsewhere = call === 'directory' && code === 'ca-rejected'
+  const hint = isElsewhere ? notAcme(settings) : verdict.hint
   return new RotationError(code, `${settings}: ${call}: the CA answers ${describeProblem(problem)}`, {
     cause: new AcmeProblem(problem, url),
     retry,

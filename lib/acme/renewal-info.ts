@@ -25,22 +25,26 @@ const instant = (value: unknown): number => (typeof value === 'string' ? Date.pa
 const webUrl = (value: unknown): string | null =>
   typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) ? value : null
 
-/** No window; ask again after 6 hours (RFC 9773 section 4.3.3). */
-export function noRenewalInfo(leaf: Leaf, run: Run): RenewalInfo {
-  return {
-    fingerprint: leaf.fingerprint,
-    window: null,
-    explanationUrl: null,
-    nextFetchAt: run.clock.now() + UNUSABLE_RETRY_MS,
-  }
+/** No window; ask again when the CA says, or after 6 hours (RFC 9773 section 4.3.3). */
+export function noRenewalInfo(leaf: Leaf, run: Run, retryAt: number | null = null): RenewalInfo {
+  const nextFetchAt = askAgainAt(retryAt, run.clock.now())
+  return { fingerprint: leaf.fingerprint, window: null, explanationUrl: null, nextFetchAt }
 }
+
+const askAgainAt = (retryAt: number | null, now: number): number =>
+  now + Math.min(Math.max((retryAt ?? now + UNUSABLE_RETRY_MS) - now, SOONEST_MS), LATEST_MS)
 
 const read = async (request: RenewalInfoRequest, id: string): Promise<RenewalInfo> => {
   const { http, run, leaf } = request
   const url = `${request.url.replace(/\/$/, '')}/${id}`
   const connection = { settings: 'renewal info', directoryUrl: request.url, http, run }
   const answer = await ask(connection, 'renewalInfo', { method: 'GET', url })
-  if (answer.status !== 200) throw new Error(`the CA answers ${answer.status}`)
+  const now = run.clock.now()
+  const retryAt = parseRetryAfter(answer.headers['retry-after'], now)
+  if (answer.status !== 200) {
+    run.log.warn({ leaf: leaf.fingerprint }, `no renewal info: the CA answers ${answer.status}`)
+    return noRenewalInfo(leaf, run, retryAt)
+  }
   const body = jsonObject(connection, 'renewalInfo', answer.text)
   const suggested = (body.suggestedWindow ?? {}) as Readonly<Record<string, unknown>>
   const start = instant(suggested.start)
@@ -53,20 +57,18 @@ const read = async (request: RenewalInfoRequest, id: string): Promise<RenewalInf
       { leaf: leaf.fingerprint, explanationUrl, start: iso(start), end: iso(end) },
       'the CA explains when it suggests to renew',
     )
-  const now = run.clock.now()
-  const afterMs = (parseRetryAfter(answer.headers['retry-after'], now) ?? now + UNUSABLE_RETRY_MS) - now
   return {
     fingerprint: leaf.fingerprint,
     window: { start, end },
     explanationUrl,
-    nextFetchAt: now + Math.min(Math.max(afterMs, SOONEST_MS), LATEST_MS),
+    nextFetchAt: askAgainAt(retryAt, now),
   }
 }
 
 /**
  * The window in which the CA suggests to renew (RFC 9773 section 4): one plain GET, no account. `nextFetchAt`
- * is Retry-After within 1 minute and 1 day. An answer that cannot be used has no window and is asked for again
- * after 6 hours. Never throws.
+ * is Retry-After within 1 minute and 1 day, that of an error included. An answer that cannot be used has no window
+ * and is asked for again after 6 hours. Never throws.
  */
 export async function fetchRenewalInfo(request: RenewalInfoRequest): Promise<RenewalInfo> {
   const { certificate, leaf, run } = request

@@ -12,7 +12,7 @@ import { problemOf } from './problem.ts'
  */
 export async function rolloverAccount(access: AccountAccess): Promise<string> {
   const { connection, account, memory } = access
-  const { settings, run, directoryUrl: directory } = connection
+  const { settings, run } = connection
   const refuse = (why: string, hint: string): never => {
     throw new RotationError('ca-rejected', `${settings}: ${why}`, { retry: 'never', hint })
   }
@@ -38,7 +38,7 @@ export async function rolloverAccount(access: AccountAccess): Promise<string> {
       await dropRollover(memory)
     throw thrown
   }
-  await promoteKey(memory, name, { directory, key: fingerprintOf(settings, key), url })
+  await promoteKey(memory, name, { ...remembered.output, key: fingerprintOf(settings, key) })
   run.log.info({ account: url }, 'the account has another key')
   return url
 }

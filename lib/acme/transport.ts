@@ -9,6 +9,7 @@ import { refusal } from './problem.ts'
 export const USER_AGENT = `iotda-cert/${packageJson.version}`
 
 const REQUEST_TIMEOUT_MS = 30 * SECOND_MS
+const REDIRECTS_AT_MOST = 3
 /** How often one request is signed again with another nonce. */
 export const MAX_BAD_NONCES = 10
 
@@ -42,15 +43,37 @@ const failed = (connection: AcmeConnection, call: string, failure: HttpFailure, 
   return new RotationError('unavailable', message, { cause: failure })
 }
 
+type Asked = Pick<HttpRequest, 'method' | 'url' | 'headers' | 'body'>
+
+/** Where an answer redirects to; never from HTTPS to anything less. */
+export const movedTo = ({ status, headers }: HttpResponse, url: string): string | null => {
+  const { location } = headers
+  if (![301, 302, 303, 307, 308].includes(status) || location === undefined || !URL.canParse(location, url))
+    return null
+  const target = new URL(location, url)
+  return target.protocol === 'https:' || target.protocol === new URL(url).protocol ? target.href : null
+}
+
 /**
- * One request within the run's time. Any answer is returned, whatever its status.
+ * One request within the run's time. Any answer is returned, whatever its status; redirects of GET and HEAD are
+ * followed, three at most. A signed request names its URL (RFC 8555 section 6.4) and cannot be redirected.
  * @throws RotationError `unreachable`, `unavailable` (no whole answer), `out-of-time`
  */
-export async function ask(
-  connection: AcmeConnection,
-  call: string,
-  request: Pick<HttpRequest, 'method' | 'url' | 'headers' | 'body'>,
-): Promise<HttpResponse> {
+export async function ask(connection: AcmeConnection, call: string, request: Asked): Promise<HttpResponse> {
+  let { url } = request
+  for (let redirects = 0; ; redirects += 1) {
+    const answer = await askOnce(connection, call, { ...request, url })
+    const target = request.method === 'POST' ? null : movedTo(answer, url)
+    if (target === null || redirects === REDIRECTS_AT_MOST) return answer
+    connection.run.log.warn(
+      { call, from: url, to: target },
+      `${connection.settings}: ${call} has moved to ${target}`,
+    )
+    url = target
+  }
+}
+
+const askOnce = async (connection: AcmeConnection, call: string, request: Asked): Promise<HttpResponse> => {
   const { http, run, settings } = connection
   const leftMs = run.deadline - run.clock.now()
   if (run.signal.aborted || leftMs <= 0) throw outOfTime(settings, call, run.signal.reason)
@@ -105,6 +128,8 @@ export interface Transport {
   request(url: string, method: string, options?: { readonly data?: unknown }): Promise<AcmeAnswer>
   /** A nonce that an earlier answer brought, or null. */
   takeNonce(): string | null
+  /** Gives a nonce back that was not used. */
+  keepNonce(nonce: string): void
   /** The instant Retry-After of the last answer named, or null. */
   lastRetryAt(): number | null
   /** The URLs that the last answer linked to as `alternate`. */
@@ -142,6 +167,7 @@ export function createTransport(connection: AcmeConnection, nameOf: (url: string
 
   return {
     takeNonce: () => nonces.pop() ?? null,
+    keepNonce: nonce => void nonces.push(nonce),
     lastRetryAt: () => retryAt,
     lastAlternates: () => alternates,
     request: async (url, verb, options = {}) => {
@@ -166,9 +192,7 @@ export function createTransport(connection: AcmeConnection, nameOf: (url: string
       badNonces = 0
       const nonce = answer.headers['replay-nonce']
       if (nonce && method === 'POST') nonces.push(nonce)
-      if (answer.status >= 400) throw refusal(settings, call, url, answer, now)
-      if (answer.status >= 300)
-        throw new RotationError('unavailable', `${settings}: ${call}: the CA answers ${answer.status}`)
+      if (answer.status >= 300) throw refusal(settings, call, url, answer, now)
       return {
         status: answer.status,
         headers: answer.headers,

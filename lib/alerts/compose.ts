@@ -31,6 +31,7 @@ export function composeAlert(message: Message, subject: Subject, now: number): A
     version: 1,
     ...{ event, severity, kind, dedupKey },
     ...about,
+    ...(message.targets ? { targets: message.targets } : {}),
     nextTryAt: ends ? null : about.nextTryAt,
     reason: short(reason),
     error: error && { ...error, message: short(error.message) },

@@ -1,9 +1,8 @@
 import { DAY_MS, HOUR_MS } from '../base/time.ts'
 import { EVENTS, type EventName, isWorse, type Severity, worst } from '../events.ts'
+import { type Cause, causeOf } from './cause.ts'
 import type { Ledger, Open } from './ledger.ts'
 import { severityOf } from './levels.ts'
-
-export type Cause = Open['error']
 
 /** A state as it is now: one that lasts until it is over. */
 export interface Condition {
@@ -19,7 +18,12 @@ export interface Condition {
   readonly severity?: Severity
   /** Told only when it has lasted so long. Default: at once. */
   readonly graceMs?: number
+  /** Of many targets. */
+  readonly targets?: Many
 }
+
+/** Many targets: how many, and some by name. */
+export type Many = NonNullable<Open['targets']>
 
 /** Something that happened. */
 export interface Moment {
@@ -48,6 +52,7 @@ export interface Message {
   readonly since: number | null
   /** What `recovered` ends, and how bad it had been told to be. */
   readonly ends: { readonly event: EventName; readonly severity: Severity } | null
+  readonly targets?: Many
 }
 
 const REMIND_MS: Readonly<Record<Severity, number>> = {
@@ -107,17 +112,22 @@ function tellState(ledger: Ledger, condition: Condition, now: number): Told {
   const event = condition.event ?? (open?.event as EventName | undefined)
   if (event === undefined) return { ledger, message: null }
   const error = condition.event === null ? (open?.error ?? null) : condition.error
+  // It is told as one of many, for as long as it is.
+  const signature = causeOf(event, error)
+  if (open?.shared?.cause === signature) return { ledger, message: null }
   const severity = worst(worst(EVENTS[event].severity, condition.severity ?? 'info'), severityOf(level))
-  const signature = `${event}/${error?.code ?? ''}`
   const fresh: Open = { since: now, toldAt: null, severity, event, error, signatures: [], level: null }
   const entry = open ?? fresh
   const why = reasonToTell({ ledger, condition, entry, severity, signature, now })
   if (why === null) return { ledger: open ? ledger : withOpen(ledger, key, entry), message: null }
   const signatures = [...entry.signatures.filter(s => s !== signature), signature].slice(-SIGNATURES_AT_MOST)
+  const { shared: _, ...alone } = entry
+  const { targets } = condition
   const kept: Open = {
-    ...entry,
+    ...alone,
     ...{ toldAt: now, severity: worst(severity, entry.severity), event, error, signatures },
     level: lowest(level, entry.level),
+    ...(targets ? { targets } : {}),
   }
   const message: Message = {
     event: why.byLevel ? 'expiring' : event,
@@ -128,6 +138,7 @@ function tellState(ledger: Ledger, condition: Condition, now: number): Told {
     error,
     since: entry.since,
     ends: null,
+    ...(targets ? { targets } : {}),
   }
   return { ledger: withOpen(ledger, key, kept), message }
 }
@@ -146,7 +157,7 @@ function reasonToTell(question: Question): { kind: Message['kind']; byLevel: boo
   if (entry.toldAt === null)
     return now - entry.since >= graceMs(question) ? { kind: 'new', byLevel: false } : null
   const crossed = condition.level !== null && condition.level < (entry.level ?? Number.POSITIVE_INFINITY)
-  if (crossed && severityOf(condition.level) !== 'info') return { kind: 'worse', byLevel: true }
+  if (crossed) return { kind: 'worse', byLevel: true }
   if (isWorse(severity, entry.severity)) return { kind: 'worse', byLevel: false }
   if (condition.event !== null && !entry.signatures.includes(signature))
     return { kind: 'worse', byLevel: false }
@@ -166,8 +177,11 @@ function endState(ledger: Ledger, key: string, now: number): Told {
   if (entry.toldAt === null) return { ledger: { ...ledger, open }, message: null }
   const recent = Object.entries(ledger.ended).filter(([, at]) => now - at < SOON_MS)
   const event = entry.event as EventName
+  const next = { ...ledger, open, ended: { ...Object.fromEntries(recent), [key]: now } }
+  // Whoever was not told of it by itself hears of the end of all.
+  if (entry.shared && !entry.shared.alone) return { ledger: next, message: null }
   return {
-    ledger: { ...ledger, open, ended: { ...Object.fromEntries(recent), [key]: now } },
+    ledger: next,
     message: {
       event: 'recovered',
       severity: 'info',
@@ -177,6 +191,7 @@ function endState(ledger: Ledger, key: string, now: number): Told {
       error: null,
       since: entry.since,
       ends: { event, severity: entry.severity },
+      ...(entry.targets ? { targets: entry.targets } : {}),
     },
   }
 }

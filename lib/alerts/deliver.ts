@@ -60,6 +60,8 @@ export function enqueue(
 export interface Delivery {
   /** Sends in order; what remains is for a later run. Never throws. */
   send(outbox: readonly Undelivered[]): Promise<readonly Undelivered[]>
+  /** How many were delivered so far. */
+  sent(): number
 }
 
 const ATTEMPTS = 3
@@ -69,6 +71,7 @@ const WAIT_AT_MOST_MS = 15 * SECOND_MS
 /** Delivers until `run.deadline`. A notifier that is down is not asked again in this run. */
 export function createDelivery(notifiers: readonly NamedNotifier[], run: Run): Delivery {
   const down = new Set<string>()
+  let delivered = 0
   const attempt = async (to: NamedNotifier, alert: AlertEvent): Promise<boolean> => {
     for (let tried = 1; ; tried += 1) {
       try {
@@ -103,12 +106,14 @@ export function createDelivery(notifiers: readonly NamedNotifier[], run: Run): D
             if (await isSent(entry)) sent.add(entry)
         }),
       )
+      delivered += sent.size
       const known = new Set(notifiers.map(({ name }) => name))
       const now = run.clock.now()
       return outbox.filter(
         entry => !sent.has(entry) && known.has(entry.notifier) && now - entry.since < KEPT_FOR_MS,
       )
     },
+    sent: () => delivered,
   }
 }
 

@@ -20,6 +20,10 @@ const Open = v.object({
   signatures: v.array(v.string()),
   /** The lowest level of days left that was told. */
   level: v.nullable(v.number()),
+  /** Of a target's state that is told as one of many: as which, and whether it had been told by itself before. */
+  shared: v.optional(v.object({ cause: v.string(), alone: v.boolean() })),
+  /** Of a state of many targets: which, when it was last told. */
+  targets: v.optional(v.object({ count: v.number(), names: v.array(v.string()) })),
 })
 export type Open = v.InferOutput<typeof Open>
 

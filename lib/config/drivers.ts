@@ -8,6 +8,8 @@ export interface DriverSchemas {
   /** Null when there is no such driver; then `known` lists the ones there are. */
   schema(kind: 'source' | 'solver' | 'store' | 'notifier', type: string): Promise<v.GenericSchema | null>
   known(kind: 'source' | 'solver' | 'store' | 'notifier'): readonly string[]
+  /** Stores that can keep a page for people. */
+  publishing(): Promise<readonly string[]>
 }
 
 /** Validates every driver by its own schema. */
@@ -68,6 +70,21 @@ async function choose(
   const parsed = v.safeParse(schema, own)
   if (!parsed.success) mistakes.push(...explain(parsed.issues, path, schema))
   return { type, settings: parsed.success ? parsed.output : {} }
+}
+
+/** Whether the page can be published where the state is. */
+export async function checkPage(
+  raw: unknown,
+  { store }: ChosenDrivers,
+  drivers: DriverSchemas,
+  mistakes: Mistake[],
+): Promise<void> {
+  const isAsked = asRecord(asRecord(raw).statusPage).publish === true
+  if (!isAsked || !drivers.known('store').includes(store.type)) return
+  const able = await drivers.publishing()
+  if (able.includes(store.type)) return
+  const message = `the store "${store.type}" keeps no page; ${able.join(' and ')} do. Or write one with \`iotda-cert status --html FILE\``
+  mistakes.push({ path: 'statusPage.publish', message })
 }
 
 /** A list where entries go by name would have its indexes taken for names. */

@@ -26,7 +26,7 @@ import {
   salvage,
   sourcesOf,
 } from './checks.ts'
-import { chooseDrivers, type DriverSchemas, listsForObjects, resolveChosen } from './drivers.ts'
+import { checkPage, chooseDrivers, type DriverSchemas, listsForObjects, resolveChosen } from './drivers.ts'
 import { refuseInFunction } from './function.ts'
 import { jsonMistakeAt } from './json.ts'
 import { explain, type Mistake, mistaken } from './mistakes.ts'
@@ -58,6 +58,8 @@ export interface Settings extends Alerting {
   readonly sources: Readonly<Record<string, Chosen>>
   readonly solvers: Readonly<Record<string, Chosen>>
   readonly store: ChosenStore
+  /** After each run for all targets the page of the fleet goes into the store. */
+  readonly isPublished: boolean
 }
 
 type RemoteReader = (scheme: RemoteScheme, name: string) => Promise<string>
@@ -82,6 +84,7 @@ export async function loadSettings(
   const mistakes: Mistake[] = [...(parsed.success ? [] : explain(parsed.issues, '', settingsShape))]
   mistakes.push(...listsForObjects(raw))
   const chosen = await chooseDrivers(raw, drivers, mistakes)
+  await checkPage(raw, chosen, drivers, mistakes)
   if (around.isFunction) refuseInFunction(chosen, mistakes)
   const read = (path: string): Promise<string> => readText(resolve(folder, path))
   const resolver = createResolver({ env: around.env, read, remote, literals: onlyLoopback(raw), mistakes })
@@ -215,6 +218,7 @@ function settle(
     notifiers: toNotifiers(shape.notifiers, chosen),
     heartbeat: shape.heartbeat,
     intervalMs: shape.schedule.interval,
+    isPublished: shape.statusPage.publish,
     proxy,
   }
 }

@@ -271,6 +271,11 @@ export const settingsShape = v.strictObject({
   store,
   notifiers: v.optional(v.array(notifierShape, 'must be a list of notifiers'), []),
   heartbeat: v.optional(v.nullable(heartbeat), null),
+  /** `publish`: after each run for all targets, the page of `status --html` is put beside the state, as private as that. */
+  statusPage: v.optional(
+    v.strictObject({ publish: v.optional(v.boolean('must be true or false'), false) }),
+    {},
+  ),
   schedule: v.optional(v.strictObject({ interval: v.optional(durationField(), '30m') }), {}),
 })
 

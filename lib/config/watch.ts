@@ -94,8 +94,7 @@ export async function loadWatch(
   drivers: DriverSchemas,
   around: Surroundings,
 ): Promise<WatchSettings> {
-  const place = from ?? around.env.IOTDA_CERT_WATCH
-  if (!place) throw noSettings()
+  const place = watchPlace(from, around.env)
   const remote = around.remote ? createRemoteReader(around.remote, around.env) : null
   const { text, where, folder } = await readSettings(place, around, remote)
   const raw = parseJson(text, where)
@@ -126,6 +125,13 @@ export async function loadWatch(
     rotator: whole.rotator && { store: open(rotatorStore), silentAfterMs: whole.rotator.silentAfter },
     proxy: proxyFrom(around),
   }
+}
+
+/** Where the watchdog's settings stand. @throws RotationError `usage` when nobody says so */
+export function watchPlace(from: string | null, env: Surroundings['env']): string {
+  const place = from ?? env.IOTDA_CERT_WATCH
+  if (place) return place
+  throw noSettings()
 }
 
 const noSettings = (): RotationError =>

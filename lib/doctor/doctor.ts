@@ -6,11 +6,12 @@ import { abortAfter, type Clock, iso, SECOND_MS } from '../base/time.ts'
 import type { Settings } from '../config/load.ts'
 import type { AlertEvent, CertificateSource, Run, SolverReference, SourceContext } from '../contracts.ts'
 import type { Issuer } from '../dns/caa.ts'
+import { EVENTS } from '../events.ts'
 import { createEndpoint } from '../iotda/endpoint.ts'
 import { buildSolvers, buildSources, contextOf, huaweiClient, openClients, openState } from '../parts.ts'
 import { takeLease } from '../rotation/lease.ts'
 import { missingNames } from '../rotation/offer.ts'
-import { openNotifiers } from '../telling.ts'
+import { openNotifiers } from '../telling/telling.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
 import { examineInstance } from './instance.ts'
 import { examineName, type NamePatient } from './names.ts'
@@ -174,14 +175,15 @@ async function issuingFindings(practice: Practice): Promise<readonly Finding[]> 
 }
 
 const testAlert = (run: Run): AlertEvent => ({
-  ...{ version: 1, event: 'repaired', severity: 'info', kind: 'moment', dedupKey: 'iotda-cert/doctor' },
+  ...{ version: 1, event: 'test', severity: 'info', kind: 'moment' },
+  dedupKey: `iotda-cert/test/${run.runId}`,
   ...{ target: null, domain: null, error: null, daysLeft: null, before: null, after: null },
   reason: 'a test message of `iotda-cert doctor --notify`: nothing has happened',
   runId: run.runId,
-  at: new Date(run.clock.now()).toISOString(),
+  at: iso(run.clock.now()),
   ...{ since: null, durationMs: null, ends: null, nextTryAt: null },
-  whatToDo: 'Nothing: the message has arrived.',
-  runbook: 'doctor',
+  whatToDo: EVENTS.test.todo,
+  runbook: 'RUNBOOK.md#test',
 })
 
 async function notifierFindings({ settings, request, context, run }: Practice): Promise<readonly Finding[]> {

@@ -24,7 +24,10 @@ const allow = (
   Condition?: AwsStatement['Condition'],
 ): AwsStatement => ({ Sid, Effect: 'Allow', Action, Resource, ...(Condition ? { Condition } : {}) })
 
-function ofStore(store: Raw, partition: string): readonly AwsStatement[] {
+/** Where the s3 store puts the page: beside its documents. */
+const pageKey = (prefix: string): string => `${prefix.replace(/\/$/, '') || 'iotda-cert'}-page/status.html`
+
+function ofStore(store: Raw, isPublished: boolean, partition: string): readonly AwsStatement[] {
   if (store.type === 's3') {
     const bucket = `arn:${partition}:s3:::${textOf(store.bucket, '*')}`
     const prefix = typeof store.prefix === 'string' ? store.prefix : 'iotda-cert/'
@@ -32,6 +35,7 @@ function ofStore(store: Raw, partition: string): readonly AwsStatement[] {
       allow('State', ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'], [`${bucket}/${prefix}*`]),
       // Without it S3 answers 403 for a document that is not there yet.
       allow('StateAbsent', ['s3:ListBucket'], [bucket], { StringLike: { 's3:prefix': [`${prefix}*`] } }),
+      ...(isPublished ? [allow('StatusPage', ['s3:PutObject'], [`${bucket}/${pageKey(prefix)}`])] : []),
     ]
   }
   if (store.type !== 'secretsmanager') return []
@@ -111,6 +115,44 @@ function ofTopics(raw: Raw): readonly AwsStatement[] {
   return topics.length > 0 ? [allow('Alerts', ['sns:Publish'], [...new Set(topics)])] : []
 }
 
+/** The document in which the rotator says that it ran (lib/rotation/record.ts). */
+const LAST_RUN = 'runs/last'
+
+/** The watchdog only reads of the rotator's state, and of that one document. */
+function lastRun(store: Raw, partition: string): readonly AwsStatement[] {
+  const prefix = typeof store.prefix === 'string' ? store.prefix : 'iotda-cert/'
+  if (store.type === 's3') {
+    const bucket = `arn:${partition}:s3:::${textOf(store.bucket, '*')}`
+    return [
+      allow('LastRun', ['s3:GetObject'], [`${bucket}/${prefix}${LAST_RUN}`]),
+      allow('LastRunAbsent', ['s3:ListBucket'], [bucket], {
+        StringLike: { 's3:prefix': [`${prefix}${LAST_RUN}`] },
+      }),
+    ]
+  }
+  if (store.type !== 'secretsmanager') return []
+  const region = textOf(store.region, '*')
+  const secret = `arn:${partition}:secretsmanager:${region}:*:secret:${prefix}${LAST_RUN}-??????`
+  return [allow('LastRun', ['secretsmanager:GetSecretValue'], [secret])]
+}
+
+/** What the watchdog's settings need of AWS: what it reads of the rotator, its own record, and whom it tells. */
+export function awsWatchPolicy(settings: unknown, config: string | null, region = ''): AwsPolicy {
+  const raw = asRaw(settings)
+  const store = asRaw(raw.store)
+  const rotator = asRaw(asRaw(raw.rotator).store)
+  const partition = partitionOf(textOf(rotator.region, textOf(store.region, region)))
+  return {
+    Version: '2012-10-17',
+    Statement: [
+      ...lastRun(rotator, partition),
+      ...ofStore(store, false, partition).map(it => ({ ...it, Sid: it.Sid.replace('State', 'Record') })),
+      ...ofSecrets(raw, config, partition),
+      ...ofTopics(raw),
+    ],
+  }
+}
+
 /**
  * What the settings need of AWS, and nothing else. `config` is where they stand themselves, if that is a service
  * of AWS; `region` says the partition where the settings do not.
@@ -122,7 +164,7 @@ export function awsPolicy(settings: unknown, config: string | null, region = '')
   return {
     Version: '2012-10-17',
     Statement: [
-      ...ofStore(store, partition),
+      ...ofStore(store, asRaw(raw.statusPage).publish === true, partition),
       ...ofSecrets(raw, config, partition),
       ...ofRoute53(raw, partition),
       ...ofAcm(raw),

@@ -1,6 +1,6 @@
 /** What deployment tools ask: bundled for serverless.yml by build.mjs. */
-import { awsPolicy } from './aws.ts'
+import { awsPolicy, awsWatchPolicy } from './aws.ts'
 import { namesOf } from './raw.ts'
 
 /** The role's statements, and which references the settings hold. */
-export const permissionsForDeployment = { awsPolicy, namesOf }
+export const permissionsForDeployment = { awsPolicy, awsWatchPolicy, namesOf }

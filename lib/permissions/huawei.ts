@@ -68,3 +68,19 @@ export function huaweiPolicy(settings: unknown, config: string | null): HuaweiPo
     Statement: groups.filter(it => it.length > 0).map(Action => ({ Effect: 'Allow', Action })),
   }
 }
+
+/** What the watchdog's settings need of Huawei Cloud: it looks at device ports without any permission. */
+export function huaweiWatchPolicy(settings: unknown, config: string | null): HuaweiPolicy {
+  const raw = asRaw(settings)
+  const isRead = asRaw(asRaw(raw.rotator).store).type === 'csms'
+  const groups = [
+    isRead && asRaw(raw.store).type !== 'csms'
+      ? ['csms:secret:getVersion', ...KMS_READ]
+      : ofSecrets(raw, config),
+    uses(raw, 'notifiers', 'smn') ? ['smn:topic:publish'] : [],
+  ]
+  return {
+    Version: '5.0',
+    Statement: groups.filter(it => it.length > 0).map(Action => ({ Effect: 'Allow', Action })),
+  }
+}

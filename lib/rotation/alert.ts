@@ -11,8 +11,9 @@ import type { ReportedLeaf, TargetResult } from './report.ts'
 import type { World } from './world.ts'
 
 /** One matter for people: whether the certificate of a target gets renewed. */
-const RENEWAL = 'renewal'
+export const RENEWAL = 'renewal'
 const ROOTS = 'root-ending'
+const RECALLED = 'recalled'
 const TOO_LONG_MS = DAY_MS
 
 /** Warnings of a run that are told as events of their own. */
@@ -65,20 +66,27 @@ export function sightingOf(result: TargetResult, document: TargetDocument, now: 
   const lifetime = lifetimeOf(result)
   const level = lifetime && levelOf(lifetime, now)
   const trouble = troubleOf(result, document, level) ?? lagging(result, level)
-  const roots = result.warnings
-    .filter(w => w.code === 'root-ends' || w.code === 'other-chains')
-    .map(w => w.message)
-  const rootEnds: Condition = {
-    ...{ key: ROOTS, event: 'root-ending', error: null, level: null },
-    reason: roots.join('; '),
-  }
+  const spoken = [
+    stateOf(result, ROOTS, ['root-ends', 'other-chains']),
+    stateOf(result, RECALLED, ['recalled']),
+  ]
   const isConclusive = ['idle', 'rotated', 'repaired'].includes(outcome)
   return {
     now,
-    conditions: [...(trouble ? [trouble] : []), ...(roots.length > 0 ? [rootEnds] : [])],
-    judged: [...(isConclusive ? [RENEWAL] : []), ...(error === null ? [ROOTS] : [])],
+    conditions: [trouble, ...spoken].filter(condition => condition !== null),
+    judged: [...(isConclusive ? [RENEWAL] : []), ...(error === null ? [ROOTS, RECALLED] : [])],
     moments: momentsOf(result),
   }
+}
+
+/** A state that warnings of a run speak of, one for all of these codes. */
+function stateOf(
+  { warnings }: TargetResult,
+  event: typeof ROOTS | typeof RECALLED,
+  codes: readonly string[],
+): Condition | null {
+  const said = warnings.filter(w => codes.includes(w.code)).map(w => w.message)
+  return said.length === 0 ? null : { key: event, event, reason: said.join('; '), error: null, level: null }
 }
 
 /** Waits that a target is configured for: soak, and a change window. */
@@ -122,7 +130,8 @@ function lagging({ outlook }: TargetResult, level: number | null): Condition | n
   return { key: RENEWAL, event: 'expiring', reason, error: null, level }
 }
 
-function lifetimeOf({ outlook }: TargetResult): Lifetime | null {
+/** The life of what is served, or bound where it cannot be seen. */
+export function lifetimeOf({ outlook }: TargetResult): Lifetime | null {
   const leaf = outlook.served ?? outlook.bound
   return leaf && { notBefore: Date.parse(leaf.notBefore), notAfter: Date.parse(leaf.notAfter) }
 }

@@ -9,6 +9,7 @@ import { examine, sentence } from './examine.ts'
 import type { Lease } from './lease.ts'
 import { isHolder, newsFor, refuseRolledBack, requireNames } from './offer.ts'
 import { acceptable, chainRefusals } from './preflight.ts'
+import { recalledNow } from './renewal.ts'
 import { type Job, sourceNamed, type World } from './world.ts'
 
 /** What asking one source came to. `next`: it is given up, and another one is to be asked. */
@@ -58,6 +59,7 @@ export async function attempt(
     refuseRolledBack(fingerprint, (await job.targetDocument.get()).rolledBack, world.event.accept)
     if (world.event.accept !== fingerprint) await refuseIfOthers(world, job, pending.source, chainPem)
     const notes = obtained.leftovers ?? {}
+    const moment = { now: run.clock.now(), intervalMs: world.intervalMs }
     const isOther = ([pem]: readonly [string, string]): boolean =>
       pem !== obtained.chainPem && !isHolder(world, pending.source)
     const otherChains = [...refused].filter(isOther).map(([pem, why]) => otherChain(pem, why))
@@ -67,6 +69,7 @@ export async function attempt(
             ...d,
             notBefore: null,
             sources: {},
+            recalled: recalledNow(job.inspection, moment, d.recalled),
             otherChains,
             pending: { ...d.pending, chainPem, fingerprint, notes },
           }

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
 import { DAY_MS, formatDuration, HOUR_MS, iso } from '../base/time.ts'
-import type { CertificateSpec, DueReason, IdleReason, Leaf, RunEvent, Slot } from '../model.ts'
+import type { CertificateSpec, DueReason, IdleReason, RunEvent, Slot } from '../model.ts'
 import { chooseSource } from './choose.ts'
 import type { CertificateDocument, TargetDocument } from './documents.ts'
 import { isAnother, isNewer } from './offer.ts'
+import { renewalOf, type Validity, validityOf } from './renewal.ts'
 import type { Inspection, Plan, Verdict } from './world.ts'
 
 /** All that a decision depends on. */
@@ -17,12 +17,6 @@ export interface Facts {
   /** The target's document after it was reconciled with the world. */
   readonly document: TargetDocument
 }
-
-type Validity = Pick<Leaf, 'notBefore' | 'notAfter'>
-
-/** By the leaf; by what the list says where the leaf cannot be read. */
-const validityOf = ({ leaf, effectiveDate, expiryDate }: Slot): Validity =>
-  leaf ?? { notBefore: effectiveDate, notAfter: expiryDate }
 
 /** A certificate that is about to expire: the larger of 1/20 of its lifetime and 24 h, at most 1/4 of it. */
 export function emergencyMs({ notBefore, notAfter }: Validity): number {
@@ -117,7 +111,7 @@ function wantedBecause(facts: Facts, emergency: boolean): Wanted | null {
   }
   const offered = newerOffer(facts, slot)
   if (offered) return offered
-  const renewal = renewalOf(facts, slot)
+  const renewal = renewalOfFacts(facts, slot)
   if (renewal.due) return due(renewal.reason, renewal.detail)
   return waitingToBeDeployed(facts, slot)
 }
@@ -199,84 +193,15 @@ function drifted(facts: Facts): Verdict | null {
   return { ...due('resume', detail, 'repair'), emergency: false }
 }
 
+const renewalOfFacts = ({ spec, inspection, now, intervalMs }: Facts, slot: Slot) =>
+  renewalOf({ inspection, renewBefore: spec.renewBefore, now, intervalMs }, slot)
+
 function fresh(facts: Facts): Verdict {
   const slot = facts.inspection.bound?.slot
   if (!slot) return idle('fresh', 'nothing is wanted', null)
-  const { at, detail } = renewalOf(facts, slot)
+  const { at, detail } = renewalOfFacts(facts, slot)
   const validity = validityOf(slot)
   return idle('fresh', detail, Math.min(at, validity.notAfter - emergencyMs(validity)))
-}
-
-/** When the bound certificate is to be renewed, and by whose word. */
-interface Renewal {
-  readonly due: boolean
-  readonly reason: DueReason
-  readonly at: number
-  readonly detail: string
-}
-
-function renewalOf({ spec, inspection, now, intervalMs }: Facts, slot: Slot): Renewal {
-  const { notBefore: starts, notAfter: ends } = validityOf(slot)
-  const lifetimeMs = ends - starts
-  const left = `${formatDuration(ends - now)} left`
-  const { renewBefore } = spec
-  const window = inspection.renewalInfo?.window ?? null
-  const suggested = window && instantIn(window, inspection.renewalInfo?.fingerprint ?? '')
-  const inWindow = window !== null && suggested !== null && windowDue(window, suggested, now, intervalMs)
-  if (inWindow) {
-    const why = inspection.renewalInfo?.explanationUrl
-    const detail = `the CA suggests ${iso(window.start)} to ${iso(window.end)}; ${left}${why ? `; why: ${why}` : ''}`
-    return { due: true, reason: 'renewal-window', at: now, detail }
-  }
-  if (renewBefore === null && suggested !== null) {
-    return {
-      due: false,
-      reason: 'renewal-window',
-      at: suggested,
-      detail: `${left}; the CA suggests ${iso(suggested)}`,
-    }
-  }
-  // Who makes nothing to order renews by itself, at its own time: only the end says that it did not.
-  const share = inspection.offer ? 1 / 8 : lifetimeMs < 10 * DAY_MS ? 1 / 2 : 1 / 3
-  const asked =
-    renewBefore === null
-      ? lifetimeMs * share
-      : 'share' in renewBefore
-        ? lifetimeMs * renewBefore.share
-        : renewBefore.durationMs
-  const at = ends - Math.min(asked, (lifetimeMs * 2) / 3)
-  const earliest = suggested === null ? at : Math.min(at, suggested)
-  return {
-    due: now >= at,
-    reason: 'expiring',
-    at: earliest,
-    detail: now >= at ? left : `${left}; renewal at ${iso(earliest)}`,
-  }
-}
-
-/**
- * One instant of the window, drawn from the certificate itself so that every run draws the same
- * (RFC 9773 section 4.2 asks for a uniformly random one).
- */
-export function instantIn(
-  window: { readonly start: number; readonly end: number },
-  fingerprint: string,
-): number {
-  const drawn = createHash('sha256')
-    .update(`${fingerprint}|${window.start}|${window.end}`)
-    .digest()
-    .readUInt32BE(0)
-  return Math.floor(window.start + (window.end - window.start) * (drawn / 2 ** 32))
-}
-
-/** Due at the drawn instant, or at the last run before the window closes: inside it the CA counts no limits. */
-function windowDue(
-  window: { readonly start: number; readonly end: number },
-  at: number,
-  now: number,
-  intervalMs: number,
-): boolean {
-  return now >= at || now + intervalMs >= window.end
 }
 
 /** The back-off after a number of failures: 1 h doubling to 24 h, never more than 1/10 of the time left. */

@@ -131,6 +131,8 @@ export const CertificateDocument = v.object({
       nextFetchAt: instant,
     }),
   ),
+  /** The certificate that was last replaced because the CA called it back (renewal.ts), and when. */
+  recalled: v.optional(v.nullable(v.object({ fingerprint: v.string(), at: instant })), null),
   /** Keys that are kept for the next certificate. */
   keptKeys: v.optional(v.array(v.string()), []),
   /** Notes of journals that are done with, whose TXT values could not be removed yet. */
@@ -240,6 +242,7 @@ export const newCertificate = (name: string): CertificateDocument => ({
   notBefore: null,
   sources: {},
   renewalInfo: null,
+  recalled: null,
   keptKeys: [],
   leftovers: [],
 })

@@ -33,11 +33,14 @@ export interface ReportedKept {
     readonly durationMs: number
   }[]
   /** What was lately asked of the CAs, as far as it counts against a limit. */
-  readonly orders: readonly {
-    readonly source: string
-    readonly orders: number
-    readonly failedValidations: number
-  }[]
+  readonly orders: readonly ReportedOrders[]
+}
+
+/** What was lately asked of one CA, as far as it counts against a limit. */
+export interface ReportedOrders {
+  readonly source: string
+  readonly orders: number
+  readonly failedValidations: number
 }
 
 /** Reads what is written down; nothing is written. @throws RotationError `store-unreadable` */
@@ -46,9 +49,7 @@ export async function keptOf({ records, target, spec }: World): Promise<Reported
     records.target(target).get(),
     records.history(target).get(),
     records.certificate(spec.name).get(),
-    Promise.all(
-      spec.sources.map(async source => ({ source, ...ordersIn(await records.source(source).read()) })),
-    ),
+    ordersOf({ records, spec }),
   ])
   const { lastResult, held, failures, retryAfter, alerts } = document
   const open = alerts.open.renewal
@@ -75,16 +76,45 @@ export async function keptOf({ records, target, spec }: World): Promise<Reported
   }
 }
 
+/** For each source of the certificate. @throws RotationError `store-unreadable` */
+export const ordersOf = ({
+  records,
+  spec,
+}: Pick<World, 'records' | 'spec'>): Promise<readonly ReportedOrders[]> =>
+  Promise.all(
+    spec.sources.map(async source => ({ source, ...ordersIn(await records.source(source).read()) })),
+  )
+
 /** The budget that a source keeps in its notes, over all sets of names. */
-function ordersIn({ budget }: Readonly<Record<string, unknown>>): {
-  readonly orders: number
-  readonly failedValidations: number
-} {
+function ordersIn({ budget }: Readonly<Record<string, unknown>>): Omit<ReportedOrders, 'source'> {
   const entries = typeof budget === 'object' && budget !== null ? Object.values(budget) : []
   const count = (name: string): number =>
     entries.reduce((sum: number, entry) => {
       const list: unknown = (entry as Record<string, unknown> | null)?.[name]
       return sum + (Array.isArray(list) ? list.length : 0)
     }, 0)
-  return { orders: count('orders'), failedValidations: count('failed') }
+  return {
+    orders: ['orders', 'asked', 'ended'].reduce((sum, name) => sum + count(name), 0),
+    failedValidations: count('failed'),
+  }
 }
+
+/** A result with what is written down, if it can be read: a status that fails says why already. */
+export const withKept = <Result extends object>(
+  world: World,
+  result: Result,
+): Promise<Result & { readonly kept?: ReportedKept }> =>
+  keptOf(world).then(
+    kept => ({ ...result, kept }),
+    () => result,
+  )
+
+/** A result with what the CAs were asked lately, if it can be read. */
+export const withOrders = <Result extends object>(
+  world: World,
+  result: Result,
+): Promise<Result & { readonly orders?: readonly ReportedOrders[] }> =>
+  ordersOf(world).then(
+    orders => ({ ...result, orders }),
+    () => result,
+  )

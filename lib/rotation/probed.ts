@@ -1,12 +1,12 @@
 import { isIPv6 } from 'node:net'
 import { DAY_MS, iso, SECOND_MS } from '../base/time.ts'
-import { judge } from '../devices/judge.ts'
-import { profilesOf, rootsOf } from '../devices/roots.ts'
+import { profilesOf } from '../devices/roots.ts'
 import type { CheckLine } from '../fleet.ts'
 import type { Endpoint, Handshake } from '../iotda/endpoint.ts'
 import { type Attempt, nameOf } from '../iotda/probe.ts'
 import { leafOf, parseChain } from '../x509/certificate.ts'
 import { playedDevices, type Question, reasonOf, tryAll, tryCanaries } from './devices.ts'
+import { doubtsOf } from './verdicts.ts'
 
 /** A certificate of a chain, in an answer. */
 export interface ReportedCertificate {
@@ -151,7 +151,7 @@ function verdictOf(
   const name = profile?.name ?? null
   const own = attempts.filter(a => a.profile === name)
   const shown = own.find(a => a.problem !== null) ?? own.at(-1)
-  const lines = linesOf(question, profile, own.findLast(a => a.chainPem)?.chainPem ?? null)
+  const lines = doubtsOf(question, profile, own.findLast(a => a.chainPem)?.chainPem ?? null)
   const refusal = lines.find(line => line.verdict === 'refuse')?.reason ?? null
   const problem = problemOf(own, looks) ?? refusal ?? troubleOf(looks, question.expected)
   return {
@@ -184,25 +184,4 @@ function troubleOf(looks: readonly Handshake[], expected: string | null): string
   if (!first) return null
   const what = first.leaf ? `others are served ${nameOf(first.leaf)}` : `no answer: ${first.error}`
   return `${what}${often(wrong.length, looks.length)}`
-}
-
-/** What the chain that was sent lacks for devices of a profile: the same table as before an upload. */
-function linesOf(
-  { target, run }: ProbeQuestion,
-  profile: ReturnType<typeof profilesOf>[number],
-  chainPem: string | null,
-): readonly CheckLine[] {
-  if (chainPem === null) return []
-  const lines = judge({
-    chainPem,
-    profile,
-    roots: rootsOf(target, profile),
-    at: run.clock.now(),
-    servedPem: null,
-    domain: target.domain,
-    otherKeyAsked: false,
-    minAgeMs: 0,
-    stapling: false,
-  })
-  return lines.filter(line => line.verdict !== 'ok').map(({ passesAt: _, ...line }) => line)
 }

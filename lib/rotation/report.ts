@@ -1,5 +1,6 @@
 import type { RotationError } from '../base/errors.ts'
 import { iso } from '../base/time.ts'
+import type { DeviceOutlook } from '../fleet.ts'
 import {
   IDLE_REASONS,
   type Leaf,
@@ -11,7 +12,7 @@ import {
   type StepRecord,
   type Warning,
 } from '../model.ts'
-import type { ReportedKept } from './kept.ts'
+import type { ReportedKept, ReportedOrders } from './kept.ts'
 import type { ReportedProbe } from './probed.ts'
 import type { Job, World } from './world.ts'
 
@@ -66,8 +67,12 @@ export interface TargetResult {
   readonly outlook: Outlook
   /** In the answers of `probe`: what the device port shows, and what devices would say. */
   readonly probe?: ReportedProbe
+  /** Where a certificate was asked for: what its CAs were lately asked. */
+  readonly orders?: readonly ReportedOrders[]
   /** In the answers of `status`: what is written down. */
   readonly kept?: ReportedKept
+  /** In the answers of `status`. */
+  readonly devices?: DeviceOutlook
   /** In the answers of `plan` and `status`: what is in the slots, and what each address serves. */
   readonly seen?: {
     readonly slots: readonly {
@@ -92,6 +97,9 @@ export function isOk({ outcome, decision }: TargetResult): boolean {
   return OUTCOMES[outcome].ok && !(outcome === 'suspended' && waits)
 }
 
+/** Whether the result is for people to look at. */
+export const isShown = ({ event, isPublished }: World): boolean => event.action === 'status' || isPublished
+
 /** Puts one target's result together. */
 export function report(world: World, job: Job, outcome: Outcome, error: RotationError | null): TargetResult {
   const { bound } = job.inspection
@@ -110,7 +118,8 @@ export function report(world: World, job: Job, outcome: Outcome, error: Rotation
     warnings: job.warnings,
     error: error && reportedError(error),
     outlook: outlookOf(job, outcome),
-    ...(world.event.action === 'plan' || world.event.action === 'status' ? { seen: seen(job) } : {}),
+    ...(world.event.action === 'plan' || isShown(world) ? { seen: seen(job) } : {}),
+    ...(job.devices ? { devices: job.devices } : {}),
   }
 }
 

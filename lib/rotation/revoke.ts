@@ -44,7 +44,7 @@ async function revokeChosen(world: World, job: Job): Promise<Outcome> {
   if (reason === 'keyCompromise' && key) await banKey(world, job, key.id)
   if (isBound) {
     // What the CA said before is no longer so: the next run asks again, and renews.
-    await job.certificateDocument.update(d => ({ ...d, renewalInfo: null }))
+    await job.certificateDocument.update(d => ({ ...d, renewalInfo: null, recalled: null }))
     warn(job, 'revoked', 'the bound certificate is revoked; run `iotda-cert rotate --force` now')
   }
   const how = outcome === 'revoked' ? 'is revoked' : 'was revoked already'

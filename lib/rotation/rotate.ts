@@ -9,6 +9,7 @@ import { sweep } from './leftovers.ts'
 import { noteOffer } from './offer.ts'
 import { afterFailure, afterRun, outcomeOf } from './outcome.ts'
 import { instanceKey } from './record.ts'
+import { recallOf } from './renewal.ts'
 import { report, type TargetResult } from './report.ts'
 import { planned, requireConfiguration, warnOfTime } from './requirements.ts'
 import { squareUp } from './square-up.ts'
@@ -127,6 +128,8 @@ export async function lookAndDecide(world: World, job: Job): Promise<void> {
       document,
     }
     job.verdict = decide(facts)
+    const recall = recallOf(job.inspection, facts)
+    if (recall) warn(job, 'recalled', recall.message)
     requireConfiguration(world, job)
     return {
       status: 'done',

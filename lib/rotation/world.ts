@@ -4,7 +4,7 @@ import type { Secret } from '../base/secret.ts'
 import { MINUTE_MS } from '../base/time.ts'
 import type { CertificateSource, Offer, Run, StateStore } from '../contracts.ts'
 import type { Canary } from '../devices/canary.ts'
-import type { CheckLine } from '../fleet.ts'
+import type { CheckLine, DeviceOutlook } from '../fleet.ts'
 import type { DomainConfiguration, IotdaClient } from '../iotda/client.ts'
 import type { Endpoint } from '../iotda/endpoint.ts'
 import type {
@@ -46,6 +46,8 @@ export interface World {
   readonly canaryOf: (profile: string | null) => Canary | null
   /** Runs one piece of work at a time for each key, within this process. */
   readonly inTurn: Turns
+  /** The result is to be published for people: it says what `status` would say, too. */
+  readonly isPublished: boolean
   /** Told of each step when it starts and when it ends. */
   readonly progress: (target: string, step: StepName, ended: StepRecord | null) => void
 }
@@ -113,6 +115,8 @@ export interface Job {
   readonly steps: StepRecord[]
   /** What preflight found. */
   table?: readonly CheckLine[]
+  /** What devices make of the certificate now, where somebody wants to look at it. */
+  devices?: DeviceOutlook
 }
 
 /** What a step says. A step that cannot go on for good throws a RotationError. */

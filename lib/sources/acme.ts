@@ -48,7 +48,10 @@ const settings = v.strictObject({
   ),
   /** Directory of the CA's test environment: after a failed validation the next try is rehearsed there. */
   staging: v.optional(v.nullable(urlField()), null),
-  /** What is spent on one set of names at most: orders within `per`, failed validations within an hour. */
+  /**
+   * What is spent on one set of names at most: orders within `per`, as many that come to nothing within a day,
+   * failed validations within an hour.
+   */
   budget: v.optional(
     v.pipe(
       v.strictObject({
@@ -112,16 +115,21 @@ const orderParts = async (own: Settings, context: SourceContext, names: readonly
   }
 }
 
-/** Works with the account; once more with newAccount when the CA has lost it (a test CA started anew). */
+/**
+ * Works with the account; once more with newAccount when the CA has lost it (a test CA started anew), or has moved
+ * and may know it by another URL only.
+ */
 const withAccount = async <T>(door: Door, run: Run, work: (client: Client) => Promise<T>): Promise<T> => {
-  const attempt = async (forget: boolean): Promise<T> =>
-    work((await door.open(run, { create: true, forget })) as Client)
+  const open = async (forget: boolean) => (await door.open(run, { create: true, forget })) as Client
+  const client = await open(false)
+  const { newAccountUrl } = client
   try {
-    return await attempt(false)
+    return await work(client)
   } catch (thrown) {
     const { problemOf } = await import('../acme/problem.ts')
-    if (problemOf(thrown)?.type !== 'accountDoesNotExist') throw thrown
-    return attempt(true)
+    const isLost = problemOf(thrown)?.type === 'accountDoesNotExist'
+    if (!isLost && client.newAccountUrl === newAccountUrl) throw thrown
+    return work(await open(true))
   }
 }
 
@@ -134,6 +142,10 @@ const obtainAt =
     const { dns, budgetAt } = await orderParts(own, context, request.spec.names, run)
     const { obtainCertificate } = await import('../acme/order.ts')
     const budget = budgetAt(door)
+    // No account is made, and no CA asked, for names whose records could not be written anyway.
+    const { knowsAccount } = await import('../acme/account.ts')
+    if (!(await knowsAccount(door.accessOf(run))))
+      await dns.prepare(request.spec.names, null, request.emergency)
     if (staging === null)
       return withAccount(door, run, client => obtainCertificate({ client, dns, request, journal, budget }))
     const { rehearse } = await import('../acme/rehearsal.ts')

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { link, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import * as v from 'valibot'
+import { codeOf, makeFolder, replaceFile, syncFolder, writeNew } from '../base/durable.ts'
 import { RotationError } from '../base/errors.ts'
 import { newSealKey } from '../base/seal.ts'
 import { type Secret, secret } from '../base/secret.ts'
@@ -13,8 +14,6 @@ import { defineStore, type StateStore, type StoredDocument } from '../contracts.
  * `certificates/iot.<n>.json`, and the highest is the document. A writer makes revision n+1 with `link`, which
  * fails when it is there already; so one of two writers wins, and a crash leaves the old or the new file whole.
  */
-
-const codeOf = (thrown: unknown): string => (thrown as NodeJS.ErrnoException).code ?? String(thrown)
 
 const unreadable = (file: string, thrown: unknown): RotationError =>
   new RotationError('store-unreadable', `file store: ${file} cannot be read (${codeOf(thrown)})`, {
@@ -54,28 +53,6 @@ const ifThere = async <T>(
   }
 }
 
-const syncFolder = async (folder: string): Promise<void> => {
-  if (process.platform === 'win32') return
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } catch (thrown) {
-    // Some network file systems cannot sync a folder.
-    if (codeOf(thrown) !== 'EINVAL') throw thrown
-  } finally {
-    await handle.close()
-  }
-}
-
-/** Makes a folder and those above it (0700), durably. */
-const makeFolder = async (folder: string): Promise<void> => {
-  // Step by step: Node's own recursion never ends where a folder refuses new ones (/proc, /dev/fd).
-  if ((await stat(folder).catch(() => null))?.isDirectory()) return
-  if (dirname(folder) !== folder) await makeFolder(dirname(folder))
-  await mkdir(folder, { mode: 0o700 }).catch(thrown => codeOf(thrown) === 'EEXIST' || Promise.reject(thrown))
-  await syncFolder(dirname(folder))
-}
-
 const TEMPORARY = /^\.tmp\.([\w-]+)\.[0-9a-f]+$/
 const temporaryName = (writer: string): string =>
   `.tmp.${Buffer.from(writer).toString('base64url')}.${randomBytes(8).toString('hex')}`
@@ -84,13 +61,7 @@ const temporaryName = (writer: string): string =>
 const putFile = async (file: string, body: string, writer: string): Promise<boolean> => {
   const temporary = join(dirname(file), temporaryName(writer))
   try {
-    const handle = await open(temporary, 'wx', 0o600)
-    try {
-      await handle.writeFile(body)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
+    await writeNew(temporary, body)
     return await link(temporary, file).then(
       () => true,
       async thrown => {
@@ -279,7 +250,19 @@ const ownSealKey = async (path: string, writer: string): Promise<Secret> => {
   return made
 }
 
+/** Documents end in `.json`: the page is none of them. */
+const publish = async (path: string, page: string, writer: string): Promise<string> => {
+  const folder = join(path, 'page')
+  const file = join(folder, 'status.html')
+  await replaceFile(file, join(folder, temporaryName(writer)), page).catch(thrown => {
+    throw unwritable(file, thrown)
+  })
+  await sweep(folder).catch(() => {})
+  return file
+}
+
 export default defineStore({
+  canPublish: true,
   settings: v.strictObject({
     /** The folder; made when it is not there. */
     path: v.pipe(v.string('must be a folder'), v.minLength(1, 'must be a folder, not empty')),
@@ -294,6 +277,7 @@ export default defineStore({
       remove: async key => remove(placeOf(path, key)),
       isGone: async other => isGoneWriter(other),
       ownSealKey: () => ownSealKey(path, writer),
+      publish: page => publish(path, page, writer),
     }
   },
 })

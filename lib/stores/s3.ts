@@ -111,12 +111,28 @@ const openDocuments = (settings: Settings, context: DriverContext) => {
     })
     return headers.etag ?? null
   }
-  return { read, put, nameOf, call }
+
+  /** Beside the documents, not among them, so that either may be given to read without the other. */
+  const publish = async (page: string): Promise<string> => {
+    const name = `${prefix.replace(/\/$/, '') || 'iotda-cert'}-page/status.html`
+    await call({
+      operation: 'PutObject',
+      method: 'PUT',
+      url: objectUrl(settings, name),
+      headers: { 'Content-Type': 'text/html; charset=utf-8', 'Cache-Control': 'no-cache' },
+      body: page,
+      // The same page put twice is the same page.
+      retry: 'safe',
+      permission: `s3:PutObject on ${bucket}/${name}`,
+    })
+    return `s3://${bucket}/${name}`
+  }
+  return { read, put, nameOf, call, publish }
 }
 
 const create = (settings: Settings, context: DriverContext): StateStore => {
   const { clock } = context
-  const { read, put, nameOf, call } = openDocuments(settings, context)
+  const { read, put, nameOf, call, publish } = openDocuments(settings, context)
   const writer = newWriter()
 
   /**
@@ -170,7 +186,8 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
     // The processes of two functions look alike from outside: nobody can tell that one has ended.
     isGone: async () => false,
     ownSealKey: async () => null,
+    publish,
   }
 }
 
-export default defineStore({ settings: awsSettings(own), create })
+export default defineStore({ canPublish: true, settings: awsSettings(own), create })

@@ -1,14 +1,16 @@
+import { isOfMany } from '../alerts/cause.ts'
 import { composeAlert, type Subject } from '../alerts/compose.ts'
-import { type Condition, decideAlerts } from '../alerts/decide.ts'
+import { decideAlerts } from '../alerts/decide.ts'
 import { createDelivery, enqueue } from '../alerts/deliver.ts'
 import { emptyLedger, type Ledger } from '../alerts/ledger.ts'
+import { share } from '../alerts/many.ts'
 import { DAY_MS } from '../base/time.ts'
 import type { WatchSettings } from '../config/watch.ts'
 import type { AlertEvent, DriverContext, Run } from '../contracts.ts'
 import { EVENTS } from '../events.ts'
 import { openState } from '../parts.ts'
 import type { Document } from '../rotation/record.ts'
-import { openNotifiers } from '../telling.ts'
+import { openNotifiers } from '../telling/telling.ts'
 import type { Found } from './judge.ts'
 
 export interface WatchTelling {
@@ -71,25 +73,34 @@ function alertsOf(
   { found, run }: WatchTelling,
   now: number,
 ): { readonly ledger: Ledger; readonly alerts: readonly AlertEvent[] } {
-  const conditions: Condition[] = found.flatMap(({ name, conditions: own }) =>
-    own.map(condition => ({ ...condition, key: `${name}/${condition.key}` })),
+  const affected = found.flatMap(of =>
+    of.conditions.map(condition => ({
+      condition: { ...condition, key: `${of.name}/${condition.key}` },
+      subject: subjectOf(of, run),
+    })),
   )
+  const shared = share(ledger, affected)
   const names = new Set(found.map(f => f.name))
   // A target that is watched no longer is not told of any more.
-  const judged = Object.keys(ledger.open).filter(key => names.has(key.slice(0, key.lastIndexOf('/'))))
+  const judged = Object.keys(ledger.open).filter(
+    key => isOfMany(key) || names.has(key.slice(0, key.lastIndexOf('/'))),
+  )
+  const conditions = shared.map(({ condition }) => condition)
   const decided = decideAlerts(ledger, { now, conditions, judged, moments: [] })
   const alerts = decided.messages.map(message => {
-    const of = found.find(f => message.key.startsWith(`${f.name}/`))
-    const subject: Subject = {
-      ...{
-        id: 'watch',
-        target: of?.name ?? null,
-        domain: of?.domain ?? null,
-        daysLeft: of?.daysLeft ?? null,
-      },
-      ...{ before: null, after: null, runId: run.runId, nextTryAt: null },
-    }
-    return composeAlert(message, subject, now)
+    const of = shared.find(({ condition }) => condition.key === message.key)?.subject
+    const ended = found.find(f => message.key.startsWith(`${f.name}/`))
+    return composeAlert(message, of ?? subjectOf(ended ?? nobody, run), now)
   })
   return { ledger: decided.ledger, alerts }
 }
+
+const nobody = { name: null, domain: null, daysLeft: null }
+
+const subjectOf = (
+  { name, domain, daysLeft }: Pick<Found, 'domain' | 'daysLeft'> & { readonly name: string | null },
+  { runId }: Run,
+): Subject => ({
+  ...{ id: 'watch', target: name, domain, daysLeft },
+  ...{ before: null, after: null, runId, nextTryAt: null },
+})

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
-import { type Answer, type Call, type Route, type Served, serve } from '../kit/http.ts'
+import type { Answer, Call, Route } from '../kit/http.ts'
 import { account, keyChange, newAccount } from './accounts.ts'
 import { authorization, challenge } from './authorizations.ts'
 import { certificate, chainsOf, recordCertificate, revokeCert } from './certificates.ts'
+import { createDoors } from './doors.ts'
 import { createChain, createDoorTls, generateKeys, privateKeyPem } from './issuing.ts'
 import { createVerifier } from './jws.ts'
 import { createNonces, type Nonces } from './nonces.ts'
@@ -43,6 +44,7 @@ export interface IssueOptions {
 
 /** A running CA. */
 export interface AcmeCa {
+  /** Changes when it moves, as all others. */
   readonly url: string
   readonly directoryUrl: string
   /** What clients must trust to talk to the CA; empty without TLS. */
@@ -62,6 +64,15 @@ export interface AcmeCa {
   setRenewalInfo(certIdOrSerial: string, override: RenewalOverride | null): void
   /** Issues without ACME: for certificates that exist before a test begins. */
   issue(names: readonly string[], options: IssueOptions): Promise<{ certPem: string; keyPem: string }>
+  /** As a person does who follows the link of a paused account. */
+  unpause(): void
+  /** Loses every order, as a CA that is restored from a backup. */
+  loseOrders(): void
+  /**
+   * Moves to another address, accounts and certificates included. The old one answers everything with this status
+   * (a redirect names the new place), or with null nothing any more.
+   */
+  move(old: 301 | 308 | 404 | null): Promise<void>
   dispose(): Promise<void>
 }
 
@@ -77,7 +88,7 @@ const directoryBody = (ca: Ca, randomKey: string): object => ({
     termsOfService: ca.url('/terms/v1'),
     website: 'https://sandbox-ca.test',
     caaIdentities: ca.switches.caaIdentities,
-    profiles: offeredProfiles(ca.switches),
+    ...(ca.switches.profiles && { profiles: offeredProfiles(ca.switches) }),
     externalAccountRequired: ca.switches.eabRequired,
   },
 })
@@ -119,15 +130,6 @@ const routesOf = (ca: Ca): readonly Route[] => {
   ]
 }
 
-/** RFC 8555 sections 6.1 and 6.2. */
-const checkRequest = (call: Call): Answer | null => {
-  if (!call.headers['user-agent'])
-    return problemAnswer(fail('malformed', 400, 'Requests must have a User-Agent header'))
-  if (call.method === 'POST' && call.headers['content-type'] !== 'application/jose+json')
-    return problemAnswer(fail('malformed', 415, 'POST requests must be application/jose+json'))
-  return null
-}
-
 /** RFC 8555 sections 6.5 and 7.1: a nonce with each POST answer, the index link everywhere else than itself. */
 const commonHeaders =
   (ca: Ca, nonces: Nonces) =>
@@ -162,6 +164,9 @@ const createState = (): State => ({
   authorizations: [],
   orders: [],
   certificates: [],
+  failures: [],
+  failuresInRow: new Map(),
+  pausedNames: new Set(),
   renewalOverrides: new Map(),
 })
 
@@ -188,9 +193,13 @@ const setRenewalInfo = (ca: Ca, certIdOrSerial: string, override: RenewalOverrid
   else ca.state.renewalOverrides.set(certId, override)
 }
 
-const handleOf = (ca: Ca, caPem: string, dispose: () => Promise<void>): AcmeCa => ({
-  url: ca.url(''),
-  directoryUrl: ca.url('/directory'),
+const handleOf = (ca: Ca, caPem: string, door: Pick<AcmeCa, 'move' | 'dispose'>): AcmeCa => ({
+  get url() {
+    return ca.url('')
+  },
+  get directoryUrl() {
+    return ca.url('/directory')
+  },
   caPem,
   rootPem: ca.chain.rootPem,
   newRootPem: ca.chain.successor?.rootPem ?? null,
@@ -207,7 +216,14 @@ const handleOf = (ca: Ca, caPem: string, dispose: () => Promise<void>): AcmeCa =
   options: ca.switches,
   setRenewalInfo: (certIdOrSerial, override) => setRenewalInfo(ca, certIdOrSerial, override),
   issue: (names, issueOptions) => issueDirectly(ca, names, issueOptions),
-  dispose,
+  unpause: () => {
+    ca.state.pausedNames.clear()
+    ca.state.failuresInRow.clear()
+  },
+  loseOrders: () => {
+    ca.state.orders.length = 0
+  },
+  ...door,
 })
 
 /** A certificate authority on loopback that any ACME client can use (RFC 8555, RFC 9773, profiles). */
@@ -228,26 +244,25 @@ export async function createAcmeCa(options: AcmeCaOptions): Promise<AcmeCa> {
     ),
     (options.tls ?? true) ? createDoorTls() : null,
   ])
-  let served: Served | null = null
-  const url = (path: string) => `${served?.url ?? ''}${path}`
+  let current = (): string => ''
+  const url = (path: string) => `${current()}${path}`
   const requestUrl = (call: Call) => url(call.target)
   const verify = createVerifier(state.accounts, nonces, requestUrl)
   const retryAfter = retryAfterOf(switches, now)
   const ca: Ca = { now, url, switches, state, chain, verify, signal: abort.signal, retryAfter, requestUrl }
   const routes = routesOf(ca)
-  served = await serve({
-    service: 'acme',
-    faults: options.faults,
-    routes,
-    before: checkRequest,
-    headers: commonHeaders(ca, nonces),
-    notFound: notFound(routes),
+  const shared = {
+    ...{ service: 'acme', faults: options.faults, routes },
+    ...{ headers: commonHeaders(ca, nonces), notFound: notFound(routes) },
     ...(door && { tls: { key: door.key, cert: door.cert } }),
-    ...(options.port !== undefined && { port: options.port }),
-  })
-  const { dispose } = served
-  return handleOf(ca, door?.caPem ?? '', async () => {
-    abort.abort()
-    await dispose()
+  }
+  const doors = await createDoors(ca, shared, options.port)
+  current = doors.current
+  return handleOf(ca, door?.caPem ?? '', {
+    move: doors.move,
+    dispose: async () => {
+      abort.abort()
+      await doors.dispose()
+    },
   })
 }

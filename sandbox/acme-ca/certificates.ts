@@ -18,7 +18,15 @@ export function recordCertificate(
 ): Certificate {
   const id = leaf.serial.toLowerCase()
   const url = ca.url(`/certificates/${id}`)
-  const certificate: Certificate = { ...leaf, id, url, accountUrl, replaces, revoked: null }
+  const certificate: Certificate = {
+    ...leaf,
+    id,
+    url,
+    accountUrl,
+    replaces,
+    issuedAt: ca.now(),
+    revoked: null,
+  }
   ca.state.certificates.push(certificate)
   return certificate
 }

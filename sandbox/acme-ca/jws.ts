@@ -101,8 +101,10 @@ export function createVerifier(
   nonces: Nonces,
   requestUrl: (call: Call) => string,
 ): Verifier {
-  const byAccount = async (parsed: ParsedJws) => {
+  const byAccount = async (parsed: ParsedJws, here: string) => {
     const algorithm = algorithmOf(parsed.header)
+    if (!String(parsed.header.kid).startsWith(here))
+      throw fail('malformed', 400, 'KeyID header contained an invalid account URL')
     const account = accounts.find(a => a.url === parsed.header.kid)
     if (!account) throw fail('accountDoesNotExist', 400, `Account "${String(parsed.header.kid)}" not found`)
     const payload = await checkSignature(parsed, account.jwk, algorithm)
@@ -116,7 +118,7 @@ export function createVerifier(
     const found =
       header.kid === undefined
         ? { ...(await verifyByOwnKey(parsed)), account: null }
-        : await byAccount(parsed)
+        : await byAccount(parsed, new URL(requestUrl(call)).origin)
     if (!nonces.spend(header.nonce))
       throw fail('badNonce', 400, `JWS has an invalid anti-replay nonce: "${String(header.nonce)}"`)
     if (header.url !== requestUrl(call))

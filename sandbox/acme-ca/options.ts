@@ -1,4 +1,5 @@
 import type { Faults } from '../kit/faults.ts'
+import { NO_LIMITS, type RateLimits } from './limits.ts'
 
 /** Keys the CA makes for its chain and for `issue()`. */
 export type CaKeyType = 'rsa-2048' | 'rsa-3072' | 'rsa-4096' | 'ec-256' | 'ec-384'
@@ -35,7 +36,7 @@ export interface AcmeCaSwitches {
   retryAfterSeconds: number
   /** `classic` certificates carry a common name. Default true. */
   commonName: boolean
-  /** Real milliseconds between the answer to a challenge and its DNS lookup. Default 0. */
+  /** Real milliseconds between the answer to a challenge and its DNS lookup; may be cut short. Default 0. */
   validationDelayMs: number
   /** An order that is processed ends `invalid` with this error (type without prefix). Default null. */
   issuanceProblem: { readonly type: string; readonly detail: string } | null
@@ -44,12 +45,14 @@ export interface AcmeCaSwitches {
    * ends in the new root as the old one signed it, `short` below the new root.
    */
   chains: readonly ChainName[]
-  /** Profiles that are offered. Default all: classic, shortlived, tlsserver. */
-  profiles: readonly string[]
+  /** Profiles that are offered. Default all: classic, shortlived, tlsserver. Null: it knows nothing of profiles. */
+  profiles: readonly string[] | null
   /** How the CA calls itself in CAA records. Default `sandbox-ca.test`. */
   caaIdentities: readonly string[]
   /** Names (and everything below them) that policy forbids: `rejectedIdentifier`. Default none. */
   rejectedNames: readonly string[]
+  /** Rate limits. Default none; `LETS_ENCRYPT` are the real ones. */
+  limits: RateLimits
 }
 
 /** What createAcmeCa takes: the switches, and what is fixed for its life. */
@@ -117,7 +120,7 @@ const PROFILES: Readonly<Record<string, Profile>> = {
 export const offeredProfiles = ({ profiles }: AcmeCaSwitches): Readonly<Record<string, string>> =>
   Object.fromEntries(
     Object.entries(PROFILES)
-      .filter(([name]) => profiles.includes(name))
+      .filter(([name]) => profiles?.includes(name))
       .map(([name, profile]) => [name, profile.description]),
   )
 
@@ -150,7 +153,8 @@ export function switchesOf(options: AcmeCaOptions): AcmeCaSwitches {
     issuanceProblem: options.issuanceProblem ?? null,
     caaIdentities: options.caaIdentities ?? ['sandbox-ca.test'],
     rejectedNames: options.rejectedNames ?? [],
-    profiles: options.profiles ?? Object.keys(PROFILES),
+    profiles: options.profiles === undefined ? Object.keys(PROFILES) : options.profiles,
+    limits: options.limits ?? NO_LIMITS,
     chains: options.chains ?? ['cross-signed', 'short'],
   }
 }

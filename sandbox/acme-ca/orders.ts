@@ -8,6 +8,7 @@ import type { Leaf } from './issuing.ts'
 import { requireEmpty } from './jws.ts'
 import { type Profile, profileOf } from './options.ts'
 import { fail, problem } from './problems.ts'
+import { checkLimits } from './rate-limits.ts'
 import { checkReplaces } from './renewal-info.ts'
 import { type Account, type Ca, countLateRead, isoTime, type Order, orderStatus } from './state.ts'
 
@@ -15,7 +16,7 @@ const orderBody = (ca: Ca, order: Order): object => ({
   status: orderStatus(order, ca.now()),
   expires: isoTime(order.expiresAt),
   identifiers: order.names.map(value => ({ type: 'dns', value })),
-  profile: order.profile,
+  ...(ca.switches.profiles && { profile: order.profile }),
   ...(order.replaces !== null && { replaces: order.replaces }),
   authorizations: order.authorizations.map(a => a.url),
   finalize: `${order.url}/finalize`,
@@ -42,8 +43,9 @@ const wantedOf = (ca: Ca, account: Account, payload: Readonly<Record<string, unk
   for (const member of ['notBefore', 'notAfter']) {
     if (payload[member] !== undefined) throw fail('malformed', 400, `${member} is not supported`)
   }
-  const name = payload.profile ?? 'classic'
-  const isOffered = typeof name === 'string' && ca.switches.profiles.includes(name)
+  const { profiles } = ca.switches
+  const name = profiles === null ? 'classic' : (payload.profile ?? 'classic')
+  const isOffered = typeof name === 'string' && (profiles?.includes(name) ?? true)
   const profile = isOffered ? profileOf(name, ca.switches) : null
   if (!profile) throw fail('invalidProfile', 400, `Profile "${String(name)}" is not offered`)
   const names = namesOf(payload.identifiers, profile.maxNames, ca.switches.rejectedNames)
@@ -93,7 +95,9 @@ const createOrder = (ca: Ca, account: Account, wanted: Wanted): Order => {
 export async function newOrder(ca: Ca, call: Call): Promise<Answer> {
   const verified = await ca.verify(call, 'kid')
   const wanted = wantedOf(ca, verified.account, verified.object())
-  const order = unfinished(ca, verified.account, wanted) ?? createOrder(ca, verified.account, wanted)
+  const known = unfinished(ca, verified.account, wanted)
+  if (!known) checkLimits(ca, verified.account, wanted)
+  const order = known ?? createOrder(ca, verified.account, wanted)
   return answerWith(ca, order, 201, false)
 }
 

@@ -14,7 +14,7 @@ const MINUTE_MS = 60_000
 const TEN_DAYS_MS = 10 * 24 * 60 * MINUTE_MS
 
 /** Boulder's window: 2 % of the validity around a third (short ones: a half) before the end. */
-const defaultWindow = (ca: Ca, certificate: Certificate): { start: number; end: number } => {
+export const defaultWindow = (ca: Ca, certificate: Certificate): { start: number; end: number } => {
   if (certificate.revoked) return { start: ca.now() - 60 * MINUTE_MS, end: ca.now() - 30 * MINUTE_MS }
   const validityMs = certificate.notAfter.getTime() + 1000 - certificate.notBefore.getTime()
   const centre = certificate.notAfter.getTime() - validityMs / (validityMs < TEN_DAYS_MS ? 2 : 3)

@@ -7,7 +7,8 @@ import type { Problem } from './problems.ts'
 /** RFC 8555 section 7.1.2. */
 export interface Account {
   readonly id: string
-  readonly url: string
+  /** Changed when the CA moves. */
+  url: string
   /** Changed by keyChange. */
   jwk: JWK
   thumbprint: string
@@ -65,8 +66,10 @@ export interface Order {
 export interface Certificate extends Leaf {
   readonly id: string
   readonly url: string
-  readonly accountUrl: string | null
+  /** Changed when the CA moves. */
+  accountUrl: string | null
   readonly replaces: string | null
+  readonly issuedAt: number
   revoked: { readonly at: number; readonly reason: number } | null
 }
 
@@ -105,6 +108,10 @@ export interface State {
   readonly authorizations: Authorization[]
   readonly orders: Order[]
   readonly certificates: Certificate[]
+  readonly failures: { readonly account: Account; readonly name: string; readonly at: number }[]
+  /** By account and name; a valid one resets it. */
+  readonly failuresInRow: Map<string, number>
+  readonly pausedNames: Set<string>
   /** Set by setRenewalInfo; the keys are CertIDs. */
   readonly renewalOverrides: Map<string, RenewalOverride>
 }

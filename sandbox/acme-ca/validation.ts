@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { lookupTxt } from './dns-txt.ts'
 import { profileOf } from './options.ts'
 import { type Problem, problem } from './problems.ts'
+import { countValidation } from './rate-limits.ts'
 import { type Authorization, authorizationStatus, type Ca, type Challenge } from './state.ts'
 
 /** The TXT value that proves a dns-01 challenge (RFC 8555 section 8.4). */
@@ -41,6 +42,7 @@ const conclude = (
   // Deactivated or expired in the meantime: the result changes nothing.
   if (authorizationStatus(authorization, ca.now()) !== 'pending') return
   authorization.status = challenge.status
+  countValidation(ca, authorization, error === null)
   const life = profileOf(authorization.profile, ca.switches)?.authorizationSeconds ?? 0
   if (!error) authorization.expiresAt = ca.now() + life * 1000
 }
@@ -50,7 +52,9 @@ export function startValidation(ca: Ca, authorization: Authorization, challenge:
   challenge.status = 'processing'
   const expected = expectedValue(challenge.token ?? '', authorization.account.thumbprint)
   const run = async (): Promise<void> => {
-    await sleep(ca.switches.validationDelayMs, undefined, { signal: ca.signal })
+    const started = performance.now()
+    while (performance.now() - started < ca.switches.validationDelayMs)
+      await sleep(5, undefined, { signal: ca.signal })
     conclude(ca, authorization, challenge, await proveDns(ca, authorization, expected))
   }
   run().catch((error: Error) => {

@@ -11,12 +11,17 @@ export interface S3Switches {
   conflictEvery: number
   /** Actions that the key may not do, e.g. `s3:PutObject`. Without `s3:ListBucket`, 404 becomes 403. */
   denied: readonly string[]
+  /** Keys that begin so are answered with this status, whatever is asked. */
+  failing: { readonly prefix: string; readonly status: number } | null
 }
 
 export interface S3Object {
   readonly body: string
   readonly etag: string
   readonly metadata: Readonly<Record<string, string>>
+  readonly contentType?: string
+  /** The canned ACL that was asked for; null: none, so that the object is the owner's alone. */
+  readonly acl?: string | null
 }
 
 export interface S3Options {
@@ -94,7 +99,13 @@ const rejected = (why: AwsRejection, region: string): Answer => {
 export async function createS3(options: S3Options): Promise<S3> {
   const { faults, keys, bucket, region = 'eu-central-1', now = Date.now } = options
   const objects = new Map<string, S3Object>()
-  const switches: S3Switches = { ignoreConditions: false, conflictEvery: 0, denied: [], ...options.switches }
+  const switches: S3Switches = {
+    ignoreConditions: false,
+    conflictEvery: 0,
+    denied: [],
+    failing: null,
+    ...options.switches,
+  }
   let conditional = 0
 
   const keyOf = (call: Call): string => decodeURIComponent(call.path.split('/').slice(2).join('/'))
@@ -108,7 +119,11 @@ export async function createS3(options: S3Options): Promise<S3> {
     const metadata = Object.entries(object.metadata).map(([name, value]) => [`x-amz-meta-${name}`, value])
     return {
       status: 200,
-      headers: { etag: object.etag, 'content-type': 'text/plain', ...Object.fromEntries(metadata) },
+      headers: {
+        etag: object.etag,
+        'content-type': object.contentType ?? 'text/plain',
+        ...Object.fromEntries(metadata),
+      },
       body: object.body,
     }
   }
@@ -137,7 +152,11 @@ export async function createS3(options: S3Options): Promise<S3> {
     const metadata = Object.entries(call.headers)
       .filter(([name]) => name.startsWith('x-amz-meta-'))
       .map(([name, value]) => [name.replace('x-amz-meta-', ''), value] as const)
-    objects.set(keyOf(call), { body: call.body, etag, metadata: Object.fromEntries(metadata) })
+    objects.set(keyOf(call), {
+      ...{ body: call.body, etag, metadata: Object.fromEntries(metadata) },
+      contentType: call.headers['content-type'] ?? 'binary/octet-stream',
+      acl: call.headers['x-amz-acl'] ?? null,
+    })
     return { status: 200, headers: { etag } }
   }
 
@@ -151,6 +170,11 @@ export async function createS3(options: S3Options): Promise<S3> {
     (call: Call): Answer => {
       if (call.params.bucket !== bucket)
         return problem(404, 'NoSuchBucket', 'The specified bucket does not exist')
+      const { failing } = switches
+      if (failing !== null && keyOf(call).startsWith(failing.prefix))
+        return failing.status === 403
+          ? problem(403, 'AccessDenied', 'Access Denied')
+          : problem(failing.status, 'InternalError', 'We encountered an internal error. Please try again.')
       return may(action) ? handle(call) : problem(403, 'AccessDenied', 'Access Denied')
     }
   const operations = [

@@ -9,8 +9,15 @@ const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const LIMITS = { orders: 3, perMs: 7 * DAY_MS, failedValidations: 2 }
 
-const spent = (orders: readonly number[], failed: readonly number[] = []): Spent => ({
+const NOTHING_SPENT: Spent = { orders: [], asked: [], ended: [], failed: [], rehearse: false }
+const spent = (
+  orders: readonly number[],
+  failed: readonly number[] = [],
+  asked: readonly number[] = [],
+): Spent => ({
   orders: orders.map(ago => NOW - ago),
+  asked: asked.map(ago => NOW - ago),
+  ended: [],
   failed: failed.map(ago => NOW - ago),
   rehearse: false,
 })
@@ -29,6 +36,14 @@ describe('the next order', () => {
     ['one failed validation', spent([], [HOUR_MS / 2]), null],
     ['two in an hour', spent([], [HOUR_MS / 2, HOUR_MS / 4]), NOW + HOUR_MS / 2],
     ['both: the later one counts', spent([6 * DAY_MS, 1, 1], [HOUR_MS / 2, 1]), NOW + DAY_MS],
+    ['three that nobody answered count for a day', spent([], [], [3 * HOUR_MS, 2, 1]), NOW + 21 * HOUR_MS],
+    ['and no longer', spent([], [], [DAY_MS, 2, 1]), null],
+    ['nor do they count as orders', spent([DAY_MS, HOUR_MS], [], [2, 1]), null],
+    [
+      'together with those that ended without a certificate',
+      { ...spent([DAY_MS], [], [HOUR_MS, 1]), ended: [NOW - 2 * HOUR_MS] },
+      NOW + 22 * HOUR_MS,
+    ],
     ['a clock that was put back', spent([-DAY_MS, -DAY_MS, -DAY_MS]), NOW + 8 * DAY_MS],
   ]
   it.each(cases)('%s', (_, given, at) => {
@@ -71,6 +86,81 @@ describe('orders', () => {
       expect(await rejection(strict(bench))).toMatchObject({ code: 'unavailable' })
     expect(await rejection(strict(bench))).toMatchObject({ code: 'rate-limited' })
     expect(ordered(bench)).toBe(3)
+  })
+
+  it('that nobody answered are forgiven by the one that the CA confirms', async () => {
+    const bench = await startBench()
+    bench.faults.add({ operations: ['acme.NewOrder'], drop: 'after', times: 2 })
+    for (let i = 0; i < 2; i += 1)
+      expect(await rejection(strict(bench))).toMatchObject({ code: 'unavailable' })
+    expect((await strict(bench)).kind).toBe('obtained')
+    expect(bench.ca.orders).toHaveLength(1)
+    bench.clock.now += HOUR_MS
+    expect((await strict(bench)).kind).toBe('obtained')
+    expect((await strict(bench)).kind).toBe('obtained')
+    expect(await rejection(strict(bench))).toMatchObject({ code: 'rate-limited' })
+  })
+
+  it('that came to nothing count for a day: expired, unknown to the CA, or not issued', async () => {
+    const bench = await startBench({ asyncFinalizeMs: 30 * DAY_MS })
+    const entry = () => Object.values(bench.memory.notes.budget as object)[0] as Spent
+    const suspended = async (journal = createJournal()) => {
+      const run = bench.newRun(30_000)
+      return bench.source(run, { budget: LIMITS }).obtain(requestOf(), journal, run)
+    }
+    const journal = createJournal()
+    expect((await suspended(journal)).kind).toBe('suspended')
+    bench.ca.options.asyncFinalizeMs = 0
+    bench.clock.now += 8 * DAY_MS
+    const { order } = journal.notes
+    await journal.write({ order: { ...(order as object), url: `${bench.ca.url}/orders/unknown` } })
+    expect((await strict(bench, journal)).kind).toBe('obtained')
+    expect(entry()).toMatchObject({ orders: [expect.any(Number)], ended: [] })
+
+    bench.ca.options.issuanceProblem = { type: 'serverInternal', detail: 'no' }
+    for (let i = 0; i < 3; i += 1)
+      expect(await rejection(strict(bench))).toMatchObject({ code: 'order-failed' })
+    expect(await rejection(strict(bench))).toMatchObject({ code: 'rate-limited' })
+    expect(entry()).toMatchObject({
+      orders: [expect.any(Number)],
+      ended: [expect.any(Number), expect.any(Number), expect.any(Number)],
+    })
+    bench.ca.options.issuanceProblem = null
+    bench.clock.now += DAY_MS
+    expect((await strict(bench)).kind).toBe('obtained')
+  })
+
+  it('that were confirmed to a dead run only are counted by the next one', async () => {
+    const bench = await startBench({ asyncFinalizeMs: 3_600_000 })
+    const journal = createJournal()
+    const suspended = async () => {
+      const run = bench.newRun(30_000)
+      return bench.source(run, { budget: LIMITS }).obtain(requestOf(), journal, run)
+    }
+    expect((await suspended()).kind).toBe('suspended')
+    // As if it had died between the journal and the budget.
+    const at = bench.clock.now
+    const unanswered = { ...NOTHING_SPENT, asked: [at] }
+    await bench.memory.update(({ budget, ...notes }) => ({
+      ...notes,
+      budget: Object.fromEntries(Object.keys(budget as object).map(key => [key, unanswered])),
+    }))
+    expect((await suspended()).kind).toBe('suspended')
+    expect(Object.values(bench.memory.notes.budget as object)).toMatchObject([{ orders: [at], asked: [] }])
+  })
+
+  it.each([
+    ['is not there', { operations: ['acme.*'], drop: 'before' as const }],
+    ['cannot give a nonce', { operations: ['acme.NewNonce'], status: 500 }],
+    ['is out of order', { operations: ['acme.NewOrder'], status: 500 }],
+  ])('that a CA which %s never took are none', async (_, fault) => {
+    const bench = await startBench()
+    await strict(bench, createJournal(), ['other.example.com'])
+    bench.faults.add({ ...fault, times: Number.MAX_SAFE_INTEGER })
+    for (let i = 0; i < 5; i += 1)
+      expect(await rejection(strict(bench))).toMatchObject({ code: 'unavailable' })
+    bench.faults.clear()
+    expect((await strict(bench)).kind).toBe('obtained')
   })
 
   it('that the CA refused are none', async () => {

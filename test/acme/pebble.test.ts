@@ -14,6 +14,12 @@ import { asSecret, createRun, createSource, requestOf, specOf } from './rig.ts'
 /** Getting Pebble the first time builds or downloads it. */
 const GET_MS = 600_000
 
+/** The algorithm of the external account binding in a newAccount request. */
+const bindingOf = (body: string): string => {
+  const part = (text: string) => JSON.parse(Buffer.from(text, 'base64url').toString())
+  return part(part(JSON.parse(body).payload).externalAccountBinding.protected).alg
+}
+
 /** The source against Pebble, with the memory of one installation and a count of the requests. */
 const bench = (pebble: Pebble, settings: object = {}) => {
   const solver: ChalltestsrvSolver = createChalltestsrvSolver(pebble.challtestsrv)
@@ -264,8 +270,8 @@ describe('Pebble with other habits', () => {
     }
   }
 
-  it('refuses a fifth of the nonces', { timeout: GET_MS }, async () => {
-    await withPebble({ nonceRejectPercent: 20 }, async pebble => {
+  it('refuses three in ten nonces', { timeout: GET_MS }, async () => {
+    await withPebble({ nonceRejectPercent: 30 }, async pebble => {
       const it = bench(pebble)
       const names = Array.from({ length: 12 }, (_, index) => `n${index}.example.com`)
       const { chainPem } = await it.obtain(names)
@@ -281,8 +287,46 @@ describe('Pebble with other habits', () => {
       const without = bench(pebble)
       await expect(without.obtain()).rejects.toMatchObject({ code: 'ca-rejected', retry: 'never' })
       const it = bench(pebble, { externalAccount: { kid: 'kid-1', hmacKey: asSecret(hmac) } })
+      // The answer to the first newAccount is lost: the same key and binding find the account.
+      const bindings: string[] = []
+      it.beforeRequest(async ({ url, body }) => {
+        if (url.endsWith('/sign-me-up')) bindings.push(bindingOf(String(body)))
+      })
+      it.afterAnswer(async ({ url }) => {
+        if (bindings.length === 1 && url.endsWith('/sign-me-up')) throw new Error('lost')
+      })
+      await expect(it.obtain()).rejects.toThrow('lost')
       expect((await it.obtain()).chainPem).toContain('BEGIN CERTIFICATE')
+      expect(bindings).toEqual(['HS256', 'HS256'])
+      // Another key with the same binding is what a lost key would lead to.
+      expect([...it.memory.secrets.keys()]).toEqual(['account-key'])
       await Promise.all([without.close(), it.close()])
+    })
+  })
+
+  it('offers profiles: the one asked for is given, a dropped one is refused or replaced', {
+    timeout: GET_MS,
+  }, async () => {
+    await withPebble({ profiles: { classic: 90, tlsserver: 45, shortlived: 6 } }, async pebble => {
+      const it = bench(pebble)
+      const daysOf = async (profile: string, profileFallback: string | boolean = false) => {
+        const journal = createJournal()
+        const spec = specOf(['profile.example'], { profile, profileFallback })
+        const result = await it.source(journal).obtain(requestOf(spec), journal, it.run())
+        if (result.kind !== 'obtained') throw new Error(result.why)
+        const { notBefore, notAfter } = leafOf(new X509Certificate(result.chainPem))
+        return Math.round((notAfter - notBefore) / 86_400_000)
+      }
+      for (const [profile, days] of [
+        ['shortlived', 6],
+        ['tlsserver', 45],
+        ['classic', 90],
+      ] as const)
+        expect(await daysOf(profile)).toBe(days)
+      await expect(daysOf('gone')).rejects.toMatchObject({ code: 'ca-rejected', retry: 'never' })
+      expect(await daysOf('gone', 'tlsserver')).toBe(45)
+      expect([6, 45, 90]).toContain(await daysOf('gone', true))
+      await it.close()
     })
   })
 

@@ -1,7 +1,7 @@
 /**
- * What happens after each problem type (RFC 8555 section 6.7, RFC 9773 section 5, draft-ietf-acme-profiles) and each
- * failure of HTTP, one test a line. `next CA` is an error that trying again does not mend: another CA of the
- * certificate's list is asked, and without one a person; `later` and `until` are tried again by a later run.
+ * Where in an order a problem or a failure of HTTP comes, and what is said of it; the table of them all is that of
+ * RUNBOOK.md (runbook-table.test.ts). `next CA` is an error that trying again does not mend; `later` and `until` are
+ * tried again by a later run.
  */
 import { describe, expect, it } from 'vitest'
 import { problemOf } from '../../lib/acme/problem.ts'
@@ -22,7 +22,6 @@ const says = (status: number, type: string, more: Answer = {}): Answer => ({
   ...more,
 })
 const HOUR = { 'retry-after': '3600' }
-const ALWAYS = { times: 50 }
 
 /** Runs once; what became of it, and the calls from `since` on. */
 async function run(bench: Bench, spec = specOf(), replaces: string | null = null) {
@@ -45,47 +44,6 @@ const happened = (error: RotationError | null): Happens => {
 }
 
 const ofNewOrder: readonly Line[] = [
-  ['badNonce: signed again with a new nonce', 'NewOrder', says(400, 'badNonce'), 'obtained', {}],
-  ['badNonce every time', 'NewOrder', says(400, 'badNonce', ALWAYS), 'later', { code: 'unavailable' }],
-  [
-    'rateLimited with Retry-After',
-    'NewOrder',
-    says(429, 'rateLimited', { headers: HOUR }),
-    'until',
-    { code: 'rate-limited' },
-  ],
-  [
-    'rateLimited without, with a link: the account is paused',
-    'NewOrder',
-    { status: 429, body: problem('rateLimited', { detail: 'open https://ca.test/unpause' }) },
-    'next CA',
-    { code: 'rate-limited' },
-  ],
-  ['rateLimited without either', 'NewOrder', says(429, 'rateLimited'), 'later', { code: 'rate-limited' }],
-  [
-    '429 of a proxy',
-    'NewOrder',
-    { status: 429, headers: HOUR, body: '<html>' },
-    'until',
-    { code: 'rate-limited' },
-  ],
-  ['serverInternal', 'NewOrder', says(500, 'serverInternal'), 'later', { code: 'unavailable' }],
-  [
-    'serverInternal with Retry-After',
-    'NewOrder',
-    says(500, 'serverInternal', { headers: HOUR }),
-    'until',
-    { code: 'unavailable' },
-  ],
-  ['502 of a proxy', 'NewOrder', { status: 502, body: '<html>' }, 'later', { code: 'unavailable' }],
-  ['503 with Retry-After', 'NewOrder', { status: 503, headers: HOUR }, 'until', { code: 'unavailable' }],
-  [
-    'a redirect',
-    'NewOrder',
-    { status: 302, headers: { location: 'https://elsewhere.test' } },
-    'later',
-    { code: 'unavailable' },
-  ],
   [
     'an answer that is no JSON',
     'NewOrder',
@@ -95,86 +53,10 @@ const ofNewOrder: readonly Line[] = [
   ],
   ['a cut answer', 'NewOrder', { cut: 5 }, 'later', { code: 'unavailable' }],
   ['no answer, before the effect', 'NewOrder', { drop: 'before' }, 'later', { code: 'unavailable' }],
-  ['no answer, after the effect', 'NewOrder', { drop: 'after' }, 'later', { code: 'unavailable' }],
-  ['403 of a proxy', 'NewOrder', { status: 403, body: 'blocked' }, 'later', { code: 'ca-rejected' }],
-  ['a type that nobody knows', 'NewOrder', says(400, 'newInTheNextRfc'), 'later', { code: 'ca-rejected' }],
-  ['accountDoesNotExist: made again', 'NewOrder', says(400, 'accountDoesNotExist'), 'obtained', {}],
-  [
-    'accountDoesNotExist every time',
-    'NewOrder',
-    says(400, 'accountDoesNotExist', ALWAYS),
-    'next CA',
-    { code: 'ca-rejected' },
-  ],
-  ['unauthorized', 'NewOrder', says(403, 'unauthorized'), 'next CA', { code: 'ca-rejected' }],
-  ['userActionRequired', 'NewOrder', says(403, 'userActionRequired'), 'next CA', { code: 'ca-rejected' }],
-  [
-    'externalAccountRequired',
-    'NewOrder',
-    says(403, 'externalAccountRequired'),
-    'next CA',
-    { code: 'ca-rejected' },
-  ],
-  ['caa', 'NewOrder', says(403, 'caa'), 'next CA', { code: 'ca-rejected' }],
-  ['rejectedIdentifier', 'NewOrder', says(400, 'rejectedIdentifier'), 'next CA', { code: 'ca-rejected' }],
-  [
-    'unsupportedIdentifier',
-    'NewOrder',
-    says(400, 'unsupportedIdentifier'),
-    'next CA',
-    { code: 'ca-rejected' },
-  ],
-  ['malformed', 'NewOrder', says(400, 'malformed'), 'next CA', { code: 'ca-rejected' }],
-  [
-    'badSignatureAlgorithm',
-    'NewOrder',
-    says(400, 'badSignatureAlgorithm'),
-    'next CA',
-    { code: 'ca-rejected' },
-  ],
-  ['badPublicKey', 'NewOrder', says(400, 'badPublicKey'), 'next CA', { code: 'ca-rejected' }],
-  ['invalidProfile', 'NewOrder', says(400, 'invalidProfile'), 'next CA', { code: 'ca-rejected' }],
-  [
-    'compound, with a part for good',
-    'NewOrder',
-    {
-      status: 403,
-      body: problem('compound', {
-        subproblems: [{ type: 'urn:ietf:params:acme:error:dns' }, { type: 'urn:ietf:params:acme:error:caa' }],
-      }),
-    },
-    'next CA',
-    { code: 'ca-rejected' },
-  ],
-  [
-    'compound, of parts that pass',
-    'NewOrder',
-    { status: 400, body: problem('compound', { subproblems: [{ type: 'urn:ietf:params:acme:error:dns' }] }) },
-    'later',
-    { code: 'ca-rejected' },
-  ],
-  ['404: the directory is fetched again', 'NewOrder', says(404, 'malformed'), 'obtained', {}],
   ['405: the directory is fetched again', 'NewOrder', says(405, 'malformed'), 'obtained', {}],
 ]
 
 const ofTheAccount: readonly Line[] = [
-  ['invalidContact', 'NewAccount', says(400, 'invalidContact'), 'next CA', { code: 'ca-rejected' }],
-  ['unsupportedContact', 'NewAccount', says(400, 'unsupportedContact'), 'next CA', { code: 'ca-rejected' }],
-  ['userActionRequired', 'NewAccount', says(403, 'userActionRequired'), 'next CA', { code: 'ca-rejected' }],
-  [
-    'externalAccountRequired',
-    'NewAccount',
-    says(403, 'externalAccountRequired'),
-    'next CA',
-    { code: 'ca-rejected' },
-  ],
-  [
-    'badSignatureAlgorithm',
-    'NewAccount',
-    says(400, 'badSignatureAlgorithm'),
-    'next CA',
-    { code: 'ca-rejected' },
-  ],
   [
     'rateLimited',
     'NewAccount',
@@ -184,10 +66,8 @@ const ofTheAccount: readonly Line[] = [
   ],
   ['no answer', 'NewAccount', { drop: 'after' }, 'later', { code: 'unavailable' }],
   ['directory: 500', 'Directory', { status: 500 }, 'later', { code: 'unavailable' }],
-  ['directory: 404', 'Directory', { status: 404, body: '<html>' }, 'later', { code: 'ca-rejected' }],
   ['directory: something else', 'Directory', { status: 200, body: '{}' }, 'later', { code: 'unavailable' }],
   ['newNonce: 503', 'NewNonce', { status: 503, headers: HOUR }, 'until', { code: 'unavailable' }],
-  ['newNonce: no answer', 'NewNonce', { drop: 'before' }, 'later', { code: 'unavailable' }],
 ]
 
 const ofTheRest: readonly Line[] = [
@@ -276,33 +156,6 @@ describe('an account is to be made, and the CA answers', () => {
 
 describe('an order is under way, and the CA answers', () => {
   it.each(ofTheRest)('%s', (...line) => check(line, false))
-})
-
-describe('with a predecessor, newOrder answers', () => {
-  it.each([
-    ['alreadyReplaced', 409],
-    ['malformed', 404],
-    ['malformed', 400],
-    ['unauthorized', 403],
-  ])('%s (%i): once more without it', async (type, status) => {
-    const bench = await startBench()
-    const journal = createJournal()
-    const { chainPem } = await obtained(bench, journal)
-    bench.faults.add({ operations: ['acme.NewOrder'], ...says(status, type) })
-    const { error, calls } = await run(bench, specOf(), chainPem)
-    expect(error).toBeNull()
-    expect(calls.filter(call => call === 'NewOrder')).toHaveLength(2)
-  })
-})
-
-describe('with profileFallback, newOrder answers', () => {
-  it('invalidProfile: once more with the CA’s default', async () => {
-    const bench = await startBench()
-    bench.faults.add({ operations: ['acme.NewOrder'], ...says(400, 'invalidProfile') })
-    const { error, calls } = await run(bench, specOf(undefined, { profile: 'gone', profileFallback: true }))
-    expect(error).toBeNull()
-    expect(calls.filter(call => call === 'NewOrder')).toHaveLength(2)
-  })
 })
 
 /** The error of a challenge (RFC 8555 section 8): one of five an hour is spent, and the next run makes a new order. */

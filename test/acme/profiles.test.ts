@@ -5,6 +5,25 @@ import { type Bench, obtained, rejection, specOf, startBench } from './rig.ts'
 
 const orders = (bench: Bench) => bench.operations().filter(call => call === 'NewOrder').length
 
+describe('a CA that knows nothing of profiles', () => {
+  it('is not asked for one: a failure before any order, or its only kind, as the settings say', async () => {
+    const bench = await startBench({ profiles: null })
+    const asking = (profileFallback: boolean | string) =>
+      obtained(bench, createJournal(), specOf(undefined, { profile: 'shortlived', profileFallback }))
+    for (const fallback of [false, 'classic'])
+      await expect(asking(fallback)).rejects.toMatchObject({
+        code: 'ca-rejected',
+        retry: 'never',
+        hint: 'Set profileFallback of certificates.iot to true, or its profile to null.',
+      })
+    expect(bench.operations()).not.toContain('NewOrder')
+    const { run } = await asking(true)
+    expect(run.warnings()).toEqual([expect.stringContaining('offers no profiles')])
+    await obtained(bench, createJournal())
+    expect(bench.ca.issued).toHaveLength(2)
+  })
+})
+
 describe('a profile that the CA has dropped', () => {
   it('is a failure that a person mends, unless the settings allow another one', async () => {
     const bench = await startBench({ profiles: ['classic'] })

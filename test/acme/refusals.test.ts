@@ -120,7 +120,12 @@ describe('other refusals', () => {
     const bench = await startBench()
     bench.faults.add({ operations: ['acme.NewOrder'], status: 403, body: '<html>blocked</html>' })
     expect(await failure(bench)).toMatchObject({ code: 'ca-rejected', retry: 'later' })
-    for (const fault of [{ status: 200, body: '<html>' }, { status: 302 }, { cut: 5 }, { status: 502 }]) {
+    for (const fault of [
+      { status: 200, body: '<html>' },
+      { status: 302, times: 2 },
+      { cut: 5 },
+      { status: 502 },
+    ]) {
       bench.faults.add({ operations: ['acme.NewOrder'], ...fault })
       expect(await failure(bench)).toMatchObject({ code: 'unavailable', retry: 'later' })
     }

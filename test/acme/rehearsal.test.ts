@@ -159,10 +159,11 @@ describe('staging', () => {
   it('is gone on with by the next run when this one has no time left, and an order under way is not rehearsed', async () => {
     const journal = createJournal()
     await fail(journal)
-    staging.options.validationDelayMs = 100
+    staging.options.validationDelayMs = 3_600_000
     const { result } = await obtain(journal, { leftMs: 4_000 })
     expect(result).toMatchObject({ kind: 'suspended', why: expect.stringContaining('rehearsal on staging') })
     expect(journal.notes).toHaveProperty('rehearsal.order')
+    staging.options.validationDelayMs = 0
     await sleep(300)
     bench.ca.options.asyncFinalizeMs = 86_400_000
     const next = await obtain(journal, { leftMs: 60_000 })
@@ -176,7 +177,7 @@ describe('staging', () => {
   it('is given up with the rest of a journal', async () => {
     const journal = createJournal()
     await fail(journal)
-    staging.options.validationDelayMs = 1_000
+    staging.options.validationDelayMs = 3_600_000
     await obtain(journal, { leftMs: 4_000 })
     expect(bench.dns.txt.size).toBe(1)
     const run = bench.newRun()

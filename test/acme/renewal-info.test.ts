@@ -80,6 +80,20 @@ describe('renewal info', () => {
     expect(run.warnings()).toHaveLength(1)
   })
 
+  it.each([
+    [503, '7200', 7200],
+    [429, '5', 60],
+    [500, '900000', 86_400],
+    [404, null, 21_600],
+  ])('refused with %d and Retry-After %s is asked for again after %d s', async (status, after, taken) => {
+    const bench = await startBench()
+    const { ask, run } = await asked(bench)
+    const headers = after === null ? {} : { 'retry-after': after }
+    bench.faults.add({ operations: ['acme.RenewalInfo'], status, headers })
+    expect(await ask()).toMatchObject({ window: null, nextFetchAt: bench.clock.now + taken * 1000 })
+    expect(run.warnings()).toEqual([expect.stringContaining(`the CA answers ${status}`)])
+  })
+
   it('never throws: not for a dropped connection, a dead server, a bad URL or an aborted run', async () => {
     const bench = await startBench()
     bench.faults.add({ operations: ['acme.RenewalInfo'], drop: 'after' })

@@ -86,7 +86,9 @@ const stories: readonly (readonly [string, readonly Look[], readonly string[]])[
   [
     'each level of days left is told once, and severity rises with it',
     [
-      [0, failing({ level: 30 })],
+      [0, failing({ level: null })],
+      [0.5, failing({ level: 30 })],
+      [0.6, failing({ level: 30 })],
       [1, failing({ level: 14 })],
       [2, goesOn(14)],
       [3, goesOn(7)],
@@ -97,6 +99,7 @@ const stories: readonly (readonly [string, readonly Look[], readonly string[]])[
     ],
     [
       '0h new failed warning',
+      '0.5h worse expiring warning',
       '1h worse expiring warning',
       '3h worse expiring warning',
       '4h worse expiring critical',

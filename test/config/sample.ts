@@ -2,32 +2,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { GenericSchema } from 'valibot'
 import { expect } from 'vitest'
 import { RotationError } from '../../lib/base/errors.ts'
 import { type DriverSchemas, loadSettings, type Settings } from '../../lib/config/load.ts'
-import { notifiers } from '../../lib/notifiers/index.ts'
-import { solvers } from '../../lib/solvers/index.ts'
-import { sources } from '../../lib/sources/index.ts'
-import { stores } from '../../lib/stores/index.ts'
+import { driverSchemas } from '../../lib/parts.ts'
 import { cleanups } from '../support/cleanups.ts'
 
-type Registry = Readonly<Record<string, () => Promise<{ readonly default: { readonly settings: unknown } }>>>
-const registries: Readonly<Record<'source' | 'solver' | 'store' | 'notifier', Registry>> = {
-  source: sources,
-  solver: solvers,
-  store: stores,
-  notifier: notifiers,
-}
-
-export const drivers: DriverSchemas = {
-  schema: async (kind, type) => {
-    const registry = registries[kind]
-    if (!Object.hasOwn(registry, type)) return null
-    return ((await registry[type]?.())?.default.settings ?? null) as GenericSchema | null
-  },
-  known: kind => Object.keys(registries[kind]),
-}
+export const drivers: DriverSchemas = driverSchemas
 
 export const ENV = { AK: 'access-key', SK: 'secret-key', ALERT_URL: 'https://alerts.example.net/hook' }
 

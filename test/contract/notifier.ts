@@ -89,6 +89,7 @@ export function everyAlert(now: number): readonly AlertEvent[] {
     kind: 'recovered',
     ends: { event: 'failed', severity: 'critical' },
   } as const
+  const many = { count: 500, names: Array.from({ length: 50 }, (_, i) => `plant-${i}-`.padEnd(64, 'x')) }
   const of = (it: Message, about: Subject = subject): AlertEvent => composeAlert(it, about, now)
   const run = { ...subject, target: null, domain: null, daysLeft: null, before: null }
   return [
@@ -97,6 +98,10 @@ export function everyAlert(now: number): readonly AlertEvent[] {
     ),
     of(message({ event: 'settings-invalid', severity: 'critical', reason: awkward[1] ?? '' }), run),
     of(message({ severity: 'critical' }), { ...subject, daysLeft: -3 }),
+    // Many targets as one, with the longest names, and their end.
+    ...[message({ severity: 'critical' }), message(ended)].map(it =>
+      of({ ...it, key: '*/failed/unavailable/solvers.dns', targets: many }, { ...run, daysLeft: 6 }),
+    ),
   ]
 }
 
@@ -213,6 +218,7 @@ function judgeTitles({ taken }: AlertService, alerts: readonly AlertEvent[], lan
     expect(title).not.toMatch(/[\n[\]【】]/)
     expect(title.length).toBeLessThan(150)
     if (alert.target) expect(title.slice(0, 30)).toContain(alert.target)
+    if (alert.targets) expect(title.slice(0, 40)).toMatch(/each of 500 targets|500 个目标/)
     if (language === 'zh') expect(title).toMatch(/^(通知|警告|严重|恢复)：.*\p{Script=Han}/u)
     else expect(title).toMatch(/^(INFO|WARNING|CRITICAL|OK): /)
     if (alert.ends) expect(title).toContain('1d 1h')

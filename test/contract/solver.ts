@@ -40,6 +40,8 @@ export interface SolverRig {
 const APEX = '_acme-challenge.example.com.'
 const SUB = '_acme-challenge.iot.example.com.'
 const ALWAYS = 99
+/** What was called, and what came of it. */
+const NAMES_A_CALL = /^solver dns \(\w+\): \S.* answered /
 
 /** A name of so many characters, without its final dot. */
 const nameOf = (length: number): string => {
@@ -128,20 +130,39 @@ function throttlingTests(get: Get, errorOf: ErrorOf): void {
 
 function refusalTests(get: Get, errorOf: ErrorOf): void {
   it('reports wrong credentials once, without trying again', async () => {
-    const { stranger, run, faults, inDns, answers } = get()
-    const error = await errorOf(stranger.present(SUB, 'v', run()))
+    const { stranger, run, faults, inDns, otherWrites, answers } = get()
+    await otherWrites(APEX, 'theirs')
+    const error = await errorOf(stranger.present(APEX, 'v', run()))
     expect(error).toMatchObject({ code: 'unauthorized', retry: 'never', hint: expect.any(String) })
+    expect(error.message).toMatch(NAMES_A_CALL)
     expect(faults.calls.map(({ status }) => status)).toEqual([answers.unauthorizedStatus ?? 401])
-    expect(await errorOf(stranger.cleanUp(SUB, 'v', run()))).toMatchObject({ code: 'unauthorized' })
-    expect(await inDns(SUB)).toEqual([])
+    expect(await errorOf(stranger.cleanUp(APEX, 'theirs', run()))).toMatchObject({ code: 'unauthorized' })
+    expect(await inDns(APEX)).toEqual(['theirs'])
   })
 
   it('reports a missing permission once, without trying again', async () => {
-    const { solver, run, faults, writes, answers } = get()
+    const { solver, run, faults, writes, answers, otherWrites, inDns } = get()
+    await otherWrites(APEX, 'theirs')
     faults.add({ operations: writes, ...answers.forbidden, times: ALWAYS })
-    const error = await errorOf(solver.present(SUB, 'v', run()))
+    const error = await errorOf(solver.present(APEX, 'v', run()))
     expect(error).toMatchObject({ code: 'forbidden', retry: 'never', hint: expect.any(String) })
+    expect(error.message).toMatch(NAMES_A_CALL)
     expect(countOf(get(), writes)).toBe(1)
+    expect(await inDns(APEX)).toEqual(['theirs'])
+  })
+
+  it('reports that it may not remove, and leaves everything as it is', async () => {
+    const { solver, run, faults, removals, answers, otherWrites, inDns } = get()
+    await otherWrites(APEX, 'theirs')
+    await solver.present(APEX, 'ours', run())
+    faults.add({ operations: removals, ...answers.forbidden, times: ALWAYS })
+    const error = await errorOf(solver.cleanUp(APEX, 'ours', run()))
+    expect(error).toMatchObject({ code: 'forbidden', retry: 'never', hint: expect.any(String) })
+    expect(error.message).toMatch(NAMES_A_CALL)
+    expect(await inDns(APEX)).toEqual(['ours', 'theirs'])
+    faults.clear()
+    await solver.cleanUp(APEX, 'ours', run())
+    expect(await inDns(APEX)).toEqual(['theirs'])
   })
 
   it('reports a zone the service does not hold', async () => {

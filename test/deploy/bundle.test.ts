@@ -13,7 +13,7 @@ import { entriesOf, unpack } from '../support/unzip.ts'
 
 const run = promisify(execFile)
 const KB = 1_024
-const NAMES = ['lambda', 'functiongraph'] as const
+const NAMES = ['lambda', 'functiongraph', 'functiongraph-watch'] as const
 
 let built: Built
 beforeAll(async () => {
@@ -29,17 +29,18 @@ describe('the zips', () => {
   test('hold what they should, readable for everybody, without a time', async () => {
     const lambda = entriesOf(await readFile(built.zip('lambda')))
     const graph = entriesOf(await readFile(built.zip('functiongraph')))
-    expect(graph.map(it => it.name)).toEqual(['index.js'])
+    const watch = entriesOf(await readFile(built.zip('functiongraph-watch')))
+    for (const one of [graph, watch]) expect(one.map(it => it.name)).toEqual(['index.js'])
     const names = lambda.map(it => it.name)
     expect(names).toContain('lambda.mjs')
     expect(names.filter(it => !/^((lambda|watch)\.mjs|chunks\/[\w.-]+\.mjs)$/.test(it))).toEqual([])
     expect(names).toEqual(names.toSorted())
-    for (const { crc, data, mode, time } of [...lambda, ...graph]) {
+    for (const { crc, data, mode, time } of [...lambda, ...graph, ...watch]) {
       expect(crc32(data)).toBe(crc)
       expect(mode).toBe(0o100644)
       expect(time).toBe(0x0021_0000)
     }
-    const text = [...lambda, ...graph].map(it => it.data.toString()).join('\n')
+    const text = [...lambda, ...graph, ...watch].map(it => it.data.toString()).join('\n')
     expect(text).not.toMatch(/CommanderError|"commander\.|_sandbox/)
   })
 
@@ -100,7 +101,9 @@ process.stdout.write(results[0].outcome)`
     const { names, bytes } = await loadedFrom(join(work, 'coverage'))
     expect(names).toMatch(/^lambda\.mjs chunk-/)
     expect(names.split(' ').length, names).toBeLessThan(6)
-    expect(names).not.toMatch(/\b(pino|order|account|verify|preflight|renewal-info)-/)
+    expect(names).not.toMatch(
+      /\b(pino|order|account|verify|preflight|renewal-info|page|publish|verdicts|tell)-/,
+    )
     expect(bytes, names).toBeLessThan(250 * KB)
   } finally {
     await rm(work, { recursive: true, force: true })

@@ -1,6 +1,8 @@
 /** The zips as they are deployed, unpacked in an empty folder and driven as the platforms drive them. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
+import { receiveAlerts } from '../support/alert-receiver.ts'
 import { type Built, buildAndPackage } from '../support/built.ts'
 import { type FunctionRig, openFunctionRig } from '../support/function-rig.ts'
 import { type Invocation, type Invoked, type Runtime, startRuntime } from '../support/runtime.ts'
@@ -116,6 +118,73 @@ describe.each(KINDS)('%s', kind => {
     expect(rig.changes()).toEqual([])
     expect(runtime.log()).not.toMatch(/\n\s+at /)
   }, 60_000)
+})
+
+describe('the watchdog beside it', () => {
+  async function watching(kind: Kind) {
+    const { rig, schedule } = await deploy(kind, 60)
+    const receiver = await receiveAlerts()
+    const { device, ca, domain, faults } = rig.sandbox
+    const { store } = JSON.parse(rig.config())
+    const { sealKey: _, ...place } = store
+    const settings = JSON.stringify({
+      version: 1,
+      targets: [
+        {
+          ...{ name: 'factory-1', host: domain, port: device.port },
+          ...{ addresses: device.addresses, roots: ca.rootPem },
+        },
+      ],
+      notifiers: [{ type: 'webhook', url: receiver.url }],
+      store: { ...place, prefix: 'watch/' },
+      rotator: { store: place },
+    })
+    const env = { IOTDA_CERT_WATCH: settings }
+    const zip = built.zip(kind === 'lambda' ? 'lambda' : 'functiongraph-watch')
+    const runtime = await startRuntime(kind, zip, kind === 'lambda' ? env : {}, 'watch.mjs')
+    const look = () =>
+      runtime.invoke({ event: SCHEDULES[kind], ...(kind === 'lambda' ? {} : { userData: env }) })
+    const s3Calls = (method: string) =>
+      faults.calls.filter(it => it.operation.startsWith('s3.') && it.method === method).map(it => it.path)
+    return { rig, schedule, receiver, look, s3Calls }
+  }
+
+  test.each(KINDS)(
+    '%s: looks, reads one document of the rotator, writes only its own, and tells',
+    async kind => {
+      const { rig, schedule, receiver, look, s3Calls } = await watching(kind)
+      expect(outcomes(await schedule())).toEqual(['idle'])
+      rig.sandbox.faults.clearCalls()
+      expect(await look()).toMatchObject({
+        ok: true,
+        answer: {
+          ok: true,
+          results: [
+            { target: 'factory-1', ok: true },
+            { target: 'rotator', ok: true },
+          ],
+        },
+      })
+      expect(s3Calls('GET').filter(path => !path.startsWith('/state/watch/'))).toEqual([
+        '/state/iotda-cert/runs/last',
+      ])
+      // Nobody renews, and the store of the rotator is gone with all that was in it.
+      const { chainPem, keyPem } = await issueLeaf({
+        names: [rig.sandbox.domain],
+        issuer: await createRoot(),
+      })
+      rig.sandbox.device.switches.serve = { certPem: chainPem, keyPem }
+      for (const key of [...rig.bucket.objects.keys()]) rig.bucket.objects.delete(key)
+      for (let i = 0; i < 2; i += 1) expect(await look()).toMatchObject({ ok: true, answer: { ok: false } })
+      expect(receiver.alerts.map(a => `${a.kind} ${a.event}`).toSorted()).toEqual([
+        'new watch-rotator-silent',
+        'new watch-untrusted',
+      ])
+      expect(s3Calls('PUT').filter(path => !path.startsWith('/state/watch/'))).toEqual([])
+      expect(rig.changes()).toEqual([])
+    },
+    60_000,
+  )
 })
 
 test('temporary keys that have ended are asked for again', async () => {

@@ -65,3 +65,14 @@ export const onHuawei = (change: (settings: Sample) => void = () => {}): Sample 
   change(settings)
   return settings
 }
+
+/** What the watchdog on FunctionGraph is told: its own credentials, and the rotator's state to read. */
+export const watchOnHuawei = (): Sample => {
+  const { store, notifiers, credentials } = onHuawei()
+  const { sealKey: _, ...place } = store
+  return {
+    version: 1,
+    targets: [{ name: 'factory-1', host: 'iot.example.com' }],
+    ...{ notifiers, credentials, rotator: { store: place } },
+  }
+}

@@ -5,6 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { emfLines } from '../../functions/emf.ts'
+import { functionSurroundings } from '../../lib/config/function.ts'
+import { loadWatch } from '../../lib/config/watch.ts'
+import { STEPS } from '../../lib/model.ts'
+import { driverSchemas } from '../../lib/parts.ts'
+import { answer, result } from '../functions/answers.ts'
 import { type Built, buildAndPackage } from '../support/built.ts'
 import { ROOT } from '../support/modules.ts'
 import { entriesOf } from '../support/unzip.ts'
@@ -49,6 +55,46 @@ const refusal = (settings: object, env: Record<string, string> = {}): Promise<st
     (error: { stdout: string; stderr: string }) => `${error.stdout}${error.stderr}`,
   )
 
+/** A reference as CloudFormation fills it in. */
+const hcl = (name: string): string => ['$', '{', name, '}'].join('')
+const metricKey = (name: string, dimensions: readonly string[]): string =>
+  `${name} by ${[...dimensions].sort().join()}`
+
+/** Every metric that the function prints, by a rotation that goes through all steps. */
+function printedMetrics(): readonly string[] {
+  const steps = STEPS.map(step => ({ step, status: 'done', durationMs: 1, call: null, detail: '' }) as const)
+  const life = { fingerprint: 'a', notBefore: '2026-06-01T00:00:00Z', notAfter: '2026-09-01T00:00:00Z' }
+  const seen = result({
+    steps,
+    outlook: { bound: life, served: life, slotsUsed: 2 },
+    orders: [{ source: 'letsencrypt', orders: 1, failedValidations: 0 }],
+  })
+  const told = { sent: 0, undelivered: 0, okAt: null }
+  return emfLines({ ...answer(seen), told }, 'rotate').flatMap(line =>
+    JSON.parse(line)._aws.CloudWatchMetrics.flatMap(({ Namespace, Dimensions, Metrics }: Sample) =>
+      Namespace === 'IotdaCert'
+        ? Dimensions.flatMap((d: string[]) => Metrics.map((m: Sample) => metricKey(m.Name, d)))
+        : [],
+    ),
+  )
+}
+
+/** The metric that a row of a widget asks for: by name, or by a search. */
+function askedBy([first, name, ...rest]: Sample): string {
+  if (typeof first === 'string') {
+    expect(first).toBe('IotdaCert')
+    const dimensions = rest.filter((it: unknown) => typeof it === 'string')
+    return metricKey(
+      name,
+      dimensions.filter((_: string, i: number) => i % 2 === 0),
+    )
+  }
+  const [, space, schema = '', wanted = ''] =
+    /^SEARCH\('\{(\w+),([\w,]+)\} FunctionName="[^"]+" MetricName="(\w+)"'/.exec(first.expression) ?? []
+  expect(space, first.expression).toBe('IotdaCert')
+  return metricKey(wanted, schema.split(','))
+}
+
 describe('the template', () => {
   const settings = onAws(it => {
     it.sources.aws = { type: 'acm', certificateArn: CERTIFICATE }
@@ -63,8 +109,13 @@ describe('the template', () => {
     template = await osls(settings)
   }, 60_000)
 
-  test('has one function, whose handler is in the zip', async () => {
-    const { Properties } = only('AWS::Lambda::Function')
+  const named = (name: string): Sample => {
+    expect(template.Resources, name).toHaveProperty(name)
+    return template.Resources[name]
+  }
+
+  test('has a function, whose handler is in the zip', async () => {
+    const { Properties } = named('RotateLambdaFunction')
     expect(Properties).toMatchObject({
       Handler: 'lambda.handler',
       Runtime: 'nodejs24.x',
@@ -81,7 +132,7 @@ describe('the template', () => {
   })
 
   test('runs it every 30 minutes with jitter, and never tries again by itself', () => {
-    const { Properties } = only('AWS::Scheduler::Schedule')
+    const { Properties } = named('RotateSchedule')
     expect(Properties).toMatchObject({
       ScheduleExpression: 'rate(30 minutes)',
       FlexibleTimeWindow: { Mode: 'FLEXIBLE', MaximumWindowInMinutes: 10 },
@@ -91,7 +142,7 @@ describe('the template', () => {
       },
     })
     expect(JSON.parse(Properties.Target.Input)).toEqual({ source: 'aws.scheduler' })
-    expect(only('AWS::Lambda::EventInvokeConfig').Properties).toMatchObject({
+    expect(named('RotateLambdaEvConf').Properties).toMatchObject({
       MaximumRetryAttempts: 0,
       MaximumEventAgeInSeconds: 900,
       DestinationConfig: { OnFailure: { Destination: { Ref: 'AlarmTopic' } } },
@@ -114,7 +165,8 @@ describe('the template', () => {
     expect(everywhere.map(it => it.Sid)).toEqual(['ChallengeZone'])
     expect(statements.find(it => it.Sid === 'Certificates')?.Resource).toBe(CERTIFICATE)
     expect(statements.every(it => it.Effect === 'Allow')).toBe(true)
-    expect(only('AWS::Logs::LogGroup').Properties.RetentionInDays).toBe(30)
+    for (const name of ['RotateLogGroup', 'WatchLogGroup'])
+      expect(named(name).Properties.RetentionInDays).toBe(30)
   })
 
   test('keeps state in a private, encrypted bucket that speaks TLS only and forgets after a day', () => {
@@ -143,8 +195,15 @@ describe('the template', () => {
     expect(template.Conditions.HasStateBucket).toEqual({ 'Fn::Equals': ['true', 'true'] })
   })
 
+  const alarmsOf = (namespace: string): readonly Sample[] =>
+    Object.values(template.Resources).filter(
+      it => it.Type === 'AWS::CloudWatch::Alarm' && it.Properties.Namespace === namespace,
+    )
+
   test('alarms on errors, on a day without a run, and on throttles; all of them end by themselves', () => {
-    const alarms = Object.values(template.Resources).filter(it => it.Type === 'AWS::CloudWatch::Alarm')
+    const alarms = alarmsOf('AWS/Lambda').filter(
+      it => it.Properties.Dimensions[0].Value.Ref === 'RotateLambdaFunction',
+    )
     expect(
       alarms.map(({ Properties: p }) => [p.MetricName, p.Period, p.ComparisonOperator, p.TreatMissingData]),
     ).toEqual([
@@ -162,12 +221,133 @@ describe('the template', () => {
     only('AWS::SNS::Topic')
   })
 
+  test('alarms on what the function measures itself', () => {
+    const said = alarmsOf('IotdaCert').map(({ Properties: p }) => [
+      ...[p.MetricName, p.Statistic, p.Period, p.EvaluationPeriods],
+      ...[p.ComparisonOperator, p.Threshold, p.TreatMissingData],
+    ])
+    expect(said).toEqual([
+      ['DaysLeftServed', 'Minimum', 3600, 1, 'LessThanThreshold', 14, 'notBreaching'],
+      ['DaysLeftBound', 'Minimum', 3600, 1, 'LessThanThreshold', 14, 'notBreaching'],
+      ['LastSuccessAge', 'Maximum', 3600, 1, 'GreaterThanThreshold', 86400, 'notBreaching'],
+      ['ObtainFailures', 'Sum', 86400, 1, 'GreaterThanOrEqualToThreshold', 3, 'notBreaching'],
+      ['AlertsUndelivered', 'Minimum', 3600, 6, 'GreaterThanThreshold', 0, 'notBreaching'],
+    ])
+    const topic = { Ref: 'AlarmTopic' }
+    for (const { Properties } of [...alarmsOf('IotdaCert'), ...alarmsOf('AWS/Lambda')]) {
+      expect([Properties.AlarmActions, Properties.OKActions]).toEqual([[topic], [topic]])
+      // CloudWatch takes no alarm over more than a day.
+      expect(Properties.Period * Properties.EvaluationPeriods).toBeLessThanOrEqual(86_400)
+      expect(Properties.AlarmDescription).toMatch(/iotda-cert test/)
+    }
+  })
+
+  test('alarms and dashboard ask for nothing that the function does not print, by the same dimensions', () => {
+    const printed = new Set(printedMetrics())
+    const ofAlarms = alarmsOf('IotdaCert').map(({ Properties: p }) =>
+      metricKey(
+        p.MetricName,
+        p.Dimensions.map((d: Sample) => d.Name),
+      ),
+    )
+    const { widgets } = JSON.parse(named('Dashboard').Properties.DashboardBody['Fn::Sub'])
+    const rows: Sample[] = widgets.flatMap((it: Sample) => it.properties.metrics)
+    const ofDashboard = rows.filter(row => row[0] !== 'AWS/Lambda').map(askedBy)
+    expect(ofAlarms.length).toBeGreaterThan(4)
+    expect(ofDashboard.length).toBeGreaterThan(20)
+    expect([...ofAlarms, ...ofDashboard].filter(it => !printed.has(it))).toEqual([])
+    // And nothing is printed that nobody could see.
+    const seen = new Set([...ofAlarms, ...ofDashboard].map(it => it.split(' ')[0]))
+    expect([...printed].map(it => it.split(' ')[0]).filter(it => !seen.has(it))).toEqual([])
+    for (const { type, x, width, properties } of widgets) {
+      expect([type, x + width <= 24, properties.region]).toEqual(['metric', true, hcl('AWS::Region')])
+      expect(properties.title.length).toBeGreaterThan(3)
+    }
+  })
+
+  describe('the watchdog', () => {
+    /** As CloudFormation would fill it in. */
+    const told = (): Sample => {
+      const text = named('WatchLambdaFunction').Properties.Environment.Variables.IOTDA_CERT_WATCH['Fn::Sub']
+      return text
+        .replaceAll(hcl('AlarmTopic'), 'arn:aws:sns:eu-central-1:123456789012:alarms')
+        .replaceAll(hcl('WatchBucket'), 'watch-bucket')
+    }
+
+    test('is a function of its own, every six hours, whose handler is in the zip', async () => {
+      const { Properties } = named('WatchLambdaFunction')
+      expect(Properties).toMatchObject({ Handler: 'watch.handler', Timeout: 120, Runtime: 'nodejs24.x' })
+      expect(Object.keys(Properties.Environment.Variables)).toEqual(['IOTDA_CERT_WATCH'])
+      expect(named('RotateLambdaFunction').Properties.Environment.Variables).not.toHaveProperty(
+        'IOTDA_CERT_WATCH',
+      )
+      expect(named('WatchSchedule').Properties).toMatchObject({
+        ScheduleExpression: 'rate(6 hours)',
+        Target: { Arn: { 'Fn::GetAtt': ['WatchLambdaFunction', 'Arn'] } },
+      })
+      const names = entriesOf(await readFile(built.zip('lambda'))).map(it => it.name)
+      expect(names).toContain('watch.mjs')
+    })
+
+    test('is told a copy of the targets, the topic of the alarms, and where the rotator’s state is', async () => {
+      const env = {
+        IOTDA_CERT_WATCH: told(),
+        AWS_REGION: 'eu-central-1',
+        AWS_ACCESS_KEY_ID: 'a',
+        AWS_SECRET_ACCESS_KEY: 'b',
+      }
+      const around = functionSurroundings({ env, folder: '.' }, {})
+      const settings = await loadWatch(null, driverSchemas, around)
+      expect(settings).toMatchObject({
+        targets: [{ name: 'factory-1', host: 'iot.example.com', sni: 'iot.example.com', port: 8883 }],
+        notifiers: [{ type: 'sns', name: 'alarms' }],
+        store: { type: 's3', settings: { bucket: 'watch-bucket' } },
+        rotator: { store: { type: 's3', settings: { bucket: 'example-iotda-cert-state' } } },
+      })
+      expect(told()).not.toMatch(/awssm|sealKey/)
+    })
+
+    test('has a role of its own, which reads one document of the rotator and changes none', () => {
+      const { Policies } = named('WatchRole').Properties
+      const statements: Sample[] = Policies.flatMap((it: Sample) => it.PolicyDocument.Statement)
+      const own = JSON.stringify(
+        statements.filter(it => !JSON.stringify(it).includes('example-iotda-cert-state')),
+      )
+      expect(own).not.toContain('secretsmanager')
+      const ofRotator = statements.filter(it => JSON.stringify(it).includes('example-iotda-cert-state'))
+      expect(ofRotator.map(it => [it.Action, it.Resource])).toEqual([
+        [['s3:GetObject'], ['arn:aws:s3:::example-iotda-cert-state/iotda-cert/runs/last']],
+        [['s3:ListBucket'], ['arn:aws:s3:::example-iotda-cert-state']],
+      ])
+      const actions = statements.flatMap(it => [it.Action].flat()).toSorted()
+      expect(actions).toEqual([
+        ...['logs:CreateLogStream', 'logs:PutLogEvents', 's3:GetObject', 's3:GetObject', 's3:ListBucket'],
+        ...['s3:ListBucket', 's3:PutObject', 'sns:Publish'],
+      ])
+      expect(named('WatchLambdaFunction').Properties.Role).toEqual({ 'Fn::GetAtt': ['WatchRole', 'Arn'] })
+    })
+
+    test('has a bucket of its own, and alarms for when it cannot tell or does not look', () => {
+      expect(named('WatchBucket').Properties.PublicAccessBlockConfiguration.RestrictPublicBuckets).toBe(true)
+      const own = alarmsOf('AWS/Lambda').filter(
+        it => it.Properties.Dimensions[0].Value.Ref === 'WatchLambdaFunction',
+      )
+      expect(own.map(it => [it.Properties.MetricName, it.Properties.TreatMissingData])).toEqual([
+        ['Errors', 'notBreaching'],
+        ['Invocations', 'breaching'],
+      ])
+    })
+  })
+
   test('refers only to what is there', () => {
     const names = new Set(Object.keys(template.Resources))
     const referred: string[] = []
     JSON.stringify(template.Resources, (key, value) => {
       if (key === 'Ref' && !String(value).startsWith('AWS::')) referred.push(String(value))
       if (key === 'Fn::GetAtt') referred.push(String(value[0]))
+      if (key === 'Fn::Sub')
+        for (const [, name = ''] of String(value).matchAll(/\$\{([\w:]+)(\.\w+)?\}/g))
+          if (!name.startsWith('AWS::')) referred.push(name)
       return value
     })
     expect(referred.length).toBeGreaterThan(10)
@@ -190,6 +370,59 @@ test('stages, reserved concurrency and another store are options', async () => {
   expect(template.Resources.AlarmEmail.Properties.Endpoint).toBe('ops@example.com')
   expect(JSON.stringify(template.Resources.IamRoleLambdaExecution)).not.toContain('s3:')
 }, 60_000)
+
+describe('a watchdog that is told by hand', () => {
+  const watch = (more: object = {}): Sample => ({
+    version: 1,
+    targets: [{ name: 'factory-1', host: 'iot.example.com' }],
+    notifiers: [{ type: 'webhook', url: 'awssm:watch/url' }],
+    ...more,
+  })
+  const write = async (settings: object): Promise<Record<string, string>> => {
+    const file = join(folder, 'watch.json')
+    await writeFile(file, JSON.stringify(settings))
+    return { IOTDA_CERT_WATCH_SETTINGS: file }
+  }
+
+  test('its settings are taken as they are, and its role follows them', async () => {
+    const settings = watch({
+      targets: [{ name: 'factory-1', host: 'iot.example.com', sni: hcl('NotOurs') }],
+      store: { type: 's3', bucket: 'mine' },
+    })
+    const { Resources } = await osls(onAws(), [], await write(settings))
+    const { 'Fn::Sub': text } =
+      Resources.WatchLambdaFunction.Properties.Environment.Variables.IOTDA_CERT_WATCH
+    // As CloudFormation reads it.
+    expect(JSON.parse(text.replaceAll(hcl('!NotOurs'), hcl('NotOurs')))).toEqual(settings)
+    const statements: Sample[] = Resources.WatchRole.Properties.Policies[1].PolicyDocument.Statement
+    expect(statements.map(it => [it.Sid, it.Resource])).toEqual([
+      ['Log', expect.anything()],
+      ['Record', ['arn:aws:s3:::mine/iotda-cert/*']],
+      ['RecordAbsent', ['arn:aws:s3:::mine']],
+      ['Secrets', ['arn:aws:secretsmanager:*:*:secret:watch/url-??????']],
+    ])
+  }, 60_000)
+
+  test('elsewhere, with a copy for the role; refused without, when too long, or with a secret of the environment', async () => {
+    const env = await write(watch())
+    const { Resources } = await osls(onAws(), [], { ...env, IOTDA_CERT_WATCH: 's3://example/watch.json' })
+    expect(Resources.WatchLambdaFunction.Properties.Environment.Variables).toEqual({
+      IOTDA_CERT_WATCH: 's3://example/watch.json',
+    })
+    expect(JSON.stringify(Resources.WatchRole)).toContain('arn:aws:s3:::example/watch.json')
+    expect(await refusal(onAws(), { IOTDA_CERT_WATCH: 's3://example/watch.json' })).toContain(
+      'must name a copy',
+    )
+    expect(await refusal(onAws(), await write(watch({ $schema: 'x'.repeat(4_000) })))).toContain(
+      'IOTDA_CERT_WATCH=s3://',
+    )
+    const secret = watch({ notifiers: [{ type: 'webhook', url: 'env:URL' }] })
+    expect(await refusal(onAws(), await write(secret))).toContain('env:URL')
+    expect(await refusal(onAws(s => Object.assign(s.targets[0], { probe: { mode: 'off' } })))).toContain(
+      'nothing to watch',
+    )
+  }, 120_000)
+})
 
 describe('is refused, with the reason', () => {
   test.each<[string, (settings: Sample) => void, string]>([

@@ -3,9 +3,12 @@ import { readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { huaweiPolicy } from '../../lib/permissions/huawei.ts'
+import { functionSurroundings } from '../../lib/config/function.ts'
+import { loadWatch } from '../../lib/config/watch.ts'
+import { driverSchemas } from '../../lib/parts.ts'
+import { huaweiPolicy, huaweiWatchPolicy } from '../../lib/permissions/huawei.ts'
 import { ROOT } from '../support/modules.ts'
-import { onHuawei, type Sample } from './sample.ts'
+import { onHuawei, type Sample, watchOnHuawei } from './sample.ts'
 
 /** By `require`: its types would bring those of browsers into the whole program. */
 const { parse, getReferencesInExpression } = createRequire(import.meta.url)('@cdktf/hcl2json') as {
@@ -25,8 +28,19 @@ beforeAll(async () => {
   files = Object.fromEntries(await Promise.all(entries))
   for (const [name, text] of Object.entries(files))
     for (const [kind, found] of Object.entries(await parse(name, text)))
-      blocks[kind] = Array.isArray(found) ? found : { ...blocks[kind], ...(found as object) }
+      blocks[kind] = Array.isArray(found)
+        ? [...(blocks[kind] ?? []), ...found]
+        : merged(blocks[kind] ?? {}, found as Sample)
 })
+
+/** Blocks of one kind stand in several files; resources go by type, then by name. */
+function merged(one: Sample, other: Sample): Sample {
+  const entries = Object.entries(other).map(([name, it]) => [
+    name,
+    Array.isArray(it) ? it : { ...one[name], ...(it as Sample) },
+  ])
+  return { ...one, ...Object.fromEntries(entries) }
+}
 
 const resource = (type: string, name: string): Sample => blocks.resource[type][name][0]
 
@@ -69,6 +83,57 @@ describe('what it makes', () => {
   })
 })
 
+describe('the watchdog', () => {
+  const own = (type: string): Sample => resource(type, 'watch')
+
+  test('is a function of its own, with its own zip, environment and agency; only where it is told what to watch', () => {
+    expect(own('huaweicloud_fgs_function')).toMatchObject({
+      name: `${hcl('var.name')}-watch`,
+      handler: 'index.handler',
+      func_code: hcl('filebase64(var.watch_zip_file)'),
+      agency: hcl('huaweicloud_identity_trust_agency.watch[0].name'),
+      user_data: expect.stringContaining('IOTDA_CERT_WATCH'),
+      encrypted_user_data: expect.stringContaining('var.watch_secrets'),
+    })
+    // Nothing of the rotator's.
+    expect(own('huaweicloud_fgs_function').user_data).not.toContain('IOTDA_CERT_CONFIG')
+    expect(JSON.stringify(own('huaweicloud_fgs_function'))).not.toMatch(/var\.secrets|local\.settings/)
+    expect(blocks.variable.watch_zip_file[0].default).toContain('iotda-cert-functiongraph-watch.zip')
+    for (const named of Object.values<Sample>(blocks.resource))
+      if (named.watch) expect(named.watch[0].count).toBe(hcl('local.watches'))
+    expect(blocks.variable.watch_file[0].default).toBe('')
+  })
+
+  test('looks four times a day, and its failure is told', () => {
+    expect(own('huaweicloud_fgs_function_trigger').event_data).toMatch(/schedule += var\.watch_schedule/)
+    expect(blocks.variable.watch_schedule[0].default).toMatch(/^CRON_TZ=\S+ (\S+ ){5}\S+$/)
+    expect(own('huaweicloud_fgs_async_invoke_configuration')).toMatchObject({
+      max_async_retry_attempts: 0,
+      on_failure: [{ destination: 'SMN', param: expect.stringContaining('huaweicloud_smn_topic.alarms') }],
+    })
+  })
+
+  test('may read, and tell; nothing else', () => {
+    const wanted = huaweiWatchPolicy(watchOnHuawei(), null).Statement.flatMap(it => it.Action)
+    expect(blocks.variable.watch_actions[0].default.toSorted()).toEqual([...wanted].toSorted())
+    expect(wanted.join()).not.toMatch(/iotda:|dns:|create|update|delete/i)
+    expect(own('huaweicloud_identity_trust_agency').trust_policy).toContain('service.FunctionGraph')
+    expect(own('huaweicloud_identity_policy').policy_document).toBe(hcl('local.watch_policy'))
+  })
+
+  test('takes the sample, as it would stand in its environment', async () => {
+    const text = JSON.stringify(watchOnHuawei())
+    expect(text.length).toBeLessThan(4_000)
+    const env = { IOTDA_CERT_WATCH: text }
+    const runtime = { credentials: () => ({ accessKey: 'a', secretKey: 'b', securityToken: 'c' }) }
+    const around = functionSurroundings({ env, folder: '.' }, runtime)
+    expect(await loadWatch(null, driverSchemas, around)).toMatchObject({
+      targets: [{ name: 'factory-1', sni: 'iot.example.com' }],
+      rotator: { store: { type: 'csms' } },
+    })
+  })
+})
+
 test('every reference leads somewhere', async () => {
   const found: string[] = []
   const walk = async (value: unknown): Promise<void> => {
@@ -82,7 +147,7 @@ test('every reference leads somewhere', async () => {
   const leads = (reference: string): boolean => {
     const [first = '', second = ''] = reference.split('.')
     if (first === 'var') return second in blocks.variable
-    if (first === 'local') return second in blocks.locals[0]
+    if (first === 'local') return blocks.locals.some((it: Sample) => second in it)
     if (first === 'each') return true
     return second in (blocks.resource[first] ?? {})
   }

@@ -196,6 +196,42 @@ describe('errors before there is a target', () => {
     expect(said()).toEqual(['new failed unauthorized'])
   })
 
+  test('credentials that are refused for five targets are told once, and once that they are taken again', async () => {
+    const { s, receiver, hook } = await open()
+    const five = (secretKey?: string) =>
+      s.configure(it => {
+        it.notifiers = [hook]
+        const [one] = it.targets
+        it.targets = [1, 2, 3, 4, 5].map(i => ({
+          ...one,
+          name: `factory-${i}`,
+          // Each its own instance; the sandbox has one, and refuses the keys before it looks which.
+          instance: {
+            ...one.instance,
+            ...(i === 1 ? {} : { instanceId: `${i}${one.instance.instanceId.slice(1)}` }),
+          },
+        }))
+        if (secretKey) it.credentials.cn.secretKey = secretKey
+      })
+    await five('another')
+    for (let i = 0; i < 3; i += 1) {
+      const { results } = await s.rig.run({}, { clock: s.clock })
+      expect(results).toHaveLength(5)
+      s.clock.advance(HOUR_MS)
+    }
+    expect(receiver.alerts).toMatchObject([
+      { kind: 'new', event: 'failed', error: { code: 'unauthorized' }, targets: { count: 5 } },
+    ])
+    expect(receiver.alerts[0]?.dedupKey).toMatch(/^iotda-cert\/\*\/failed\/unauthorized\/iotda/)
+    await s.configure(it => {
+      it.notifiers = [hook]
+    })
+    await s.rig.run({}, { clock: s.clock })
+    expect(receiver.alerts.slice(1)).toMatchObject([
+      { kind: 'recovered', dedupKey: receiver.alerts[0]?.dedupKey, targets: { count: 5 } },
+    ])
+  })
+
   test('a list that cannot be had is told for the target', async () => {
     const { s, said } = await open()
     s.faults.add({ operations: ['iotda.List*'], status: 500, times: 99 })

@@ -1,4 +1,8 @@
 import { expect, test } from 'vitest'
+import { fillSlots } from '../../sandbox/sandbox.ts'
+import { cleanups } from '../support/cleanups.ts'
+import { fast, killedRun, rotateOnce } from '../support/renewal.ts'
+import { createRig } from '../support/rig.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
 
 /** The sandbox lets one play; here the budget is that of a real CA, the default. */
@@ -64,6 +68,18 @@ test('answers to newOrder that never come: no more than three orders, forced or 
   expect(await s.run()).toMatchObject({ outcome: 'rotated' })
 })
 
+test('a CA that is down for a day costs no order: the first run after that renews', async () => {
+  const { s } = await openDue()
+  await asWithARealCa(s)
+  s.faults.add({ operations: ['acme.*'], drop: 'before', times: Number.MAX_SAFE_INTEGER })
+  for (let i = 0; i < 12; i += 1) {
+    await s.run({ force: true })
+    s.clock.advance(2 * HOUR_MS)
+  }
+  s.faults.clear()
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+})
+
 test('two failed validations in an hour, then a pause until that hour is over', async () => {
   const { s } = await openDue()
   await asWithARealCa(s)
@@ -110,4 +126,30 @@ test('Retry-After of 34 hours is kept, whatever the code, and outlives the emerg
   expect(await s.run({ force: true })).toMatchObject({ decision: { reason: 'paused' } })
   s.clock.advance(HOUR_MS)
   expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+})
+
+test('a crash loop at the order: three, then the run says when the next try is, forced or not', async () => {
+  const rig = await createRig()
+  cleanups.push(rig.dispose)
+  await fillSlots(rig.sandbox)
+  await fast(rig, settings => {
+    delete settings.sources.sandbox.budget
+  })
+  const { faults } = rig.sandbox
+  const orders = (): number => faults.calls.filter(c => c.operation === 'acme.NewOrder').length
+  for (let i = 0; i < 3; i += 1) {
+    const { signal } = await killedRun(rig, 'after', { operations: ['acme.NewOrder'] })
+    expect(signal).toBe('SIGKILL')
+  }
+  faults.clear()
+  const told = await rotateOnce(rig, '--force')
+  expect(told).toMatchObject({ code: 1, outcome: 'failed', error: { code: 'rate-limited' } })
+  const waitMs = Date.parse(told.error.retryAt) - Date.now()
+  expect(waitMs).toBeGreaterThan(6 * DAY_MS)
+  expect(waitMs).toBeLessThan(7 * DAY_MS)
+  expect(await rotateOnce(rig, '--force')).toMatchObject({
+    outcome: 'suspended',
+    decision: { reason: 'paused' },
+  })
+  expect(orders()).toBe(3)
 })

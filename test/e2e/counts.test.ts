@@ -147,13 +147,20 @@ test('a renewal with a valid authorization: 5 requests to the CA, none to the DN
   const { iotda } = rig.sandbox
   const bound = iotda.configurations()[0]?.server_certificate_id
   for (const { id } of iotda.certificates()) if (id !== bound) iotda.deleteCertificate(id)
-  // The answer on the new certificate is fetched once, here.
+  // The answer on the new certificate is fetched once, here: one request more.
+  sequence.clear()
   expect((await rig.result()).outcome).toBe('idle')
+  expect(namesOf('acme')).toEqual(['RenewalInfo'])
+  expect(await published('A check that asks the CA')).toEqual(linesOf(sequence.calls()))
+  sequence.clear()
+  expect((await rig.result()).outcome).toBe('idle')
+  expect(of('acme')).toEqual([])
   sequence.clear()
   const result = await rig.result({ force: true })
   expect(result, JSON.stringify(result.error)).toMatchObject({ outcome: 'rotated' })
   expect(namesOf('acme')).toEqual(['NewNonce', 'NewOrder', 'Finalize', 'Order', 'Certificate'])
   expect(of('httpreq')).toEqual([])
+  expect(await published('A renewal with a valid authorization')).toEqual(linesOf(sequence.calls()))
 })
 
 /** The certificate that was replaced just now is kept for an hour; a target that knows nothing of it deletes it. */

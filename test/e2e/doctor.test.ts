@@ -228,6 +228,12 @@ test('--notify sends a test message; without it none is sent', async () => {
   expect(await said(rig)).toContain('notifier ok')
   expect(bodies).toEqual([])
   expect(await said(rig, { notify: true })).toContain('notifier ok')
-  expect(bodies).toHaveLength(1)
-  expect(bodies[0]).toContain('a test message')
+  expect(bodies.map(body => JSON.parse(body))).toMatchObject([
+    { version: 1, event: 'test', severity: 'info', target: null, runbook: 'RUNBOOK.md#test' },
+  ])
+  // By the command, as a person would.
+  const { code, stdout } = await rig.cli(['doctor', '--notify'])
+  expect(code, stdout).toBe(0)
+  expect(stdout).toMatch(/^ok +notifier webhook-1 +has taken a test message/m)
+  expect(JSON.parse(bodies[1] ?? '').event).toBe('test')
 })

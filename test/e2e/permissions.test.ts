@@ -4,12 +4,23 @@ import { describe, expect, test } from 'vitest'
 import { permissions } from '../../lib/advice.ts'
 import type { AwsPolicy } from '../../lib/permissions/aws.ts'
 import type { HuaweiPolicy } from '../../lib/permissions/huawei.ts'
+import s3 from '../../lib/stores/s3.ts'
+import { createFaults } from '../../sandbox/kit/faults.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
 import { createCsms } from '../../sandbox/stores/csms.ts'
 import { createS3 } from '../../sandbox/stores/s3.ts'
 import { createSecretsManager } from '../../sandbox/stores/secretsmanager.ts'
 import { onAws, onHuawei } from '../deploy/sample.ts'
-import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, PROJECT, REGION } from '../stores/cloud.ts'
+import {
+  AWS_KEY,
+  AWS_SECRET,
+  AWS_TOKEN,
+  awsKeys,
+  awsSettings,
+  contextWith,
+  PROJECT,
+  REGION,
+} from '../stores/cloud.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { fakeClock } from '../support/clock.ts'
 import { createRig, type Rig } from '../support/rig.ts'
@@ -180,6 +191,26 @@ describe('what is printed', () => {
     expect(JSON.stringify(china)).toContain('arn:aws-cn:s3:::example-iotda-cert-state/iotda-cert/*')
   })
 
+  test.each(['iotda-cert/', 'prod/state', ''])(
+    'the page that is published with the prefix "%s" may be written, and nothing beside it',
+    async prefix => {
+      const service = await createS3({ faults: createFaults(), keys: awsKeys, bucket: 'example' })
+      const { context, close } = contextWith()
+      cleanups.push(service.dispose, close)
+      const store = s3.create({ ...awsSettings(service.url), bucket: 'example', prefix }, context)
+      await store.publish?.('<!doctype html>')
+      const [key = ''] = service.objects.keys()
+      const settings = onAws(it => {
+        Object.assign(it, { store: { ...it.store, prefix }, statusPage: { publish: true } })
+      })
+      const policy = (await asked('aws', settings)) as AwsPolicy
+      expect(policy.Statement.find(it => it.Sid === 'StatusPage')).toMatchObject({
+        Action: ['s3:PutObject'],
+        Resource: [`arn:aws:s3:::example-iotda-cert-state/${key}`],
+      })
+    },
+  )
+
   test('by the command, and where the cloud is none', async () => {
     const rig = await createRig()
     cleanups.push(rig.dispose)
@@ -187,6 +218,13 @@ describe('what is printed', () => {
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ Version: '5.0' })
     expect(await rig.cli(['permissions', '--cloud', 'azure'])).toMatchObject({ code: 2 })
+    const watch = JSON.stringify({ rotator: { store: { type: 's3', bucket: 'state' } }, notifiers: [] })
+    const ofWatch = await rig.cli(['permissions', '--cloud', 'aws', '--watch', '--config', watch])
+    expect(JSON.parse(ofWatch.stdout).Statement.map((it: { Resource: unknown }) => it.Resource)).toEqual([
+      ['arn:aws:s3:::state/iotda-cert/runs/last'],
+      ['arn:aws:s3:::state'],
+    ])
+    expect(await rig.cli(['permissions', '--cloud', 'aws', '--watch'])).toMatchObject({ code: 2 })
     expect(await rig.cli(['permissions'])).toMatchObject({ code: 2 })
   })
 })

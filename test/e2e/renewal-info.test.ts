@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
+import { receiveAlerts } from '../support/alert-receiver.ts'
+import { DAY_MS, HOUR_MS, openScenario, type Scenario, warningsOf } from '../support/scenario.ts'
 
 const EXPLANATION = 'https://ca.test/incident-7'
 
@@ -16,10 +17,12 @@ const recall = (s: Scenario): void => {
 test.each([
   ['by renewal info alone', null],
   ['although the threshold is far away', '10d'],
-])('a revoked certificate is renewed at once, %s; answer and log say why', async (_, renewBefore) => {
+])('a revoked certificate is renewed at once, %s; answer, log and alert say why', async (_, renewBefore) => {
+  const receiver = await receiveAlerts()
   const s = await openScenario({
     change: settings => {
       settings.certificates.iot.renewBefore = renewBefore
+      settings.notifiers = [{ type: 'webhook', url: receiver.url }]
     },
   })
   await s.bindOne(80)
@@ -32,6 +35,11 @@ test.each([
   expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'renewal-window' } })
   expect(result.decision.detail).toContain(`why: ${EXPLANATION}`)
   expect(s.rig.logged.filter(line => line.includes(EXPLANATION))).toHaveLength(1)
+  const [adopted, told, ...more] = receiver.alerts
+  expect(adopted).toMatchObject({ event: 'adopted' })
+  expect(told).toMatchObject({ event: 'recalled', severity: 'warning', runbook: 'RUNBOOK.md#recalled' })
+  expect(JSON.stringify(told)).toContain(EXPLANATION)
+  expect(more).toEqual([])
   expect(await s.run()).toMatchObject({ outcome: 'idle' })
   expect(s.obtained()).toBe(1)
 })
@@ -55,4 +63,29 @@ test('a CA that stops answering does not make the window and its reason forgotte
   const result = await s.run()
   expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'renewal-window' } })
   expect(result.decision.detail).toContain(EXPLANATION)
+})
+
+test('a CA that calls back each certificate it issues gets one more order, not one at every run', async () => {
+  const s = await openScenario()
+  await s.bindOne(80)
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  s.clock.advance(7 * HOUR_MS)
+  const outcomes: string[] = []
+  for (let i = 0; i < 24; i += 1) {
+    recall(s)
+    const result = await s.run()
+    outcomes.push(result.outcome)
+    expect(warningsOf(result)).toContain('recalled')
+    s.clock.advance(HOUR_MS)
+  }
+  expect(outcomes).toEqual(['rotated', ...Array(23).fill('idle')])
+  const waiting = await s.run()
+  const { detail, nextCheckAt } = waiting.decision
+  expect(detail).toContain('the CA calls back this certificate as it did the one before')
+  expect(waiting.warnings.map(w => w.message).join()).toContain(EXPLANATION)
+  const days = (Date.parse(nextCheckAt ?? '') - s.clock.now()) / DAY_MS
+  expect(days).toBeGreaterThan(7)
+  expect(days).toBeLessThan(9)
+  expect(s.obtained()).toBe(1)
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
 })

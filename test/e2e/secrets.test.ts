@@ -45,6 +45,7 @@ const PASSWORD = `p"ss w/rd+${randomBytes(12).toString('base64url')}`
 const HMAC_KEY = randomBytes(32).toString('base64url')
 const TOKEN = randomBytes(18).toString('base64url')
 const SIGNING = randomBytes(18).toString('base64url')
+const ROUTING = randomBytes(16).toString('hex')
 
 let rig: Rig
 let clock: FakeClock
@@ -67,8 +68,10 @@ async function startAlerts() {
     })
     request.on('end', () => {
       receiver.bodies.push(body)
-      // As Slack answers.
-      response.writeHead(receiver.status).end('ok')
+      // As Slack answers, and as the others do.
+      const isSlack = body.includes('"blocks"')
+      const good = JSON.stringify({ code: 0, errcode: 0, status: 'success' })
+      response.writeHead(receiver.status).end(isSlack ? 'ok' : good)
     })
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
@@ -84,6 +87,7 @@ const env = () => ({
   TEST_HMAC: HMAC_KEY,
   TEST_ALERTS: alerts.url,
   TEST_SIGNING: SIGNING,
+  TEST_ROUTING: ROUTING,
 })
 
 const configure = (change: (settings: SandboxSettings) => void = () => {}): Promise<void> =>
@@ -95,7 +99,16 @@ const configure = (change: (settings: SandboxSettings) => void = () => {}): Prom
     settings.notifiers = [
       { type: 'webhook', url: 'env:TEST_ALERTS', secret: 'env:TEST_SIGNING', minSeverity: 'info' },
       { type: 'webhook', url: 'env:TEST_ALERTS', format: 'slack', language: 'zh', minSeverity: 'info' },
+      ...['msteams', 'feishu', 'dingtalk', 'wecom'].map(format => ({
+        ...{ type: 'webhook', url: 'env:TEST_ALERTS', format, minSeverity: 'info' },
+        ...(format === 'feishu' || format === 'dingtalk' ? { secret: 'env:TEST_SIGNING' } : {}),
+      })),
+      {
+        ...{ type: 'pagerduty', routingKey: 'env:TEST_ROUTING', minSeverity: 'info' },
+        endpoint: alerts.url.replace(/\/hooks.*/, '/enqueue'),
+      },
     ]
+    settings.statusPage = { publish: true }
     settings.heartbeat = { url: 'env:TEST_ALERTS' }
     change(settings)
   })
@@ -114,6 +127,7 @@ beforeAll(async () => {
   keep('the EAB key', HMAC_KEY)
   keep('the token of the alert URL', TOKEN)
   keep('the key that alerts are signed with', SIGNING)
+  keep('the routing key', ROUTING)
   for (const [name, value] of Object.entries(env())) vi.stubEnv(name, value)
   await configure()
 })
@@ -156,7 +170,9 @@ async function collect(where: string): Promise<void> {
   for (const { operation, path } of rig.sandbox.faults.calls) emit(`${where}: URL of ${operation}`, path)
   rig.sandbox.faults.clearCalls()
   for (const line of rig.logged.splice(0)) emit(`${where}: log`, line)
-  for (const body of alerts.bodies.splice(0)) emit(`${where}: alert`, body)
+  // PagerDuty wants its key in the body, and nowhere else.
+  for (const body of alerts.bodies.splice(0))
+    emit(`${where}: alert`, body.replace(`"routing_key":"${ROUTING}"`, '"routing_key":""'))
   for (const error of errors.splice(0)) {
     emit(`${where}: error`, inspect(error, { depth: 10, showHidden: true }))
     emit(`${where}: error`, `${error.stack}\n${JSON.stringify(error)}`)
@@ -196,6 +212,7 @@ test('a full rotation by the built command, with every log line', async () => {
     'the EAB key',
     'the access key',
     'the key that alerts are signed with',
+    'the routing key',
     'the seal key',
     'the sealed sources/sandbox/account-key',
     'the secret key',
@@ -203,6 +220,23 @@ test('a full rotation by the built command, with every log line', async () => {
   ])
   const places = emitted.map(({ where }) => where)
   expect(places).toContain('rotate: alert')
+  const bodies = emitted.filter(({ where }) => where === 'rotate: alert').map(({ text }) => text)
+  for (const form of [
+    '"version":1',
+    '"blocks"',
+    'AdaptiveCard',
+    '"interactive"',
+    '"markdown":{"title"',
+    '> ',
+    'event_action',
+  ])
+    expect(
+      bodies.some(body => body.includes(form)),
+      form,
+    ).toBe(true)
+  // The page that was published, beside the one that was asked for.
+  const published = emitted.find(({ where }) => where === 'rotate: state page/status.html')?.text
+  expect(published).toMatch(/^<!doctype html>[\s\S]*rotated/)
   expect(emitted.find(({ where }) => where === 'page: file')?.text).toMatch(/^<!doctype html>[\s\S]*rotated/)
   expect(emitted.find(({ where }) => where === 'page: standard output')?.text).toContain(
     'iotda_cert_days_left{',

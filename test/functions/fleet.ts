@@ -1,5 +1,6 @@
 /** Fleets as `status` reports them, for pages and tables; the same each time. */
 import type { Answer } from '../../lib/app.ts'
+import type { CheckLine } from '../../lib/fleet.ts'
 import type { TargetResult } from '../../lib/rotation/report.ts'
 import { answer, reported, result } from './answers.ts'
 
@@ -23,6 +24,26 @@ const steps = [
   ['verify', 9_400],
   ['record', 12],
 ] as const
+
+const line = { profile: 'meter-v1', served: null }
+const oldRoot: CheckLine = {
+  ...line,
+  ...{ check: 'path', verdict: 'refuse', new: 'none (untrusted)' },
+  reason: 'no path to a trusted root (checked against its trustedRoots: "CN=Old Root")',
+  remedy: 'have the source give a chain to a root these devices hold',
+}
+const ended: CheckLine = {
+  ...line,
+  ...{ check: 'path', verdict: 'refuse', new: 'none (expired)' },
+  reason: 'the certificate "CN=iot-6.example.com" has expired',
+  remedy: 'have it issued again, or mend the chain',
+}
+const shortTrust: CheckLine = {
+  ...line,
+  ...{ check: 'trusted-until', verdict: 'warn', new: iso(60) },
+  reason: `"CN=Old Root" ends at ${iso(60)}, before the certificate does: from then on it is not trusted`,
+  remedy: 'renew before that day, with a chain to a root that lasts',
+}
 
 /** One target; what kind of trouble it has goes by its number. */
 export function fleetTarget(i: number): TargetResult {
@@ -69,6 +90,22 @@ export function fleetTarget(i: number): TargetResult {
           ]
         : [],
     outlook: { bound: life, served: life, slotsUsed: 2 },
+    devices: {
+      verdicts: [
+        {
+          ...{ address: '192.0.2.10', profile: 'esp-idf', ok: kind !== 'expired' },
+          lines: kind === 'expired' ? [ended] : [],
+        },
+        {
+          ...{ address: '192.0.2.10', profile: 'meter-v1', ok: i % 25 !== 11 && kind !== 'expired' },
+          lines: i % 25 === 11 ? [oldRoot] : kind === 'expired' ? [ended] : i % 9 === 4 ? [shortTrust] : [],
+        },
+      ],
+      ends:
+        i % 9 === 4
+          ? [{ at: iso(60), what: `the root of profile meter-v1 "CN=Old Root" ends in 60d, at ${iso(60)}` }]
+          : [],
+    },
     seen: {
       slots: [
         { serverCertificateId: `id-${i}-a`, bound: true, leaf, expiryDate: leaf.notAfter },

@@ -11,6 +11,7 @@ import type { Answer } from '../../lib/app.ts'
 import { lambdaContext, openFunctionRig } from '../support/function-rig.ts'
 import { DAY_MS, HOUR_MS, openDue } from '../support/scenario.ts'
 import { answer, result } from './answers.ts'
+import { fleet } from './fleet.ts'
 
 const text = (atMost: number) => ({ type: 'string', minLength: 1, maxLength: atMost })
 /** Units of https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html */
@@ -89,34 +90,45 @@ async function seen() {
   s.clock.advance(70 * DAY_MS)
   s.faults.add({ operations: ['httpreq.Present'], status: 500, times: 99 })
   const failed = await s.rig.run({}, { clock: s.clock })
-  s.clock.advance(3 * HOUR_MS)
+  s.clock.advance(HOUR_MS / 2)
   const status = await s.rig.run({ action: 'status' }, { clock: s.clock })
-  return { rotated, failed, status }
+  const later = await s.rig.run({}, { clock: s.clock })
+  return { rotated, failed, later, status }
 }
 
 describe('embedded metric format', () => {
   test('lines of real runs satisfy the documented schema', async () => {
-    const { rotated, failed } = await seen()
-    const [whole, target] = emfLines(rotated).map(judgeEmf)
+    const { rotated, failed, later } = await seen()
+    const [whole, target, source] = emfLines(rotated, 'rotate').map(judgeEmf)
     expect(whole).toMatchObject({
-      Service: 'iotda-cert',
+      FunctionName: 'rotate',
       RunOk: 1,
       Targets: 1,
       TargetsRotated: 1,
       TargetsFailed: 0,
+      TargetsUnwell: 0,
+      AlertsSent: 0,
+      AlertsUndelivered: 0,
+      LastSuccessAge: 0,
     })
-    expect(target).toMatchObject({ Target: 'factory-1', Ok: 1, Rotated: 1, SlotsUsed: 2, ObtainAttempts: 1 })
+    expect(target).toMatchObject({ FunctionName: 'rotate', Target: 'factory-1', Ok: 1, SlotsUsed: 2 })
+    expect(target).toMatchObject({ ObtainAttempts: 1, ObtainFailures: 0, outcome: 'rotated' })
+    expect(source).toMatchObject({ Source: 'sandbox', AcmeOrders: 1, AcmeFailedValidations: 0 })
     expect(Number(target?.DaysLeftServed)).toBeCloseTo(90, 0)
     expect(Number(target?.DaysLeftBound)).toBeCloseTo(90, 0)
     expect(target).toHaveProperty('StepObtain')
-    const [bad, badTarget] = emfLines(failed).map(judgeEmf)
-    expect(bad).toMatchObject({ RunOk: 0, TargetsFailed: 1 })
+    const [bad, badTarget] = emfLines(failed, 'rotate').map(judgeEmf)
+    expect(bad).toMatchObject({ RunOk: 0, TargetsFailed: 1, TargetsUnwell: 1 })
+    expect(Number(bad?.LastSuccessAge) / 86_400).toBeCloseTo(70, 0)
+    const [waiting, waitingTarget] = emfLines(later, 'rotate').map(judgeEmf)
+    expect(waiting).toMatchObject({ RunOk: 0, TargetsFailed: 0, TargetsUnwell: 1, TargetsWaiting: 1 })
+    expect(waitingTarget).toMatchObject({ Ok: 0, outcome: 'suspended' })
     expect(badTarget).toMatchObject({ Ok: 0, ObtainFailures: 1, error: 'unavailable' })
     expect(Number(badTarget?.DaysLeftServed)).toBeCloseTo(20, 0)
   })
 
   test('where nothing was seen no days are told', () => {
-    const [, target] = emfLines(answer(result({ outcome: 'failed' }))).map(judgeEmf)
+    const [, target] = emfLines(answer(result({ outcome: 'failed' })), 'rotate').map(judgeEmf)
     expect(target).not.toHaveProperty('DaysLeftServed')
   })
 
@@ -141,6 +153,7 @@ describe('embedded metric format', () => {
       .split('\n')
       .filter(line => line.startsWith('{"_aws"'))
     expect(lines.map(line => judgeEmf(`${line}\n`).RunOk)).toEqual([1, undefined, 0, undefined])
+    expect(new Set(lines.map(line => judgeEmf(`${line}\n`).FunctionName))).toEqual(new Set(['iotda-cert']))
   })
 })
 
@@ -174,6 +187,16 @@ describe('Prometheus', () => {
     expect(of('acme_orders', { source: 'sandbox' })).toBeGreaterThan(0)
     expect(of('acme_failed_validations', { source: 'sandbox' })).toBe(0)
     expect(of('alerts_undelivered')).toBe(0)
+    expect(of('verdicts', { profile: 'any' })).toBe(1)
+  })
+
+  test('what devices refuse, what ends, and what people know of', () => {
+    const of = samplesOf(fleet(30))
+    expect(of('verdicts', { target: 'plant-011', profile: 'meter-v1' })).toBe(0)
+    expect(of('verdicts', { target: 'plant-011', profile: 'esp-idf' })).toBe(1)
+    expect(of('root_ends_days', { target: 'plant-004' })).toBeCloseTo(60, 5)
+    expect(of('alerts_open', { target: 'plant-002', event: 'failed', severity: 'warning' })).toBe(1)
+    expect(of('alerts_open', { target: 'factory-1' })).toBeUndefined()
   })
 
   test('names that need escaping', () => {

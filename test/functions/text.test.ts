@@ -34,6 +34,35 @@ describe('the answer in words', () => {
     `)
   })
 
+  test('what devices make of it, and what is true of the run as a whole', () => {
+    const line = { check: 'path', profile: 'meter-v1', verdict: 'refuse', served: null, new: 'none' } as const
+    const judged = result({
+      devices: {
+        verdicts: [
+          { address: '192.0.2.10', profile: 'esp-idf', ok: true, lines: [] },
+          {
+            ...{ address: null, profile: 'meter-v1', ok: false },
+            lines: [{ ...line, reason: 'no path to a trusted root', remedy: 'another chain' }],
+          },
+        ],
+        ends: [],
+      },
+    })
+    const warnings = [{ code: 'page-not-published', message: 'the status page was not published: no space' }]
+    expect(resultText({ ...answer(judged), warnings }, 'status')).toMatchInlineSnapshot(`
+      "idle  factory-1: nothing to do
+        idle (fresh): 60d left
+        before   CN=iot.example.com, rsa-2048, by CN=Test CA, until 2026-09-01T00:00:00Z (aaaaaaaaaaaaaaaa…)
+        devices  esp-idf: accept what is served at 192.0.2.10
+        devices  meter-v1: refuse what is bound
+                 refuse path: no path to a trusted root
+        next     2026-08-01T00:00:00Z
+
+      warning  page-not-published: the status page was not published: no space
+      "
+    `)
+  })
+
   test('failed before there was a decision', () => {
     const failed = result({
       outcome: 'failed',

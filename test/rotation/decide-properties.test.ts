@@ -99,6 +99,34 @@ test('after a rotation to a fresh leaf there is nothing to do, whatever the sett
   )
 })
 
+test('whatever the CA suggests for the successor of a recalled certificate, there is nothing to do', () => {
+  const world = fc.record({
+    lifetimeMs: fc.integer({ min: 6 * DAY_MS, max: 400 * DAY_MS }),
+    renewBefore: threshold,
+    start: instant,
+    lengthMs: fc.integer({ min: 1, max: 2_000 * DAY_MS }),
+    intervalMs: fc.integer({ min: MINUTE_MS, max: DAY_MS }),
+    ageMs: fc.integer({ min: 0, max: DAY_MS }),
+  })
+  fc.assert(
+    fc.property(world, ({ lifetimeMs, renewBefore, start, lengthMs, intervalMs, ageMs }) => {
+      const bound = slot('a', { notBefore: NOW - ageMs, notAfter: NOW - ageMs + lifetimeMs })
+      const recalled = { fingerprint: 'leaf-old', at: NOW - ageMs }
+      const window = { start, end: start + lengthMs }
+      const renewalInfo = { fingerprint: 'leaf-a', window, explanationUrl: null, nextFetchAt: NOW }
+      const certificate = certificateDocument({ recalled })
+      const given = facts(
+        { slots: [bound], certificate, renewalInfo },
+        { spec: { ...spec, renewBefore }, intervalMs },
+      )
+      const verdict = decide(given)
+      expect(verdict).toMatchObject({ due: false, reason: 'fresh', plan: 'none' })
+      expect(verdict.nextCheckAt).toBeGreaterThanOrEqual(NOW)
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
 /** Any world at all, likely or not. */
 const anything: fc.Arbitrary<Facts> = fc
   .record({

@@ -2,8 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../lib/base/time.ts'
 import type { RenewBefore } from '../../lib/model.ts'
-import { backOffMs, decide, emergencyMs, instantIn } from '../../lib/rotation/decide.ts'
-import { facts, leaf, NOW, slot, spec } from './facts.ts'
+import { backOffMs, decide, emergencyMs } from '../../lib/rotation/decide.ts'
+import { instantIn } from '../../lib/rotation/renewal.ts'
+import { certificateDocument, facts, leaf, NOW, slot, spec } from './facts.ts'
 
 const START = NOW
 interface Case {
@@ -12,15 +13,26 @@ interface Case {
   readonly window?: { readonly start: number; readonly end: number }
   readonly at: number
   readonly intervalMs?: number
+  readonly recalled?: { readonly fingerprint: string; readonly at: number } | null
 }
 
 /** Decides about a certificate that began at START. */
-function at({ lifetimeMs, renewBefore = null, window, at, intervalMs = 30 * MINUTE_MS }: Case) {
+function at({
+  lifetimeMs,
+  renewBefore = null,
+  window,
+  at,
+  intervalMs = 30 * MINUTE_MS,
+  recalled = null,
+}: Case) {
   const bound = slot('a', { notBefore: START, notAfter: START + lifetimeMs })
   const renewalInfo = window
     ? { fingerprint: 'leaf-a', window, explanationUrl: null, nextFetchAt: START }
     : null
-  return decide(facts({ slots: [bound], renewalInfo, at }, { spec: { ...spec, renewBefore }, intervalMs }))
+  const certificate = certificateDocument({ recalled })
+  return decide(
+    facts({ slots: [bound], renewalInfo, at, certificate }, { spec: { ...spec, renewBefore }, intervalMs }),
+  )
 }
 
 describe('the threshold, to the millisecond', () => {
@@ -104,6 +116,62 @@ describe('renewal info', () => {
   test('a window in the past means now: the CA wants the certificate gone', () => {
     const past = { start: START - 2 * HOUR_MS, end: START - HOUR_MS }
     expect(at({ lifetimeMs, window: past, at: START })).toMatchObject({ due: true, reason: 'renewal-window' })
+  })
+
+  test.each([
+    ['a window in the past', { start: START - 2 * HOUR_MS, end: START - HOUR_MS }],
+    ['a window of for ever', { start: 0, end: START + 1_000 * DAY_MS }],
+    ['a window that ends before the next run', { start: START, end: START + 20 * MINUTE_MS }],
+  ])(
+    '%s for the successor of a recalled one as well: it is left alone, then called back again',
+    (_, window) => {
+      const recalled = { fingerprint: 'leaf-before', at: START - HOUR_MS }
+      const now = START + HOUR_MS / 2
+      const own = { lifetimeMs, window, recalled }
+      expect(now).toBeGreaterThan(instantIn(window, 'leaf-a'))
+      expect(at({ ...own, recalled: null, at: now }).due).toBe(true)
+      const until = START - HOUR_MS + 9 * DAY_MS
+      const quiet = at({ ...own, at: now })
+      expect(quiet).toMatchObject({ due: false, reason: 'fresh', nextCheckAt: until })
+      expect(quiet.detail).toContain('calls back this certificate as it did the one before')
+      expect(at({ ...own, at: until - 1 }).due).toBe(false)
+      expect(at({ ...own, at: until })).toMatchObject({ due: true, reason: 'renewal-window' })
+      // What was recalled is replaced, however often that takes.
+      expect(at({ ...own, recalled: { ...recalled, fingerprint: 'leaf-a' }, at: now }).due).toBe(true)
+    },
+  )
+
+  test('a recall that is not followed silences neither the threshold nor the emergency', () => {
+    const past = { start: START - 2 * HOUR_MS, end: START - HOUR_MS }
+    const quiet = (days: number, renewBefore: RenewBefore | null = null) =>
+      at({
+        ...{ lifetimeMs, window: past, renewBefore, at: START + days * DAY_MS },
+        recalled: { fingerprint: 'leaf-before', at: START + (days - 1) * DAY_MS },
+      })
+    expect(quiet(59)).toMatchObject({ due: false })
+    expect(quiet(60)).toMatchObject({ due: true, reason: 'expiring' })
+    expect(quiet(50, { durationMs: 40 * DAY_MS })).toMatchObject({ due: true, reason: 'expiring' })
+    expect(quiet(86)).toMatchObject({ due: true, reason: 'emergency' })
+  })
+
+  test.each([
+    [90, 9],
+    [45, 4.5],
+    [20, 3],
+    [6, 2],
+  ])('of %i days the successor of a recalled one is left alone for %d', (days, quiet) => {
+    const own = {
+      lifetimeMs: days * DAY_MS,
+      window: { start: START - 2 * HOUR_MS, end: START - HOUR_MS },
+      recalled: { fingerprint: 'leaf-before', at: START },
+    }
+    expect(at({ ...own, at: START + quiet * DAY_MS - 1 }).due).toBe(false)
+    expect(at({ ...own, at: START + quiet * DAY_MS }).due).toBe(true)
+  })
+
+  test('runs that are rarer than certificates live do not renew each one at once', () => {
+    const short = { start: START + 3 * DAY_MS, end: START + 3 * DAY_MS + HOUR_MS }
+    expect(at({ lifetimeMs: 6 * DAY_MS, window: short, intervalMs: 7 * DAY_MS, at: START }).due).toBe(false)
   })
 
   test('an answer without a window is none: the fallback decides', () => {

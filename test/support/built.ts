@@ -9,7 +9,7 @@ const run = promisify(execFile)
 
 export interface Built {
   readonly folder: string
-  readonly zip: (name: 'lambda' | 'functiongraph') => string
+  readonly zip: (name: 'lambda' | 'functiongraph' | 'functiongraph-watch') => string
   dispose(): Promise<void>
 }
 

@@ -15,8 +15,10 @@ export interface PebbleOptions {
   readonly nonceRejectPercent?: number
   /** How often a valid authorization is used again. Default 100. */
   readonly authzReusePercent?: number
-  /** Default 90 days. */
+  /** Of its one profile. Default 90 days. */
   readonly validitySeconds?: number
+  /** Days of validity by profile; of several Pebble picks one at random when none is asked for. */
+  readonly profiles?: Readonly<Record<string, number>>
   /** External account keys: key id to base64url MAC key; given ones are required. */
   readonly eab?: Readonly<Record<string, string>>
   /** Additional roots, each with a chain of its own. Default 0. */
@@ -116,6 +118,13 @@ const environment = (options: PebbleOptions): NodeJS.ProcessEnv => ({
   PEBBLE_ALTERNATE_ROOTS: String(options.alternateRoots ?? 0),
 })
 
+const profilesOf = ({ profiles, validitySeconds = 90 * 86_400 }: PebbleOptions): object => {
+  const seconds = profiles
+    ? Object.entries(profiles).map(([name, days]) => [name, days * 86_400] as const)
+    : [['default', validitySeconds] as const]
+  return Object.fromEntries(seconds.map(([name, it]) => [name, { description: name, validityPeriod: it }]))
+}
+
 /** Writes the configuration with its HTTPS certificate; the path of the configuration and the certificate's root. */
 const configure = async (folder: string, ports: readonly number[], options: PebbleOptions) => {
   const root = await createRoot()
@@ -135,8 +144,7 @@ const configure = async (folder: string, ports: readonly number[], options: Pebb
     externalAccountMACKeys: options.eab ?? {},
     retryAfter: { authz: 1, order: 1 },
     keyAlgorithm: 'ecdsa',
-    // Of several profiles Pebble picks one at random.
-    profiles: { default: { description: 'test', validityPeriod: options.validitySeconds ?? 90 * 86_400 } },
+    profiles: profilesOf(options),
   }
   const path = join(folder, 'config.json')
   await writeFile(path, JSON.stringify({ pebble }))

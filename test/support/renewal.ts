@@ -5,14 +5,15 @@ import { join } from 'node:path'
 import { connect } from 'node:tls'
 import type { CaKeyType } from '../../sandbox/acme-ca/ca.ts'
 import type { Fault } from '../../sandbox/kit/faults.ts'
-import type { Sandbox } from '../../sandbox/sandbox.ts'
+import type { Sandbox, SandboxSettings } from '../../sandbox/sandbox.ts'
 import { type Ended, type Rig, spawnCli } from './rig.ts'
 
 const DAY_MS = 86_400_000
 
 /** Makes a rotation fast without leaving anything out: EC keys, short waits. */
-export const fast = (rig: Rig): Promise<void> =>
+export const fast = (rig: Rig, change: (settings: SandboxSettings) => void = () => {}): Promise<void> =>
   rig.configure(settings => {
+    change(settings)
     settings.certificates.iot.keyType = 'ec-256'
     settings.solvers.dns.propagation.every = '50ms'
     Object.assign(settings.targets[0].probe, { within: '5s', steady: 2 })

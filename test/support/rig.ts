@@ -49,9 +49,10 @@ export interface Ended {
   readonly stderr: string
 }
 
-export async function createRig(options: SandboxOptions = {}): Promise<Rig> {
+/** `under` is the folder that the rig's own is made in. */
+export async function createRig(options: SandboxOptions = {}, under = tmpdir()): Promise<Rig> {
   const sandbox = await startSandbox(options)
-  const folder = await mkdtemp(join(tmpdir(), 'iotda-cert-test-'))
+  const folder = await mkdtemp(join(under, 'iotda-cert-test-'))
   const settingsFile = join(folder, 'settings.json')
   const logged: string[] = []
   const line =

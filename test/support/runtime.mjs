@@ -6,12 +6,12 @@ import { pathToFileURL } from 'node:url'
  * A runtime as a platform starts it, in an empty folder: loads the handler of an unpacked zip the way the platform
  * does, gives each event a real context object, and says what came of it. Driven over the parent's channel.
  */
-const [, , kind, folder] = process.argv
+const [, , kind, folder, entry] = process.argv
 
 /** Lambda imports an ES module; FunctionGraph requires index.js. */
 const handlers =
   kind === 'lambda'
-    ? await import(pathToFileURL(join(folder, 'lambda.mjs')).href)
+    ? await import(pathToFileURL(join(folder, entry)).href)
     : createRequire(join(folder, 'index.js'))(join(folder, 'index.js'))
 
 /** https://docs.aws.amazon.com/lambda/latest/dg/nodejs-context.html */

@@ -41,11 +41,13 @@ export async function startRuntime(
   kind: 'lambda' | 'functiongraph',
   zip: string,
   env: Readonly<Record<string, string>> = {},
+  /** Of Lambda: the file of the handler. */
+  entry = 'lambda.mjs',
 ): Promise<Runtime> {
   const code = await unpack(zip)
   const empty = await mkdtemp(join(tmpdir(), 'iotda-cert-empty-'))
   cleanups.push(() => rm(empty, { recursive: true, force: true }))
-  const child = fork(RUNTIME, [kind, code], {
+  const child = fork(RUNTIME, [kind, code, entry], {
     cwd: empty,
     env: { ...(process.env.PATH ? { PATH: process.env.PATH } : {}), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

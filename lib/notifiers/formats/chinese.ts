@@ -25,6 +25,10 @@ export const EVENTS_ZH: Readonly<Record<EventName, { readonly text: string; read
     text: '所依赖的根证书或交叉签名即将到期',
     todo: '请提前为设备准备新的信任根，或更换证书链。',
   },
+  recalled: {
+    text: 'CA 要求立即更换其证书',
+    todo: '无需处理：证书会被更换，除非上一张也被召回。请查看证书是否已被吊销。',
+  },
   adopted: { text: '绑定了他人上传的证书，今后一并维护', todo: '请确认这是有意的操作。' },
   unverified: {
     text: '从这里无法访问设备端口：更改未经验证',

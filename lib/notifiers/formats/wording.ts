@@ -18,13 +18,19 @@ interface Words {
   readonly event: (alert: AlertEvent) => string
   readonly todo: (alert: AlertEvent) => string
   readonly rotator: string
+  readonly each: (count: number) => string
+  readonly atWorst: (text: string) => string
+  readonly more: (count: number) => string
   readonly left: (days: number) => string
   readonly lasted: (text: string) => string
   readonly title: (parts: { mark: string; who: string; what: string; long: string; where: string }) => string
   readonly error: (code: string, message: string) => string
   readonly certificate: (issuer: string, until: string) => string
   readonly names: Readonly<
-    Record<'reason' | 'error' | 'since' | 'todo' | 'next' | 'before' | 'after' | 'runbook', string>
+    Record<
+      'targets' | 'reason' | 'error' | 'since' | 'todo' | 'next' | 'before' | 'after' | 'runbook',
+      string
+    >
   >
 }
 
@@ -34,6 +40,9 @@ const ENGLISH: Words = {
   event: ({ event }) => EVENTS[event].text,
   todo: ({ whatToDo }) => whatToDo,
   rotator: 'iotda-cert',
+  each: many => `each of ${many} targets`,
+  atWorst: text => `${text} at worst`,
+  more: many => `and ${many} more`,
   left: days =>
     days < -1
       ? `expired ${count(-days - 1)} ago`
@@ -48,7 +57,7 @@ const ENGLISH: Words = {
   error: (code, message) => `${code}: ${message}`,
   certificate: (issuer, until) => `by ${issuer}, until ${until}`,
   names: {
-    ...{ reason: 'Why', error: 'Error', since: 'Since', todo: 'To do', next: 'Next try' },
+    ...{ targets: 'Targets', reason: 'Why', error: 'Error', since: 'Since', todo: 'To do', next: 'Next try' },
     ...{ before: 'Before', after: 'Now', runbook: 'Runbook' },
   },
 }
@@ -62,6 +71,9 @@ const CHINESE: Words = {
   // What an error says is more to the point, though in English.
   todo: alert => (alert.error?.hint ? alert.error.hint : EVENTS_ZH[alert.event].todo),
   rotator: 'iotda-cert',
+  each: many => `${many} 个目标`,
+  atWorst: text => `最急者${text}`,
+  more: many => `另外 ${many} 个`,
   left: days =>
     days < -1
       ? `已过期 ${-days - 1} 天`
@@ -79,7 +91,7 @@ const CHINESE: Words = {
   },
   certificate: (issuer, until) => `${issuer} 签发，有效期至 ${until}`,
   names: {
-    ...{ reason: '原因', error: '错误', since: '开始', todo: '处理', next: '下次尝试' },
+    ...{ targets: '目标', reason: '原因', error: '错误', since: '开始', todo: '处理', next: '下次尝试' },
     ...{ before: '之前', after: '现在', runbook: '手册' },
   },
 }
@@ -90,17 +102,19 @@ const WORDS: Readonly<Record<Language, Words>> = { en: ENGLISH, zh: CHINESE }
 export function wordingOf(alert: AlertEvent, language: Language): Wording {
   const words = WORDS[language]
   const { names } = words
-  const { ends, daysLeft, durationMs, error, since, before, after, reason } = alert
+  const { ends, daysLeft, durationMs, error, since, before, after, reason, targets } = alert
   const lasted = durationMs === null ? '' : formatDuration(durationMs)
-  const long = ends ? words.lasted(lasted) : daysLeft === null ? '' : words.left(daysLeft)
+  const left = daysLeft === null ? '' : words.left(daysLeft)
+  const long = ends ? words.lasted(lasted) : targets && left ? words.atWorst(left) : left
   const title = words.title({
     mark: ends ? words.well : words.severity[alert.severity],
-    who: alert.target ?? words.rotator,
+    who: targets ? words.each(targets.count) : (alert.target ?? words.rotator),
     what: words.event(alert),
     long,
     where: alert.domain ?? '',
   })
   const facts: (readonly [string, string | null])[] = [
+    [names.targets, targets ? namesOf(targets, words) : null],
     [names.reason, error === null || !sameText(reason, error.message) ? reason : null],
     [names.error, error && words.error(error.code, error.message)],
     [names.since, since && `${since} (${lasted})`],
@@ -116,6 +130,14 @@ export function wordingOf(alert: AlertEvent, language: Language): Wording {
     [names.runbook, alert.runbook],
   ]
   return { title, facts: facts.filter((fact): fact is readonly [string, string] => Boolean(fact[1])) }
+}
+
+const NAMED_AT_MOST = 20
+
+/** The most urgent by name, and how many there are besides. */
+function namesOf({ count: all, names }: NonNullable<AlertEvent['targets']>, { more }: Words): string {
+  const named = names.slice(0, NAMED_AT_MOST)
+  return [...named, ...(all > named.length ? [more(all - named.length)] : [])].join(', ')
 }
 
 /** Texts may have been cut. */

@@ -1,5 +1,5 @@
-import type { TargetResult } from '../../lib/rotation/report.ts'
-import { type Health, lifeOf } from '../overview.ts'
+import type { TargetResult } from '../rotation/report.ts'
+import { type Health, lifeOf } from './health.ts'
 import { html, type Markup } from './html.ts'
 
 /** Certificates, rotations and failures of one target along time. */
@@ -23,18 +23,12 @@ function scaleOf(result: TargetResult, now: number): Scale {
   const past = (result.kept?.history ?? []).map(h => Date.parse(h.at))
   const starts = [...past, ...(life ? [Date.parse(life.notBefore)] : []), now - 30 * DAY_MS]
   const from = Math.max(now - PAST_MS, Math.min(...starts))
-  const until = Math.max(life ? Date.parse(life.notAfter) : now, now) + 10 * DAY_MS
+  const ends = (result.devices?.ends ?? []).map(({ at }) => Date.parse(at))
+  const until = Math.max(life ? Date.parse(life.notAfter) : now, now, ...ends) + 10 * DAY_MS
   const x = (at: number): number =>
     Math.round(Math.max(0, Math.min(1, (at - from) / (until - from))) * (WIDTH - 20) + 10)
   return { from, until, x }
 }
-
-/** Roots that end, as the warnings say it. */
-const rootEnds = ({ warnings }: TargetResult): readonly number[] =>
-  warnings.flatMap(({ code, message }) => {
-    const [, at] = /(\d{4}-\d\d-\d\dT[\d:.]+Z)$/.exec(message) ?? []
-    return code === 'root-ends' && at !== undefined ? [Date.parse(at)] : []
-  })
 
 /** An image with a text of the same content for those who cannot see it. */
 export function timelineOf(result: TargetResult, now: number, health: Health): Markup {
@@ -53,15 +47,16 @@ export function timelineOf(result: TargetResult, now: number, health: Health): M
     `${turns.length} rotations`,
     `${fails.length} failures`,
     ...(window ? [`the CA suggests ${window.start} to ${window.end}`] : []),
+    ...(result.devices?.ends ?? []).map(({ what }) => what),
   ].join(', ')
-  return html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Time line: ${said}">
+  return html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="Time line: ${said}">
 ${window ? html`<rect class="window" x="${x(Date.parse(window.start))}" y="4" width="${Math.max(3, x(Date.parse(window.end)) - x(Date.parse(window.start)))}" height="36"><title>renewal window of the CA</title></rect>` : null}
 ${earlier.map(e => html`<rect class="life" x="${x(e.from)}" y="14" width="${Math.max(2, x(e.until) - x(e.from) - 2)}" height="14" rx="3"/>`)}
 ${life ? html`<rect class="life now ${health}" x="${x(Date.parse(life.notBefore))}" y="14" width="${Math.max(3, x(Date.parse(life.notAfter)) - x(Date.parse(life.notBefore)))}" height="14" rx="3"><title>${life.notBefore} to ${life.notAfter}</title></rect>` : null}
-${turns.map(t => html`<circle class="turn" cx="${x(Date.parse(t.at))}" cy="36" r="4"><title>${t.outcome} at ${t.at}</title></circle>`)}
-${fails.map(f => html`<path class="fail" d="M${x(Date.parse(f.at)) - 4} 32l8 8m0-8l-8 8"><title>${f.outcome} at ${f.at}: ${f.error ?? ''}</title></path>`)}
-${rootEnds(result).map(at => html`<line class="root" x1="${x(at)}" x2="${x(at)}" y1="4" y2="42"><title>a root ends</title></line>`)}
+${turns.map(t => html`<path class="turn" d="M${x(Date.parse(t.at))} 31v13"><title>${t.outcome} at ${t.at}</title></path>`)}
+${fails.map(f => html`<path class="fail" d="M${x(Date.parse(f.at))} 1v10"><title>${f.outcome} at ${f.at}: ${f.error ?? ''}</title></path>`)}
+${(result.devices?.ends ?? []).map(({ at, what }) => html`<line class="root" x1="${x(Date.parse(at))}" x2="${x(Date.parse(at))}" y1="4" y2="42"><title>${what}</title></line>`)}
 <line class="now-line" x1="${x(now)}" x2="${x(now)}" y1="4" y2="42"/>
 </svg>
-<p class="dates soft"><span>${dateOf(scale.from)}</span><span class="hide-small">the upright line is now</span><span>${dateOf(scale.until)}</span></p>`
+<p class="dates soft"><span>${dateOf(scale.from)}</span><span class="hide-small">failures above, rotations below; the long line is now</span><span>${dateOf(scale.until)}</span></p>`
 }

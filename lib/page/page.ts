@@ -1,11 +1,17 @@
-import type { Answer } from '../../lib/app.ts'
-import type { ReportedLeaf, TargetResult } from '../../lib/rotation/report.ts'
-import { byUrgency, conditionOf, type Health, healthOf, leftText, lifeOf, shareLeft } from '../overview.ts'
+import type { ReportedLeaf, TargetResult } from '../rotation/report.ts'
+import { byUrgency, conditionOf, type Health, healthOf, leftText, lifeOf, shareLeft } from './health.ts'
 import { html, type Markup, raw } from './html.ts'
 import { STYLE } from './style.ts'
 import { timelineOf } from './timeline.ts'
 
 /** The fleet as one page: no script, no request to anywhere. */
+
+/** What there is to show: an answer of `status`, or what a run saw. */
+export interface Fleet {
+  readonly runId: string
+  readonly finishedAt: string
+  readonly results: readonly TargetResult[]
+}
 
 const SAYS: Readonly<Record<Health, string>> = { bad: 'act now', watch: 'look at it', well: 'well' }
 const HISTORY_AT_MOST = 20
@@ -16,7 +22,7 @@ const instant = (text: string): Markup =>
   html`<time datetime="${text}">${text.replace('T', ' ').replace(/(:\d\d)(\.\d+)?Z$/, '')} UTC</time>`
 
 /** The whole document. Pure. */
-export function pageOf(answer: Answer): string {
+export function pageOf(answer: Fleet): string {
   const now = Date.parse(answer.finishedAt)
   const sorted = byUrgency(answer.results, now)
   const counts = (['bad', 'watch', 'well'] as const).map(health => {
@@ -47,11 +53,13 @@ function targetOf(result: TargetResult, now: number, isOpen: boolean): Markup {
 <span class="says ${health}">${SAYS[health]}: ${conditionOf(result)}</span></summary>
 <div class="body">${timelineOf(result, now, health)}
 ${life ? html`<p>${result.outlook.served ? 'Served' : 'Bound'} until ${instant(life.notAfter)}${next ? html`; next check ${instant(next)}` : null}.</p>` : null}
-${troubleOf(result)}${slotsOf(result)}${stepsOf(result)}${historyOf(result)}</div></details>
+${troubleOf(result)}${devicesOf(result)}${slotsOf(result)}${stepsOf(result)}${historyOf(result)}</div></details>
 `
 }
 
-function troubleOf({ kept, error, warnings, decision }: TargetResult): Markup {
+function troubleOf({ kept, error, warnings, decision, devices }: TargetResult): Markup {
+  // Roots that end have a list of their own.
+  const news = warnings.filter(({ code }) => code !== 'root-ends' || !devices)
   const notes = [
     ...(error
       ? [html`<li class="bad">${error.code}: ${error.message}${error.hint ? ` ${error.hint}` : ''}</li>`]
@@ -65,7 +73,7 @@ function troubleOf({ kept, error, warnings, decision }: TargetResult): Markup {
         ]
       : []),
     ...(kept && kept.failures > 0 ? [html`<li class="watch">${kept.failures} failures in a row</li>`] : []),
-    ...warnings.map(({ code, message }) => html`<li class="watch">${code}: ${message}</li>`),
+    ...news.map(({ code, message }) => html`<li class="watch">${code}: ${message}</li>`),
     html`<li>${decision.due ? 'Due' : 'Idle'}: ${decision.detail}</li>`,
   ]
   return html`<h4>State</h4><ul class="notes">${notes}</ul>`
@@ -87,6 +95,20 @@ function slotsOf({ seen }: TargetResult): Markup | null {
   return html`<h4>Slots and what is served</h4><div class="scroll"><table><thead><tr><th scope="col">where</th><th scope="col">certificate</th><th scope="col">until</th><th scope="col" class="hide-small">SHA-256</th></tr></thead><tbody>${rows}${served}</tbody></table></div>`
 }
 
+/** What each kind of device makes of the chain that it is given. */
+function devicesOf({ devices }: TargetResult): Markup | null {
+  if (!devices || devices.verdicts.length === 0) return null
+  const verdicts = devices.verdicts.map(({ profile, address, ok, lines }) => {
+    const health = ok ? (lines.length > 0 ? 'watch' : 'well') : 'bad'
+    const why = lines.map(
+      ({ check, reason, remedy }) => html`<li>${check}: ${reason}${remedy ? `. To do: ${remedy}` : ''}</li>`,
+    )
+    return html`<li><b>${profile ?? 'any device'}</b> <span class="${health}">${ok ? 'accepts' : 'refuses'}</span> what is ${address === null ? 'bound' : `served at ${address}`}${lines.length > 0 ? html`<ul class="notes">${why}</ul>` : null}</li>`
+  })
+  const ends = devices.ends.map(({ at, what }) => html`<li class="watch">${instant(at)}: ${what}</li>`)
+  return html`<h4>What devices make of it</h4><ul class="notes">${verdicts}</ul>${ends.length > 0 ? html`<h4>Trust that ends</h4><ul class="notes">${ends}</ul>` : null}`
+}
+
 const tookText = (durationMs: number): string =>
   durationMs >= 1_000 ? `${(durationMs / 1_000).toFixed(1)} s` : `${durationMs} ms`
 
@@ -96,7 +118,7 @@ function stepsOf({ kept }: TargetResult): Markup | null {
     ({ step, status, durationMs }) =>
       html`<tr><th scope="row">${step}</th><td>${status}</td><td class="number">${tookText(durationMs)}</td></tr>`,
   )
-  return html`<h4>Steps of the last run that did something</h4><table><thead><tr><th scope="col">step</th><th scope="col">status</th><th scope="col">took</th></tr></thead><tbody>${rows}</tbody></table>`
+  return html`<h4>Steps of the last run that did something</h4><table class="narrow"><thead><tr><th scope="col">step</th><th scope="col">status</th><th scope="col" class="number">took</th></tr></thead><tbody>${rows}</tbody></table>`
 }
 
 function historyOf({ kept }: TargetResult): Markup | null {

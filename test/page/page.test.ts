@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { byUrgency, overviewText } from '../../functions/overview.ts'
-import { pageOf } from '../../functions/page/page.ts'
+import { overviewText } from '../../functions/overview.ts'
+import { byUrgency } from '../../lib/page/health.ts'
+import { pageOf } from '../../lib/page/page.ts'
+import { answer, result } from '../functions/answers.ts'
+import { fleet, NOW } from '../functions/fleet.ts'
 import { openChromium } from '../support/chromium.ts'
 import { LOW_CONTRAST } from '../support/contrast.ts'
-import { answer, result } from './answers.ts'
-import { fleet, NOW } from './fleet.ts'
 
 let browser: Browser
 let folder: string
@@ -103,7 +104,7 @@ test('contrast is judged: bad ones are found', async () => {
   await page.close()
 })
 
-test('what a target shows: state, slots, steps with durations, history', async () => {
+test('what a target shows: state, verdicts of devices, slots, steps with durations, history', async () => {
   const { page } = await open(30)
   const failing = page.locator('details.target', { hasText: 'plant-002' })
   await failing.locator('summary').click()
@@ -123,8 +124,23 @@ test('what a target shows: state, slots, steps with durations, history', async (
   expect(await failing.locator('svg rect.window').count()).toBe(1)
   const held = page.locator('details.target', { hasText: 'plant-004' })
   await held.locator('summary').click()
-  expect(await held.locator('.notes').textContent()).toContain('held by hand <for the audit> & "more"')
+  expect(await held.locator('.notes').first().textContent()).toContain(
+    'held by hand <for the audit> & "more"',
+  )
   expect(await held.locator('svg line.root').count()).toBe(1)
+  expect(
+    await held
+      .getByRole('listitem')
+      .filter({ hasText: /^trusted-until: "CN=Old Root" ends/ })
+      .count(),
+  ).toBe(1)
+  expect(await held.locator('li.watch', { hasText: 'the root of profile meter-v1' }).count()).toBe(1)
+  const refused = page.locator('details.target', { hasText: 'plant-011' })
+  expect(await refused.locator('summary').textContent()).toContain('act now: meter-v1 refuses it')
+  await refused.locator('summary').click()
+  expect(await refused.getByText('meter-v1 refuses what is served at 192.0.2.10').count()).toBe(1)
+  expect(await refused.getByText('esp-idf accepts what is served at 192.0.2.10').count()).toBe(1)
+  expect(await refused.getByText('path: no path to a trusted root').isVisible()).toBe(true)
   await page.context().close()
 })
 

@@ -15,7 +15,7 @@ p{margin:.3rem 0}.soft,footer{color:var(--soft)}a{color:var(--link)}
 .well{color:var(--well)}.watch{color:var(--watch)}.bad{color:var(--bad)}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-th{font-weight:600}td.number{text-align:right;font-variant-numeric:tabular-nums}
+th{font-weight:600}table.narrow{width:auto}.number{text-align:right;font-variant-numeric:tabular-nums}
 .mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.85em;overflow-wrap:anywhere}
 .target{border:1px solid var(--line);border-radius:.6rem;background:var(--card);margin:.6rem 0;content-visibility:auto;contain-intrinsic-size:auto 4.5rem}
 summary{cursor:pointer;display:grid;grid-template-columns:minmax(8rem,1.4fr) minmax(6rem,1fr) 7rem minmax(7rem,1.2fr);gap:.3rem 1rem;align-items:center;padding:.7rem 1rem;border-radius:.6rem}
@@ -24,10 +24,10 @@ summary::marker{content:""}summary::-webkit-details-marker{display:none}
 .body{padding:0 1rem 1rem}
 .bar{height:.7rem;border-radius:.35rem;background:var(--past);overflow:hidden}.bar i{display:block;height:100%}
 .bar .well{background:var(--well-bar)}.bar .watch{background:var(--watch-bar)}.bar .bad{background:var(--bad-bar)}
-svg{display:block;width:100%;height:auto}.life{fill:var(--past)}.life.now{fill:var(--well-bar)}.life.now.watch{fill:var(--watch-bar)}.life.now.bad{fill:var(--bad-bar)}
-.window{fill:var(--band)}.now-line{stroke:var(--text);stroke-width:2}.fail{stroke:var(--bad);stroke-width:3}.turn{fill:var(--well)}.root{stroke:var(--bad);stroke-width:2;stroke-dasharray:6 4}
+svg{display:block;width:100%;height:2.9rem}svg path,svg line{vector-effect:non-scaling-stroke}.life{fill:var(--past)}.life.now{fill:var(--well-bar)}.life.now.watch{fill:var(--watch-bar)}.life.now.bad{fill:var(--bad-bar)}
+.window{fill:var(--band)}.now-line{stroke:var(--text);stroke-width:2}.fail{stroke:var(--bad);stroke-width:2}.turn{stroke:var(--well);stroke-width:3}.root{stroke:var(--bad);stroke-width:2;stroke-dasharray:6 4}
 .dates{display:flex;justify-content:space-between;gap:1rem;font-size:.8rem;margin:0}.dates span,time{white-space:nowrap}
 .notes{padding-left:1.1rem;margin:.3rem 0}
-@media (max-width:40rem){td time,th time{white-space:normal}summary{grid-template-columns:1fr auto}summary .bar{grid-column:1/-1;grid-row:2}summary .says{grid-column:1/-1}th,td{padding-right:.5rem}.hide-small{display:none}}
+@media (max-width:40rem){table{font-size:.85rem}td time,th time{white-space:normal}summary{grid-template-columns:1fr auto}summary .bar{grid-column:1/-1;grid-row:2}summary .says{grid-column:1/-1}th,td{padding-right:.5rem}.hide-small{display:none}}
 @media print{:root{color-scheme:light;--ground:#fff;--card:#fff}.target{break-inside:avoid;content-visibility:visible}details>*{display:block}details::details-content{content-visibility:visible;block-size:auto}}
 `

@@ -1,0 +1,187 @@
+/** The table of RUNBOOK.md is the test: every line is played by the sandbox CA, and comes to what it says. */
+import { readFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { RotationError } from '../../lib/base/errors.ts'
+import type { Journal } from '../../lib/contracts.ts'
+import type { Fault } from '../../sandbox/kit/faults.ts'
+import { createJournal } from '../support/memory.ts'
+import { type Bench, obtained, requestOf, specOf, startBench } from './rig.ts'
+
+const text = await readFile(new URL('../../RUNBOOK.md', import.meta.url), 'utf8')
+const [, section = ''] = text.split('# What a CA answers\n')
+const rows = section
+  .split('\n')
+  .filter(line => line.startsWith('| ') && !line.startsWith('| answer'))
+  .map(line => line.split('|').map(cell => cell.trim()) as [string, string, string, string])
+  .map(([, answer, to, happens]) => [answer, to, happens] as const)
+
+/** RFC 8555 section 6.7, RFC 9773 section 7.4, draft-ietf-acme-profiles section 6.2. */
+const TYPES = [
+  ...['accountDoesNotExist', 'alreadyRevoked', 'badCSR', 'badNonce', 'badPublicKey', 'badRevocationReason'],
+  ...['badSignatureAlgorithm', 'caa', 'compound', 'connection', 'dns', 'externalAccountRequired'],
+  ...[
+    'incorrectResponse',
+    'invalidContact',
+    'malformed',
+    'orderNotReady',
+    'rateLimited',
+    'rejectedIdentifier',
+  ],
+  ...['serverInternal', 'tls', 'unauthorized', 'unsupportedContact', 'unsupportedIdentifier'],
+  ...['userActionRequired', 'alreadyReplaced', 'invalidProfile'],
+]
+
+const STATUS: Readonly<Record<string, number>> = {
+  ...{ rateLimited: 429, serverInternal: 500, unauthorized: 403, userActionRequired: 403, caa: 403 },
+  ...{ alreadyReplaced: 409, orderNotReady: 403, externalAccountRequired: 403, rejectedIdentifier: 403 },
+}
+const PREFIX = 'urn:ietf:params:acme:error:'
+const PAGE = 'https://ca.test/terms/v2'
+const RETRY_AFTER_MS = 3_600_000
+
+type Answer = Omit<Fault, 'operations'>
+
+const problemAnswer = (answer: string): Answer => {
+  const [type = 'neverHeardOf', part] = [...answer.matchAll(/`(\w+)`/g)].map(([, name]) => name)
+  const detail = answer.endsWith('a link') ? 'paused, visit https://ca.test/unpause' : `it is ${type}`
+  const subproblems = part ? [{ type: `${PREFIX}${part}`, detail: 'a part' }] : undefined
+  const instance = type === 'userActionRequired' ? PAGE : undefined
+  return {
+    status: STATUS[type] ?? 400,
+    body: JSON.stringify({ type: `${PREFIX}${type}`, detail, subproblems, instance }),
+  }
+}
+
+const httpAnswer = (answer: string, status: number): Answer => ({
+  status,
+  body: '<html>busy</html>',
+  ...(answer.includes('after it had issued') ? { after: true } : {}),
+})
+
+const answerOf = (answer: string, target: string): Answer => {
+  const [, status] = /^HTTP (\d+)/.exec(answer) ?? []
+  const plain: Answer =
+    answer === 'a page instead of an answer'
+      ? { status: 200, body: '<html>welcome</html>' }
+      : answer === 'half an answer'
+        ? { cut: 20 }
+        : answer === 'a broken connection'
+          ? { drop: 'after' }
+          : status
+            ? httpAnswer(answer, Number(status))
+            : problemAnswer(answer)
+  return {
+    ...plain,
+    ...(answer.includes('Retry-After') ? { headers: { 'retry-after': '3600' } } : {}),
+    ...(status === '308' ? { headers: { location: target } } : {}),
+    ...(answer.endsWith('always') ? { times: 100 } : {}),
+  }
+}
+
+const happened = (error: RotationError | null): string => {
+  if (error === null) return 'now'
+  if (error.retry === 'never') return 'next CA'
+  return error.retryAt === null ? 'later' : 'until'
+}
+
+/** The error code that a person is told. */
+const codeOf = (answer: string, to: string): string => {
+  if (to === 'validation') return 'validation-failed'
+  if (to === 'issuance' || to === 'finalize with profileFallback') return 'order-failed'
+  if (answer === 'HTTP 404' && to !== 'directory') return 'order-failed'
+  if (to === 'every call') return 'unreachable'
+  if (/rateLimited|HTTP 429/.test(answer)) return 'rate-limited'
+  const isProblem = /^(`(?!serverInternal|badNonce)|any other type|HTTP 4)/.test(answer)
+  return isProblem ? 'ca-rejected' : 'unavailable'
+}
+
+const outcomeOf = (work: Promise<unknown>): Promise<RotationError | null> =>
+  work.then(
+    () => null,
+    (thrown: unknown) => {
+      expect(thrown).toBeInstanceOf(RotationError)
+      return thrown as RotationError
+    },
+  )
+
+/** What a run comes to when the CA's word on a challenge is another one. */
+const validate = (bench: Bench, type: string, journal: Journal): Promise<unknown> => {
+  const { http } = bench.outside
+  const request: typeof http.request = async given => {
+    if (given.url.includes('/challenges/')) bench.dns.txt.clear()
+    const answer = await http.request(given)
+    return { ...answer, text: answer.text.replace(/error:(dns|unauthorized)"/g, `error:${type}"`) }
+  }
+  const run = bench.newRun()
+  const source = bench.source(run, {}, { http: { ...http, request } })
+  return source.obtain(requestOf(), journal, run)
+}
+
+const revoke = async (bench: Bench): Promise<unknown> => {
+  const { chainPem } = await obtained(bench, createJournal())
+  const run = bench.newRun()
+  return bench.source(run).revoke?.({ certificatePem: chainPem, reason: 'superseded', key: null }, run)
+}
+
+const isNewAccount = (to: string): boolean =>
+  ['newAccount', 'newNonce', 'directory', 'every call'].includes(to)
+
+interface Played {
+  readonly bench: Bench
+  readonly journal: Journal
+  readonly error: RotationError | null
+}
+
+/** Plays one line; what became of the run. */
+async function play(answer: string, to: string): Promise<Played> {
+  const bench = await startBench({
+    authorizationReuse: false,
+    tls: answer === 'a certificate that is not trusted',
+  })
+  const predecessor = isNewAccount(to) ? null : (await obtained(bench, createJournal())).chainPem
+  const journal = createJournal()
+  const [call = '', more] = to.split(' with ')
+  const type = /`(\w+)`/.exec(answer)?.[1] ?? ''
+  if (call === 'validation') return { bench, journal, error: await outcomeOf(validate(bench, type, journal)) }
+  if (call === 'issuance') bench.ca.options.issuanceProblem = { type, detail: 'no' }
+  else if (answer === 'no connection') await bench.ca.dispose()
+  else if (call !== 'every call') {
+    const operation = `acme.${call[0]?.toUpperCase()}${call.slice(1)}`
+    bench.faults.add({ operations: [operation], ...answerOf(answer, bench.ca.directoryUrl) })
+  }
+  const spec =
+    more === 'profileFallback' ? specOf(undefined, { profile: 'tlsserver', profileFallback: true }) : specOf()
+  const work =
+    call === 'revokeCert'
+      ? revoke(bench)
+      : obtained(bench, journal, spec, more === 'replaces' ? predecessor : null)
+  return { bench, journal, error: await outcomeOf(work) }
+}
+
+describe('what a CA answers', () => {
+  it('has a line for every registered type of problem', () => {
+    const told = new Set(rows.flatMap(([answer]) => [...answer.matchAll(/`(\w+)`/g)].map(([, name]) => name)))
+    expect([...told].toSorted()).toEqual(TYPES.toSorted())
+    expect(new Set(rows.map(([, , happens]) => happens))).toEqual(
+      new Set(['now', 'later', 'until', 'next CA']),
+    )
+    expect(new Set(rows.map(row => row.join())).size).toBe(rows.length)
+  })
+
+  it.each(rows)('%s to %s: %s', async (answer, to, happens) => {
+    const { bench, journal, error } = await play(answer, to)
+    expect(happened(error), error?.message).toBe(happens)
+    if (error) expect(error.code).toBe(codeOf(answer, to))
+    if (error?.retry === 'never') expect(error.hint).not.toBeNull()
+    if (happens === 'until') expect(error?.retryAt).toBe(bench.clock.now + RETRY_AFTER_MS)
+    if (answer === '`userActionRequired`') expect(error?.hint).toContain(PAGE)
+    expect(bench.sleeps.every(ms => ms <= 30_000)).toBe(true)
+    if (to === 'every call') return
+    // Nothing is left behind that stops the next run.
+    bench.faults.clear()
+    bench.ca.options.issuanceProblem = null
+    await obtained(bench, journal)
+    expect(bench.ca.accounts).toHaveLength(1)
+    expect(bench.dns.txt.size).toBe(0)
+  })
+})

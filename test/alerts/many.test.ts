@@ -1,0 +1,347 @@
+/** Many targets, one reason: one message when it begins, one when it is over; and no target is forgotten. */
+import { describe, expect, test } from 'vitest'
+import { causeOf } from '../../lib/alerts/cause.ts'
+import type { NamedNotifier } from '../../lib/alerts/deliver.ts'
+import { RotationError } from '../../lib/base/errors.ts'
+import { silentLog } from '../../lib/base/log.ts'
+import { secret } from '../../lib/base/secret.ts'
+import type { AlertEvent, Run, StateStore, StoredDocument } from '../../lib/contracts.ts'
+import type { RunEvent, Target } from '../../lib/model.ts'
+import { wordingOf } from '../../lib/notifiers/formats/wording.ts'
+import { noteAlerts, type Stray } from '../../lib/rotation/alert.ts'
+import { openRecords, targetKey } from '../../lib/rotation/record.ts'
+import type { TargetResult } from '../../lib/rotation/report.ts'
+import type { World } from '../../lib/rotation/world.ts'
+import { tellEnd } from '../../lib/telling/tell.ts'
+import { noteQuietRun, type ToldRun } from '../../lib/telling/telling.ts'
+import { result } from '../functions/answers.ts'
+import { fakeClock } from '../support/clock.ts'
+
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
+
+/** Documents in this process; `refuses` says which may not be written now. */
+function memoryStore() {
+  const documents = new Map<string, StoredDocument>()
+  const behaviour = { refuses: (_key: string): boolean => false }
+  let revision = 0
+  const store: StateStore = {
+    writer: 'test',
+    read: async key => documents.get(key) ?? null,
+    write: async (key, body, expected) => {
+      if (behaviour.refuses(key))
+        throw new RotationError('unavailable', `test store: ${key} cannot be written`)
+      if ((documents.get(key)?.revision ?? null) !== expected)
+        throw new RotationError('store-conflict', 'test store: another writer')
+      revision += 1
+      documents.set(key, { body, revision: `${revision}` })
+      return `${revision}`
+    },
+    remove: async key => void documents.delete(key),
+    isGone: async () => false,
+    ownSealKey: async () => secret('x'),
+  }
+  return { store, behaviour, documents }
+}
+
+const targetOf = (i: number): Target =>
+  ({
+    name: `plant-${String(i).padStart(3, '0')}`,
+    domain: `iot-${i}.example.com`,
+    instance: { projectId: 'p', instanceId: `i${i}`, endpoint: 'https://x', region: 'r', signing: 'auto' },
+  }) as Target
+
+type State =
+  | 'well'
+  | 'adopted'
+  | 'busy'
+  | { readonly code: 'unavailable' | 'unauthorized'; readonly says: string }
+const dnsDown: State = { code: 'unavailable', says: 'solvers.dns: present: answered 500' }
+const keysRefused: State = { code: 'unauthorized', says: 'iotda: ListServerCertificates answered 401' }
+
+/** A fleet with its state and one notifier; each run is a process of its own. */
+function openFleet(size: number) {
+  const { store, behaviour, documents } = memoryStore()
+  const clock = fakeClock()
+  const startedAt = clock.now()
+  const targets = Array.from({ length: size }, (_, i) => targetOf(i))
+  /** Days left of each at the start. */
+  const lives = targets.map((_, i) => 20 + i)
+  const heard: AlertEvent[] = []
+  let fails: RotationError | null = null
+  const notifiers: readonly NamedNotifier[] = ['chat', 'pager'].map(name => ({
+    name,
+    filter: { minSeverity: name === 'pager' ? 'critical' : 'warning', events: null },
+    notifier: {
+      notify: async event => {
+        if (fails) throw fails
+        if (name === 'chat') heard.push(event)
+      },
+    },
+  }))
+  let count = 0
+  const resultOf = (i: number, state: State): TargetResult => {
+    const left = (lives[i] ?? 0) * DAY
+    const life = {
+      fingerprint: 'a'.repeat(64),
+      notBefore: new Date(startedAt + left - 90 * DAY).toISOString(),
+      notAfter: new Date(startedAt + left).toISOString(),
+    }
+    const common = { target: targets[i]?.name ?? '', outlook: { bound: life, served: life, slotsUsed: 2 } }
+    if (state === 'busy') return result({ ...common, outcome: 'busy' })
+    if (state === 'well') return result(common)
+    if (state === 'adopted')
+      return result({ ...common, warnings: [{ code: 'adopted', message: 'somebody else bound it' }] })
+    const error = { code: state.code, message: state.says, hint: 'mend it', retryAt: null }
+    return result({ ...common, outcome: 'failed', error })
+  }
+  return {
+    ...{ clock, behaviour, documents, heard, targets },
+    failing: (error: RotationError | null) => {
+      fails = error
+    },
+    /** One run, then a pause; what was said. `only`: for these targets. */
+    run: async (
+      stateOf: (i: number) => State,
+      { only = null as readonly number[] | null, pauseMs = HOUR } = {},
+    ) => {
+      count += 1
+      const records = openRecords(store, async () => secret('x'))
+      const signal = new AbortController().signal
+      const run: Run = {
+        runId: `run-${count}`,
+        clock,
+        log: silentLog,
+        deadline: clock.now() + 60_000,
+        signal,
+      }
+      const chosen = targets.filter((_, i) => only === null || only.includes(i))
+      const event = { action: 'rotate' } as RunEvent
+      const strays: Stray[] = []
+      const results: TargetResult[] = []
+      for (const target of chosen) {
+        const seen = resultOf(targets.indexOf(target), stateOf(targets.indexOf(target)))
+        results.push(seen)
+        const stray = await noteAlerts({ event, run, records, target } as World, seen, notifiers)
+        if (stray) strays.push(stray)
+      }
+      const told: ToldRun & { records: typeof records } = { run, records, notifiers, intervalMs: HOUR }
+      const ok = results.every(r => r.error === null)
+      const end = { targets: chosen, results, strays, ok, isWhole: only === null }
+      const answer = (await noteQuietRun(told, end)) ?? (await tellEnd(told, end))
+      clock.advance(pauseMs)
+      const said = heard
+        .splice(0)
+        .map(a => `${a.kind} ${a.event} ${a.severity} ${a.targets ? `many:${a.targets.count}` : a.target}`)
+      return { said, answer }
+    },
+  }
+}
+
+const everybody = (state: State) => () => state
+
+test.each([4, 60, 500])(
+  '%d targets fail for one reason: one message, and one when it is over',
+  async size => {
+    const f = openFleet(size)
+    const first = await f.run(everybody(dnsDown))
+    expect(first.said).toEqual([`new failed warning many:${size}`])
+    expect(first.answer).toMatchObject({ sent: 1, undelivered: 0 })
+    for (let i = 0; i < 5; i += 1) expect((await f.run(everybody(dnsDown))).said).toEqual([])
+    expect((await f.run(i => (i === 0 ? dnsDown : 'well'))).said).toEqual([])
+    expect((await f.run(everybody('well'))).said).toEqual([`recovered recovered info many:${size}`])
+    expect((await f.run(everybody('well'))).said).toEqual([])
+  },
+)
+
+test('three are told one by one', async () => {
+  const f = openFleet(3)
+  expect((await f.run(everybody(dnsDown))).said).toEqual(
+    [0, 1, 2].map(i => `new failed warning plant-00${i}`),
+  )
+  expect((await f.run(everybody('well'))).said).toEqual(
+    [0, 1, 2].map(i => `recovered recovered info plant-00${i}`),
+  )
+})
+
+test('what it says: how many, which, the worst of them, the reason, and one key from the first to the last', async () => {
+  const f = openFleet(60)
+  await f.run(everybody(dnsDown))
+  f.failing(new RotationError('unavailable', 'down'))
+  await f.run(everybody(dnsDown), { pauseMs: 8 * DAY })
+  f.failing(null)
+  const heard: AlertEvent[] = []
+  const listen = f.heard.push.bind(f.heard)
+  f.heard.push = (...alerts) => heard.push(...alerts) + listen(...alerts)
+  await f.run(everybody(dnsDown))
+  await f.run(everybody('well'))
+  const [again, over] = heard as [AlertEvent, AlertEvent]
+  expect(again).toMatchObject({
+    ...{ version: 1, kind: 'worse', event: 'expiring', severity: 'warning', target: null, domain: null },
+    ...{ daysLeft: 11, dedupKey: 'iotda-cert/*/failed/unavailable/solvers.dns' },
+    targets: { count: 60, names: f.targets.slice(0, 50).map(t => t.name) },
+    error: { code: 'unavailable', message: 'solvers.dns: present: answered 500' },
+    runbook: 'RUNBOOK.md#unavailable',
+  })
+  expect(over).toMatchObject({
+    ...{ kind: 'recovered', dedupKey: again.dedupKey, ends: { event: 'failed', severity: 'warning' } },
+    targets: { count: 60 },
+  })
+  const { title, facts } = wordingOf(again, 'en')
+  expect(title).toBe('WARNING: each of 60 targets is running out of time, 11 days left at worst')
+  expect(Object.fromEntries(facts).Targets).toMatch(/^plant-000, plant-001, .*plant-019, and 40 more$/)
+  expect(wordingOf(again, 'zh').title).toContain('60 个目标')
+  expect(wordingOf(over, 'en').title).toMatch(/^OK: each of 60 targets is well again, after 8d/)
+})
+
+test('as days run out it rises once for all, not once for each', async () => {
+  const f = openFleet(20)
+  const told: string[] = []
+  for (let day = 0; day < 24; day += 1) {
+    const { said } = await f.run(everybody(dnsDown), { pauseMs: DAY })
+    told.push(...said.map(text => `day ${day} ${text}`))
+  }
+  expect(told).toEqual([
+    'day 0 new failed warning many:20',
+    'day 6 worse expiring warning many:20',
+    'day 13 worse expiring warning many:20',
+    'day 17 worse expiring critical many:20',
+    'day 18 reminder failed critical many:20',
+    'day 19 worse expiring critical many:20',
+    'day 20 worse expiring critical many:20',
+    'day 21 reminder failed critical many:20',
+    'day 22 reminder failed critical many:20',
+    'day 23 reminder failed critical many:20',
+  ])
+})
+
+test('one after another: three by themselves, then all as one; whoever was told by itself ends by itself', async () => {
+  const f = openFleet(8)
+  const upTo = (n: number) => (i: number) => (i < n ? dnsDown : 'well')
+  for (const n of [1, 2, 3])
+    expect((await f.run(upTo(n))).said).toEqual([`new failed warning plant-00${n - 1}`])
+  expect((await f.run(upTo(4))).said).toEqual(['new failed warning many:4'])
+  for (const n of [5, 6, 7, 8]) expect((await f.run(upTo(n))).said).toEqual([])
+  // A week later, all of them are reminded of as one.
+  expect((await f.run(upTo(8), { pauseMs: 7 * DAY })).said).toEqual([])
+  expect((await f.run(upTo(8))).said).toEqual(['worse expiring warning many:8'])
+  expect((await f.run(upTo(0))).said.toSorted()).toEqual([
+    'recovered recovered info many:8',
+    ...[0, 1, 2].map(i => `recovered recovered info plant-00${i}`),
+  ])
+})
+
+test('two reasons are two matters, and one target that fails for another is told by itself', async () => {
+  const f = openFleet(12)
+  const mixed = (i: number): State =>
+    i < 6 ? dnsDown : i < 11 ? keysRefused : { ...dnsDown, code: 'unauthorized' }
+  expect((await f.run(mixed)).said.toSorted()).toEqual([
+    'new failed warning many:5',
+    'new failed warning many:6',
+    'new failed warning plant-011',
+  ])
+  // One of them changes its reason: it is no longer one of those six.
+  const moved = (i: number): State => (i === 0 ? { code: 'unavailable', says: 'iotda: no answer' } : mixed(i))
+  expect((await f.run(moved)).said).toEqual(['worse failed warning plant-000'])
+  expect((await f.run(i => (i === 0 ? moved(i) : 'well'))).said.toSorted()).toEqual([
+    'recovered recovered info many:5',
+    'recovered recovered info many:6',
+    'recovered recovered info plant-011',
+  ])
+  expect((await f.run(everybody('well'))).said).toEqual(['recovered recovered info plant-000'])
+})
+
+test('things that happened to many are one message, and to three three', async () => {
+  const many = openFleet(30)
+  expect((await many.run(everybody('adopted'))).said).toEqual(['moment adopted warning many:30'])
+  const few = openFleet(3)
+  expect((await few.run(everybody('adopted'))).said).toHaveLength(3)
+})
+
+describe('at least once', () => {
+  test('a notifier that is down hears of it when it is back, once', async () => {
+    const f = openFleet(10)
+    f.failing(new RotationError('unavailable', 'down'))
+    expect((await f.run(everybody(dnsDown))).answer).toMatchObject({ sent: 0, undelivered: 1 })
+    f.failing(null)
+    expect((await f.run(everybody(dnsDown))).said).toEqual(['new failed warning many:10'])
+    expect((await f.run(everybody(dnsDown))).said).toEqual([])
+  })
+
+  test('a run that dies between the message and the targets’ documents tells it twice at most, as one', async () => {
+    const f = openFleet(10)
+    const told: string[] = []
+    f.behaviour.refuses = key => key.startsWith('targets/') && f.documents.has('runs/last')
+    // The targets note it, the run notes it; then nothing can be taken from the targets.
+    let noted = 0
+    const isTold = (key: string): boolean => {
+      if (!key.startsWith('targets/')) return false
+      noted += 1
+      return noted > f.targets.length
+    }
+    f.behaviour.refuses = isTold
+    told.push(...(await f.run(everybody(dnsDown))).said)
+    f.behaviour.refuses = () => false
+    for (let i = 0; i < 3; i += 1) told.push(...(await f.run(everybody(dnsDown))).said)
+    expect(told.filter(text => text === 'new failed warning many:10')).toHaveLength(1)
+    expect(told.filter(text => !text.includes('many:'))).toEqual([])
+    const ended = (await f.run(everybody('well'))).said
+    expect(ended).toContain('recovered recovered info many:10')
+  })
+
+  test('the document of runs is lost: it is told again, not forgotten', async () => {
+    const f = openFleet(10)
+    await f.run(everybody(dnsDown))
+    for (const key of [...f.documents.keys()]) if (!key.startsWith('targets/')) f.documents.delete(key)
+    expect((await f.run(everybody(dnsDown))).said).toEqual(['new failed warning many:10'])
+  })
+})
+
+describe('a run that does not see all', () => {
+  test('of some targets neither ends nor repeats what many share', async () => {
+    const f = openFleet(10)
+    await f.run(everybody(dnsDown))
+    expect((await f.run(everybody('well'), { only: [0, 1] })).said).toEqual([])
+    expect((await f.run(everybody(dnsDown), { only: [0, 1] })).said).toEqual([])
+    expect((await f.run(everybody('well'))).said).toEqual(['recovered recovered info many:10'])
+  })
+
+  test('beside another run that is at work on one of them', async () => {
+    const f = openFleet(10)
+    await f.run(everybody(dnsDown))
+    expect((await f.run(i => (i === 9 ? 'busy' : 'well'))).said).toEqual([])
+    expect((await f.run(everybody('well'))).said).toEqual(['recovered recovered info many:10'])
+  })
+})
+
+describe('a store that takes nothing', () => {
+  test('is one message for all its targets, four times a day', async () => {
+    const f = openFleet(500)
+    f.behaviour.refuses = () => true
+    const said: string[] = []
+    const storeDown: State = { code: 'unavailable', says: 'test store: read: no answer' }
+    for (let i = 0; i < 24; i += 1) said.push(...(await f.run(everybody(storeDown))).said)
+    expect(said).toEqual(Array.from({ length: 4 }, () => 'new failed warning many:500'))
+  }, 60_000)
+
+  test('only for targets: they are told by the run, as one, and so is the end', async () => {
+    const f = openFleet(9)
+    f.behaviour.refuses = key => key.startsWith('targets/')
+    expect((await f.run(everybody(keysRefused))).said).toEqual(['new failed warning many:9'])
+    expect((await f.run(everybody(keysRefused))).said).toEqual([])
+    f.behaviour.refuses = () => false
+    expect((await f.run(everybody('well'))).said).toEqual(['recovered recovered info many:9'])
+  })
+})
+
+test('the reason: event, code, and what the message begins with; never what differs from target to target', () => {
+  const error = (message: string) => ({ code: 'unavailable', message, hint: null })
+  expect(causeOf('failed', error('s3 store: GetObject of a: no answer'))).toBe(
+    '*/failed/unavailable/s3-store',
+  )
+  expect(causeOf('failed', error('solvers.dns: a: b'))).toBe('*/failed/unavailable/solvers.dns')
+  expect(causeOf('failed', error('https://a.example.com answered 500'))).toBe('*/failed/unavailable')
+  expect(causeOf('failed', error('target "x": no'))).toBe('*/failed/unavailable')
+  expect(causeOf('root-ending', null)).toBe('*/root-ending')
+  expect(targetKey(targetOf(1))).not.toMatch(/^\*/)
+})

@@ -1,0 +1,65 @@
+/** Runs in this process that can die in the middle of an outside call, as a killed process would. */
+import { type Answer, type Request, run } from '../../lib/app.ts'
+import type { Http } from '../../lib/base/http.ts'
+import type { Settings } from '../../lib/config/load.ts'
+import { openClients } from '../../lib/parts.ts'
+import type { Warm } from '../../lib/warm.ts'
+
+/** At which of its HTTP requests (counted from 1) a run dies, and whether that one still takes effect. */
+export interface Death {
+  readonly call: number
+  readonly when: 'before' | 'after'
+}
+
+export interface Mortal {
+  /** Null: it died. What it held is never given back, what it had not written is never written. */
+  run(request: Omit<Request, 'warm'>, death: Death | null): Promise<Answer | null>
+  close(): Promise<void>
+}
+
+/** Never settles: whoever waits for it does nothing any more, not even in a `finally`. */
+const never = <T>(): Promise<T> => new Promise(() => {})
+
+/** Lets the requests of one run through until it dies; then none, and no answer of those under way. */
+const mortal = (death: Death | null, died: () => void): ((http: Http) => Http) => {
+  let calls = 0
+  const isDead = (): boolean => death !== null && calls >= death.call
+  return http => ({
+    request: async asked => {
+      if (isDead()) return never()
+      calls += 1
+      if (!isDead()) {
+        const answer = await http
+          .request(asked)
+          .catch(error => (isDead() ? never<never>() : Promise.reject(error)))
+        return isDead() ? never() : answer
+      }
+      if (death?.when === 'after') await http.request(asked).catch(() => {})
+      died()
+      return never()
+    },
+    close: async () => {},
+  })
+}
+
+/** The settings are read once and connections are kept, as in a function that stays warm. */
+export function createMortal(): Mortal {
+  let settings: Promise<Settings> | null = null
+  const clients = openClients(null)
+  const warmFor = (own: (http: Http) => Http): Warm => ({
+    settings: (_, around, load) => {
+      settings ??= load(around)
+      return settings
+    },
+    clients: () => ({ http: roots => own(clients.http(roots)), close: async () => {} }),
+    forget: () => {},
+  })
+  return {
+    run: (request, death) =>
+      new Promise((resolve, reject) => {
+        const warm = warmFor(mortal(death, () => resolve(null)))
+        run({ ...request, warm }).then(resolve, reject)
+      }),
+    close: clients.close,
+  }
+}
