@@ -6,18 +6,21 @@ import type { SourceMemory } from '../contracts.ts'
 
 /** What we allow ourselves for one set of names, well below what a CA allows. */
 export interface BudgetSettings {
-  /** New orders within `perMs`; as many may come to nothing within a day. */
+  /** New orders within `perMs`. */
   readonly orders: number
   readonly perMs: number
+  /** How long one counts that came to nothing; where that is shorter, these have as many for themselves. */
+  readonly barrenMs: number
   /** Failed validations within an hour. */
   readonly failedValidations: number
 }
 
 /**
- * How long an order counts of which no certificate came, among its like. A CA counts certificates by the week, and
- * these are none; a week would outlast what is left of a short-lived one.
+ * How long an order counts of which no certificate came: as long as any other, but no longer than a sixth of the
+ * lifetime of what is to be replaced. A week would outlast what is left of a short-lived one.
  */
-const BARREN_MS = DAY_MS
+export const barrenMs = (perMs: number, lifetimeMs: number | null): number =>
+  lifetimeMs === null ? perMs : Math.min(perMs, Math.max(DAY_MS, lifetimeMs / 6))
 
 const instants = v.array(v.number())
 const spentSchema = v.object({
@@ -50,12 +53,12 @@ export function nextOrder(
   limits: BudgetSettings,
   now: number,
 ): { readonly at: number; readonly why: string } | null {
-  const { orders, perMs, failedValidations } = limits
-  const barrenMs = Math.min(BARREN_MS, perMs)
+  const { orders, perMs, barrenMs, failedValidations } = limits
   const barren = endsOf([...spent.asked, ...spent.ended], barrenMs, now)
+  const counted = endsOf(spent.orders, perMs, now)
   const waits = [
     {
-      at: freeAt(endsOf(spent.orders, perMs, now), orders),
+      at: freeAt(barrenMs < perMs ? counted : [...counted, ...barren], orders),
       why: `${orders} orders in ${formatDuration(perMs)}`,
     },
     {
@@ -106,8 +109,8 @@ const keyOf = (names: readonly string[]): string =>
 const recentOnly = (spent: Spent, { perMs }: BudgetSettings, now: number): Spent => ({
   ...spent,
   orders: spent.orders.filter(at => at > now - perMs),
-  asked: spent.asked.filter(at => at > now - BARREN_MS),
-  ended: spent.ended.filter(at => at > now - BARREN_MS),
+  asked: spent.asked.filter(at => at > now - perMs),
+  ended: spent.ended.filter(at => at > now - perMs),
   failed: spent.failed.filter(at => at > now - HOUR_MS),
 })
 

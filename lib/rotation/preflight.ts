@@ -7,6 +7,7 @@ import type { CheckLine } from '../fleet.ts'
 import type { Leaf, Target } from '../model.ts'
 import { covers, parseChain } from '../x509/certificate.ts'
 import { encodeKey, keyFits } from '../x509/key.ts'
+import { emergencyMs } from './decide.ts'
 import { examine, type Line, sentence } from './examine.ts'
 import { done, type Job, type Step, type StepResult, skipped, suspend, type World, warn } from './world.ts'
 
@@ -77,6 +78,9 @@ function inSpiteOf(world: World, job: Job, leaf: Leaf, refusals: readonly Line[]
   const at = Math.max(...passesAt)
   if (at < boundUntil(job)) return suspend(at, `not bound before ${iso(at)}: ${standing}`)
   if (Number.isFinite(at)) {
+    const emergencyAt = emergencyFrom(job)
+    if (emergencyAt > run.clock.now() && !job.verdict.emergency)
+      return suspend(emergencyAt, `not bound before the emergency, at ${iso(emergencyAt)}: ${standing}`)
     warn(job, 'preflight', `bound all the same, since nothing else is valid by then: ${standing}`)
     return done(`nothing else is valid by ${iso(at)}, in spite of: ${standing}`)
   }
@@ -95,6 +99,12 @@ const refused = (what: string, standing: string, { fingerprint }: Leaf): Rotatio
 
 /** How long devices are served something valid anyway. */
 const boundUntil = ({ inspection }: Job): number => inspection.bound?.slot?.leaf?.notAfter ?? 0
+
+/** From when on the bound certificate is about to end; waiting any longer would leave devices with nothing. */
+const emergencyFrom = ({ inspection }: Job): number => {
+  const leaf = inspection.bound?.slot?.leaf
+  return leaf ? leaf.notAfter - emergencyMs(leaf) : 0
+}
 
 /** A warning about what is the same today is in the table, and says nothing new; a date that comes nearer does. */
 const isNews = (line: CheckLine): boolean =>

@@ -49,8 +49,9 @@ const settings = v.strictObject({
   /** Directory of the CA's test environment: after a failed validation the next try is rehearsed there. */
   staging: v.optional(v.nullable(urlField()), null),
   /**
-   * What is spent on one set of names at most: orders within `per`, as many that come to nothing within a day,
-   * failed validations within an hour.
+   * What is spent on one set of names at most: orders within `per`, failed validations within an hour. For
+   * certificates of less than six times `per`, orders that come to nothing count for a sixth of the lifetime instead,
+   * a day at least, and have as many for themselves.
    */
   budget: v.optional(
     v.pipe(
@@ -104,14 +105,28 @@ const createDoor = (
   return { settings: where.settings, memory, accessOf, open: createOpener(accessOf) }
 }
 
+const lifetimeMs = (pem: string): number => {
+  const { validFrom, validTo } = new X509Certificate(pem)
+  return Date.parse(validTo) - Date.parse(validFrom)
+}
+
 /** What every order of one run is made with. */
-const orderParts = async (own: Settings, context: SourceContext, names: readonly string[], run: Run) => {
+const orderParts = async (
+  own: Settings,
+  context: SourceContext,
+  { names, replaces }: { readonly names: readonly string[]; readonly replaces: string | null },
+  run: Run,
+) => {
   const { createDns01 } = await import('../acme/dns01.ts')
-  const { openBudget } = await import('../acme/budget.ts')
+  const { barrenMs, openBudget } = await import('../acme/budget.ts')
+  const limits = {
+    ...own.budget,
+    barrenMs: barrenMs(own.budget.perMs, replaces === null ? null : lifetimeMs(replaces)),
+  }
   return {
     dns: createDns01(domain => context.solver(own.solver, domain), context.http, run),
     budgetAt: ({ memory, settings }: Door) =>
-      openBudget(memory, names, own.budget, { clock: run.clock, settings }),
+      openBudget(memory, names, limits, { clock: run.clock, settings }),
   }
 }
 
@@ -139,7 +154,12 @@ type Obtain = CertificateSource['obtain']
 const obtainAt =
   (own: Settings, context: SourceContext, door: Door, staging: Door | null): Obtain =>
   async (request, journal, run) => {
-    const { dns, budgetAt } = await orderParts(own, context, request.spec.names, run)
+    const { dns, budgetAt } = await orderParts(
+      own,
+      context,
+      { names: request.spec.names, replaces: request.replaces },
+      run,
+    )
     const { obtainCertificate } = await import('../acme/order.ts')
     const budget = budgetAt(door)
     // No account is made, and no CA asked, for names whose records could not be written anyway.
@@ -162,7 +182,7 @@ const obtainAt =
 const abandonAt =
   (own: Settings, context: SourceContext, door: Door, staging: Door | null): CertificateSource['abandon'] =>
   async (journal, run) => {
-    const { dns } = await orderParts(own, context, [], run)
+    const { dns } = await orderParts(own, context, { names: [], replaces: null }, run)
     const { abandonOrder } = await import('../acme/abandon.ts')
     const openAt = (there: Door | null) => async () =>
       there === null ? null : there.open(run, { create: false, forget: false })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { nextOrder, type Spent } from '../../lib/acme/budget.ts'
+import { barrenMs, nextOrder, type Spent } from '../../lib/acme/budget.ts'
 import { RotationError } from '../../lib/base/errors.ts'
 import { createJournal } from '../support/memory.ts'
 import { type Bench, rejection, requestOf, specOf, startBench } from './rig.ts'
@@ -8,6 +8,9 @@ const NOW = Date.parse('2026-06-15T12:00:00Z')
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const LIMITS = { orders: 3, perMs: 7 * DAY_MS, failedValidations: 2 }
+/** Of a certificate of six days, and of one of ninety. */
+const SHORT = { ...LIMITS, barrenMs: barrenMs(LIMITS.perMs, 6 * DAY_MS) }
+const LONG = { ...LIMITS, barrenMs: barrenMs(LIMITS.perMs, 90 * DAY_MS) }
 
 const NOTHING_SPENT: Spent = { orders: [], asked: [], ended: [], failed: [], rehearse: false }
 const spent = (
@@ -47,14 +50,30 @@ describe('the next order', () => {
     ['a clock that was put back', spent([-DAY_MS, -DAY_MS, -DAY_MS]), NOW + 8 * DAY_MS],
   ]
   it.each(cases)('%s', (_, given, at) => {
-    expect(nextOrder(given, LIMITS, NOW)?.at ?? null).toBe(at)
+    expect(nextOrder(given, SHORT, NOW)?.at ?? null).toBe(at)
+  })
+
+  it.each([
+    ['that nobody answered', { ...NOTHING_SPENT, asked: [NOW - 3 * DAY_MS, NOW - 2, NOW - 1] }],
+    ['that ended without a certificate', { ...NOTHING_SPENT, ended: [NOW - 3 * DAY_MS, NOW - 2, NOW - 1] }],
+    ['of each kind', { ...spent([3 * DAY_MS], [], [1]), ended: [NOW - 2] }],
+  ])('for a certificate that lasts, three orders %s are three in a week', (_, given) => {
+    expect(nextOrder(given, LONG, NOW)?.at).toBe(NOW + 4 * DAY_MS)
+    expect(nextOrder(given, { ...LIMITS, barrenMs: barrenMs(LIMITS.perMs, null) }, NOW)?.at).toBe(
+      NOW + 4 * DAY_MS,
+    )
   })
 })
 
 /** As strict as the settings' default. */
-const strict = (bench: Bench, journal = createJournal(), names?: readonly string[]) => {
+const strict = (
+  bench: Bench,
+  journal = createJournal(),
+  names?: readonly string[],
+  replaces: string | null = null,
+) => {
   const run = bench.newRun()
-  return bench.source(run, { budget: LIMITS }).obtain(requestOf(specOf(names)), journal, run)
+  return bench.source(run, { budget: LIMITS }).obtain(requestOf(specOf(names), replaces), journal, run)
 }
 const ordered = (bench: Bench) => bench.operations().filter(call => call === 'NewOrder').length
 
@@ -101,8 +120,12 @@ describe('orders', () => {
     expect(await rejection(strict(bench))).toMatchObject({ code: 'rate-limited' })
   })
 
-  it('that came to nothing count for a day: expired, unknown to the CA, or not issued', async () => {
+  it('that came to nothing count for a day where six are all there are: expired, unknown to the CA, or not issued', async () => {
     const bench = await startBench({ asyncFinalizeMs: 30 * DAY_MS })
+    const notBefore = new Date(bench.clock.now)
+    const notAfter = new Date(bench.clock.now + 6 * DAY_MS)
+    const { certPem } = await bench.ca.issue(['iot.example.com'], { notBefore, notAfter, keyType: 'ec-256' })
+    const renewal = (journal = createJournal()) => strict(bench, journal, undefined, certPem)
     const entry = () => Object.values(bench.memory.notes.budget as object)[0] as Spent
     const suspended = async (journal = createJournal()) => {
       const run = bench.newRun(30_000)
@@ -114,20 +137,19 @@ describe('orders', () => {
     bench.clock.now += 8 * DAY_MS
     const { order } = journal.notes
     await journal.write({ order: { ...(order as object), url: `${bench.ca.url}/orders/unknown` } })
-    expect((await strict(bench, journal)).kind).toBe('obtained')
+    expect((await renewal(journal)).kind).toBe('obtained')
     expect(entry()).toMatchObject({ orders: [expect.any(Number)], ended: [] })
 
     bench.ca.options.issuanceProblem = { type: 'serverInternal', detail: 'no' }
-    for (let i = 0; i < 3; i += 1)
-      expect(await rejection(strict(bench))).toMatchObject({ code: 'order-failed' })
-    expect(await rejection(strict(bench))).toMatchObject({ code: 'rate-limited' })
+    for (let i = 0; i < 3; i += 1) expect(await rejection(renewal())).toMatchObject({ code: 'order-failed' })
+    expect(await rejection(renewal())).toMatchObject({ code: 'rate-limited' })
     expect(entry()).toMatchObject({
       orders: [expect.any(Number)],
       ended: [expect.any(Number), expect.any(Number), expect.any(Number)],
     })
     bench.ca.options.issuanceProblem = null
     bench.clock.now += DAY_MS
-    expect((await strict(bench)).kind).toBe('obtained')
+    expect((await renewal()).kind).toBe('obtained')
   })
 
   it('that were confirmed to a dead run only are counted by the next one', async () => {

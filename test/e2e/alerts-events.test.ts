@@ -60,6 +60,14 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     await s.run()
     return receiver
   },
+  recalled: async () => {
+    const { s, receiver } = await telling(fresh(80))
+    const { certId } = s.ca.issued.at(-1) ?? { certId: '' }
+    const ago = (hours: number) => new Date(s.clock.now() - hours * HOUR_MS)
+    s.ca.setRenewalInfo(certId, { start: ago(2), end: ago(1), explanationURL: 'https://ca.test/incident' })
+    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    return receiver
+  },
   repaired: async () => {
     const { s, receiver } = await telling(fresh(60))
     await s.run()

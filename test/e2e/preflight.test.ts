@@ -254,13 +254,22 @@ describe('a clock that lags', () => {
     expect(s.changes()).toEqual([BIND])
   })
 
-  test('does not leave devices with nothing: the bound one would have ended by then', async () => {
-    const { s } = await dueWith({ clockLag: '30d' })
+  test('waits no longer than the emergency, and not a day less: the bound one would have ended by then', async () => {
+    const { s, bound } = await dueWith({ clockLag: '30d' })
+    const first = await s.run()
+    expect(first).toMatchObject({ outcome: 'suspended' })
+    expect(stepOf(first, 'preflight')?.detail).toContain('not bound before the emergency')
+    expect(s.changes()).toEqual([])
+    s.clock.advance(15 * DAY_MS)
+    expect(await s.run()).toMatchObject({ outcome: 'suspended' })
+    expect(s.boundId()).toBe(bound)
+    s.clock.advance(2 * DAY_MS)
     const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'rotated' })
+    expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'emergency' } })
     expect(result.warnings.map(w => w.message).join()).toContain(
       'bound all the same, since nothing else is valid',
     )
+    expect(s.obtained()).toBe(1)
   })
 })
 
