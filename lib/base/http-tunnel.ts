@@ -8,7 +8,6 @@ import {
   type WayOptions,
 } from './http.ts'
 import type { Secret } from './secret.ts'
-import { SECOND_MS } from './time.ts'
 
 /** undici hands names and values over in turns; repeated ones are joined. */
 const headersOf = (raw: readonly Buffer[]): Record<string, string> => {
@@ -71,11 +70,25 @@ const exchangeOver = (
 /** Sends requests through a proxy that tunnels (CONNECT), so that TLS is with whoever answers, not with the proxy. */
 export function openTunnel({ connectTimeoutMs, tls }: WayOptions, proxy: Secret): Way {
   const timeout = connectTimeoutMs
-  const agent = new ProxyAgent({
-    uri: proxy.reveal(),
-    requestTls: { ...tls, timeout },
-    proxyTls: { rejectUnauthorized: true, timeout },
-    keepAliveTimeout: 10 * SECOND_MS,
-  })
-  return { exchange: exchange => exchangeOver(agent, exchange), close: () => agent.destroy() }
+  const open = new Set<ProxyAgent>()
+  return {
+    exchange: async exchange => {
+      // For each request one of its own: what is given up before there is a tunnel would be tried for ever.
+      const agent = new ProxyAgent({
+        uri: proxy.reveal(),
+        requestTls: { ...tls, timeout },
+        proxyTls: { rejectUnauthorized: true, timeout },
+      })
+      open.add(agent)
+      try {
+        return await exchangeOver(agent, exchange)
+      } finally {
+        open.delete(agent)
+        void agent.destroy()
+      }
+    },
+    close: async () => {
+      await Promise.all([...open].map(agent => agent.destroy()))
+    },
+  }
 }

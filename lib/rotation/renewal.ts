@@ -47,7 +47,7 @@ const suggestionFor = (info: RenewalInfo | null, validity: Validity, moment: Mom
   return { window, at, due: now >= at || now + withinMs >= window.end }
 }
 
-/** The CA wants a certificate replaced that is new, or whose window is over: it is revoked, or part of an incident. */
+/** The CA wants a certificate replaced that is new, or whose window was over early: it is revoked, or part of an incident. */
 export interface Recall {
   readonly fingerprint: string
   readonly message: string
@@ -57,6 +57,8 @@ export interface Recall {
 
 /** Of a lifetime: a certificate that is due sooner is called back. */
 const NEW_SHARE = 1 / 5
+/** No CA suggests so early a renewal by the calendar. */
+const USUAL_SHARE = 2 / 5
 
 const quietMs = ({ notBefore, notAfter }: Validity): number => {
   const lifetimeMs = notAfter - notBefore
@@ -72,9 +74,12 @@ export function recallOf({ bound, renewalInfo, documents }: Inspection, moment: 
   const suggested = leaf ? suggestionFor(renewalInfo, leaf, moment) : null
   const { now } = moment
   if (!leaf || !suggested?.due || leaf.notAfter <= now) return null
-  const isNew = now < leaf.notBefore + (leaf.notAfter - leaf.notBefore) * NEW_SHARE
+  const lifetimeMs = leaf.notAfter - leaf.notBefore
   const { start, end } = suggested.window
-  if (!isNew && end > now) return null
+  const isNew = now < leaf.notBefore + lifetimeMs * NEW_SHARE
+  // A usual window that is over was only missed.
+  const isOver = end <= now && end < leaf.notBefore + lifetimeMs * USUAL_SHARE
+  if (!isNew && !isOver) return null
   const { recalled } = documents.certificate
   const quiet = recalled && recalled.fingerprint !== leaf.fingerprint ? recalled.at + quietMs(leaf) : 0
   const why = renewalInfo?.explanationUrl

@@ -105,9 +105,14 @@ const createDoor = (
   return { settings: where.settings, memory, accessOf, open: createOpener(accessOf) }
 }
 
-const lifetimeMs = (pem: string): number => {
-  const { validFrom, validTo } = new X509Certificate(pem)
-  return Date.parse(validTo) - Date.parse(validFrom)
+/** Null: there is none, or it cannot be read, whoever bound it. */
+const lifetimeMs = (pem: string | null): number | null => {
+  try {
+    const { validFrom, validTo } = new X509Certificate(pem ?? '')
+    return Date.parse(validTo) - Date.parse(validFrom)
+  } catch {
+    return null
+  }
 }
 
 /** What every order of one run is made with. */
@@ -121,7 +126,7 @@ const orderParts = async (
   const { barrenMs, openBudget } = await import('../acme/budget.ts')
   const limits = {
     ...own.budget,
-    barrenMs: barrenMs(own.budget.perMs, replaces === null ? null : lifetimeMs(replaces)),
+    barrenMs: barrenMs(own.budget.perMs, lifetimeMs(replaces)),
   }
   return {
     dns: createDns01(domain => context.solver(own.solver, domain), context.http, run),

@@ -141,6 +141,20 @@ describe('nothing is sent', () => {
     expect(failure.message).toBe('no connection to service.example.com (ECONNREFUSED)')
   })
 
+  test('by a proxy that hangs up, however often it is tried; and it is not tried any more afterwards', async () => {
+    let count = 0
+    const server = createServer().on('connect', (_, client) => {
+      count += 1
+      client.on('error', () => {}).end()
+    })
+    const port = await listen(server)
+    const failure = await failureOf(ask(null, `http://127.0.0.1:${port}`, { timeoutMs: 300 }))
+    expect(failure.sent).toBe(false)
+    const tried = count
+    await new Promise(resolve => setTimeout(resolve, 200))
+    expect(count).toBeLessThanOrEqual(tried + 1)
+  })
+
   test('by a proxy that says nothing', async () => {
     const proxy = await proxying(1, { silent: true })
     const failure = await failureOf(ask(null, `http://127.0.0.1:${proxy.port}`, { timeoutMs: 100 }))
