@@ -89,7 +89,7 @@ const [esm, cjs, watch] = await Promise.all([
   build({
     ...door,
     entryPoints: {
-      permissions: 'lib/permissions/deploy.ts',
+      permissions: 'lib/deployment.ts',
       functiongraph: 'deploy/huawei/functiongraph.ts',
     },
     outdir: `${out}/deploy`,

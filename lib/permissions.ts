@@ -6,6 +6,8 @@ import { type AwsPolicy, awsPolicy, awsWatchPolicy } from './permissions/aws.ts'
 import { type HuaweiPolicy, huaweiPolicy, huaweiWatchPolicy } from './permissions/huawei.ts'
 import { remoteOf } from './remote.ts'
 
+export type { AwsPolicy, HuaweiPolicy }
+
 export const CLOUDS = ['aws', 'huawei'] as const
 export type Cloud = (typeof CLOUDS)[number]
 
@@ -18,8 +20,8 @@ export interface PermissionsRequest {
   readonly clock?: Clock
 }
 
-/** The policy that the settings need in one cloud. No secret is looked up for it. @throws RotationError */
-export async function permissions(request: PermissionsRequest): Promise<AwsPolicy | HuaweiPolicy> {
+/** The policy that settings, right ones, need in one cloud. No secret is looked up for it. @throws RotationError */
+export async function policyFor(request: PermissionsRequest): Promise<AwsPolicy | HuaweiPolicy> {
   const { cloud, isWatch = false, surroundings = processSurroundings(), clock = systemClock } = request
   const { env } = surroundings
   const remote = surroundings.remote ?? remoteOf(surroundings, clock)

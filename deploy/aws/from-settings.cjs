@@ -16,6 +16,8 @@ const INLINE_AT_MOST = 3_500
 function read(stage) {
   const place = process.env.IOTDA_CERT_CONFIG
   const named = process.env.IOTDA_CERT_SETTINGS
+  if (place?.startsWith('csms:'))
+    throw new Error(`IOTDA_CERT_CONFIG is ${place}: a function on AWS reads s3://bucket/key or awssm:NAME`)
   if (place && /^(s3:\/\/|awssm:)/.test(place)) {
     if (!named)
       throw new Error(
@@ -114,9 +116,12 @@ function watchOf({ targets, store }) {
 }
 
 /** The watchdog's environment and what its role may do, besides its own bucket and the topic of the alarms. */
-function watching(stage, rotator, { awsWatchPolicy, namesOf }, region) {
+async function watching(stage, rotator, { awsWatchPolicy, checkWatch, namesOf }, region) {
   const { settings, config } = readWatch(stage)
-  if (settings) refuseReferences(settings, namesOf)
+  if (settings) {
+    refuseReferences(settings, namesOf)
+    await checkWatch(JSON.stringify(settings))
+  }
   const chosen = settings ?? watchOf(rotator)
   if (chosen.targets.length === 0)
     throw new Error(
@@ -125,9 +130,9 @@ function watching(stage, rotator, { awsWatchPolicy, namesOf }, region) {
   // What a person wrote is taken as it is: `${` is no placeholder there.
   const text = JSON.stringify(chosen)
   const inline = settings ? text.replaceAll('${', '${!') : text
-  if (config === null && inline.length > INLINE_AT_MOST)
+  if (config === null && Buffer.byteLength(inline) > INLINE_AT_MOST)
     throw new Error(
-      `what the watchdog is told has ${inline.length} bytes, and an environment takes ${INLINE_AT_MOST}: put it into S3 and set IOTDA_CERT_WATCH=s3://bucket/key`,
+      `what the watchdog is told has ${Buffer.byteLength(inline)} bytes, and an environment takes ${INLINE_AT_MOST}: put it into S3 and set IOTDA_CERT_WATCH=s3://bucket/key`,
     )
   const own = settings ?? { ...chosen, store: undefined, notifiers: [] }
   return {
@@ -140,15 +145,16 @@ module.exports = async ({ options, resolveVariable }) => {
   const permissions = join(OUT, 'deploy', 'permissions.mjs')
   if (!existsSync(permissions)) throw new Error('there is no build: npm run package')
   const { permissionsForDeployment } = await import(pathToFileURL(permissions).href)
-  const { awsPolicy, namesOf } = permissionsForDeployment
+  const { awsPolicy, checkSettings, namesOf } = permissionsForDeployment
   const stage = options.stage ?? 'dev'
   const { text, config } = read(stage)
   const settings = parse(text)
   refuse(settings, namesOf)
+  await checkSettings(text)
   const inline = JSON.stringify(settings)
-  if (config === null && inline.length > INLINE_AT_MOST)
+  if (config === null && Buffer.byteLength(inline) > INLINE_AT_MOST)
     throw new Error(
-      `the settings have ${inline.length} bytes, and an environment takes ${INLINE_AT_MOST}: put them into S3 and set IOTDA_CERT_CONFIG=s3://bucket/key`,
+      `the settings have ${Buffer.byteLength(inline)} bytes, and an environment takes ${INLINE_AT_MOST}: put them into S3 and set IOTDA_CERT_CONFIG=s3://bucket/key`,
     )
   const region = await resolveVariable('self:provider.region')
   const { type, bucket, endpoint } = settings.store
@@ -157,7 +163,7 @@ module.exports = async ({ options, resolveVariable }) => {
     hasBucket: String(type === 's3' && !endpoint),
     bucket: bucket ?? 'none',
     environment: { IOTDA_CERT_CONFIG: config ?? inline },
-    watch: watching(stage, settings, permissionsForDeployment, region),
+    watch: await watching(stage, settings, permissionsForDeployment, region),
     artifact: join(OUT, 'iotda-cert-lambda.zip'),
   }
 }

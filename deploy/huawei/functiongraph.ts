@@ -5,6 +5,8 @@ import { asRotationError, RotationError } from '../../lib/base/errors.ts'
 import { createHttp } from '../../lib/base/http-client.ts'
 import { type Secret, secret } from '../../lib/base/secret.ts'
 import { systemClock } from '../../lib/base/time.ts'
+import { proxyFrom } from '../../lib/config/proxy.ts'
+import { checkSettings } from '../../lib/deployment.ts'
 import { createHuaweiClient } from '../../lib/huawei/client.ts'
 import { namesOf } from '../../lib/permissions/raw.ts'
 import { openApi } from './api.ts'
@@ -73,9 +75,7 @@ async function readSettings(file: string): Promise<unknown> {
     const { code } = error as NodeJS.ErrnoException
     throw usage(`the settings file ${file} ${code ? `cannot be read (${code})` : 'is no valid JSON'}`)
   }
-  const files = namesOf('file', settings)
-  if (files.length > 0)
-    throw usage(`the settings refer to file:${files.join(', file:')}: a function has no such file`)
+  await checkSettings(JSON.stringify(settings))
   return settings
 }
 
@@ -96,6 +96,11 @@ async function wantedFrom(flags: Flags, region: string): Promise<Wanted> {
       `the environment would have ${size} characters, and a function takes ${ENVIRONMENT_AT_MOST}: put the settings into CSMS and give --config csms:NAME`,
     )
   const memoryMb = Number(flags.memory ?? 256)
+  if (!Number.isInteger(memoryMb) || memoryMb < 128)
+    throw usage('--memory must be a number of MB, 128 at least')
+  if (flags.config && !/^csms:./.test(flags.config)) throw usage('--config must be csms:NAME')
+  if (flags.schedule && !/^CRON_TZ=\S+ /.test(flags.schedule))
+    throw usage('--schedule must begin with its time zone, e.g. "CRON_TZ=Etc/UTC 0 5,35 * * * ?"')
   const zip = flags.zip ?? fileURLToPath(new URL('../iotda-cert-functiongraph.zip', import.meta.url))
   const code = await readFile(zip).catch(() => {
     throw usage(`there is no ${zip}: npm run package`)
@@ -120,7 +125,7 @@ async function deploy(flags: Flags): Promise<void> {
   const secretKey = secret(need(undefined, 'the secret key', 'HUAWEICLOUD_SDK_SK'))
   const token = env.HUAWEICLOUD_SDK_SECURITY_TOKEN
   const wanted = await wantedFrom(flags, region)
-  const http = createHttp()
+  const http = createHttp({ proxy: proxyFrom({ env }) })
   try {
     const client = createHuaweiClient({
       ...{ http, clock: systemClock, region, projectId, signing: 'standard', driver: 'functiongraph' },
@@ -149,5 +154,5 @@ try {
   process.stderr.write(
     `error  ${error.code}: ${error.message}\n${error.hint ? `hint   ${error.hint}\n` : ''}`,
   )
-  process.exitCode = error.code === 'usage' ? 2 : 1
+  process.exitCode = error.code === 'usage' || error.code === 'settings-invalid' ? 2 : 1
 }

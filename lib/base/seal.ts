@@ -10,10 +10,12 @@ const TAG_BYTES = 16
 /** A new seal key: 32 random bytes, base64. */
 export const newSealKey = (): Secret => secret(randomBytes(KEY_BYTES).toString('base64'))
 
+/** Whether it is 32 bytes in base64. */
+export const isSealKey = (sealKey: Secret): boolean => /^[A-Za-z0-9+/]{43}=?$/.test(sealKey.reveal().trim())
+
 const keyBytes = (sealKey: Secret): Buffer => {
-  const text = sealKey.reveal().trim()
-  const key = Buffer.from(text, 'base64')
-  if (!/^[A-Za-z0-9+/]{43}=?$/.test(text) || key.length !== KEY_BYTES)
+  const key = Buffer.from(sealKey.reveal().trim(), 'base64')
+  if (!isSealKey(sealKey) || key.length !== KEY_BYTES)
     throw new RotationError('settings-invalid', 'the seal key is not 32 bytes in base64', {
       retry: 'never',
       hint: 'Put back the one that the state was written with; only for a new store make one: openssl rand -base64 32',

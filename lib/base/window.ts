@@ -3,7 +3,10 @@ import { DAY_MS, MINUTE_MS } from './time.ts'
 
 const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']
 const DAY_MINUTES = 24 * 60
-const LOOK_AHEAD_MS = 8 * DAY_MS
+/** A weekly window can fall into the hour that daylight saving skips; then it is the week after. */
+const LOOK_AHEAD_MS = 16 * DAY_MS
+/** No clock is put forward or back by more. */
+const SHIFT_MINUTES = 120
 
 /** Parses a window; a text that is none gives what is wrong with it. */
 export function parseWindow(text: string): BindWindow | string {
@@ -22,7 +25,7 @@ export function parseWindow(text: string): BindWindow | string {
   ) {
     return 'its hours must be HH:MM-HH:MM, e.g. 02:00-05:00'
   }
-  if (from === to) return 'is empty: it ends when it begins'
+  if (from === to || from === DAY_MINUTES) return 'is empty: it ends when it begins'
   if (!isTimeZone(timeZone))
     return `"${timeZone}" is no time zone; use an IANA name such as Asia/Shanghai or UTC`
   return { text, days: parsedDays, from, to, timeZone }
@@ -58,15 +61,30 @@ function isTimeZone(name: string): boolean {
 /** The first instant from `at` on that lies in one of the windows; `at` itself when one is open, or none are given. */
 export function nextOpening(windows: readonly BindWindow[], at: number): number | null {
   if (windows.length === 0) return at
-  const readers = windows.map(window => ({ window, read: localReader(window.timeZone) }))
-  const isOpen = (instant: number): boolean =>
-    readers.some(({ window, read }) => contains(window, read(instant)))
-  if (isOpen(at)) return at
-  // Minute by minute: daylight saving may skip an hour, and then the window is the shorter for it.
+  const openings = windows.map(window => openingOf(window, at)).filter(opening => opening !== null)
+  return openings.length === 0 ? null : Math.min(...openings)
+}
+
+function openingOf(window: BindWindow, at: number): number | null {
+  const read = localReader(window.timeZone)
+  if (contains(window, read(at))) return at
   const start = Math.ceil(at / MINUTE_MS) * MINUTE_MS
-  for (let instant = start; instant < at + LOOK_AHEAD_MS; instant += MINUTE_MS)
-    if (isOpen(instant)) return instant
+  for (let instant = start; instant < at + LOOK_AHEAD_MS; ) {
+    const local = read(instant)
+    if (contains(window, local)) return instant
+    instant += minutesClosed(window, local) * MINUTE_MS
+  }
   return null
+}
+
+/**
+ * For how long a closed window certainly stays closed. Minute by minute when it is near: daylight saving may skip an
+ * hour, and then the window is the shorter for it.
+ */
+function minutesClosed({ days, from }: BindWindow, { day, minute }: Local): number {
+  const left = (from - minute + DAY_MINUTES) % DAY_MINUTES || DAY_MINUTES
+  const nextDay = minute < from ? day : (day + 1) % 7
+  return days.includes(nextDay) ? Math.max(1, left - SHIFT_MINUTES) : left
 }
 
 interface Local {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { HttpProxy } from '../base/http.ts'
+import { isSealKey } from '../base/seal.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Language } from '../contracts.ts'
 import type { EventName, Severity } from '../events.ts'
@@ -64,6 +65,21 @@ export function checkNotifiers(shapes: unknown, mistakes: Mistake[]): void {
     if (typeof name === 'string' && names.indexOf(name) < i)
       mistakes.push({ path: `notifiers[${i}].name`, message: `"${name}" is taken by another notifier` })
   })
+}
+
+/** A store that others can reach keeps no key that seals what it holds. One that could not be fetched has been noted. */
+export function checkSealKey(shape: unknown, mistakes: Mistake[]): void {
+  const { type = 'file', sealKey = null } = asRecord(shape) as Partial<SettingsShape['store']>
+  if (mistakes.some(m => m.path.startsWith('store'))) return
+  const path = 'store.sealKey'
+  if (sealKey === null) {
+    if (type !== 'file')
+      mistakes.push({
+        path,
+        message: 'is missing: a reference to 32 random bytes in base64 (openssl rand -base64 32)',
+      })
+  } else if (sealKey.reveal() !== '' && !isSealKey(sealKey))
+    mistakes.push({ path, message: 'must be 32 random bytes in base64 (openssl rand -base64 32)' })
 }
 
 /** Paths of a store are relative to the settings file, so that a cron job's working directory does not matter. */

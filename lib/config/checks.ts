@@ -1,7 +1,7 @@
 import type { SolverReference } from '../contracts.ts'
 import { covers } from '../x509/certificate.ts'
 import type { Mistake } from './mistakes.ts'
-import { checkProfiles } from './profiles.ts'
+import { checkProfiles, unreadable } from './profiles.ts'
 import type { CertificateShape, SettingsShape, TargetShape } from './settings.ts'
 
 /** One driver as the settings choose it, validated by its own schema. */
@@ -67,6 +67,8 @@ export function checkNames(shape: SettingsShape, mistakes: Mistake[]): void {
     checkDomain(shape, target, i, mistakes)
     checkUnique(shape, target, i, mistakes)
     checkProfiles(target.profiles, `targets[${i}].profiles`, mistakes)
+    const unread = unreadable(target.trustedRoots ?? '')
+    if (unread !== null) mistakes.push({ path: `targets[${i}].trustedRoots`, message: unread })
   })
   for (const [name, certificate] of Object.entries(shape.certificates ?? {})) {
     if (!certificate) continue

@@ -10,6 +10,7 @@ import {
   type Alerting,
   type ChosenStore,
   checkNotifiers,
+  checkSealKey,
   salvageAlerting,
   toNotifiers,
   toStore,
@@ -86,8 +87,10 @@ export async function loadSettings(
   const chosen = await chooseDrivers(raw, drivers, mistakes)
   await checkPage(raw, chosen, drivers, mistakes)
   if (around.isFunction) refuseInFunction(chosen, mistakes)
-  const read = (path: string): Promise<string> => readText(resolve(folder, path))
-  const resolver = createResolver({ env: around.env, read, remote, literals: onlyLoopback(raw), mistakes })
+  const { env, isFunction = false, withoutValues = false } = around
+  const read = isFunction ? null : (path: string): Promise<string> => readText(resolve(folder, path))
+  const literals = onlyLoopback(raw)
+  const resolver = createResolver({ env, read, remote, literals, withoutValues, mistakes })
   const shape = await resolver(parsed.output, '')
   const resolved = await resolveChosen(chosen, resolver)
   // What is whole is checked further although something else is not, so that nothing comes to light one by one.
@@ -96,6 +99,7 @@ export async function loadSettings(
   checkSolvers(resolved, whole.credentials && Object.keys(whole.credentials), mistakes)
   if (!isFile) checkPrograms(resolved, mistakes)
   checkNotifiers(asRecord(shape).notifiers, mistakes)
+  checkSealKey(asRecord(shape).store, mistakes)
   if (mistakes.length > 0 || !parsed.success) {
     salvaged(salvageAlerting(shape, resolved, mistakes, { folder, proxy }))
     throw mistaken(inOrder(mistakes), where)

@@ -118,6 +118,8 @@ export function checkProfiles(profiles: ProfilesShape, path: string, mistakes: M
       mistakes.push({ path: at, message: `"${name}" is taken by another profile of this target` })
     }
     seen.add(name)
+    const clash = contradiction(asProfile(given))
+    if (clash !== null) mistakes.push({ path: `${own}.ciphers`, message: clash })
     for (const [at, pem] of trustedRoots.entries()) {
       const why = unreadable(pem)
       if (why !== null) mistakes.push({ path: `${own}.trustedRoots[${at}]`, message: why })
@@ -125,8 +127,20 @@ export function checkProfiles(profiles: ProfilesShape, path: string, mistakes: M
   }
 }
 
-/** Null for what could not be fetched, too: that has been noted. */
-const unreadable = (pem: string): string | null => {
+/** Suites of TLS 1.3 have names of their own, and serve no other version (RFC 8446 appendix B.4). */
+function contradiction({ tls, ciphers: suites }: ProfileShape): string | null {
+  if (tls === undefined || suites === undefined) return null
+  const { min, max } = tlsRange(tls)
+  const names = suites.split(':')
+  const has13 = names.some(name => name.startsWith('TLS_'))
+  const has12 = names.some(name => !name.startsWith('TLS_'))
+  if (min === 'TLSv1.3' && !has13) return `has no suite of TLS 1.3, the only version in "tls"`
+  if (max !== 'TLSv1.3' && !has12) return `has only suites of TLS 1.3, which is not in "tls"`
+  return null
+}
+
+/** Why roots cannot be read; null for what could not be fetched, too: that has been noted. */
+export const unreadable = (pem: string): string | null => {
   if (pem === '') return null
   try {
     parseChain(pem)

@@ -9,8 +9,10 @@ export type Resolver = <T>(value: T, path: string) => Promise<T>
 
 export interface ResolverOptions {
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Reads a file relative to the settings. */
-  readonly read: (path: string) => Promise<string>
+  /** Reads a file relative to the settings; null where nothing but the settings is there. */
+  readonly read: ((path: string) => Promise<string>) | null
+  /** References are only checked: nothing is looked up, and secrets are empty. */
+  readonly withoutValues?: boolean
   /** Reads what stands in a cloud service; null where nobody gave a way to do so. */
   readonly remote: ((scheme: RemoteScheme, name: string) => Promise<string>) | null
   /** Whether secrets may stand in the settings themselves. */
@@ -38,6 +40,8 @@ async function resolveReference(
   options: ResolverOptions,
 ): Promise<unknown> {
   if (optional && scheme === 'env' && !options.env[value]) return null
+  const isElsewhere = scheme !== 'literal' && (scheme !== 'file' || options.read !== null)
+  if (options.withoutValues && isElsewhere) return isSecret ? secret('') : ''
   const text = await textOf(scheme, value, path, options)
   if (!text.ok) {
     options.mistakes.push({ path, message: text.why })
@@ -72,6 +76,10 @@ async function textOf(
     if (typeof found !== 'string') return found
     return found.trim() === '' ? fail(`${scheme}:${value} is empty`) : { ok: true, value: found.trim() }
   }
+  if (read === null)
+    return fail(
+      `file:${value}: a function has no such file; write the text itself, or a reference to a secret`,
+    )
   try {
     const found = (await read(value)).trim()
     return found === '' ? fail(`file ${value} is empty`) : { ok: true, value: found }

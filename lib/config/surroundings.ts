@@ -8,4 +8,6 @@ export interface Surroundings {
   readonly remote?: Remote
   /** Inside a function, whose disk is not kept. */
   readonly isFunction?: boolean
+  /** The settings are only checked: what they refer to is not looked up, and its place is empty. */
+  readonly withoutValues?: boolean
 }

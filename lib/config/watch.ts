@@ -57,6 +57,7 @@ const store = v.looseObject(
 )
 
 const shape = v.strictObject({
+  $schema: v.optional(v.string()),
   version: v.literal(1, 'must be 1'),
   targets: v.pipe(
     v.array(
@@ -105,9 +106,12 @@ export async function loadWatch(
   const theirs = await chooseDrivers({ store: asRecord(rotator).store ?? undefined }, drivers, mistakes)
   if (around.isFunction && own) refuseInFunction(chosen, mistakes)
   checkNotifiers(notifiers, mistakes)
-  const read = (path: string): Promise<string> => readText(resolve(folder, path))
+  const read = around.isFunction ? null : (path: string): Promise<string> => readText(resolve(folder, path))
   const literals = onlyLoopback({ ...asRecord(raw), sources: {}, solvers: {} })
-  const resolver = createResolver({ env: around.env, read, remote, literals, mistakes })
+  const resolver = createResolver({
+    ...{ env: around.env, read, remote, literals, mistakes },
+    withoutValues: around.withoutValues ?? false,
+  })
   const whole = (await resolver(parsed.output, '')) as v.InferOutput<typeof shape>
   const resolved = {
     ...chosen,

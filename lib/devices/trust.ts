@@ -81,6 +81,16 @@ export const TRUST_CHECKS: readonly Check[] = [
     object: ({ info, at }, { profile, minAgeMs }) => {
       const lagMs = profile?.clockLagMs ?? 0
       const passesAt = info.notBefore + lagMs
+      const lifetimeMs = info.notAfter - info.notBefore
+      if (Math.max(lagMs, minAgeMs) >= lifetimeMs)
+        return refuse(
+          `it is valid for ${formatDuration(lifetimeMs)}, which is over before ${
+            lagMs >= minAgeMs
+              ? `a device whose clock lags ${formatDuration(lagMs)} takes it for valid`
+              : `it is ${formatDuration(minAgeMs)} old (minAge)`
+          }`,
+          'have certificates issued that last longer, or set a shorter clockLag or minAge',
+        )
       if (at >= passesAt || (lagMs > 0 && minAgeMs >= lagMs)) return null
       const lag = formatDuration(lagMs)
       return {

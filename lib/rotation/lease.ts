@@ -78,6 +78,16 @@ async function refuseIfHeld(
 ): Promise<void> {
   const lease = parseDocument(LeaseDocument, key, stored.body)
   if (lease.writer === null || lease.until <= now) return
+  // Nobody takes one for longer: a clock was wrong, then or now, and nobody knows which.
+  if (lease.until > now + 2 * LEASE_MS)
+    throw new RotationError(
+      'store-unreadable',
+      `the lease ${key} of run ${lease.runId} ends at ${iso(lease.until)}, which is too late to be true`,
+      {
+        retry: 'never',
+        hint: 'Nothing was changed. Set the clocks of all machines that rotate; then, if no run is at work, remove that document.',
+      },
+    )
   if (await store.isGone(lease.writer)) return
   throw busy(
     `run ${lease.runId} holds the lease for another ${formatDuration(lease.until - now)} (${iso(lease.until)})`,

@@ -10,19 +10,27 @@ import { fail, lookAndDecide, perform } from './rotate.ts'
 import { boundId, type Job, type World, warn } from './world.ts'
 
 /** `hold`: no unattended change from now on. */
-export const hold = (world: World): Promise<TargetResult> =>
-  byHand(world, async job => {
-    const { run, specHash } = world
-    const why = 'held by hand'
+export async function hold(world: World): Promise<TargetResult> {
+  const { run, specHash } = world
+  const job = startJob(world)
+  const why = 'held by hand'
+  try {
     await job.targetDocument.update(d => ({ ...d, held: { since: run.clock.now(), why, specHash } }))
-    job.verdict = {
-      ...job.verdict,
-      due: false,
-      reason: 'held',
-      detail: `${why}; \`iotda-cert resume\` ends it`,
-    }
-    return 'idle'
-  })
+  } catch (thrown) {
+    return fail(world, job, thrown)
+  }
+  // Only then a look, for the report: whatever is wrong with the instance must not keep a person from holding it.
+  await lookAndDecide(world, job).catch(thrown =>
+    warn(
+      job,
+      'not-looked-at',
+      `held, but what is bound could not be looked at: ${(thrown as Error).message}`,
+    ),
+  )
+  const detail = `${why}; \`iotda-cert resume\` ends it`
+  job.verdict = { ...job.verdict, due: false, reason: 'held', detail }
+  return report(world, job, 'idle', null)
+}
 
 /** `resume`: ends a hold and the back-off; the next run goes on. */
 export const resume = (world: World): Promise<TargetResult> =>

@@ -164,7 +164,7 @@ export const chainRefusals = (world: World, job: Job, chainPem: string): readonl
 /** Whether they take this chain and this leaf, once their clocks allow: else another source may do better. */
 export const suitable = (world: World, job: Job, chainPem: string): boolean =>
   forEveryTarget(world, job, chainPem).every(
-    ({ check, verdict }) => verdict !== 'refuse' || check === 'clock',
+    ({ check, verdict, passesAt }) => verdict !== 'refuse' || (check === 'clock' && passesAt !== null),
   )
 
 function forEveryTarget({ sharing, run }: World, { inspection }: Job, chainPem: string): readonly Line[] {

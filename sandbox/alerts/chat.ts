@@ -66,7 +66,7 @@ export const createJsonReceiver = ({ secret, now = Date.now }: ChatOptions = {})
 /** https://api.slack.com/messaging/webhooks and https://api.slack.com/reference/block-kit/blocks */
 export const createSlack = (): Promise<AlertService> =>
   createAlertService({
-    path: '/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX',
+    path: '/services/T0123ABCD/B0123ABCD/abcdefghijklmnopqrstuvwx',
     accepted: { status: 200, body: 'ok' },
     refused: { status: 400, body: 'invalid_blocks' },
     understand: understanding(request => {

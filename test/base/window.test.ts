@@ -32,6 +32,8 @@ describe('a window', () => {
     ['mon 02:00-25:00 UTC', /its hours/],
     ['mon 02:00 UTC', /its hours/],
     ['mon 02:00-02:00 UTC', /is empty/],
+    ['* 24:00-00:00 UTC', /is empty/],
+    ['* 24:00-04:00 UTC', /is empty/],
     ['mon 02:00-05:00 Mars/Olympus', /no time zone/],
   ])('%s is refused', (text, why) => {
     expect(parseWindow(text)).toMatch(why)
@@ -65,9 +67,47 @@ describe('the next opening', () => {
       '2026-03-28T12:00:00Z',
       '2026-03-29T01:00:00Z',
     ],
+    [
+      'the week after, where daylight saving skips all of it',
+      ['sun 02:15-02:45 Europe/Berlin'],
+      '2027-03-21T03:00:00Z',
+      '2027-04-04T00:15:00Z',
+    ],
     ['always, without any', [], '2026-11-24T03:00:00Z', '2026-11-24T03:00:00Z'],
   ])('%s', (_, windows, now, opens) => {
     expect(nextOpening(windows.map(window), at(now))).toBe(at(opens))
+  })
+
+  test('is the first minute that the wall clock shows within the window', () => {
+    const zone = fc.constantFrom('Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe')
+    const days = fc.constantFrom('*', 'sun', 'sat-mon')
+    const from = fc.integer({ min: 0, max: 1439 })
+    const length = fc.integer({ min: 1, max: 1439 })
+    const now = fc.integer({ min: at('2026-01-01T00:00:00Z'), max: at('2027-01-01T00:00:00Z') })
+    const hhmm = (m: number): string =>
+      `${String(Math.floor(m / 60)).padStart(2, '0')}:${String(m % 60).padStart(2, '0')}`
+    fc.assert(
+      fc.property(zone, days, from, length, now, (z, d, begin, more, instant) => {
+        const end = (begin + more) % 1440
+        const parsed = window(`${d} ${hhmm(begin)}-${hhmm(end)} ${z}`)
+        const clock = new Intl.DateTimeFormat('en-GB', {
+          ...{ timeZone: z, weekday: 'short', hour: '2-digit', minute: '2-digit' },
+        })
+        const names = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
+        const isOpen = (moment: number): boolean => {
+          const [name = '', h = '', m = ''] = clock.format(moment).split(/[ ,:]+/)
+          const [day, minute] = [names.indexOf(name), Number(h) * 60 + Number(m)]
+          const isDay = parsed.days.includes(day)
+          if (begin < end) return isDay && minute >= begin && minute < end
+          return (isDay && minute >= begin) || (parsed.days.includes((day + 6) % 7) && minute < end)
+        }
+        if (isOpen(instant)) return nextOpening([parsed], instant) === instant
+        let first = Math.ceil(instant / MINUTE_MS) * MINUTE_MS
+        while (!isOpen(first)) first += MINUTE_MS
+        return nextOpening([parsed], instant) === first
+      }),
+      { numRuns: 40 },
+    )
   })
 
   test('is never in the past, and within eight days for any window', () => {

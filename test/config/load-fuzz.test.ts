@@ -1,3 +1,4 @@
+import { rootCertificates } from 'node:tls'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { RotationError } from '../../lib/base/errors.ts'
@@ -16,13 +17,13 @@ const full = changed(raw => {
       within: '3m',
     },
     slots: { delete: 'managed' },
-    trustedRoots: '-----BEGIN CERTIFICATE-----',
+    trustedRoots: rootCertificates[0],
     profiles: [],
   })
   Object.assign(raw.certificates.iot, { renewBefore: '1/3', ari: true, profile: null })
   raw.sources.letsencrypt.solver = { 'example.com': 'dns' }
   raw.sources.letsencrypt.externalAccount = { kid: 'k', hmacKey: 'env:SK' }
-  raw.store = { type: 'file', path: './state', sealKey: 'env:SK' }
+  raw.store = { type: 'file', path: './state', sealKey: 'env:SEAL_KEY' }
   raw.notifiers = [{ type: 'webhook', url: 'env:ALERT_URL', format: 'json' }]
   raw.schedule = { interval: '30m' }
 })

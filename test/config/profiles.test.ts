@@ -85,6 +85,16 @@ const bad: readonly (readonly [name: string, profile: unknown, mistake: string])
     { name: 'a', trustedRoots: ['-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----'] },
     `${at}.trustedRoots[0]: a private key stands among the certificates`,
   ],
+  [
+    'suites of another version than it speaks',
+    { name: 'a', tls: '1.3', ciphers: 'AES128-SHA' },
+    `${at}.ciphers: has no suite of TLS 1.3`,
+  ],
+  [
+    'suites of TLS 1.3 alone, which it does not speak',
+    { name: 'a', tls: '1.2', ciphers: 'TLS_AES_128_GCM_SHA256' },
+    `${at}.ciphers: has only suites of TLS 1.3`,
+  ],
   ['an unknown cipher', { name: 'a', ciphers: 'AES128-SHA:RC5' }, `${at}.ciphers: name 2 is no cipher suite`],
   [
     'an unknown key type',

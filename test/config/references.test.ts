@@ -1,3 +1,4 @@
+import { rootCertificates } from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import { changed, ENV, load, loadFile, mistakesOf, type Raw, sample } from './sample.ts'
 
@@ -205,7 +206,7 @@ describe('secrets', () => {
   })
 
   test('roots may stand in the settings or in a file; they are no secret', async () => {
-    const pem = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----'
+    const [pem = ''] = rootCertificates
     const raw = changed(r => {
       r.targets[0].trustedRoots = 'file:roots.pem'
       r.targets[0].instance.caCertificates = pem

@@ -162,6 +162,20 @@ describe('is refused before anything is done', () => {
       { settings: onHuawei(s => Object.assign(s.targets[0], { trustedRoots: 'file:roots.pem' })) },
       'file:roots.pem',
     ],
+    [
+      'a secret in the settings',
+      { settings: onHuawei(s => Object.assign(s.store, { sealKey: 'PLAINTEXT' })) },
+      'store.sealKey: a secret must not stand in the settings',
+    ],
+    [
+      'settings that the function would refuse',
+      { settings: onHuawei(s => Object.assign(s, { stroe: {}, version: 9 })) },
+      'stroe: is not a setting; did you mean "store"?',
+    ],
+    ['a list', { settings: '[]' }, 'no JSON object'],
+    ['a memory that is no number', { args: ['--memory', 'abc'] }, '--memory must be'],
+    ['a timer without a time zone', { args: ['--schedule', '0 5 * * * ?'] }, 'CRON_TZ='],
+    ['settings from nowhere', { args: ['--config', 'cmss:typo'] }, '--config must be csms:NAME'],
     ['too much', { settings: onHuawei(s => Object.assign(s, { $schema: 'x'.repeat(4_100) })) }, 'csms:NAME'],
     ['no zip', { args: ['--zip', '/nowhere.zip'] }, 'npm run package'],
   ])('%s', async (_, run, message) => {

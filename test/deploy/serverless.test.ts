@@ -386,7 +386,7 @@ describe('a watchdog that is told by hand', () => {
 
   test('its settings are taken as they are, and its role follows them', async () => {
     const settings = watch({
-      targets: [{ name: 'factory-1', host: 'iot.example.com', sni: hcl('NotOurs') }],
+      $schema: hcl('NotOurs'),
       store: { type: 's3', bucket: 'mine' },
     })
     const { Resources } = await osls(onAws(), [], await write(settings))
@@ -432,6 +432,18 @@ describe('is refused, with the reason', () => {
       'env:SEAL: put the',
     ],
     ['a file', s => Object.assign(s.targets[0], { trustedRoots: 'file:roots.pem' }), 'file:roots.pem'],
+    [
+      'a secret itself',
+      s => Object.assign(s.store, { sealKey: 'PLAINTEXT' }),
+      'store.sealKey: a secret must not stand in the settings',
+    ],
+    ['no seal key', s => delete s.store.sealKey, 'store.sealKey: is missing'],
+    [
+      'a solver that is none',
+      s => Object.assign(s.solvers.dns, { type: 'nosuch' }),
+      'solvers.dns.type: must be',
+    ],
+    ['an unknown key', s => Object.assign(s, { stroe: {} }), 'did you mean "store"?'],
     ['state on its own disk', s => Object.assign(s, { store: { type: 'file' } }), 'store.type "file"'],
     ['no store', s => Object.assign(s, { store: undefined }), 'store.type "file"'],
     ['too much', s => Object.assign(s, { $schema: 'x'.repeat(4_000) }), 'IOTDA_CERT_CONFIG=s3://'],
@@ -442,6 +454,16 @@ describe('is refused, with the reason', () => {
     },
     60_000,
   )
+
+  test('characters of several bytes count as several', async () => {
+    expect(await refusal(onAws(s => Object.assign(s, { $schema: '证'.repeat(1_400) })))).toContain(
+      'IOTDA_CERT_CONFIG=s3://',
+    )
+  }, 60_000)
+
+  test('settings in another cloud', async () => {
+    expect(await refusal(onAws(), { IOTDA_CERT_CONFIG: 'csms:settings' })).toContain('s3://bucket/key')
+  }, 60_000)
 
   test('no settings, and settings elsewhere without a copy', async () => {
     const missing = join(folder, 'nowhere.json')

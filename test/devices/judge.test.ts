@@ -176,6 +176,15 @@ describe('the clock', () => {
     expect(await at(6 * 3_600_000)).toMatchObject({ verdict: 'ok', passesAt: null })
   })
 
+  test.each([
+    ['lags longer than it lasts', 900 * 86_400_000, 0],
+    ['is waited for longer than it lasts', 0, 900 * 86_400_000],
+  ])('that %s is refused for good', async (_, clockLagMs, minAgeMs) => {
+    const { root, middle, leaf } = await build()
+    const sent = { pem: leaf.pem + middle.pem, roots: [root], profile: profile({ clockLagMs }) }
+    expect(lineOf(judged(sent, { minAgeMs }), 'clock')).toMatchObject({ verdict: 'refuse', passesAt: null })
+  })
+
   test('does not matter when it is bound only later', async () => {
     expect((await at(0, 6 * 3_600_000)).verdict).toBe('ok')
     expect((await at(0, 5 * 3_600_000)).verdict).toBe('refuse')

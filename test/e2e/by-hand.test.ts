@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { DAY_MS, HOUR_MS, openScenario, type Scenario, type ScenarioOptions } from '../support/scenario.ts'
+import {
+  DAY_MS,
+  HOUR_MS,
+  openScenario,
+  type Scenario,
+  type ScenarioOptions,
+  warningsOf,
+} from '../support/scenario.ts'
 
 const ADD = 'CreateServerCertificate'
 const BIND = 'UpdateDomainConfiguration'
@@ -94,6 +101,17 @@ describe('hold', () => {
     expect(s.ca.orders).toHaveLength(0)
     await s.run({ action: 'resume' })
     expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  })
+
+  test('is written down although IoTDA does not answer, and holds when it does again', async () => {
+    const { s } = await due()
+    s.faults.add({ operations: ['iotda.*'], status: 503, times: 99 })
+    const held = await s.run({ action: 'hold' })
+    expect(held).toMatchObject({ outcome: 'idle', decision: { reason: 'held' }, error: null })
+    expect(warningsOf(held)).toContain('not-looked-at')
+    s.faults.clear()
+    expect(await s.run()).toMatchObject({ outcome: 'held' })
+    expect(s.changes()).toEqual([])
   })
 
   test.each([

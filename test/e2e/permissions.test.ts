@@ -218,7 +218,11 @@ describe('what is printed', () => {
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ Version: '5.0' })
     expect(await rig.cli(['permissions', '--cloud', 'azure'])).toMatchObject({ code: 2 })
-    const watch = JSON.stringify({ rotator: { store: { type: 's3', bucket: 'state' } }, notifiers: [] })
+    const watch = JSON.stringify({
+      ...{ version: 1, targets: [{ name: 'factory-1', host: 'iot.example.com' }] },
+      notifiers: [{ type: 'webhook', url: 'env:WATCH_URL' }],
+      rotator: { store: { type: 's3', bucket: 'state' } },
+    })
     const ofWatch = await rig.cli(['permissions', '--cloud', 'aws', '--watch', '--config', watch])
     expect(JSON.parse(ofWatch.stdout).Statement.map((it: { Resource: unknown }) => it.Resource)).toEqual([
       ['arn:aws:s3:::state/iotda-cert/runs/last'],

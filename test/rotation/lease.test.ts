@@ -56,6 +56,15 @@ describe('taking', () => {
     expect(lost).toEqual(['busy', 'busy'])
   })
 
+  test('is refused, and nothing written, where a clock was far ahead: nobody may wait for a year', async () => {
+    await take('run-1')
+    clock.advance(-365 * 24 * 60 * MINUTE_MS)
+    const before = await state.store.read('leases/instance')
+    const error = await failure(take('run-2'))
+    expect(error).toMatchObject({ code: 'store-unreadable', hint: expect.stringContaining('Set the clocks') })
+    expect(await state.store.read('leases/instance')).toEqual(before)
+  })
+
   test('succeeds once its time is over', async () => {
     await take('run-1')
     clock.advance(5 * MINUTE_MS - 1)

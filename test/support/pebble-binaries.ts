@@ -91,11 +91,12 @@ const fromGo = async (scratch: string): Promise<void> => {
   await keep(scratch)
 }
 
-/** The mirror this machine's own apt uses, or Debian's name for the nearest one. */
+/** The mirror that this machine's own apt uses. */
 const debianMirror = async (): Promise<string> => {
   const { stdout } = await run('apt-get', ['indextargets', '--format', '$(ORIGIN) $(SITE)'])
   const own = stdout.split('\n').find(line => /^Debian \S+\/debian$/.test(line))
-  return own?.replace('Debian ', '') ?? 'http://deb.debian.org/debian'
+  if (own === undefined) throw new Error('apt has no mirror of Debian in its sources')
+  return own.replace('Debian ', '')
 }
 
 /** Downloads through an apt of its own, which checks the signature of the index; the system is not changed. */

@@ -52,6 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'lib/warm.ts': [...GROUND, 'lib/config/', 'lib/parts.ts'],
   'lib/permissions/': ['lib/permissions/'],
   'lib/permissions.ts': ['lib/base/', 'lib/config/', 'lib/permissions/', 'lib/remote.ts'],
+  'lib/deployment.ts': [...GROUND, 'lib/config/', 'lib/parts.ts', 'lib/permissions/'],
   'lib/worlds.ts': [...SECOND, 'lib/config/', 'lib/iotda/', 'lib/parts.ts', 'lib/rotation/'],
   'lib/heartbeat.ts': [...GROUND, 'lib/config/'],
   'lib/telling/': [
