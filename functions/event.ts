@@ -41,7 +41,7 @@ function actionOf(action: unknown): Action {
   if (action === undefined) return 'rotate'
   const known = ACTIONS.find(a => a === action)
   if (known) return known
-  if (RESERVED.includes(String(action)))
+  if (typeof action === 'string' && RESERVED.includes(action))
     throw bad(`action "${action}" is reserved and not supported yet`, `Actions: ${ACTIONS.join(', ')}.`)
   throw bad('unknown action', `Actions: ${ACTIONS.join(', ')}.`)
 }
@@ -94,7 +94,7 @@ function untilOf(until: unknown): StepName | null {
 
 function fingerprintOf(key: string, value: unknown): string | null {
   if (value === undefined || value === null) return null
-  const fingerprint = String(value)
+  const fingerprint = (typeof value === 'string' ? value : '')
     .toLowerCase()
     .replaceAll(':', '')
     .replace(/^sha256\//, '')

@@ -12,6 +12,7 @@ import {
 import type { ReportedLeaf, TargetResult } from '../lib/rotation/report.ts'
 import { probeText } from './probe-text.ts'
 import { tableText } from './table.ts'
+import { allVisible, visible } from './visible.ts'
 
 /** Human text for a terminal. */
 
@@ -40,7 +41,7 @@ export function progressPrinter(
     }
     const took = ended.durationMs >= 1_000 ? `  (${formatDuration(ended.durationMs)})` : ''
     terminal.write(
-      `${terminal.isTTY ? '\r\x1b[K' : ''}  ${MARK[ended.status]} ${label} ${ended.detail}${took}\n`,
+      `${terminal.isTTY ? '\r\x1b[K' : ''}  ${MARK[ended.status]} ${label} ${visible(ended.detail)}${took}\n`,
     )
   }
 }
@@ -50,7 +51,9 @@ export function resultText(answer: Answer, action: Action, colour = false): stri
   const whole = (answer.warnings ?? []).map(
     ({ code, message }) => `${paint('warning', 33, colour)}  ${code}: ${message}\n`,
   )
-  return [...answer.results.map(result => targetText(result, action, colour)), ...whole].join('\n')
+  return [...answer.results.map(result => targetText(allVisible(result), action, colour)), ...whole].join(
+    '\n',
+  )
 }
 
 /** What an outcome means where it is not what a rotation means by it. */
@@ -111,5 +114,7 @@ const paint = (text: string, code: number, colour: boolean): string =>
 
 /** An error before there was a target. */
 export function errorText(error: RotationError): string {
-  return `error  ${error.code}: ${error.message}\n${error.hint ? `hint   ${error.hint}\n` : ''}`
+  // The list of mistakes in settings has a line for each.
+  const lines = error.message.split('\n').map(visible).join('\n')
+  return `error  ${error.code}: ${lines}\n${error.hint ? `hint   ${visible(error.hint)}\n` : ''}`
 }

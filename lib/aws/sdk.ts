@@ -1,14 +1,72 @@
 import { asRotationError, type Retry, RotationError } from '../base/errors.ts'
 import type { Http, HttpRequest } from '../base/http.ts'
+import type { Secret } from '../base/secret.ts'
 import { parseRetryAfter } from '../base/time.ts'
 import type { ErrorCode } from '../model.ts'
 import { shown } from './answer.ts'
 
 /** What the clients of the AWS SDK share here: they make their calls over our HTTP client, and end in our errors. */
 
+/** What the settings say of the way to a service. */
+interface SdkSettings {
+  readonly accessKeyId: Secret | null
+  readonly secretAccessKey: Secret | null
+  readonly sessionToken: Secret | null
+  readonly endpoint: string | null
+}
+
+/** A package of the SDK, and how a client is made of it. */
+interface SdkPackage<Sdk, Client> {
+  /** Begins every message. */
+  readonly driver: string
+  readonly name: string
+  readonly load: () => Promise<Sdk & { readonly default?: Sdk }>
+  readonly make: (sdk: Sdk, options: ReturnType<typeof optionsOf>) => Client
+}
+
+const optionsOf = ({ accessKeyId, secretAccessKey, sessionToken, endpoint }: SdkSettings, http: Http) => ({
+  maxAttempts: 1,
+  requestHandler: overHttp(http),
+  ...(accessKeyId &&
+    secretAccessKey && {
+      credentials: async () => ({
+        accessKeyId: accessKeyId.reveal(),
+        secretAccessKey: secretAccessKey.reveal(),
+        ...(sessionToken && { sessionToken: sessionToken.reveal() }),
+      }),
+    }),
+  ...(endpoint !== null && { endpoint }),
+})
+
+/** A client that is loaded and built with the first call, and what must not come back in a message. */
+export function openSdk<Sdk extends object, Client>(
+  settings: SdkSettings,
+  http: Http,
+  { driver, name, load, make }: SdkPackage<Sdk, Client>,
+) {
+  const build = async () => {
+    const loaded = await load().catch(cause => {
+      throw new RotationError('settings-invalid', `${driver}: the package ${name} cannot be loaded`, {
+        cause,
+        retry: 'never',
+        hint: `Install it: npm install ${name}`,
+      })
+    })
+    const sdk: Sdk = exportsOf(loaded)
+    return { sdk, client: make(sdk, optionsOf(settings, http)) }
+  }
+  let opened: ReturnType<typeof build> | null = null
+  const { accessKeyId, secretAccessKey, sessionToken } = settings
+  const secrets = [accessKeyId, secretAccessKey, sessionToken].flatMap(it => it?.reveal() ?? [])
+  const open = () => {
+    opened ??= build()
+    return opened
+  }
+  return { secrets, open }
+}
+
 /** What a package exports: bundled into an ES module, a CommonJS one has it under `default` alone. */
-export const exportsOf = <T extends object>(loaded: T & { readonly default?: T }): T =>
-  loaded.default ?? loaded
+const exportsOf = <T extends object>(loaded: T & { readonly default?: T }): T => loaded.default ?? loaded
 
 /** An answer that holds no word of the service itself. */
 class Outage extends Error {
@@ -24,7 +82,7 @@ const queryText = (query: Readonly<Record<string, unknown>>): string =>
     .join('&')
 
 /** A request handler that lets the SDK make its calls over our HTTP client. */
-export const overHttp = (http: Http) => ({
+const overHttp = (http: Http) => ({
   handle: async (
     request: {
       readonly method: string

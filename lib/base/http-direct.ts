@@ -3,23 +3,13 @@ import { request as overTls, Agent as TlsAgent } from 'node:https'
 import {
   type Exchange,
   type HttpResponse,
+  joinHeaders,
   MAX_BODY_BYTES,
   tooLarge,
   type Way,
   type WayOptions,
 } from './http.ts'
 import { SECOND_MS } from './time.ts'
-
-/** Repeated headers are joined; Node would leave some of them out. */
-const headersOf = ({ rawHeaders }: IncomingMessage): Record<string, string> => {
-  const headers: Record<string, string> = {}
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const name = String(rawHeaders[i]).toLowerCase()
-    const value = String(rawHeaders[i + 1])
-    headers[name] = Object.hasOwn(headers, name) ? `${headers[name]}, ${value}` : value
-  }
-  return headers
-}
 
 const read = (answer: IncomingMessage, encoding: Exchange['encoding']): Promise<HttpResponse> =>
   new Promise((resolve, reject) => {
@@ -34,7 +24,7 @@ const read = (answer: IncomingMessage, encoding: Exchange['encoding']): Promise<
     answer.once('end', () =>
       resolve({
         status: answer.statusCode ?? 0,
-        headers: headersOf(answer),
+        headers: joinHeaders(answer.rawHeaders),
         text: Buffer.concat(chunks).toString(encoding),
       }),
     )

@@ -2,23 +2,13 @@ import { ProxyAgent } from 'undici'
 import {
   type Exchange,
   type HttpResponse,
+  joinHeaders,
   MAX_BODY_BYTES,
   tooLarge,
   type Way,
   type WayOptions,
 } from './http.ts'
 import type { Secret } from './secret.ts'
-
-/** undici hands names and values over in turns; repeated ones are joined. */
-const headersOf = (raw: readonly Buffer[]): Record<string, string> => {
-  const headers: Record<string, string> = {}
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = String(raw[i]).toLowerCase()
-    const value = raw[i + 1]?.toString('latin1') ?? ''
-    headers[name] = Object.hasOwn(headers, name) ? `${headers[name]}, ${value}` : value
-  }
-  return headers
-}
 
 /** One request by undici's lowest interface, which needs none of its streams. */
 const exchangeOver = (
@@ -47,7 +37,7 @@ const exchangeOver = (
       },
       onHeaders: (code, raw) => {
         // 1xx: the answer is still to come.
-        if (code >= 200) [status, answered] = [code, headersOf(raw)]
+        if (code >= 200) [status, answered] = [code, joinHeaders(raw.map(part => part.toString('latin1')))]
         return true
       },
       onData: chunk => {

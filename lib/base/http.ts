@@ -77,6 +77,17 @@ export type WayOptions = Required<Pick<HttpOptions, 'connectTimeoutMs'>> & {
   readonly tls: { readonly rejectUnauthorized: true; readonly ca?: string }
 }
 
+/** Names and values in turns, as they came; repeated ones are joined, where Node would leave some of them out. */
+export function joinHeaders(raw: readonly string[]): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = String(raw[i]).toLowerCase()
+    const value = String(raw[i + 1])
+    headers[name] = Object.hasOwn(headers, name) ? `${headers[name]}, ${value}` : value
+  }
+  return headers
+}
+
 export const MAX_BODY_BYTES = 4 * 1024 * 1024
 
 export const tooLarge = (): HttpFailure =>

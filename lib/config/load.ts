@@ -183,17 +183,29 @@ async function readRemote(scheme: RemoteScheme, name: string, remote: RemoteRead
   )
 }
 
+/** Settings are five deep; what goes on for ever would end this process. */
+const DEPTH_AT_MOST = 50
+
+const isDeeperThan = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some(item => isDeeperThan(item, levels - 1)))
+
 /** @throws RotationError `settings-invalid` that says the place, and nothing of what stands there */
 export function parseJson(text: string, where: string): unknown {
+  let value: unknown
   try {
     // Some editors of Windows begin a file with a byte order mark.
-    return JSON.parse(text.replace(/^\uFEFF/, ''))
+    value = JSON.parse(text.replace(/^\uFEFF/, ''))
   } catch {
     // The parser's message quotes the text around the mistake, which may be a secret: only the place is said.
     const before = text.slice(0, jsonMistakeAt(text)).split('\n')
     const place = `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`
     throw mistaken([{ path: '', message: `is no valid JSON at ${place}` }], where)
   }
+  if (isDeeperThan(value, DEPTH_AT_MOST))
+    throw mistaken([{ path: '', message: `is nested more than ${DEPTH_AT_MOST} levels deep` }], where)
+  return value
 }
 
 // --- the result --------------------------------------------------------------------------------------------

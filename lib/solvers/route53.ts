@@ -1,6 +1,6 @@
 import type { ResourceRecordSet } from '@aws-sdk/client-route-53'
 import * as v from 'valibot'
-import { exportsOf, overHttp } from '../aws/sdk.ts'
+import { openSdk } from '../aws/sdk.ts'
 import { RotationError } from '../base/errors.ts'
 import { nameField, pemField, propagationField, secretField, urlField } from '../base/fields.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
@@ -177,42 +177,14 @@ async function awaitInSync(api: Route53, id: string, run: Run): Promise<void> {
 // --- the driver --------------------------------------------------------------------------------------------
 
 const createApi = (config: Settings, context: DriverContext): Route53 => {
-  const { accessKeyId, secretAccessKey, sessionToken, region, endpoint } = config
+  const { region } = config
   const driver = `solver ${context.name} (route53)`
   const http = context.http(config.caCertificates)
-  const credentials =
-    accessKeyId && secretAccessKey
-      ? async () => ({
-          accessKeyId: accessKeyId.reveal(),
-          secretAccessKey: secretAccessKey.reveal(),
-          ...(sessionToken && { sessionToken: sessionToken.reveal() }),
-        })
-      : null
-  const build = async () => {
-    const loaded = await import('@aws-sdk/client-route-53').catch(cause => {
-      throw new RotationError(
-        'settings-invalid',
-        `${driver}: the package @aws-sdk/client-route-53 cannot be loaded`,
-        {
-          cause,
-          retry: 'never',
-          hint: 'Install it: npm install @aws-sdk/client-route-53',
-        },
-      )
-    })
-    const sdk: Sdk = exportsOf(loaded)
-    const client = new sdk.Route53Client({
-      region,
-      maxAttempts: 1,
-      requestHandler: overHttp(http),
-      ...(credentials && { credentials }),
-      ...(endpoint !== null && { endpoint }),
-    })
-    return { sdk, client }
-  }
-  let opened: ReturnType<Route53['open']> | null = null
-  const secrets = [accessKeyId, secretAccessKey, sessionToken].flatMap(it => it?.reveal() ?? [])
-  return { driver, secrets, open: () => (opened ??= build()) }
+  const sdk = openSdk(config, http, {
+    ...{ driver, name: '@aws-sdk/client-route-53', load: () => import('@aws-sdk/client-route-53') },
+    make: (sdk: Sdk, options) => new sdk.Route53Client({ region, ...options }),
+  })
+  return { driver, ...sdk }
 }
 
 const create = (config: Settings, context: DriverContext) => {

@@ -1,7 +1,7 @@
 import type { ACMClient, CertificateDetail } from '@aws-sdk/client-acm'
 import * as v from 'valibot'
 import { ARN, notRenewed, regionOf, requireUsable, termsFor, troubleOf } from '../aws/acm.ts'
-import { exportsOf, overHttp, type SdkTerms, sdkError } from '../aws/sdk.ts'
+import { openSdk, type SdkTerms, sdkError } from '../aws/sdk.ts'
 import { RotationError } from '../base/errors.ts'
 import { pemField, secretField, urlField } from '../base/fields.ts'
 import { HttpFailure } from '../base/http.ts'
@@ -52,41 +52,15 @@ interface Acm {
   readonly open: () => Promise<{ readonly sdk: Sdk; readonly client: ACMClient }>
 }
 
-const PACKAGE = '@aws-sdk/client-acm'
-
 function createAcm(config: Settings, context: SourceContext): Acm {
-  const { certificateArn: arn, accessKeyId, secretAccessKey, sessionToken, endpoint } = config
+  const { certificateArn: arn } = config
   const driver = `source ${context.name} (acm)`
   const http = context.http(config.caCertificates)
-  const credentials =
-    accessKeyId && secretAccessKey
-      ? async () => ({
-          accessKeyId: accessKeyId.reveal(),
-          secretAccessKey: secretAccessKey.reveal(),
-          ...(sessionToken && { sessionToken: sessionToken.reveal() }),
-        })
-      : null
-  const build = async () => {
-    const loaded = await import('@aws-sdk/client-acm').catch(cause => {
-      throw new RotationError('settings-invalid', `${driver}: the package ${PACKAGE} cannot be loaded`, {
-        cause,
-        retry: 'never',
-        hint: `Install it: npm install ${PACKAGE}`,
-      })
-    })
-    const sdk: Sdk = exportsOf(loaded)
-    const client = new sdk.ACMClient({
-      region: regionOf(arn),
-      maxAttempts: 1,
-      requestHandler: overHttp(http),
-      ...(credentials && { credentials }),
-      ...(endpoint !== null && { endpoint }),
-    })
-    return { sdk, client }
-  }
-  let opened: ReturnType<Acm['open']> | null = null
-  const secrets = [accessKeyId, secretAccessKey, sessionToken].flatMap(it => it?.reveal() ?? [])
-  return { driver, arn, terms: termsFor(arn), secrets, open: () => (opened ??= build()) }
+  const sdk = openSdk(config, http, {
+    ...{ driver, name: '@aws-sdk/client-acm', load: () => import('@aws-sdk/client-acm') },
+    make: (sdk: Sdk, options) => new sdk.ACMClient({ region: regionOf(arn), ...options }),
+  })
+  return { driver, arn, terms: termsFor(arn), ...sdk }
 }
 
 type Send<T> = (sdk: Sdk, client: ACMClient, options: { readonly abortSignal: AbortSignal }) => Promise<T>

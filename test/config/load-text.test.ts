@@ -211,6 +211,11 @@ test('a byte order mark, as some editors write it, is no mistake', async () => {
   expect(error.message).not.toContain('JSON')
 })
 
+test('brackets in brackets are read as far as anybody needs them', async () => {
+  const error = await failure(loadFile(`{"a":${'['.repeat(60)}${']'.repeat(60)}}`))
+  expect(error.message).toContain('settings: is nested more than 50 levels deep')
+})
+
 test('brackets in brackets without end are a mistake of the text', async () => {
   const error = await failure(loadFile('['.repeat(200_000)))
   expect(error).toMatchObject({ code: 'settings-invalid' })

@@ -117,3 +117,10 @@ test('anything is an event or a mistake of use', () => {
     }),
   )
 })
+
+test.each(['action', 'accept', 'certificate'])('"%s" nested without end is refused like any other', key => {
+  let deep: unknown = []
+  for (let i = 0; i < 20_000; i += 1) deep = [deep]
+  const event = { action: 'revoke', targets: ['a'], [key]: deep }
+  expect(() => parseEvent(event)).toThrow(expect.objectContaining({ code: 'usage' }))
+})

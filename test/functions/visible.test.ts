@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest'
+import { resultText } from '../../functions/text.ts'
+import { allVisible, visible } from '../../functions/visible.ts'
+import { answer, reported, result } from './answers.ts'
+
+test.each([
+  ['\u001b]0;title\u0007', '\\u001b]0;title\\u0007'],
+  ['a\nrotated  factory-1', 'a\\u000arotated  factory-1'],
+  ['\u202egnp.exe', '\\u202egnp.exe'],
+  ['grüße 证书', 'grüße 证书'],
+])('%j is shown as %s', (text, shown) => {
+  expect(visible(text)).toBe(shown)
+  expect(allVisible({ a: [{ b: text }], c: 1, d: null })).toEqual({ a: [{ b: shown }], c: 1, d: null })
+})
+
+test('a name in a certificate moves no cursor', () => {
+  const evil = answer(result({ before: reported({ subject: 'CN=\u001b[2Jevil' }) }))
+  const text = resultText(evil, 'rotate')
+  expect(text).toContain('CN=\\u001b[2Jevil')
+  expect(text).not.toContain('\u001b')
+})
