@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { createAwsClient } from '../aws/client.ts'
 import { awsDomain } from '../aws/s3.ts'
@@ -15,6 +16,10 @@ const subjectOf = (alert: AlertEvent): string =>
     .title.replaceAll(/[^\x20-\x7e]/g, '?')
     .slice(0, ASCII_AT_MOST - 1)
 
+/** One message, however often it is sent: SNS swallows another one of the same id, over all groups of a topic. */
+const deliveryOf = (alert: AlertEvent): string =>
+  createHash('sha256').update(JSON.stringify(alert)).digest('hex')
+
 /** https://docs.aws.amazon.com/sns/latest/api/API_Publish.html */
 function publication(alert: AlertEvent, topicArn: string, language: Language): string {
   const form = new URLSearchParams({
@@ -31,7 +36,7 @@ function publication(alert: AlertEvent, topicArn: string, language: Language): s
   })
   if (topicArn.endsWith('.fifo')) {
     form.set('MessageGroupId', alert.dedupKey.slice(0, 128))
-    form.set('MessageDeduplicationId', `${alert.runId}-${alert.kind}-${alert.event}`.slice(0, 128))
+    form.set('MessageDeduplicationId', deliveryOf(alert))
   }
   return form.toString()
 }

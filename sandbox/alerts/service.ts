@@ -13,6 +13,8 @@ export interface TakenMessage {
   /** Groups messages where the service does. */
   readonly thread: string | null
   readonly resolves: boolean
+  /** Where the service accepts a second message of the same id, and delivers it to nobody. */
+  readonly delivery?: string | null
 }
 
 export interface AlertService {
@@ -67,6 +69,9 @@ const read = async (request: IncomingMessage): Promise<string> => {
   return Buffer.concat(chunks).toString('utf8')
 }
 
+const isRepeated = ({ delivery }: TakenMessage, taken: readonly TakenMessage[]): boolean =>
+  Boolean(delivery) && taken.some(it => it.delivery === delivery)
+
 /** A service on loopback that judges each request by its documentation. */
 export async function createAlertService(options: AlertServiceOptions): Promise<AlertService> {
   const service = {
@@ -99,7 +104,7 @@ export async function createAlertService(options: AlertServiceOptions): Promise<
     if ('complaint' in understood) service.complaints.push(understood.complaint)
     if (service.mode === 'silent') return
     const isGood = service.mode === 'good' && 'message' in understood
-    if (isGood) service.taken.push(understood.message)
+    if (isGood && !isRepeated(understood.message, service.taken)) service.taken.push(understood.message)
     const reply: Reply & { retryAfter?: string } =
       service.mode === 'good' || service.mode === 'refused'
         ? isGood

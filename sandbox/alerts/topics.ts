@@ -39,9 +39,10 @@ export const createSns = ({ keys, region, topicArn, now = Date.now }: SnsOptions
         textIn(form.get(`MessageAttributes.entry.${i}.Value.StringValue`), 'an attribute')
       }
       const thread = form.get('MessageGroupId')
-      if (topicArn.endsWith('.fifo'))
-        textIn(form.get('MessageDeduplicationId'), 'MessageDeduplicationId', 128)
-      return { title: text.split('\n')[0] ?? '', text, thread, resolves: false }
+      const delivery = topicArn.endsWith('.fifo')
+        ? textIn(form.get('MessageDeduplicationId'), 'MessageDeduplicationId', 128)
+        : null
+      return { title: text.split('\n')[0] ?? '', text, thread, resolves: false, delivery }
     }),
   })
 

@@ -196,6 +196,14 @@ export function notifierContract(
       expect([first?.resolves, second?.resolves]).toEqual([false, traits.resolves])
     })
 
+    test('what one run tells of several targets arrives, each', async () => {
+      const { notify, harness } = await open()
+      const [alert] = everyAlert(harness.now()) as [AlertEvent]
+      const alerts = ['a', 'b', 'c'].map(id => ({ ...alert, target: id, dedupKey: `${id}/renewal` }))
+      for (const it of alerts) await notify(it)
+      expect(harness.service.taken).toHaveLength(3)
+    })
+
     test('the delivery of a run gets it there as soon as the service is back', async () => {
       const { named, run, harness } = await open()
       harness.service.mode = 'throttled'
