@@ -204,6 +204,18 @@ describe('the rotator', () => {
     ])
   })
 
+  test('ran with a clock that was a year ahead: that is no run of late, and the next one counts', async () => {
+    const w = await openWatched(withRotator)
+    const now = w.s.clock.now()
+    w.s.clock.advance(365 * DAY_MS)
+    await w.s.run()
+    w.s.clock.advance(now - w.s.clock.now())
+    const { results } = await w.look()
+    expect(results[1]?.problems[0]?.reason).toContain('a clock is wrong')
+    await w.s.run()
+    expect((await w.look()).results[1]).toMatchObject({ target: 'rotator', ok: true })
+  })
+
   test('its store is deleted, and its settings and credentials are broken: the targets are watched all the same', async () => {
     const w = await openWatched(withRotator)
     await w.s.run()

@@ -1,4 +1,4 @@
-import { DAY_MS, HOUR_MS } from '../base/time.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../base/time.ts'
 import { EVENTS, type EventName, isWorse, type Severity, worst } from '../events.ts'
 import { type Cause, causeOf } from './cause.ts'
 import type { Ledger, Open } from './ledger.ts'
@@ -75,7 +75,7 @@ export function decideAlerts(
   sighting: Sighting,
 ): { readonly ledger: Ledger; readonly messages: readonly Message[] } {
   const messages: Message[] = sighting.moments.map(happened)
-  let next = ledger
+  let next = withoutFuture(ledger, sighting.now)
   for (const condition of sighting.conditions) {
     const told = tellState(next, condition, sighting.now)
     next = told.ledger
@@ -88,6 +88,22 @@ export function decideAlerts(
     if (over.message) messages.push(over.message)
   }
   return { ledger: next, messages }
+}
+
+/** Other clocks differ by less. */
+const SKEW_MS = 5 * MINUTE_MS
+
+/** A clock that was ahead and is put right again leaves instants that are still to come: nothing waits for those. */
+function withoutFuture(ledger: Ledger, now: number): Ledger {
+  const latest = now + SKEW_MS
+  const isAhead = Object.values(ledger.open).some(it => it.since > latest || (it.toldAt ?? 0) > latest)
+  if (!isAhead && Object.values(ledger.ended).every(at => at <= latest)) return ledger
+  const open = Object.entries(ledger.open).map(([key, it]) => [
+    key,
+    { ...it, since: Math.min(it.since, now), toldAt: it.toldAt === null ? null : Math.min(it.toldAt, now) },
+  ])
+  const ended = Object.entries(ledger.ended).filter(([, at]) => at <= latest)
+  return { ...ledger, open: Object.fromEntries(open), ended: Object.fromEntries(ended) }
 }
 
 const happened = ({ event, reason }: Moment): Message => ({

@@ -96,6 +96,9 @@ export function noted(
 ): RunDocument {
   const now = clock.now()
   const { last } = before
-  if (!isWhole || (last !== null && last.ok === ok && now - last.at < NOTE_EVERY_MS)) return before
-  return { ...before, last: { runId, at: now, ok }, okAt: ok ? now : before.okAt }
+  // One from the future was written by a clock that was ahead.
+  const isFresh = last !== null && last.ok === ok && Math.abs(now - last.at) < NOTE_EVERY_MS
+  if (!isWhole || isFresh) return before
+  const okAt = before.okAt === null ? null : Math.min(before.okAt, now)
+  return { ...before, last: { runId, at: now, ok }, okAt: ok ? now : okAt }
 }

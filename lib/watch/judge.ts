@@ -83,11 +83,18 @@ export function judgeRotator(
   silentAfterMs: number,
   now: number,
 ): Condition | null {
-  if (last !== null && now - last.at < silentAfterMs) return null
-  const since =
-    last === null ? 'no run is written down' : `the last run ended ${formatDuration(now - last.at)} ago`
-  return state('rotator', 'watch-rotator-silent', since)
+  if (last !== null && Math.abs(now - last.at) < silentAfterMs) return null
+  return state(
+    'rotator',
+    'watch-rotator-silent',
+    last === null ? 'no run is written down' : endText(last.at, now),
+  )
 }
+
+const endText = (at: number, now: number): string =>
+  at > now
+    ? `the last run is said to end in ${formatDuration(at - now)}, at ${iso(at)}: a clock is wrong`
+    : `the last run ended ${formatDuration(now - at)} ago`
 
 export const rotatorUnknown = (why: string): Condition =>
   state('rotator', 'watch-rotator-silent', `its state cannot be read: ${why}`)

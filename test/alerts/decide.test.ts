@@ -65,6 +65,27 @@ const stories: readonly (readonly [string, readonly Look[], readonly string[]])[
     ['0h new failed warning', '49h recovered recovered info'],
   ],
   [
+    'a clock that was a year ahead: reminders go on',
+    [
+      [days(365), failing()],
+      [0, failing()],
+      [days(6), failing()],
+      [days(7), failing()],
+      [days(8), 'well'],
+    ],
+    ['8760h new failed warning', '168h reminder failed warning', '192h recovered recovered info'],
+  ],
+  [
+    'a clock that was a year ahead: what was to last before it is told is told',
+    [
+      [days(365), failing({ graceMs: 24 * HOUR })],
+      [0, failing({ graceMs: 24 * HOUR })],
+      [23, failing({ graceMs: 24 * HOUR })],
+      [24, failing({ graceMs: 24 * HOUR })],
+    ],
+    ['24h new failed warning'],
+  ],
+  [
     'what cannot be judged is not over',
     [
       [0, failing()],
