@@ -1,5 +1,5 @@
 /** The watchdog alone: every kind of bad device port, with the rotator's settings, store and credentials away. */
-import { rm } from 'node:fs/promises'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { handler } from '../functions/watch.ts'
@@ -54,6 +54,8 @@ async function openWatched(change: Change = () => {}, own = true): Promise<Watch
     said: () => receiver.alerts.splice(0).map(a => `${a.kind} ${a.event} ${a.severity} ${a.target}`),
   }
 }
+
+const otherRoot = await createRoot()
 
 test('all is well: nothing is said', async () => {
   const { look, said } = await openWatched()
@@ -167,6 +169,30 @@ describe('many targets', () => {
   })
 })
 
+test('more at once than a record keeps: everybody is told of all of it, and it is told once', async () => {
+  const night = await receiveAlerts()
+  const w = await openWatched(settings => {
+    const [one] = settings.targets
+    const kind = (name: string, more: object) =>
+      [1, 2, 3].map(i => ({ ...one, name: `${name}-${i}`, ...more }))
+    settings.targets = [
+      ...kind('away', { port: 1 }),
+      ...kind('other', { sni: 'other.example.com' }),
+      ...kind('late', {}),
+      ...kind('distrusted', { roots: otherRoot.certPem }),
+    ]
+    settings.notifiers.push({ type: 'webhook', url: night.url, name: 'night' })
+  })
+  w.s.clock.advance(50 * DAY_MS)
+  await w.look()
+  const told = [...w.receiver.alerts]
+  // What is about to end is said of each that answers, whatever else is wrong with it.
+  expect(w.said().filter(said => said.includes('watch-'))).toHaveLength(9)
+  expect(night.alerts).toEqual(told)
+  await w.look()
+  expect([...w.said(), ...night.alerts.slice(told.length)]).toEqual([])
+})
+
 describe('without a record of its own', () => {
   test('what is critical is told at each look', async () => {
     const w = await openWatched(() => {}, false)
@@ -174,6 +200,26 @@ describe('without a record of its own', () => {
     await w.look()
     await w.look()
     expect(w.said()).toHaveLength(2)
+  })
+
+  test('or with one that cannot be read: the same, and a warning once a day', async () => {
+    const w = await openWatched()
+    await leafOf(w.s, [w.s.domain])
+    await w.look()
+    w.s.device.switches.serve = null
+    await w.look()
+    w.said()
+    const folder = join(w.s.rig.folder, 'watch')
+    const files = await readdir(folder, { recursive: true, withFileTypes: true })
+    const record = files.find(it => it.isFile() && it.name.startsWith('told'))
+    expect(record).toBeDefined()
+    await writeFile(join(record?.parentPath ?? '', record?.name ?? ''), '{"schema":1,"alerts":')
+    w.s.clock.advance(48 * DAY_MS)
+    for (let i = 0; i < 4; i += 1) await w.look()
+    expect(w.said()).toEqual(['new expiring warning factory-1'])
+    await leafOf(w.s, [w.s.domain])
+    for (let i = 0; i < 2; i += 1) await w.look()
+    expect(w.said().filter(said => said.includes('untrusted'))).toHaveLength(2)
   })
 })
 

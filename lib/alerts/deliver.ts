@@ -1,7 +1,7 @@
 import { asRotationError } from '../base/errors.ts'
 import { DAY_MS, SECOND_MS } from '../base/time.ts'
 import type { AlertEvent, Notifier, Run } from '../contracts.ts'
-import { type EventName, isWorse, type Severity } from '../events.ts'
+import { type EventName, isWorse, SEVERITIES, type Severity } from '../events.ts'
 import type { Ledger, Undelivered } from './ledger.ts'
 
 /** Which alerts a notifier is told of. */
@@ -52,8 +52,21 @@ export function enqueue(
       ({ notifier, alert }) =>
         notifier === old.notifier && alert.dedupKey === old.alert.dedupKey && alert.event !== 'recovered',
     )
-  const outbox = [...ledger.outbox.filter(old => !isReplaced(old)), ...added].slice(-OUTBOX_AT_MOST)
-  return { ...ledger, outbox }
+  return { ...ledger, outbox: [...ledger.outbox.filter(old => !isReplaced(old)), ...added] }
+}
+
+/** What of an outbox is kept for a later run: the worst, and of those the newest; documents are small. Pure. */
+export function bounded(ledger: Ledger): Ledger {
+  const { outbox } = ledger
+  if (outbox.length <= OUTBOX_AT_MOST) return ledger
+  const rankOf = ({ alert }: Undelivered): number => SEVERITIES.indexOf(alert.severity)
+  const kept = new Set(
+    outbox
+      .toReversed()
+      .toSorted((a, b) => rankOf(b) - rankOf(a))
+      .slice(0, OUTBOX_AT_MOST),
+  )
+  return { ...ledger, outbox: outbox.filter(entry => kept.has(entry)) }
 }
 
 /** Sends what is in outboxes, over one run. */

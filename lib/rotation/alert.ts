@@ -1,6 +1,6 @@
 import { composeAlert, type Subject } from '../alerts/compose.ts'
 import { type Condition, decideAlerts, type Moment, type Sighting } from '../alerts/decide.ts'
-import { enqueue, type NamedNotifier } from '../alerts/deliver.ts'
+import { bounded, enqueue, type NamedNotifier } from '../alerts/deliver.ts'
 import { daysLeft, type Lifetime, levelOf } from '../alerts/levels.ts'
 import { DAY_MS, iso } from '../base/time.ts'
 import type { AlertLeaf } from '../contracts.ts'
@@ -45,7 +45,7 @@ export async function noteAlerts(
       const { ledger, messages } = decideAlerts(document.alerts, sightingOf(result, document, now))
       const subject = subjectOf(world, result, document)
       const alerts = messages.map(message => composeAlert(message, subject, now))
-      const next = enqueue(ledger, alerts, notifiers, now)
+      const next = bounded(enqueue(ledger, alerts, notifiers, now))
       return next === document.alerts ? document : { ...document, alerts: next }
     })
     return null

@@ -1,7 +1,7 @@
 import { isOfMany, MANY_ABOVE } from '../alerts/cause.ts'
 import { composeAlert, type Subject } from '../alerts/compose.ts'
 import { decideAlerts } from '../alerts/decide.ts'
-import { createDelivery, type Delivery, enqueue } from '../alerts/deliver.ts'
+import { bounded, createDelivery, type Delivery, enqueue } from '../alerts/deliver.ts'
 import { emptyLedger, entryId, type Ledger } from '../alerts/ledger.ts'
 import { type Affected, share } from '../alerts/many.ts'
 import { asRotationError } from '../base/errors.ts'
@@ -155,9 +155,15 @@ async function tellOfRun(told: ToldRun, delivery: Delivery, news: News): Promise
   try {
     if (records === null) throw new Error('it is not known where state is')
     const document = records.run()
-    const next = await document.update(before => afterEnd(told, before, news, now))
+    // Sent is all of it, although no more is kept than a document takes.
+    let whole: Ledger = emptyLedger
+    const next = await document.update(before => {
+      const after = afterEnd(told, before, news, now)
+      whole = after.alerts
+      return after.alerts === before.alerts ? after : { ...after, alerts: bounded(after.alerts) }
+    })
     isWritten = true
-    const left = await sendOutbox(next.alerts, delivery, change =>
+    const left = await sendOutbox(whole, delivery, change =>
       document.update(d => ({ ...d, alerts: change(d.alerts) })),
     )
     return { isWritten, okAt: next.okAt, left }

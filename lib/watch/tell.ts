@@ -1,7 +1,7 @@
 import { isOfMany } from '../alerts/cause.ts'
 import { composeAlert, type Subject } from '../alerts/compose.ts'
 import { decideAlerts } from '../alerts/decide.ts'
-import { createDelivery, enqueue } from '../alerts/deliver.ts'
+import { bounded, createDelivery, enqueue, type NamedNotifier } from '../alerts/deliver.ts'
 import { emptyLedger, type Ledger } from '../alerts/ledger.ts'
 import { share } from '../alerts/many.ts'
 import { DAY_MS } from '../base/time.ts'
@@ -27,27 +27,43 @@ export async function tellWatch(telling: WatchTelling): Promise<number> {
   const delivery = createDelivery(notifiers, run)
   const now = run.clock.now()
   const record = await recordOf(telling)
-  if (record === null) {
+  const noted = record && (await note(record, telling, notifiers, now))
+  if (record === null || noted === null) {
     const { alerts } = alertsOf(emptyLedger, telling, now)
     const due = alerts.filter(
       alert => EVENTS[alert.event].severity === 'critical' || alert.severity === 'critical' || isNewDay(now),
     )
     return (await delivery.send(enqueue(emptyLedger, due, notifiers, now).outbox)).length
   }
+  const left = await delivery.send(noted)
+  if (left.length < noted.length)
+    await record
+      .update(before => ({ ...before, alerts: bounded({ ...before.alerts, outbox: [...left] }) }))
+      // It was told: at worst it is told again.
+      .catch((error: Error) => run.log.warn({ error: error.message }, CANNOT_REMEMBER))
+  return left.length
+}
+
+const CANNOT_REMEMBER = 'the watchdog cannot remember what it tells'
+
+/** Writes down what is told, then returns all of it, however little is kept. Null: nothing can be written down. */
+async function note(
+  record: WatchRecord,
+  telling: WatchTelling,
+  notifiers: readonly NamedNotifier[],
+  now: number,
+): Promise<Ledger['outbox'] | null> {
+  let whole: Ledger = emptyLedger
   try {
-    const { alerts: ledger } = await record.update(before => {
+    await record.update(before => {
       const decided = alertsOf(before.alerts, telling, now)
-      const next = enqueue(decided.ledger, decided.alerts, notifiers, now)
-      return next === before.alerts ? before : { ...before, alerts: next }
+      whole = enqueue(decided.ledger, decided.alerts, notifiers, now)
+      return whole === before.alerts ? before : { ...before, alerts: bounded(whole) }
     })
-    const left = await delivery.send(ledger.outbox)
-    if (left.length < ledger.outbox.length)
-      await record.update(before => ({ ...before, alerts: { ...before.alerts, outbox: [...left] } }))
-    return left.length
+    return whole.outbox
   } catch (error) {
-    run.log.warn({ error: (error as Error).message }, 'the watchdog cannot remember what it tells')
-    const { alerts } = alertsOf(emptyLedger, telling, now)
-    return (await delivery.send(enqueue(emptyLedger, alerts, notifiers, now).outbox)).length
+    telling.run.log.warn({ error: (error as Error).message }, CANNOT_REMEMBER)
+    return null
   }
 }
 

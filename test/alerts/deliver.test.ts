@@ -4,6 +4,7 @@ import { composeAlert, type Subject } from '../../lib/alerts/compose.ts'
 import type { Message } from '../../lib/alerts/decide.ts'
 import {
   type AlertFilter,
+  bounded,
   createDelivery,
   enqueue,
   type NamedNotifier,
@@ -212,7 +213,18 @@ test('an undelivered alert gives way to a newer one of the same state, not to it
 test('an outbox does not grow without end', () => {
   const { it } = notifier('a')
   let ledger = emptyLedger
-  for (let i = 0; i < 50; i += 1) ledger = enqueue(ledger, [alert({ key: `k${i}` })], [it], NOW + i)
+  for (let i = 0; i < 50; i += 1) ledger = bounded(enqueue(ledger, [alert({ key: `k${i}` })], [it], NOW + i))
   expect(ledger.outbox).toHaveLength(16)
   expect(ledger.outbox.at(-1)?.alert.dedupKey).toBe('iot-1/k49')
+})
+
+test('what a full outbox loses is what matters least', () => {
+  const { it } = notifier('a')
+  const critical = alert({ key: 'first', severity: 'critical' })
+  const many = Array.from({ length: 30 }, (_, i) => alert({ key: `k${i}` }))
+  const { outbox } = bounded(enqueue(emptyLedger, [critical, ...many], [it], NOW))
+  expect(outbox.map(e => e.alert.dedupKey)).toEqual([
+    'iot-1/first',
+    ...Array.from({ length: 15 }, (_, i) => `iot-1/k${15 + i}`),
+  ])
 })
