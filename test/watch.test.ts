@@ -137,6 +137,43 @@ test('a target that has expired is said to have expired, not to be untrusted', a
   expect(results[0]?.problems[0]?.reason).toContain('expired 1d ago')
 })
 
+describe('kinds of device', () => {
+  const withProfiles =
+    (...profiles: readonly unknown[]): Change =>
+    ({ targets: [one] }) => {
+      one.profiles = profiles.map(it => (it === 'trusting' ? { name: it, trustedRoots: [one.roots] } : it))
+    }
+
+  test('one that holds another root is told by its name; the others are well', async () => {
+    const w = await openWatched(
+      withProfiles('openssl', 'trusting', { name: 'old', trustedRoots: [otherRoot.certPem] }),
+    )
+    const [found] = (await w.look()).results
+    expect(found?.problems).toMatchObject([
+      { event: 'watch-untrusted', reason: expect.stringContaining('profile old: no root issues') },
+    ])
+    expect(w.said()).toEqual(['new watch-untrusted critical factory-1'])
+  })
+
+  test('all are well; and one that does not take this kind of key', async () => {
+    expect(await (await openWatched(withProfiles('openssl', 'trusting'))).look()).toMatchObject({ ok: true })
+    const w = await openWatched(withProfiles('openssl', { name: 'big', keyTypes: ['rsa-4096'] }))
+    expect((await w.look()).results[0]?.problems[0]?.reason).toContain('profile big: ')
+  })
+
+  test.each<readonly [string, unknown, string]>([
+    ['roots that are none', { name: 'old', trustedRoots: ['x'] }, 'targets[0].profiles[0].trustedRoots'],
+    [
+      'a device to connect',
+      { preset: 'openssl', name: 'a', canary: { deviceId: 'd', secret: 'env:X' } },
+      'targets[0].profiles[0].canary: is not for the watchdog',
+    ],
+  ])('%s', async (_, profile, message) => {
+    const w = await openWatched(withProfiles(profile))
+    await expect(w.look()).rejects.toMatchObject({ message: expect.stringContaining(message) })
+  })
+})
+
 describe('many targets', () => {
   const five: Change = settings => {
     const [one] = settings.targets

@@ -89,6 +89,13 @@ const LOG = {
   Resource: { 'Fn::Sub': `${filledIn('WatchLogGroup.Arn')}:*` },
 }
 
+/** The watchdog connects no device, and needs no key of one. */
+function withoutCanary(profile) {
+  if (typeof profile === 'string') return profile
+  const { canary: _, ...own } = profile
+  return own
+}
+
 /**
  * What the watchdog looks at where nobody says otherwise: a copy of the targets, made now, so that it needs nothing
  * of the rotator later. It tells the topic of the alarms, by the rights of its own role.
@@ -101,13 +108,14 @@ function watchOf({ targets, store }) {
     version: 1,
     targets: targets
       .filter(({ probe }) => probe?.mode !== 'off')
-      .map(({ name, domain, probe = {}, trustedRoots }) => ({
+      .map(({ name, domain, probe = {}, trustedRoots, profiles }) => ({
         name,
         host: probe.host ?? domain,
         sni: domain,
         ...(probe.port ? { port: probe.port } : {}),
         ...(probe.addresses ? { addresses: probe.addresses } : {}),
         ...(trustedRoots ? { roots: trustedRoots } : {}),
+        ...(profiles ? { profiles: profiles.map(withoutCanary) } : {}),
       })),
     notifiers: [{ type: 'sns', name: 'alarms', topicArn: TOPIC }],
     store: { type: 's3', bucket: RECORD },

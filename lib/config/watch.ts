@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
 import { durationField, nameField, pemField, portField } from '../base/fields.ts'
 import type { HttpProxy } from '../base/http.ts'
+import type { DeviceProfile } from '../fleet.ts'
 import {
   type ChosenNotifier,
   type ChosenStore,
@@ -17,6 +18,7 @@ import { chooseDrivers, type DriverSchemas } from './drivers.ts'
 import { refuseInFunction } from './function.ts'
 import { parseJson, readSettings, readText } from './load.ts'
 import { explain, type Mistake, mistaken } from './mistakes.ts'
+import { checkProfiles, type ProfilesShape, profilesField, toProfile } from './profiles.ts'
 import { proxyFrom } from './proxy.ts'
 import { createResolver, onlyLoopback } from './references.ts'
 import { createRemoteReader } from './remote.ts'
@@ -33,6 +35,8 @@ export interface WatchedTarget {
   readonly addresses: readonly string[]
   /** PEM of the roots that devices trust; null: Node's. */
   readonly roots: string | null
+  /** The kinds of device in the field, each judged by itself; none: whoever trusts `roots`. */
+  readonly profiles: readonly DeviceProfile[]
 }
 
 /** What the watchdog is told; it knows nothing of the rotator's settings. */
@@ -69,6 +73,8 @@ const shape = v.strictObject({
         sni: v.optional(v.nullable(host('a domain name')), null),
         addresses: v.optional(v.array(v.pipe(v.string(), v.ip('must be an IP address'))), []),
         roots: v.optional(v.nullable(pemField()), null),
+        /** As `targets[].profiles` of the rotator, without canaries: no device is connected. */
+        profiles: profilesField(),
       }),
       'must be a list of targets',
     ),
@@ -119,16 +125,32 @@ export async function loadWatch(
     store: await resolver(chosen.store, 'store'),
   }
   const rotatorStore = await resolver(theirs.store, 'rotator.store')
+  for (const [i, { profiles }] of (parsed.success ? whole.targets : []).entries())
+    checkWatchedProfiles(profiles, `targets[${i}].profiles`, mistakes)
   if (mistakes.length > 0 || !parsed.success) throw mistaken(inOrder(mistakes), where)
   const open = (it: Chosen): ChosenStore => toStore({ sealKey: null, sealKeyPrevious: null }, it, folder)
   return {
-    targets: whole.targets.map(target => ({ ...target, sni: target.sni ?? target.host })),
+    targets: whole.targets.map(target => ({
+      ...target,
+      sni: target.sni ?? target.host,
+      profiles: target.profiles.map(toProfile),
+    })),
     notifiers: toNotifiers(whole.notifiers, resolved),
     credentials: whole.credentials,
     store: whole.store && open(resolved.store),
     rotator: whole.rotator && { store: open(rotatorStore), silentAfterMs: whole.rotator.silentAfter },
     proxy: proxyFrom(around),
   }
+}
+
+function checkWatchedProfiles(profiles: ProfilesShape, path: string, mistakes: Mistake[]): void {
+  checkProfiles(profiles, path, mistakes)
+  for (const [i, profile] of profiles.entries())
+    if (typeof profile === 'object' && profile.canary !== null)
+      mistakes.push({
+        path: `${path}[${i}].canary`,
+        message: 'is not for the watchdog: it connects no device',
+      })
 }
 
 /** Where the watchdog's settings stand. @throws RotationError `usage` when nobody says so */

@@ -1,17 +1,21 @@
-import type { X509Certificate } from 'node:crypto'
 import type { Condition } from '../alerts/decide.ts'
 import { daysLeft, levelOf } from '../alerts/levels.ts'
 import { formatDuration, iso } from '../base/time.ts'
+import { judge } from '../devices/judge.ts'
+import { rootsOf } from '../devices/roots.ts'
 import type { EventName } from '../events.ts'
+import type { DeviceProfile } from '../fleet.ts'
 import type { Handshake } from '../iotda/endpoint.ts'
 import type { Leaf } from '../model.ts'
 import { covers, parseChain } from '../x509/certificate.ts'
-import { verifyPath } from '../x509/path.ts'
+import { parseRoots, verifyPath } from '../x509/path.ts'
 
 /** What was seen of one device port. */
 export interface Look {
   readonly sni: string
-  readonly roots: readonly X509Certificate[]
+  /** PEM; null: Node's. */
+  readonly roots: string | null
+  readonly profiles: readonly DeviceProfile[]
   readonly seen: readonly Handshake[]
   readonly now: number
 }
@@ -59,16 +63,34 @@ const endsText = ({ notAfter }: Leaf, now: number): string =>
     ? `what is served expired ${formatDuration(now - notAfter)} ago, at ${iso(notAfter)}`
     : `what is served ends in ${formatDuration(notAfter - now)}, at ${iso(notAfter)}`
 
-function complaintOf({ address, leaf, chainPem }: Handshake, { sni, roots, now }: Look): Condition | null {
+function complaintOf({ address, leaf, chainPem }: Handshake, look: Look): Condition | null {
   if (leaf === null || chainPem === null) return null
-  if (!covers(leaf.names, sni.replace(/\.$/, ''))) {
+  const domain = look.sni.replace(/\.$/, '')
+  if (!covers(leaf.names, domain)) {
     const names = leaf.names.join(', ') || leaf.subject
     return state('identity', 'watch-wrong-name', `${address} serves a certificate for ${names}`)
   }
-  const path = verifyPath({ chain: parseChain(chainPem), roots, at: now })
   // That it has expired is told by its days.
-  if (path.ok || (path.code === 'expired' && leaf.notAfter <= now)) return null
-  return state('identity', 'watch-untrusted', `${address}: ${path.message}`)
+  if (leaf.notAfter <= look.now) return null
+  const refusal = look.profiles.length > 0 ? refusalOf(chainPem, domain, look) : distrust(chainPem, look)
+  return refusal === null ? null : state('identity', 'watch-untrusted', `${address}: ${refusal}`)
+}
+
+function distrust(chainPem: string, { roots, now }: Look): string | null {
+  const path = verifyPath({ chain: parseChain(chainPem), roots: parseRoots(roots), at: now })
+  return path.ok ? null : path.message
+}
+
+/** What the first kind of device that would not take a chain has against it. */
+function refusalOf(chainPem: string, domain: string, { roots, profiles, now }: Look): string | null {
+  const lines = profiles.flatMap(profile =>
+    judge({
+      ...{ chainPem, profile, roots: rootsOf({ trustedRoots: roots }, profile), at: now, servedPem: null },
+      ...{ domain, otherKeyAsked: false, minAgeMs: 0, stapling: false },
+    }),
+  )
+  const first = lines.find(({ verdict }) => verdict === 'refuse')
+  return first ? `profile ${first.profile}: ${first.reason}` : null
 }
 
 /** Days left of what ends first; null: nothing was seen. */

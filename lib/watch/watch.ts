@@ -9,7 +9,6 @@ import type { DriverContext, Run } from '../contracts.ts'
 import { createEndpoint } from '../iotda/endpoint.ts'
 import { contextOf, driverSchemas, openClients, openState } from '../parts.ts'
 import { remoteOf } from '../remote.ts'
-import { parseRoots } from '../x509/path.ts'
 import { daysOf, type Found, judgeLook, judgeRotator, rotatorUnknown } from './judge.ts'
 import { tellWatch } from './tell.ts'
 
@@ -99,10 +98,10 @@ function settingsOf({ config, surroundings, runtime }: WatchRequest, clock: Cloc
 
 /** Never throws: what goes wrong is what is found. */
 async function lookAt(target: WatchedTarget, run: Pick<Run, 'clock' | 'signal'>): Promise<Found> {
-  const { name, host, port, addresses, sni, roots } = target
+  const { name, host, port, addresses, sni, roots, profiles } = target
   const seen = await createEndpoint().lookClosely({ host, port, addresses }, sni, run.signal)
   const now = run.clock.now()
-  const conditions = judgeLook({ sni, roots: parseRoots(roots), seen, now })
+  const conditions = judgeLook({ sni, roots, profiles, seen, now })
   return { name, domain: sni, daysLeft: daysOf(seen, now), conditions }
 }
 

@@ -41,6 +41,8 @@ export const onAws = (change: (settings: Sample) => void = () => {}): Sample => 
     store: { type: 's3', bucket: 'example-iotda-cert-state', sealKey: 'awssm:iotda-cert/seal-key' },
     notifiers: [{ type: 'sns', topicArn: 'arn:aws:sns:eu-central-1:123456789012:alerts' }],
   }
+  const canary = { deviceId: 'probe', secret: 'awssm:iotda-cert/canary' }
+  settings.targets[0].profiles = ['esp-idf', { name: 'meter-v1', maxChainDepth: 3, canary }]
   change(settings)
   return settings
 }

@@ -299,7 +299,12 @@ describe('the template', () => {
       const around = functionSurroundings({ env, folder: '.' }, {})
       const settings = await loadWatch(null, driverSchemas, around)
       expect(settings).toMatchObject({
-        targets: [{ name: 'factory-1', host: 'iot.example.com', sni: 'iot.example.com', port: 8883 }],
+        targets: [
+          {
+            ...{ name: 'factory-1', host: 'iot.example.com', sni: 'iot.example.com', port: 8883 },
+            profiles: [{ name: 'esp-idf' }, { name: 'meter-v1', maxChainDepth: 3 }],
+          },
+        ],
         notifiers: [{ type: 'sns', name: 'alarms' }],
         store: { type: 's3', settings: { bucket: 'watch-bucket' } },
         rotator: { store: { type: 's3', settings: { bucket: 'example-iotda-cert-state' } } },

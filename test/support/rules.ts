@@ -62,7 +62,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'lib/outage.ts': [...GROUND, 'lib/config/', 'lib/heartbeat.ts', 'lib/parts.ts', 'lib/telling/'],
   'lib/watch/': [
     ...SECOND,
-    ...['lib/alerts/', 'lib/config/', 'lib/iotda/', 'lib/rotation/', 'lib/watch/'],
+    ...['lib/alerts/', 'lib/config/', 'lib/devices/', 'lib/iotda/', 'lib/rotation/', 'lib/watch/'],
     ...['lib/parts.ts', 'lib/remote.ts', 'lib/telling/'],
   ],
   'lib/doctor/': [
