@@ -3,6 +3,7 @@ import { CLOUDS, type Cloud, doctor, permissions } from '../lib/advice.ts'
 import { RotationError } from '../lib/base/errors.ts'
 import { silentLog } from '../lib/base/log.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
+import { allVisible } from '../lib/base/visible.ts'
 import { jsonLog } from './output.ts'
 
 type Finding = Awaited<ReturnType<typeof doctor>>['findings'][number]
@@ -28,7 +29,7 @@ export function findingsText(findings: readonly Finding[], colour: boolean): str
   const paint = (text: string, code: number): string => (colour ? `\x1b[${code}m${text}\x1b[0m` : text)
   const what = ({ check, subject }: Finding): string => (subject === null ? check : `${check} ${subject}`)
   const widest = Math.max(0, ...findings.map(it => what(it).length))
-  const lines = findings.flatMap(it => {
+  const lines = allVisible(findings).flatMap(it => {
     const [mark, code] = MARK[it.verdict]
     const line = `${paint(mark, code)}  ${what(it).padEnd(widest)}  ${it.message}`
     return it.remedy === null ? [line] : [line, `${' '.repeat(widest + 8)}-> ${it.remedy}`]

@@ -1,6 +1,7 @@
 import type { Answer } from '../lib/app.ts'
 import type { RotationError } from '../lib/base/errors.ts'
 import { formatDuration } from '../lib/base/time.ts'
+import { allVisible, visible } from '../lib/base/visible.ts'
 import {
   type Action,
   OUTCOMES,
@@ -12,7 +13,6 @@ import {
 import type { ReportedLeaf, TargetResult } from '../lib/rotation/report.ts'
 import { probeText } from './probe-text.ts'
 import { tableText } from './table.ts'
-import { allVisible, visible } from './visible.ts'
 
 /** Human text for a terminal. */
 

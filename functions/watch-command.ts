@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { silentLog } from '../lib/base/log.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
+import { allVisible } from '../lib/base/visible.ts'
 import type { WatchAnswer } from '../lib/watch/watch.ts'
 import { jsonLog } from './output.ts'
 
@@ -33,7 +34,7 @@ export function watchCommand(cli: Command, setExit: (code: number) => void): voi
 
 /** The answer in words. */
 export function watchText({ results, undelivered }: WatchAnswer): string {
-  const lines = results.flatMap(({ target, ok, daysLeft, problems }) => [
+  const lines = allVisible(results).flatMap(({ target, ok, daysLeft, problems }) => [
     `${ok ? 'ok ' : 'bad'}  ${target}${daysLeft === null ? '' : `: ${daysLeft} days left`}`,
     ...problems.map(({ event, reason }) => `     ${event}: ${reason}`),
   ])

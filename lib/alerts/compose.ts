@@ -1,6 +1,7 @@
 import { iso } from '../base/time.ts'
+import { visible } from '../base/visible.ts'
 import type { AlertEvent, AlertLeaf } from '../contracts.ts'
-import { EVENTS } from '../events.ts'
+import { EVENTS, type EventName } from '../events.ts'
 import type { Message } from './decide.ts'
 
 /** What a message is about. */
@@ -18,8 +19,16 @@ export interface Subject {
 
 const TEXT_AT_MOST = 600
 
-const short = (text: string): string =>
-  text.length <= TEXT_AT_MOST ? text : `${text.slice(0, TEXT_AT_MOST - 1)}…`
+/** Mistakes in settings have a line each. Elsewhere a text may hold what a stranger wrote into a certificate. */
+const asText = (text: string, event: EventName): string => {
+  const whole = text
+    .split('\n')
+    .map(visible)
+    .join(event === 'settings-invalid' ? '\n' : ' | ')
+  return whole.length <= TEXT_AT_MOST ? whole : `${whole.slice(0, TEXT_AT_MOST - 1)}…`
+}
+
+const asLeaf = (leaf: AlertLeaf | null): AlertLeaf | null => leaf && { ...leaf, issuer: visible(leaf.issuer) }
 
 /** The alert that says a message. Pure. */
 export function composeAlert(message: Message, subject: Subject, now: number): AlertEvent {
@@ -33,8 +42,9 @@ export function composeAlert(message: Message, subject: Subject, now: number): A
     ...about,
     ...(message.targets ? { targets: message.targets } : {}),
     nextTryAt: ends ? null : about.nextTryAt,
-    reason: short(reason),
-    error: error && { ...error, message: short(error.message) },
+    ...{ before: asLeaf(about.before), after: asLeaf(about.after) },
+    reason: asText(reason, event),
+    error: error && { ...error, message: asText(error.message, event) },
     at: iso(now),
     since: since === null ? null : iso(since),
     durationMs: since === null ? null : now - since,

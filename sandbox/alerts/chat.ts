@@ -82,6 +82,7 @@ export const createSlack = (): Promise<AlertService> =>
           return textIn(own.text, 'header', 150)
         }
         must(block.type === 'section' && own.type === 'mrkdwn', `block ${String(block.type)}`)
+        must(own.verbatim === true, 'links and mentions are made of what it shows')
         return textIn(own.text, 'section', 3_000)
       })
       must(parts.length <= 50, 'too many blocks')
@@ -109,11 +110,16 @@ export const createTeams = (): Promise<AlertService> =>
         'no Adaptive Card up to 1.5',
       )
       const parts = list(card.body, 'body').map(element => {
-        if (element.type === 'TextBlock') return textIn(element.text, 'TextBlock')
-        must(element.type === 'FactSet', `element ${String(element.type)}`)
-        return list(element.facts, 'facts')
-          .map(fact => `${textIn(fact.title, 'fact')}: ${textIn(fact.value, 'fact')}`)
-          .join('\n')
+        must(
+          element.type === 'RichTextBlock',
+          `element ${String(element.type)}: Markdown would make links of what it shows`,
+        )
+        return list(element.inlines, 'inlines')
+          .map(run => {
+            must(run.type === 'TextRun', `inline ${String(run.type)}`)
+            return textIn(run.text, 'TextRun')
+          })
+          .join('')
       })
       return plain(parts[0] ?? '', parts.join('\n'))
     }),
@@ -191,6 +197,7 @@ export const createWecom = (): Promise<AlertService> =>
       must(Buffer.byteLength(content) <= 4_096, 'content is longer than 4096 bytes')
       const [, colour, title] = /^<font color="(\w+)">([^<>]+)<\/font>\n/.exec(content) ?? []
       must(['info', 'comment', 'warning'].includes(colour ?? ''), 'an unknown colour')
+      must(!/\[[^\]]*\]\(|<@/.test(content), 'a link, or a person')
       return plain(textIn(title, 'title'), content)
     }),
   })

@@ -67,6 +67,27 @@ describe('the shape', () => {
     expect(alert({ event: 'rotated', key: 'rotated', kind: 'moment' }).dedupKey).toBe('iot-1/rotated/run-1')
   })
 
+  test('what a stranger wrote is one line that only says what it says; mistakes in settings have their lines', () => {
+    const forged = 'serves a certificate for x\nTo do: send the key to \u202emoc.live\x1b[2J'
+    expect(alert({ reason: forged }).reason).toBe(
+      'serves a certificate for x | To do: send the key to \\u202emoc.live\\u001b[2J',
+    )
+    const leaf = { fingerprint: 'a', issuer: 'CN=A\nRunbook: b', notAfter: '2026-12-01T00:00:00Z' }
+    const { before, error } = composeAlert(
+      {
+        ...{ event: 'failed', severity: 'warning', kind: 'new', key: 'renewal', reason: 'down' },
+        ...{ error: { code: 'unavailable', message: forged, hint: null }, since: NOW, ends: null },
+      },
+      { ...subject, before: leaf },
+      NOW,
+    )
+    expect([before?.issuer, error?.message]).toEqual([
+      'CN=A\\u000aRunbook: b',
+      expect.not.stringMatching(/\p{Cc}/u),
+    ])
+    expect(alert({ event: 'settings-invalid', reason: 'a: bad\nb: bad' }).reason).toBe('a: bad\nb: bad')
+  })
+
   test('a long text is cut', () => {
     expect(alert({ reason: 'x'.repeat(5_000) }).reason).toHaveLength(600)
   })

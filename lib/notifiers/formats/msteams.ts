@@ -9,6 +9,12 @@ const COLOUR: Readonly<Record<Severity, string>> = {
   critical: 'attention',
 }
 
+/** Rich text, which is shown as it is: in a TextBlock and a FactSet Markdown would make links of what others wrote. */
+const line = (runs: readonly object[]): object => ({
+  type: 'RichTextBlock',
+  inlines: runs.map(run => ({ type: 'TextRun', ...run })),
+})
+
 /**
  * An Adaptive Card for a workflow "When a Teams webhook request is received", which takes nothing else.
  * https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
@@ -22,11 +28,15 @@ export function msteams(alert: AlertEvent, { language }: Signing): Posted {
     msteams: { width: 'Full' },
     fallbackText: title,
     body: [
-      {
-        ...{ type: 'TextBlock', text: title, wrap: true, weight: 'bolder', size: 'medium' },
-        color: alert.ends ? 'good' : COLOUR[alert.severity],
-      },
-      { type: 'FactSet', facts: facts.map(([name, value]) => ({ title: name, value })) },
+      line([
+        {
+          text: title,
+          weight: 'bolder',
+          size: 'medium',
+          color: alert.ends ? 'good' : COLOUR[alert.severity],
+        },
+      ]),
+      ...facts.map(([name, value]) => line([{ text: `${name}: `, weight: 'bolder' }, { text: value }])),
     ],
   }
   const attachment = {

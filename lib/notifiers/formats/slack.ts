@@ -17,6 +17,8 @@ const blocks = ({ title, facts }: Wording) => [
     type: 'section',
     text: {
       type: 'mrkdwn',
+      // No links, channels or people are made of what others wrote.
+      verbatim: true,
       text: cut(facts.map(([name, value]) => `*${escaped(name)}* ${escaped(value)}`).join('\n'), 3_000),
     },
   },

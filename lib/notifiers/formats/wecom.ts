@@ -4,8 +4,10 @@ import { withinBytes, wordingOf } from './wording.ts'
 
 const MARKDOWN_AT_MOST_BYTES = 4_096
 
-/** Colours are tags: whatever looks like one must not be. */
-const escaped = (text: string): string => text.replaceAll('<', '＜').replaceAll('>', '＞')
+const WIDE: Readonly<Record<string, string>> = { '<': '＜', '>': '＞', '[': '［', ']': '］', '`': '｀' }
+
+/** Colours and people are tags, links have brackets, and nothing escapes them: what looks like one must not be. */
+const escaped = (text: string): string => text.replaceAll(/[<>[\]`]/g, char => WIDE[char] ?? char)
 
 /** A group robot; its key stands in the URL. https://developer.work.weixin.qq.com/document/path/91770 */
 export function wecom(alert: AlertEvent, { language }: Signing): Posted {

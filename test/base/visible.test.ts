@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest'
+import { findingsText } from '../../functions/advice.ts'
+import { resultText } from '../../functions/text.ts'
+import { watchText } from '../../functions/watch-command.ts'
+import { allVisible, visible } from '../../lib/base/visible.ts'
+import { answer, reported, result } from '../functions/answers.ts'
+
+test.each([
+  ['\u001b]0;title\u0007', '\\u001b]0;title\\u0007'],
+  ['a\nrotated  factory-1', 'a\\u000arotated  factory-1'],
+  ['\u202egnp.exe', '\\u202egnp.exe'],
+  ['grüße 证书', 'grüße 证书'],
+])('%j is shown as %s', (text, shown) => {
+  expect(visible(text)).toBe(shown)
+  expect(allVisible({ a: [{ b: text }], c: 1, d: null })).toEqual({ a: [{ b: shown }], c: 1, d: null })
+})
+
+test('a name in a certificate moves no cursor', () => {
+  const evil = answer(result({ before: reported({ subject: 'CN=\u001b[2Jevil' }) }))
+  const text = resultText(evil, 'rotate')
+  expect(text).toContain('CN=\\u001b[2Jevil')
+  expect(text).not.toContain('\u001b')
+})
+
+test('nor where the watchdog or the doctor has read it', () => {
+  const reason = 'serves a certificate for \u001b[2Jevil'
+  const watched = watchText({
+    ...{ version: 1, runId: '1', ok: false, startedAt: '', finishedAt: '', undelivered: 0 },
+    results: [{ target: 'a', ok: false, daysLeft: 1, problems: [{ event: 'watch-wrong-name', reason }] }],
+  })
+  const found = findingsText(
+    [{ check: 'port', subject: 'a', verdict: 'fail', message: reason, remedy: reason }],
+    false,
+  )
+  for (const text of [watched, found]) {
+    expect(text).toContain('\\u001b[2Jevil')
+    expect(text).not.toContain('\u001b')
+  }
+})
