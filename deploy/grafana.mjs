@@ -76,11 +76,21 @@ const dashboard = {
     panel(
       'Longest without success',
       'stat',
-      at(16, 0, 8, 4),
+      at(16, 0, 4, 4),
       [['max(iotda_cert_last_success_age_seconds)', '']],
       {
         defaults: { unit: 's' },
       },
+    ),
+    panel(
+      'Since the last run; since this was looked at',
+      'stat',
+      at(20, 0, 4, 4),
+      [
+        ['time() - iotda_cert_last_run_timestamp_seconds', 'run'],
+        ['time() - iotda_cert_status_timestamp_seconds', 'look'],
+      ],
+      { defaults: { unit: 's' } },
     ),
     panel(
       'Days left, served',
@@ -118,6 +128,13 @@ const dashboard = {
       at(8, 30, 8, 8),
       [['sort(iotda_cert_root_ends_days{target=~"$target"})', '{{target}}']],
       { ...days, options: { orientation: 'horizontal' } },
+    ),
+    panel(
+      'Share of the lifetime left, served',
+      'timeseries',
+      at(0, 38, 24, 8),
+      [['iotda_cert_life_left_ratio{what="served",target=~"$target"}', '{{target}}']],
+      { defaults: { unit: 'percentunit', min: 0, max: 1 } },
     ),
     panel('What people know of', 'table', at(16, 30, 8, 8), [
       ['iotda_cert_alerts_open{target=~"$target"}', ''],

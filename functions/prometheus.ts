@@ -1,4 +1,5 @@
 import type { Answer } from '../lib/app.ts'
+import { shareLeft } from '../lib/page/health.ts'
 import type { TargetResult } from '../lib/rotation/report.ts'
 
 /** Metrics as Prometheus scrapes them, e.g. by the textfile collector. https://prometheus.io/docs/instrumenting/exposition_formats/ */
@@ -23,6 +24,15 @@ const METRICS: readonly Metric[] = [
       (['served', 'bound'] as const).map(what => {
         const life = outlook[what]
         return [{ what }, life && (Date.parse(life.notAfter) - now) / DAY_MS]
+      }),
+  },
+  {
+    name: 'life_left_ratio',
+    help: 'Share of the lifetime that is left, from 1 to 0, of what is served and of what is bound.',
+    samples: ({ outlook }, now) =>
+      (['served', 'bound'] as const).map(what => {
+        const life = outlook[what]
+        return [{ what }, life && shareLeft(life, now)]
       }),
   },
   {
@@ -118,8 +128,24 @@ const METRICS: readonly Metric[] = [
   },
 ]
 
+/** Of the fleet as a whole. */
+const OVERALL: readonly (Pick<Metric, 'name' | 'help'> & {
+  readonly value: (answer: Answer) => string | null
+})[] = [
+  {
+    name: 'status_timestamp_seconds',
+    help: 'When all of this was looked at, in seconds since the epoch.',
+    value: ({ finishedAt }) => finishedAt,
+  },
+  {
+    name: 'last_run_timestamp_seconds',
+    help: 'When the last run for all targets ended that is written down, every three hours if all goes well.',
+    value: ({ lastRun }) => lastRun?.at ?? null,
+  },
+]
+
 /** Names of all metrics. */
-export const METRIC_NAMES = METRICS.map(({ name }) => `iotda_cert_${name}`)
+export const METRIC_NAMES = [...OVERALL, ...METRICS].map(({ name }) => `iotda_cert_${name}`)
 
 const isFailing = ({ outcome, kept }: TargetResult): boolean =>
   FAILING.includes(outcome) ||
@@ -142,6 +168,9 @@ function successAgeMs(result: TargetResult, now: number): number | null {
 const escaped = (text: string): string =>
   text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 
+const familyText = (name: string, help: string, lines: readonly string[]): string =>
+  [`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, ...lines].join('\n')
+
 const sampleText = (name: string, labels: Labels, value: number): string =>
   `${name}{${Object.entries(labels)
     .map(([label, text]) => `${label}="${escaped(text)}"`)
@@ -157,7 +186,15 @@ export function prometheusText(answer: Answer): string {
         value === null ? [] : [sampleText(full, { target: result.target, ...labels }, value)],
       ),
     )
-    return [`# HELP ${full} ${help}`, `# TYPE ${full} gauge`, ...lines].join('\n')
+    return familyText(full, help, lines)
   })
-  return `${families.join('\n')}\n`
+  const overall = OVERALL.map(({ name, help, value }) => {
+    const at = value(answer)
+    return familyText(
+      `iotda_cert_${name}`,
+      help,
+      at === null ? [] : [`iotda_cert_${name} ${Date.parse(at) / 1_000}`],
+    )
+  })
+  return `${[...overall, ...families].join('\n')}\n`
 }

@@ -28,6 +28,7 @@ import { contextOf, driverSchemas, openClients, openState } from './parts.ts'
 import type { Seen } from './publish.ts'
 import { remoteOf } from './remote.ts'
 import type { Stray } from './rotation/alert.ts'
+import type { LastRun } from './rotation/kept.ts'
 import type { Records } from './rotation/record.ts'
 import { isOk, type TargetResult } from './rotation/report.ts'
 import { rotate } from './rotation/rotate.ts'
@@ -72,6 +73,8 @@ export interface Answer {
   readonly warnings?: readonly Warning[]
   /** Of `rotate`: what people were told, and when all targets were well for the last time (null: not known). */
   readonly told?: { readonly sent: number; readonly undelivered: number; readonly okAt: string | null }
+  /** Of `status`: the last run for all targets that is written down, which is every few hours; null: none. */
+  readonly lastRun?: LastRun | null
 }
 
 const TARGETS_AT_ONCE = 4
@@ -178,7 +181,7 @@ interface App {
   readonly records: Records
   perform(target: Target, event: RunEvent): Promise<TargetResult>
   /** Tells people what is to be told, and publishes what is to be published. Never throws. */
-  end(targets: readonly Target[], answer: Answer): Promise<Pick<Answer, 'warnings' | 'told'>>
+  end(targets: readonly Target[], answer: Answer): Promise<Pick<Answer, 'warnings' | 'told' | 'lastRun'>>
   close(): Promise<void>
 }
 
@@ -250,6 +253,9 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
       over()
       return {
         ...(unpublished ? { warnings: [unpublished] } : {}),
+        ...(request.event.action === 'status'
+          ? await (await import('./rotation/kept.ts')).lastRunIn(records)
+          : {}),
         ...(told ? { told: { ...told, okAt: told.okAt === null ? null : iso(told.okAt) } } : {}),
       }
     },

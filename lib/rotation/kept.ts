@@ -43,6 +43,22 @@ export interface ReportedOrders {
   readonly failedValidations: number
 }
 
+/** One run for all targets, as it ended. */
+export interface LastRun {
+  readonly at: string
+  readonly ok: boolean
+}
+
+/** The last run that is written down (null: none), if it can be read. */
+export const lastRunIn = (records: World['records']): Promise<{ readonly lastRun?: LastRun | null }> =>
+  records
+    .run()
+    .get()
+    .then(
+      ({ last }) => ({ lastRun: last && { at: iso(last.at), ok: last.ok } }),
+      () => ({}),
+    )
+
 /** Reads what is written down; nothing is written. @throws RotationError `store-unreadable` */
 export async function keptOf({ records, target, spec }: World): Promise<ReportedKept> {
   const [document, history, certificate, orders] = await Promise.all([

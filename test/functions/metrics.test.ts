@@ -175,6 +175,10 @@ describe('Prometheus', () => {
     const of = samplesOf(status)
     expect(of('days_left', { target: 'factory-1', what: 'served' })).toBeCloseTo(20, 0)
     expect(of('days_left', { target: 'factory-1', what: 'bound' })).toBeCloseTo(20, 0)
+    expect(of('life_left_ratio', { what: 'served' })).toBeCloseTo(20 / 90, 1)
+    expect(of('status_timestamp_seconds')).toBe(Date.parse(status.finishedAt) / 1_000)
+    // The run that failed, half an hour before.
+    expect((of('status_timestamp_seconds') ?? 0) - (of('last_run_timestamp_seconds') ?? 0)).toBe(1_800)
     expect(of('ok')).toBe(0)
     expect(of('last_outcome', { outcome: 'failed' })).toBe(1)
     expect((of('last_success_age_seconds') ?? 0) / 86_400).toBeCloseTo(70, 0)
@@ -197,6 +201,10 @@ describe('Prometheus', () => {
     expect(of('root_ends_days', { target: 'plant-004' })).toBeCloseTo(60, 5)
     expect(of('alerts_open', { target: 'plant-002', event: 'failed', severity: 'warning' })).toBe(1)
     expect(of('alerts_open', { target: 'factory-1' })).toBeUndefined()
+  })
+
+  test('no run is written down: none is said', () => {
+    expect(samplesOf({ ...fleet(1), lastRun: null })('last_run_timestamp_seconds')).toBeUndefined()
   })
 
   test('names that need escaping', () => {
