@@ -168,7 +168,7 @@ export const RunDocument = v.object({
   schema,
   /** The last run that finished, written down every few hours, and when it turns good or bad. */
   last: v.nullable(v.object({ runId: v.string(), at: instant, ok: v.boolean() })),
-  /** When all targets were well for the last time, as far as it is written down. */
+  /** When all targets were well for the last time, as far as it is written down; before they ever were: the first run. */
   okAt: v.nullable(instant),
   alerts: v.optional(Ledger, emptyLedger),
 })

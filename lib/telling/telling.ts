@@ -53,7 +53,7 @@ export interface RunEnd {
 
 /** What came of telling people. */
 export interface Told {
-  /** When all targets were well for the last time, as far as it is written down. */
+  /** When all targets were well for the last time, as far as it is written down; before they ever were: the first run. */
   readonly okAt: number | null
   /** Messages that were delivered, and those that wait for a later run. */
   readonly sent: number
@@ -99,6 +99,6 @@ export function noted(
   // One from the future was written by a clock that was ahead.
   const isFresh = last !== null && last.ok === ok && Math.abs(now - last.at) < NOTE_EVERY_MS
   if (!isWhole || isFresh) return before
-  const okAt = before.okAt === null ? null : Math.min(before.okAt, now)
-  return { ...before, last: { runId, at: now, ok }, okAt: ok ? now : okAt }
+  const okAt = ok ? now : Math.min(before.okAt ?? last?.at ?? now, now)
+  return { ...before, last: { runId, at: now, ok }, okAt }
 }

@@ -9,7 +9,7 @@ import { handler } from '../../functions/lambda.ts'
 import { METRIC_NAMES, prometheusText } from '../../functions/prometheus.ts'
 import type { Answer } from '../../lib/app.ts'
 import { lambdaContext, openFunctionRig } from '../support/function-rig.ts'
-import { DAY_MS, HOUR_MS, openDue } from '../support/scenario.ts'
+import { DAY_MS, HOUR_MS, openDue, openScenario } from '../support/scenario.ts'
 import { answer, result } from './answers.ts'
 import { fleet } from './fleet.ts'
 
@@ -125,6 +125,19 @@ describe('embedded metric format', () => {
     expect(waitingTarget).toMatchObject({ Ok: 0, outcome: 'suspended' })
     expect(badTarget).toMatchObject({ Ok: 0, ObtainFailures: 1, error: 'unavailable' })
     expect(Number(badTarget?.DaysLeftServed)).toBeCloseTo(20, 0)
+  })
+
+  test('targets that were never well: what the alarm looks at grows from the first run on', async () => {
+    const s = await openScenario()
+    await s.bindOne(10)
+    s.faults.add({ operations: ['httpreq.Present'], status: 500, times: 999 })
+    const ages: number[] = []
+    for (const waitMs of [DAY_MS, DAY_MS, 0]) {
+      const [whole] = emfLines(await s.rig.run({}, { clock: s.clock }), 'rotate').map(judgeEmf)
+      ages.push(Math.round(Number(whole?.LastSuccessAge) / 3_600))
+      s.clock.advance(waitMs)
+    }
+    expect(ages).toEqual([0, 24, 48])
   })
 
   test('where nothing was seen no days are told', () => {
