@@ -5,8 +5,9 @@
  */
 
 const NAMESPACE = 'IotdaCert'
-/** What CloudFormation fills in. */
+/** What CloudFormation fills in, and what it leaves for CloudWatch. */
 const filledIn = name => `\${${name}}`
+const leftIn = text => `\${!${text}}`
 const FUNCTION = ['FunctionName', filledIn('RotateLambdaFunction')]
 const HOUR_S = 3_600
 
@@ -16,7 +17,8 @@ const overAll = (name, stat, label) => [NAMESPACE, name, ...FUNCTION, { stat, la
 const each = (dimension, name, stat) => [
   {
     expression: `SEARCH('{${NAMESPACE},FunctionName,${dimension}} FunctionName="${FUNCTION[1]}" MetricName="${name}"', '${stat}', ${HOUR_S})`,
-    label: '',
+    // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/graph-dynamic-labels.html
+    label: `${name === 'AcmeFailedValidations' ? 'failed, ' : ''}${leftIn(`PROP('Dim.${dimension}')`)}`,
   },
 ]
 const lambda = (name, stat) => ['AWS/Lambda', name, ...FUNCTION, { stat, label: name }]
