@@ -87,7 +87,7 @@ function targetLine(result: TargetResult, at: number, common: Readonly<Record<st
   const obtain = steps.filter(s => s.step === 'obtain')
   const own: Values = {
     Ok: [isWell(result) ? 1 : 0, 'Count'],
-    SlotsUsed: [outlook.slotsUsed, 'Count'],
+    ...(outlook.slotsUsed === null ? {} : ({ SlotsUsed: [outlook.slotsUsed, 'Count'] } as Values)),
     ...Object.fromEntries(days),
   }
   const overAll: Values = {

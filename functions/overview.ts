@@ -34,7 +34,7 @@ export function overviewText(answer: Answer, style: OverviewStyle): string {
     result.target,
     leftText(lifeOf(result), now),
     barOf(lifeOf(result), now),
-    `${result.outlook.slotsUsed}/2`,
+    `${result.outlook.slotsUsed ?? '?'}/2`,
     conditionOf(result),
     (result.kept?.retryAfter ?? result.decision.nextCheckAt ?? '')
       .replace(/:\d\d(\.\d+)?Z$/, 'Z')

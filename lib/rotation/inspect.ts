@@ -9,17 +9,28 @@ import { type Inspection, sourceNamed, type World } from './world.ts'
 
 /**
  * One look at everything: the binding, the slots, what is served, what is written down. Two sequential round
- * trips to IoTDA (lists, then every certificate); whatever does not depend on another runs beside it.
+ * trips to IoTDA (lists, then every certificate); whatever does not depend on another runs beside it. What is served
+ * is told to `seen` although the rest fails: how long it lasts must be known when nothing else is.
  */
-export async function inspect(world: World): Promise<Inspection> {
+export async function inspect(
+  world: World,
+  seen: (served: readonly Served[]) => void = () => {},
+): Promise<Inspection> {
   const { target, run, records } = world
-  const [{ configuration, slots }, served, offer, targetDocument, certificateDocument] = await Promise.all([
+  const looking = look(world)
+  const reading = Promise.all([
     readInstance(world),
-    look(world),
+    looking,
     readOffer(world),
     records.target(target).refresh(),
     records.certificate(world.spec.name).refresh(),
   ])
+  const [{ configuration, slots }, served, offer, targetDocument, certificateDocument] = await reading.catch(
+    async thrown => {
+      seen(await looking.catch(() => []))
+      throw thrown
+    },
+  )
   const bound = boundOf(configuration, slots)
   return {
     at: run.clock.now(),

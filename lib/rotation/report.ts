@@ -41,11 +41,12 @@ export interface Outlook {
   readonly bound: ReportedLife | null
   /** Of several that are served, the one that ends first; null: nothing could be seen. */
   readonly served: ReportedLife | null
-  readonly slotsUsed: number
+  /** Null: they could not be seen. */
+  readonly slotsUsed: number | null
 }
 
 /** Nothing was looked at. */
-export const nothingSeen: Outlook = { bound: null, served: null, slotsUsed: 0 }
+export const nothingSeen: Outlook = { bound: null, served: null, slotsUsed: null }
 
 /** One target's part of the answer; plain JSON, instants in ISO 8601. */
 export interface TargetResult {
@@ -139,7 +140,7 @@ function outlookOf({ inspection, proof, material, deleted, uploadedId }: Job, ou
   return {
     bound: lifeOf(isNew?.leaf ?? inspection.bound?.slot?.leaf ?? null),
     served: lifeOf(isNew && proof?.kind === 'served' ? isNew.leaf : first),
-    slotsUsed: inspection.slots.length - deleted.length + isAdded,
+    slotsUsed: inspection.at === 0 ? null : inspection.slots.length - deleted.length + isAdded,
   }
 }
 

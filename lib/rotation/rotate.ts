@@ -113,7 +113,9 @@ export async function lookAndDecide(world: World, job: Job): Promise<void> {
   const { run, spec, specHash, event, intervalMs } = world
   if (run.clock.now() >= run.deadline) throw outOfTime()
   await timed(world, job, 'inspect', async () => {
-    job.inspection = await inspect(world)
+    job.inspection = await inspect(world, served => {
+      job.inspection = { ...job.inspection, served }
+    })
     return { status: 'done', detail: describe(job), call: 'ShowServerCertificate' }
   })
   await timed(world, job, 'decide', async () => {
