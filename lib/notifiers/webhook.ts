@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
 import { isLoopbackUrl, pemField, secretField } from '../base/fields.ts'
 import { postJson } from '../base/post.ts'
+import type { Secret } from '../base/secret.ts'
 import { defineNotifier } from '../contracts.ts'
 import { dingtalk, dingtalkObjection } from './formats/dingtalk.ts'
 import { feishu, feishuObjection } from './formats/feishu.ts'
@@ -57,11 +58,28 @@ export default defineNotifier({
         })
         const against = objection(answer)
         if (against)
-          throw new RotationError('service-refused', `${driver}: ${against.why}`, {
-            retry: against.retry,
-            hint: HINT,
-          })
+          throw new RotationError(
+            'service-refused',
+            `${driver}: ${withoutSecrets(against.why, url, secret)}`,
+            {
+              retry: against.retry,
+              hint: HINT,
+            },
+          )
       },
     }
   },
 })
+
+/** Shorter parts of a URL are words of the service. */
+const SECRET_AT_LEAST = 16
+const SAID_AT_MOST = 120
+
+/** What a service says of a message may repeat where it was sent to, and with what. */
+function withoutSecrets(why: string, url: URL, secret: Secret | null): string {
+  const parts = [...url.pathname.split('/'), ...url.search.split(/[?&=]/), ...url.searchParams.values()]
+  const secrets = parts.filter(part => part.length >= SECRET_AT_LEAST)
+  return [...secrets, ...(secret === null ? [] : [secret.reveal()])]
+    .reduce((text, it) => text.replaceAll(it, '[secret]'), why)
+    .slice(0, SAID_AT_MOST)
+}

@@ -46,6 +46,6 @@ export const byCode =
     const code = answer?.[codeKey]
     if (typeof code !== 'number') return { why: 'gave no answer that can be read', retry: 'later' }
     if (code === 0) return null
-    const said = String(answer?.[textKey] ?? '').slice(0, 100)
+    const said = String(answer?.[textKey] ?? '')
     return { why: `answered ${code} ${said}`.trim(), retry: passing.includes(code) ? 'later' : 'never' }
   }
