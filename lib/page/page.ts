@@ -29,12 +29,13 @@ export function pageOf(answer: Fleet): string {
     const count = sorted.filter(r => healthOf(r, now) === health).length
     return html`<li class="${health}"><b>${count}</b>${SAYS[health]}</li>`
   })
+  const size = sorted.length === 1 ? '1 target' : `${sorted.length} targets`
   const csp = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="${csp}"><meta name="robots" content="noindex"><link rel="icon" href="data:,">
-<title>iotda-cert: ${sorted.length} targets</title><style>${raw(STYLE)}</style></head>
-<body><header><h1>iotda-cert</h1><p class="soft">${sorted.length === 1 ? '1 target' : `${sorted.length} targets`}, as of ${instant(answer.finishedAt)}; most urgent first</p>
+<title>iotda-cert: ${size}</title><style>${raw(STYLE)}</style></head>
+<body><header><h1>iotda-cert</h1><p class="soft">${size}, as of ${instant(answer.finishedAt)}; most urgent first</p>
 <ul class="counts" aria-label="Summary">${counts}</ul></header>
 <main><h2>Fleet</h2>${sorted.map(result => targetOf(result, now, sorted.length <= OPEN_AT_MOST))}</main>
 <footer><p>Run ${answer.runId}. What each state means and what to do about it stands in RUNBOOK.md.</p></footer></body></html>

@@ -18,7 +18,7 @@ table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .8
 th{font-weight:600}table.narrow{width:auto}.number{text-align:right;font-variant-numeric:tabular-nums}
 .mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.85em;overflow-wrap:anywhere}
 .target{border:1px solid var(--line);border-radius:.6rem;background:var(--card);margin:.6rem 0;content-visibility:auto;contain-intrinsic-size:auto 4.5rem}
-summary{cursor:pointer;display:grid;grid-template-columns:minmax(8rem,1.4fr) minmax(6rem,1fr) 7rem minmax(7rem,1.2fr);gap:.3rem 1rem;align-items:center;padding:.7rem 1rem;border-radius:.6rem}
+summary{cursor:pointer;display:grid;grid-template-columns:minmax(8rem,1.3fr) minmax(6rem,1fr) 8.5rem minmax(7rem,1.2fr);gap:.3rem 1rem;align-items:center;padding:.7rem 1rem;border-radius:.6rem}
 summary:focus-visible,a:focus-visible{outline:3px solid var(--link);outline-offset:2px}
 summary::marker{content:""}summary::-webkit-details-marker{display:none}
 .body{padding:0 1rem 1rem}

@@ -30,17 +30,24 @@ function scaleOf(result: TargetResult, now: number): Scale {
   return { from, until, x }
 }
 
+type Rotation = NonNullable<TargetResult['kept']>['history'][number]
+const isTurn = ({ outcome }: Rotation): boolean => outcome === 'rotated' || outcome === 'repaired'
+
+/** From when until when each certificate before the present one was bound, as far as it is written down. */
+function livesOf({ kept }: TargetResult): readonly { readonly from: number; readonly until: number }[] {
+  const turns = (kept?.history ?? []).filter(isTurn).map(({ at }) => Date.parse(at))
+  return turns.slice(1).map((until, i) => ({ from: turns[i] ?? until, until }))
+}
+
 /** An image with a text of the same content for those who cannot see it. */
 export function timelineOf(result: TargetResult, now: number, health: Health): Markup {
   const scale = scaleOf(result, now)
   const { x } = scale
   const life = lifeOf(result)
   const history = (result.kept?.history ?? []).filter(h => Date.parse(h.at) >= scale.from)
-  const turns = history.filter(h => h.outcome === 'rotated' || h.outcome === 'repaired')
-  const fails = history.filter(h => !turns.includes(h))
-  const earlier = turns
-    .slice(0, -1)
-    .map((turn, i) => ({ from: Date.parse(turn.at), until: Date.parse(turns[i + 1]?.at ?? turn.at) }))
+  const turns = history.filter(isTurn)
+  const fails = history.filter(h => !isTurn(h))
+  const earlier = livesOf(result).filter(it => it.until > scale.from)
   const window = result.kept?.renewalWindow ?? null
   const said = [
     life ? `served until ${life.notAfter}` : 'nothing was seen',

@@ -56,7 +56,7 @@ describe.each(SIZES)('%d targets', size => {
     const { page, noises, loadMs } = await open(size, { colorScheme })
     expect(noises).toEqual([])
     expect(loadMs).toBeLessThan(1_000)
-    expect(await page.title()).toContain(`${size} targets`)
+    expect(await page.title()).toBe(`iotda-cert: ${size === 1 ? '1 target' : `${size} targets`}`)
     expect(await page.locator('details.target').count()).toBe(size)
     expect(await page.locator('details.target svg[role=img][aria-label^="Time line"]').count()).toBe(size)
     const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor')
@@ -122,6 +122,8 @@ test('what a target shows: state, verdicts of devices, slots, steps with duratio
   expect(await failing.getByRole('cell', { name: 'rotated' }).count()).toBe(4)
   expect(await failing.locator('svg path.fail').count()).toBe(4)
   expect(await failing.locator('svg rect.window').count()).toBe(1)
+  // The certificate that was bound when the time line begins is on it, from its left end.
+  expect(await failing.locator('svg rect.life:not(.now)').first().getAttribute('x')).toBe('10')
   const held = page.locator('details.target', { hasText: 'plant-004' })
   await held.locator('summary').click()
   expect(await held.locator('.notes').first().textContent()).toContain(
@@ -141,6 +143,18 @@ test('what a target shows: state, verdicts of devices, slots, steps with duratio
   expect(await refused.getByText('meter-v1 refuses what is served at 192.0.2.10').count()).toBe(1)
   expect(await refused.getByText('esp-idf accepts what is served at 192.0.2.10').count()).toBe(1)
   expect(await refused.getByText('path: no path to a trusted root').isVisible()).toBe(true)
+  await page.context().close()
+})
+
+test('what is left stands on one line, also of what has ended', async () => {
+  const { page } = await open(30)
+  const heights = await page
+    .locator('summary > span:nth-of-type(2)')
+    .evaluateAll(all =>
+      all.map(it => it.getClientRects().length * it.clientHeight || it.getBoundingClientRect().height),
+    )
+  expect(new Set(heights.map(Math.round)).size).toBe(1)
+  expect(await page.getByText('ended 2d ago').count()).toBeGreaterThan(0)
   await page.context().close()
 })
 
