@@ -202,9 +202,12 @@ function alertsOf(
   return { ledger: decided.ledger, alerts }
 }
 
-/** Where nothing can be remembered, the first run in every six hours tells, so that nobody is told by each. */
+/** Runs come later than the interval says by so much of it: a schedule may have a window to start them in. */
+const LATE = 1 / 3
+
+/** Where nothing can be remembered, the first run in every six hours tells, now and then two, never each. */
 async function tellWithoutState(told: ToldRun, delivery: Delivery, news: News, now: number): Promise<void> {
-  const isFirst = Math.floor(now / SLOT_MS) !== Math.floor((now - told.intervalMs) / SLOT_MS)
+  const isFirst = Math.floor(now / SLOT_MS) !== Math.floor((now - told.intervalMs * (1 + LATE)) / SLOT_MS)
   if (!isFirst) return
   const { alerts } = alertsOf(told, emptyLedger, news, now)
   await delivery.send(enqueue(emptyLedger, alerts, told.notifiers, now).outbox)
