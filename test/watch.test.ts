@@ -3,6 +3,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { handler } from '../functions/watch.ts'
+import { MINUTE_MS } from '../lib/base/time.ts'
 import { watch } from '../lib/watch/watch.ts'
 import { createRoot, issueLeaf } from '../sandbox/kit/pki.ts'
 import { type AlertReceiver, receiveAlerts } from './support/alert-receiver.ts'
@@ -237,6 +238,14 @@ describe('without a record of its own', () => {
     await w.look()
     await w.look()
     expect(w.said()).toHaveLength(2)
+  })
+
+  test('a warning is told once a day, although looks come up to an hour late', async () => {
+    const w = await openWatched(() => {}, false)
+    const midnight = Math.ceil((w.s.clock.now() + 49 * DAY_MS) / DAY_MS) * DAY_MS
+    w.s.clock.advance(midnight - MINUTE_MS - w.s.clock.now())
+    for (const lateMs of [20, 0, 0, 0].map(minutes => minutes * MINUTE_MS)) await w.look(6 * HOUR_MS + lateMs)
+    expect(w.said()).toEqual(['new expiring warning factory-1'])
   })
 
   test('or with one that cannot be read: the same, and a warning once a day', async () => {

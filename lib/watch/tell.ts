@@ -4,7 +4,7 @@ import { decideAlerts } from '../alerts/decide.ts'
 import { bounded, createDelivery, enqueue, type NamedNotifier } from '../alerts/deliver.ts'
 import { emptyLedger, type Ledger } from '../alerts/ledger.ts'
 import { share } from '../alerts/many.ts'
-import { DAY_MS } from '../base/time.ts'
+import { DAY_MS, HOUR_MS } from '../base/time.ts'
 import type { WatchSettings } from '../config/watch.ts'
 import type { AlertEvent, DriverContext, Run } from '../contracts.ts'
 import { EVENTS } from '../events.ts'
@@ -67,8 +67,11 @@ async function note(
   }
 }
 
-/** Without a record nothing is known of the run before: what is not critical is told by the first run of a day. */
-const isNewDay = (now: number): boolean => now % DAY_MS < DAY_MS / 4
+/**
+ * Without a record nothing is known of the run before: what is not critical is told by the first run of a day, of
+ * runs that come every six hours and up to an hour late.
+ */
+const isNewDay = (now: number): boolean => now % DAY_MS < 7 * HOUR_MS
 
 type WatchRecord = Document<{ readonly alerts: Ledger; readonly schema: 1 }>
 
