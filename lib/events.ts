@@ -163,7 +163,10 @@ export interface AlertEvent {
   readonly domain: string | null
   readonly reason: string
   readonly error: { readonly code: string; readonly message: string; readonly hint: string | null } | null
-  /** Whole days left of what is served, or bound where it cannot be seen, of many: at worst; negative: it has ended. */
+  /**
+   * Whole days left of what is served, or bound where it cannot be seen, or as last seen where neither can; of many:
+   * at worst; negative: it has ended.
+   */
   readonly daysLeft: number | null
   readonly before: AlertLeaf | null
   readonly after: AlertLeaf | null

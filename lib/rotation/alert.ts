@@ -46,7 +46,8 @@ export async function noteAlerts(
       const subject = subjectOf(world, result, document)
       const alerts = messages.map(message => composeAlert(message, subject, now))
       const next = bounded(enqueue(ledger, alerts, notifiers, now))
-      return next === document.alerts ? document : { ...document, alerts: next }
+      const kept = withLife(document, result)
+      return next === document.alerts ? kept : { ...kept, alerts: next }
     })
     return null
   } catch (error) {
@@ -63,7 +64,7 @@ export async function noteAlerts(
 /** What a result shows a person. Pure. */
 export function sightingOf(result: TargetResult, document: TargetDocument, now: number): Sighting {
   const { outcome, error } = result
-  const lifetime = lifetimeOf(result)
+  const lifetime = lifetimeOf(result) ?? document.life
   const level = lifetime && levelOf(lifetime, now)
   const trouble = troubleOf(result, document, level) ?? lagging(result, level)
   const spoken = [
@@ -136,6 +137,13 @@ export function lifetimeOf({ outlook }: TargetResult): Lifetime | null {
   return leaf && { notBefore: Date.parse(leaf.notBefore), notAfter: Date.parse(leaf.notAfter) }
 }
 
+/** What is to be known of the days left when nothing can be seen any more. */
+function withLife(document: TargetDocument, result: TargetResult): TargetDocument {
+  const life = lifetimeOf(result)
+  const isKnown = life?.notBefore === document.life?.notBefore && life?.notAfter === document.life?.notAfter
+  return life === null || isKnown ? document : { ...document, life }
+}
+
 function momentsOf(result: TargetResult): readonly Moment[] {
   const { outcome, decision, warnings, deleted, before, after } = result
   const until = `${before ? `until ${before.notAfter} before, ` : ''}until ${after?.notAfter} now`
@@ -156,9 +164,13 @@ function momentsOf(result: TargetResult): readonly Moment[] {
 const alertLeaf = (leaf: ReportedLeaf | null): AlertLeaf | null =>
   leaf && { fingerprint: leaf.fingerprint, issuer: leaf.issuer, notAfter: leaf.notAfter }
 
-function subjectOf({ target, run }: World, result: TargetResult, { retryAfter }: TargetDocument): Subject {
+function subjectOf(
+  { target, run }: World,
+  result: TargetResult,
+  { retryAfter, life }: TargetDocument,
+): Subject {
   const now = run.clock.now()
-  const lifetime = lifetimeOf(result)
+  const lifetime = lifetimeOf(result) ?? life
   const backedOff = retryAfter !== null && retryAfter > now ? iso(retryAfter) : null
   return {
     id: targetKey(target),

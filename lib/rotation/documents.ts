@@ -76,6 +76,8 @@ export const TargetDocument = v.object({
   ),
   /** What people were told, and what they are still to be told. */
   alerts: v.optional(Ledger, emptyLedger),
+  /** Of what was last seen to be served, or bound: for the days left where nothing can be seen. */
+  life: v.optional(v.nullable(v.object({ notBefore: instant, notAfter: instant })), null),
 })
 export type TargetDocument = v.InferOutput<typeof TargetDocument>
 export type PendingBinding = v.InferOutput<typeof PendingBinding>
@@ -237,6 +239,7 @@ export const newTarget = (name: string): TargetDocument => ({
   emergencyAt: null,
   lastResult: null,
   alerts: emptyLedger,
+  life: null,
 })
 
 /** What a certificate without a document starts from. */

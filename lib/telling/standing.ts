@@ -19,6 +19,7 @@ export interface Standing {
   readonly result: TargetResult | null
   readonly document: Document<TargetDocument>
   readonly ledger: Ledger
+  readonly life: TargetDocument['life']
 }
 
 const AT_ONCE = 8
@@ -32,7 +33,7 @@ export async function standingsOf(
     const document = records.target(target)
     const result = results.find(it => it.target === target.name) ?? null
     return document.get().then(
-      ({ alerts }) => [{ target, result, document, ledger: alerts }],
+      ({ alerts, life }) => [{ target, result, document, ledger: alerts, life }],
       (error: Error) => {
         run.log.warn({ target: target.name, error: error.message }, 'its outbox stays as it is')
         return []
@@ -67,9 +68,9 @@ export const statesOf = (standing: Standing, run: Run): readonly State[] =>
       }
     })
 
-function affectedBy({ target, result }: Standing, key: string, open: Open, run: Run): Affected {
+function affectedBy({ target, result, life }: Standing, key: string, open: Open, run: Run): Affected {
   const now = run.clock.now()
-  const lifetime = result && lifetimeOf(result)
+  const lifetime = (result && lifetimeOf(result)) ?? life
   const id = targetKey(target)
   const { error } = open
   return {

@@ -5,7 +5,8 @@ import { prometheusText } from '../../functions/prometheus.ts'
 import { receiveAlerts } from '../support/alert-receiver.ts'
 import { DAY_MS, openScenario } from '../support/scenario.ts'
 
-async function openRevoked(change: (settings: never) => void = () => {}) {
+// biome-ignore lint/suspicious/noExplicitAny: settings to be changed at will.
+async function openRevoked(change: (settings: any) => void = () => {}) {
   const chat = await receiveAlerts()
   const pager = await receiveAlerts()
   const s = await openScenario()
@@ -16,7 +17,7 @@ async function openRevoked(change: (settings: never) => void = () => {}) {
       { type: 'webhook', url: chat.url, name: 'chat' },
       { type: 'webhook', url: pager.url, name: 'pager', minSeverity: 'critical' },
     ]
-    change(settings as never)
+    change(settings)
   })
   s.faults.add({ operations: ['iotda.*'], status: 403, times: Number.MAX_SAFE_INTEGER })
   return { s, chat, pager }
@@ -49,6 +50,22 @@ test('it rises with the days left of what is served, which needs no keys to be s
   ])
   expect(pager.alerts).toHaveLength(critical.length)
 }, 120_000)
+
+test('where the port cannot be seen either, with those of what was last seen', async () => {
+  const { s, chat } = await openRevoked(settings => {
+    for (const target of settings.targets) target.probe = { mode: 'off' }
+  })
+  s.faults.clear()
+  await s.rig.run({}, { clock: s.clock })
+  s.faults.add({ operations: ['iotda.*'], status: 403, times: Number.MAX_SAFE_INTEGER })
+  for (const days of [1, 25, 12]) {
+    s.clock.advance(days * DAY_MS)
+    await s.rig.run({}, { clock: s.clock })
+  }
+  expect(
+    chat.alerts.filter(a => a.kind !== 'moment').map(a => `${a.kind} ${a.severity} ${a.daysLeft}d`),
+  ).toEqual(['new warning 38d', 'worse warning 13d', 'worse critical 1d'])
+})
 
 test('metrics tell the days left, and no slots that nobody saw', async () => {
   const { s } = await openRevoked()
