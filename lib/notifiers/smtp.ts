@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
 import { isLoopbackUrl, pemField, portField, secretField } from '../base/fields.ts'
-import { SECOND_MS } from '../base/time.ts'
+import { abortAfter, SECOND_MS } from '../base/time.ts'
 import { type AlertEvent, defineNotifier, type Language } from '../contracts.ts'
 import { plainText, wordingOf } from './formats/wording.ts'
 
@@ -30,6 +30,8 @@ const entries = v.strictObject({
   caCertificates: v.optional(v.nullable(pemField()), null),
 })
 type Settings = v.InferOutput<typeof entries>
+
+const IN_ALL_MS = 15 * SECOND_MS
 
 /** Mails about one state are one thread. */
 const threadOf = ({ dedupKey }: AlertEvent): string =>
@@ -83,8 +85,10 @@ export default defineNotifier({
   create: (settings, { name, language }) => {
     const driver = `${name} (smtp)`
     return {
-      notify: async (alert, { signal }) => {
+      notify: async (alert, run) => {
         const transport = await transportOf(settings, driver)
+        // A server may say a little every now and then, for ever.
+        const { signal, clear } = abortAfter(IN_ALL_MS, run.signal)
         const stop = (): void => transport.close()
         signal.addEventListener('abort', stop, { once: true })
         try {
@@ -94,6 +98,7 @@ export default defineNotifier({
           throw failed(thrown, driver)
         } finally {
           signal.removeEventListener('abort', stop)
+          clear()
           transport.close()
         }
       },
