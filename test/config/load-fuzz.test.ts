@@ -124,7 +124,7 @@ test('any mutation of them gives settings, or one error that names every mistake
     { numRuns: 1_500 },
   )
   expect(Math.min(taken, refused)).toBeGreaterThan(20)
-})
+}, 60_000)
 
 test('any text at all is refused as settings', async () => {
   await fc.assert(
