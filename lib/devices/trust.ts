@@ -1,9 +1,9 @@
 import type { X509Certificate } from 'node:crypto'
 import { formatDuration, iso, SECOND_MS } from '../base/time.ts'
 import { leafOf } from '../x509/certificate.ts'
-import { isSelfIssued, pinOf, signatureAlgorithmOf } from '../x509/details.ts'
+import { isSelfIssued, pinOf, rareCriticalExtension, signatureAlgorithmOf } from '../x509/details.ts'
 import { verifyPath } from '../x509/path.ts'
-import { type Check, caution, type Facts, familyOf, pathOf, refuse } from './facts.ts'
+import { type Check, caution, type Facts, familyOf, type Objection, pathOf, refuse } from './facts.ts'
 
 /** Checks of the whole chain: does it lead to a root that the devices hold, for how long, and can they read it? */
 
@@ -47,7 +47,7 @@ export const TRUST_CHECKS: readonly Check[] = [
     value: ({ path }) => (path.ok ? path.path.map(titleOf).join(' < ') : `none (${path.code})`),
     object: ({ path, roots }) =>
       path.ok
-        ? null
+        ? doubtful(path.path)
         : refuse(
             `${path.message} (checked against ${roots.whose})`,
             path.code === 'incomplete'
@@ -181,5 +181,26 @@ function foreignFamily(facts: Facts, keyTypes: readonly string[] | null) {
     : caution(
         `the path is signed with ${foreign}, and these devices' key types are ${keyTypes?.join(', ')}`,
         'say what they can check in signatureAlgorithms',
+      )
+}
+
+/** A path that is right, and that some stacks refuse by their defaults all the same. */
+function doubtful(path: readonly X509Certificate[]): Objection | null {
+  // https://github.com/Mbed-TLS/mbedtls/issues/4060
+  for (const certificate of path) {
+    const rare = rareCriticalExtension(certificate)
+    if (rare !== null)
+      return caution(
+        `"${titleOf(certificate)}" has a critical extension ${rare}, which small stacks (Mbed TLS) do not know: they refuse it`,
+        'have it issued by another CA, or try it on such a device',
+      )
+  }
+  // Without X509_V_FLAG_PARTIAL_CHAIN. https://docs.openssl.org/3.0/man1/openssl-verification-options/
+  const anchor = path.at(-1) as X509Certificate
+  return isSelfIssued(anchor)
+    ? null
+    : caution(
+        `it is trusted by "${titleOf(anchor)}", which is no root: devices with OpenSSL refuse that unless told otherwise`,
+        'give the devices the root itself, and say so in trustedRoots',
       )
 }

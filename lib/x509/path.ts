@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { rootCertificates } from 'node:tls'
 import { iso } from '../base/time.ts'
 import { extensionElements, extensionsOf, leafOf, parseChain, SUBJECT_ALT_NAME, tlvs } from './certificate.ts'
+import { POLICY_LIMIT_OIDS } from './details.ts'
 import { NAME_CONSTRAINTS, nameConstraintsBroken } from './name-constraints.ts'
 
 /** Why a device would not accept a chain. */
@@ -9,7 +10,6 @@ export type PathCode =
   | 'empty'
   | 'malformed'
   | 'duplicate'
-  | 'leaf-is-ca'
   /** A certificate does not issue the one before it. */
   | 'order'
   /** No root issues the last certificate. */
@@ -40,15 +40,19 @@ const KEY_USAGE = '551d0f'
 const BASIC_CONSTRAINTS = '551d13'
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
 
-/** Extensions that are acted upon here or ask nothing of a TLS client; any other that is critical is refused. */
+/**
+ * Extensions that are acted upon here or ask nothing of a TLS client; any other that is critical is refused. A TLS
+ * client asks for no policy, so that those about policies bind nobody (RFC 5280 section 6.1.1 (d) and (e)).
+ */
 const UNDERSTOOD = new Set([
   KEY_USAGE,
   BASIC_CONSTRAINTS,
   NAME_CONSTRAINTS,
   SUBJECT_ALT_NAME,
   '551d25', // extended key usage
-  '551d20', // certificate policies
   '551d1f', // CRL distribution points
+  '551d20', // certificate policies
+  ...POLICY_LIMIT_OIDS,
 ])
 
 /** OIDs, as hex, of signature algorithms that clients still accept; SHA-1 and MD5 are none of them. */
@@ -137,14 +141,15 @@ const checkTime = (certificate: X509Certificate, at: number): Check => {
 const checkLeaf = (leaf: X509Certificate): Check => {
   const name = subjectOf(leaf)
   const usage = keyUsageOf(leaf)
-  if (leaf.ca)
-    return fail('leaf-is-ca', `${name} comes first and is a CA; put the server's certificate first`)
   if (usage !== null && (usage & TLS_SERVER_USES) === 0)
     return fail(
       'key-usage',
-      `${name} is not for a TLS server (key usage); have it issued with digitalSignature`,
+      leaf.ca
+        ? `${name} comes first and is a CA, not a TLS server; put the server's certificate first`
+        : `${name} is not for a TLS server (key usage); have it issued with digitalSignature`,
     )
-  if (!leaf.keyUsage?.includes(SERVER_AUTH))
+  // None at all: for any use (RFC 5280 section 4.2.1.12).
+  if (leaf.keyUsage !== undefined && !leaf.keyUsage.includes(SERVER_AUTH))
     return fail(
       'extended-key-usage',
       `${name} lacks the extended key usage serverAuth; have it issued with it`,

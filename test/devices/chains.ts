@@ -42,8 +42,10 @@ export interface Case {
   readonly verdict: 'ok' | 'warn' | 'refuse'
   /** The check that says so, and what it says; null when all is well. */
   readonly because: readonly [check: string, reason: RegExp] | null
-  /** Why openssl is not asked the same question. */
+  /** A stated difference: openssl takes what is refused here, and why it is refused all the same. */
   readonly lenient?: string
+  /** A stated difference: openssl refuses what is taken here, and why it is taken all the same. */
+  readonly strict?: string
 }
 
 const pems = (...sent: readonly Issued[]): string => sent.map(({ pem }) => pem).join('')
@@ -109,6 +111,20 @@ const nameless = {
 
 const authority = ({ keys }: Issued) =>
   AuthorityKeyIdentifierExtension.create(keys.publicKey, false, webcrypto as never)
+
+const POLICIES: Readonly<Record<string, readonly [oid: string, value: Uint8Array]>> = {
+  // requireExplicitPolicy: 0.
+  policyConstraints: ['2.5.29.36', der(0x30, der(0x80, Buffer.from([0])))],
+  inhibitAnyPolicy: ['2.5.29.54', der(0x02, Buffer.from([0]))],
+  policyMappings: [
+    '2.5.29.33',
+    der(0x30, der(0x30, der(0x06, Buffer.from([0x2a, 3])), der(0x06, Buffer.from([0x2a, 4])))),
+  ],
+}
+const policies = (name: string) => {
+  const [oid = '', value = Buffer.alloc(0)] = POLICIES[name] ?? []
+  return extension(oid, value, true)
+}
 
 const ipOnly = extension('2.5.29.17', der(0x30, der(0x87, Buffer.from([192, 0, 2, 1]))))
 const pinOfNothing = Buffer.alloc(32, 1).toString('base64')
@@ -204,6 +220,52 @@ const GOOD: readonly Case[] = [
 
 /** Right for most clients, refused by strict ones. */
 const LAX: readonly Case[] = [
+  {
+    name: 'no extended key usage',
+    make: from(leaf(basic(false), usage(digitalSignature), names(DOMAIN))),
+    verdict: 'warn',
+    because: ['key-usage', /no extended key usage: good for any use, but some clients .* serverAuth/],
+  },
+  {
+    name: 'a CA as a server',
+    make: from(
+      leaf(basic(true), usage(digitalSignature | keyCertSign), extended(SERVER_AUTH), names(DOMAIN)),
+    ),
+    verdict: 'warn',
+    because: ['key-usage', /it is a CA \(basic constraints\), which some clients \(rustls\) refuse/],
+  },
+  {
+    name: 'signed by itself, a CA, and trusted by itself',
+    make: async () => {
+      const extensions = [basic(true), usage(digitalSignature | keyCertSign), names(DOMAIN)]
+      const self = await issue({ subject: `CN=${DOMAIN}`, extensions })
+      return { pem: self.pem, roots: [self] }
+    },
+    verdict: 'warn',
+    because: ['key-usage', /it is a CA/],
+  },
+  ...['policyConstraints', 'inhibitAnyPolicy', 'policyMappings'].map(
+    (name): Case => ({
+      name: `an intermediate with critical ${name}`,
+      make: from({ middle: { extensions: [...caExtensions(), policies(name)] } }),
+      verdict: 'warn',
+      because: ['path', new RegExp(`"CN=Middle" has a critical extension ${name}, which small stacks`)],
+    }),
+  ),
+  {
+    name: 'name constraints that are kept',
+    make: from({ middle: { extensions: [...caExtensions(), constraints([dnsName('example.com')])] } }),
+    verdict: 'warn',
+    because: ['path', /"CN=Middle" has a critical extension nameConstraints, which small stacks/],
+  },
+  {
+    name: 'an intermediate that is trusted by itself',
+    make: of(({ middle, leaf }) => ({ pem: pems(leaf, middle), roots: [middle] })),
+    verdict: 'warn',
+    because: ['path', /trusted by "CN=Middle", which is no root: devices with OpenSSL refuse that/],
+    strict:
+      'openssl wants -partial_chain for it, while Mbed TLS, wolfSSL and GnuTLS take any CA that they are given: whoever writes it into trustedRoots says what is burnt in',
+  },
   {
     name: 'no authority key identifier',
     make: from({ leaf: { identifiers: false } }),
@@ -395,6 +457,24 @@ const BAD_PATHS: readonly Case[] = [
     make: from(withNames('*.example.com'), { domain: 'a.iot.example.com' }),
     verdict: 'refuse',
     because: ['names', /\*.example.com\) do not cover a.iot.example.com/],
+  },
+  {
+    name: 'a wildcard right below the top',
+    make: from(withNames('*.com'), { domain: 'x.com' }),
+    verdict: 'refuse',
+    because: ['names', /\*.com\) do not cover x.com/],
+  },
+  {
+    name: 'the name only as the common name',
+    make: from({
+      leaf: {
+        subject: `CN=${DOMAIN}`,
+        extensions: [basic(false), usage(digitalSignature), extended(SERVER_AUTH)],
+      },
+    }),
+    verdict: 'refuse',
+    because: ['names', /its names \(none\) do not cover iot.example.com/],
+    lenient: 'openssl falls back on the common name, which RFC 9525 section 2 has taken out of use',
   },
   {
     name: 'IP only',

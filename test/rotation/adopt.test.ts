@@ -5,7 +5,7 @@ import { reconcile, wrongWithAdopted } from '../../lib/rotation/adopt.ts'
 import type { TargetDocument } from '../../lib/rotation/documents.ts'
 import { leafOf } from '../../lib/x509/certificate.ts'
 import { fakeClock } from '../support/clock.ts'
-import { caExtensions, type Issued, issue, leafExtensions } from '../support/issue.ts'
+import { basic, caExtensions, type Issued, issue, leafExtensions, names } from '../support/issue.ts'
 import {
   certificateDocument,
   DOMAIN,
@@ -246,6 +246,11 @@ describe('what is wrong with an adopted certificate', () => {
   test('nothing', async () => {
     expect(await judge(await slotOf([DOMAIN]), root.pem)).toBeNull()
     expect(await judge(await slotOf(['*.example.com']), root.pem)).toBeNull()
+  })
+
+  test('no extended key usage is any use, and a CA may be a server: a hold would end renewals', async () => {
+    const lax = { extensions: [basic(true), names(DOMAIN)] }
+    expect(await judge(await slotOf([DOMAIN], lax), root.pem)).toBeNull()
   })
 
   test('its validity is not judged: it is renewed like any other', async () => {
