@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { formatDuration, iso, SECOND_MS } from '../base/time.ts'
+import type { DeviceProfile } from '../fleet.ts'
 import { leafOf } from '../x509/certificate.ts'
 import { isSelfIssued, pinOf, rareCriticalExtension, signatureAlgorithmOf } from '../x509/details.ts'
 import { verifyPath } from '../x509/path.ts'
@@ -122,6 +123,11 @@ export const TRUST_CHECKS: readonly Check[] = [
     },
   },
   {
+    check: 'issuer-keys',
+    value: facts => issuersOf(facts).map(keyTypeOf).join(', ') || 'none',
+    object: (facts, { profile }) => issuerKeyObjection(facts, profile),
+  },
+  {
     check: 'bytes',
     value: facts => `${bytesOf(facts)}`,
     object: (facts, { profile }) => {
@@ -168,6 +174,42 @@ export const TRUST_CHECKS: readonly Check[] = [
           ),
   },
 ]
+
+const keyTypeOf = (certificate: X509Certificate): string => leafOf(certificate).keyType
+
+const issuersOf = (facts: Facts): readonly X509Certificate[] => pathOf(facts).slice(1)
+
+const bitsOf = (keyType: string): number => Number(keyType.split('-')[1])
+
+/** RSA keys may be longer than the shortest one named; curves are known or not. */
+const isAmong = (keyType: string, known: readonly string[]): boolean =>
+  known.includes(keyType) ||
+  (familyOf(keyType) === 'rsa' &&
+    known.some(other => familyOf(other) === 'rsa' && bitsOf(other) <= bitsOf(keyType)))
+
+/** What is said of the leaf's key alone makes another one further up only doubtful. */
+function issuerKeyObjection(facts: Facts, profile: DeviceProfile | null): Objection | null {
+  const limit = profile?.issuerKeyTypes ?? null
+  const known = limit ?? profile?.keyTypes ?? null
+  if (known === null) return null
+  const bad = issuersOf(facts).find(certificate => {
+    const keyType = keyTypeOf(certificate)
+    // Of another family: that is what the line of the signatures says.
+    const isForeign = limit === null && !known.some(other => familyOf(other) === familyOf(keyType))
+    return !isForeign && !isAmong(keyType, known)
+  })
+  if (bad === undefined) return null
+  const has = `"${titleOf(bad)}" has an ${keyTypeOf(bad)} key`
+  return limit === null
+    ? caution(
+        `${has}, and these devices' key types are ${known.join(', ')}`,
+        'say what they can check in issuerKeyTypes',
+      )
+    : refuse(
+        `${has}, which is none of ${known.join(', ')}`,
+        'have the source give a chain with other issuers',
+      )
+}
 
 /** A stack that was built for one family of keys need not be able to check the other's signatures. */
 function foreignFamily(facts: Facts, keyTypes: readonly string[] | null) {

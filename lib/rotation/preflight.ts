@@ -149,7 +149,7 @@ export function checkRollback(world: World, job: Job, chainPem: string, leaf: Le
 }
 
 /** What a chain itself decides; the rest is the leaf's, the same with every chain. */
-const OF_THE_CHAIN: readonly string[] = ['pem', 'path', 'signatures', 'bytes', 'depth', 'pins']
+const OF_THE_CHAIN: readonly string[] = ['pem', 'path', 'signatures', 'issuer-keys', 'bytes', 'depth', 'pins']
 
 /** Whether devices of every target that shares the certificate take this chain, among others for the same leaf. */
 export const acceptable = (world: World, job: Job, chainPem: string): boolean =>

@@ -1,6 +1,7 @@
 /** Chains, good and bad, each with what must be said of it. */
 import { webcrypto } from 'node:crypto'
 import { AuthorityKeyIdentifierExtension, BasicConstraintsExtension } from '@peculiar/x509'
+import { toProfile } from '../../lib/config/profiles.ts'
 import type { DeviceProfile } from '../../lib/fleet.ts'
 import { build, LIFE, type Parts } from '../support/chain.ts'
 import {
@@ -20,6 +21,7 @@ import {
   leafExtensions,
   NOW,
   names,
+  newKeys,
   newRsaKeys,
   SERVER_AUTH,
   usage,
@@ -111,6 +113,17 @@ const nameless = {
 
 const authority = ({ keys }: Issued) =>
   AuthorityKeyIdentifierExtension.create(keys.publicKey, false, webcrypto as never)
+
+const P384 = { name: 'ECDSA', namedCurve: 'P-384' }
+const RSA = {
+  name: 'RSASSA-PKCS1-v1_5',
+  hash: 'SHA-256',
+  publicExponent: new Uint8Array([1, 0, 1]),
+}
+const withIssuerKeys =
+  (algorithm: object, own: DeviceProfile): Case['make'] =>
+  async () =>
+    from({ middle: { keys: await newKeys(algorithm as never) } }, { profile: own })()
 
 const POLICIES: Readonly<Record<string, readonly [oid: string, value: Uint8Array]>> = {
   // requireExplicitPolicy: 0.
@@ -607,6 +620,45 @@ const BAD_FOR_A_PROFILE: readonly Case[] = [
       from({ leaf: { keys: await newRsaKeys() } }, { profile: profile({ keyTypes: ['rsa-2048'] }) })(),
     verdict: 'warn',
     because: ['signatures', /the path is signed with ecdsa-with-SHA256/],
+  },
+  {
+    name: 'a short RSA key further up, with a preset that knows none',
+    make: withIssuerKeys(
+      { ...RSA, modulusLength: 1024 },
+      toProfile({ name: 'meter-v1', preset: 'mbedtls-3', canary: null }),
+    ),
+    verdict: 'refuse',
+    because: ['issuer-keys', /"CN=Middle" has an rsa-1024 key, which is none of rsa-2048, ec-256, ec-384/],
+  },
+  {
+    name: 'a longer RSA key further up',
+    make: withIssuerKeys(
+      { ...RSA, modulusLength: 3072 },
+      profile({ issuerKeyTypes: ['rsa-2048', 'ec-256'] }),
+    ),
+    verdict: 'ok',
+    because: null,
+  },
+  {
+    name: 'a curve further up that is not known',
+    make: withIssuerKeys(P384, profile({ issuerKeyTypes: ['rsa-2048', 'ec-256'] })),
+    verdict: 'refuse',
+    because: ['issuer-keys', /"CN=Middle" has an ec-384 key, which is none of rsa-2048, ec-256/],
+  },
+  {
+    name: 'a curve of the root that is not known',
+    make: async () => {
+      const keys = await newKeys(P384)
+      return from({ root: { keys } }, { profile: profile({ issuerKeyTypes: ['ec-256'] }) })()
+    },
+    verdict: 'refuse',
+    because: ['issuer-keys', /"CN=Root" has an ec-384 key/],
+  },
+  {
+    name: 'another curve further up than the key types name',
+    make: withIssuerKeys(P384, profile({ keyTypes: ['ec-256'] })),
+    verdict: 'warn',
+    because: ['issuer-keys', /"CN=Middle" has an ec-384 key, and these devices' key types are ec-256/],
   },
   {
     name: 'not yet valid for a clock that lags',

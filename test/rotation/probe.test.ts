@@ -33,7 +33,13 @@ async function probe(...beyond: readonly Handshake[]) {
   }
   const profile = {
     ...{ name: 'meter', trustedRoots: root.certPem, tls: null, ciphers: null, keyTypes: null },
-    ...{ signatureAlgorithms: null, maxChainBytes: null, maxChainDepth: null, needsCommonName: false },
+    ...{
+      issuerKeyTypes: null,
+      signatureAlgorithms: null,
+      maxChainBytes: null,
+      maxChainDepth: null,
+      needsCommonName: false,
+    },
     ...{ needsKeyEncipherment: false, clockLagMs: 0, pins: [] },
   }
   const run = { clock: systemClock, signal: new AbortController().signal }
