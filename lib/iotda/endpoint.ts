@@ -6,7 +6,7 @@ import { onStop, type SessionOptions, textOf, withSession } from './tls.ts'
 
 /** What one handshake showed. */
 export interface Handshake extends Served {
-  /** The leaf and the issuers the peer sent, each followed by its issuer; null without a handshake. */
+  /** What the peer sent, in its order; null without a handshake. */
   readonly chainPem: string | null
   /** E.g. `TLSv1.3` and `TLS_AES_128_GCM_SHA256`; null without a handshake. */
   readonly protocol: string | null

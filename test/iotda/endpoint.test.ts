@@ -134,10 +134,20 @@ describe('handshake', () => {
     expect((await endpoint.handshake(options())).chainPem).toBe(fresh.certPem)
   })
 
-  it('keeps a root that the peer does send, and ends there', async () => {
-    device.switches.serve = { certPem: fresh.chainPem + root.certPem, keyPem: fresh.keyPem }
-    const { chainPem } = await endpoint.handshake(options())
-    expect(blocksOf(chainPem ?? '')).toEqual([fresh.certPem, intermediate.certPem, root.certPem])
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('hides nothing that the peer sends with %s', async version => {
+    const stranger = await createRoot({ commonName: 'Stranger' })
+    const [leaf, middle] = [fresh.certPem, intermediate.certPem]
+    for (const sent of [
+      [leaf, middle, root.certPem],
+      [leaf, root.certPem, middle],
+      [leaf, stranger.certPem, middle],
+      [leaf, middle, middle],
+    ]) {
+      device.switches.serve = { certPem: sent.join(''), keyPem: fresh.keyPem }
+      const tls = { minVersion: version, maxVersion: version }
+      const { chainPem, protocol } = await endpoint.handshake(options({ tls }))
+      expect({ protocol, sent: blocksOf(chainPem ?? '') }).toEqual({ protocol: version, sent })
+    }
   })
 
   it('gets what other names get when it asks by another name', async () => {
