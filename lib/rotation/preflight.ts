@@ -131,9 +131,14 @@ export function preview(world: World, job: Job): void {
  * intermediates; then whether there is a path is not known, and not held against it.
  * @throws RotationError `preflight-refused`
  */
-export function checkRollback(world: World, job: Job, chainPem: string, leaf: Leaf): void {
+export function checkRollback(
+  world: World,
+  job: Job,
+  chainPem: string,
+  { leaf, staplingBack }: { readonly leaf: Leaf; readonly staplingBack: boolean },
+): void {
   const alone = parseChain(chainPem).length === 1
-  const lines = examine(world, job, chainPem, { otherKeyAsked: true })
+  const lines = examine(world, job, chainPem, { otherKeyAsked: true, staplingBack })
   job.table = lines.map(shown)
   const refusals = lines.filter(
     line => line.verdict === 'refuse' && !(alone && line.new === 'none (incomplete)'),
