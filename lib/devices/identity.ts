@@ -93,8 +93,15 @@ function keyObjection({ info }: Facts, { profile, served, otherKeyAsked }: Circu
       ? null
       : refuse(`it has an ${info.keyType} key, which is none of ${profile.keyTypes.join(', ')}`, remedy)
   const now = served?.info.keyType
-  if (now === undefined || otherKeyAsked || familyOf(now) === familyOf(info.keyType)) return null
-  return refuse(`it has an ${info.keyType} key, devices are served ${now} today`, remedy)
+  if (now === undefined || otherKeyAsked || now === info.keyType) return null
+  const said = `it has an ${info.keyType} key, devices are served ${now} today`
+  // Of the same family: an adopted certificate may have another size than the settings, and renewal must not end there.
+  return familyOf(now) === familyOf(info.keyType)
+    ? caution(
+        `${said}: one built for few sizes or curves would refuse it`,
+        `set certificates.*.keyType to ${now}, or say what these devices know in keyTypes of a profile`,
+      )
+    : refuse(said, remedy)
 }
 
 export const IDENTITY_CHECKS: readonly Check[] = [

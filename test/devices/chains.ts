@@ -114,12 +114,20 @@ const nameless = {
 const authority = ({ keys }: Issued) =>
   AuthorityKeyIdentifierExtension.create(keys.publicKey, false, webcrypto as never)
 
+const P256 = { name: 'ECDSA', namedCurve: 'P-256' }
 const P384 = { name: 'ECDSA', namedCurve: 'P-384' }
 const RSA = {
   name: 'RSASSA-PKCS1-v1_5',
   hash: 'SHA-256',
   publicExponent: new Uint8Array([1, 0, 1]),
 }
+const leafWith = async (algorithm: object, issuer: Issued): Promise<Issued> =>
+  issue({
+    subject: 'CN=Leaf',
+    issuer,
+    keys: await newKeys(algorithm as never),
+    extensions: leafExtensions(DOMAIN),
+  })
 const withIssuerKeys =
   (algorithm: object, own: DeviceProfile): Case['make'] =>
   async () =>
@@ -544,6 +552,26 @@ const BAD_FOR_A_PROFILE: readonly Case[] = [
     verdict: 'refuse',
     because: ['key', /ec-256 key, devices are served rsa-2048 today/],
   },
+  ...(
+    [
+      ['a longer RSA key than today', { ...RSA, modulusLength: 3072 }, { ...RSA, modulusLength: 2048 }],
+      ['another curve than today', P384, P256],
+    ] as const
+  ).map(
+    ([name, now, before]): Case => ({
+      name,
+      make: of(async ({ root, middle }) => ({
+        pem: pems(await leafWith(now, middle), middle),
+        roots: [root],
+        servedPem: pems(await leafWith(before, middle), middle),
+      })),
+      verdict: 'warn',
+      because: [
+        'key',
+        /it has an (rsa-3072|ec-384) key, devices are served (rsa-2048|ec-256) today: one built/,
+      ],
+    }),
+  ),
   {
     name: 'EC for RSA cipher suites',
     make: from({}, { profile: profile({ ciphers: 'ECDHE-RSA-AES128-GCM-SHA256:AES128-SHA' }) }),
