@@ -32,10 +32,14 @@ export interface Session {
   readonly cipher: string
 }
 
+/** What OpenSSL says when what answers is no TLS at all. */
+const NO_TLS = 'ERR_SSL_WRONG_VERSION_NUMBER'
+
 /** `ECONNREFUSED` rather than OpenSSL's line of addresses and sources. */
 export const textOf = (thrown: unknown): string => {
   const error = thrown as { readonly code?: unknown; readonly message?: unknown } | null | undefined
-  return String(error?.code ?? error?.message ?? thrown)
+  const text = String(error?.code ?? error?.message ?? thrown)
+  return text === NO_TLS ? `${text} (the port does not speak TLS)` : text
 }
 
 /** Calls `stop` when the signal is aborted or the time is over; returns how to stop listening. */
