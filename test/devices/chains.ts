@@ -147,6 +147,8 @@ const policies = (name: string) => {
   return extension(oid, value, true)
 }
 
+const ANY_USE = '2.5.29.37.0'
+
 const ipOnly = extension('2.5.29.17', der(0x30, der(0x87, Buffer.from([192, 0, 2, 1]))))
 const pinOfNothing = Buffer.alloc(32, 1).toString('base64')
 
@@ -397,6 +399,12 @@ const BAD_PATHS: readonly Case[] = [
   {
     name: 'wrong extended key usage',
     make: from(leaf(basic(false), usage(digitalSignature), extended(CLIENT_AUTH), names(DOMAIN))),
+    verdict: 'refuse',
+    because: ['path', /lacks the extended key usage serverAuth/],
+  },
+  {
+    name: 'any extended key usage, but not serverAuth',
+    make: from(leaf(basic(false), usage(digitalSignature), extended(ANY_USE), names(DOMAIN))),
     verdict: 'refuse',
     because: ['path', /lacks the extended key usage serverAuth/],
   },

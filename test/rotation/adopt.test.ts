@@ -4,6 +4,7 @@ import type { Slot } from '../../lib/model.ts'
 import { reconcile, wrongWithAdopted } from '../../lib/rotation/adopt.ts'
 import type { TargetDocument } from '../../lib/rotation/documents.ts'
 import { leafOf } from '../../lib/x509/certificate.ts'
+import { build } from '../support/chain.ts'
 import { fakeClock } from '../support/clock.ts'
 import { basic, caExtensions, type Issued, issue, leafExtensions, names } from '../support/issue.ts'
 import {
@@ -251,6 +252,14 @@ describe('what is wrong with an adopted certificate', () => {
   test('no extended key usage is any use, and a CA may be a server: a hold would end renewals', async () => {
     const lax = { extensions: [basic(true), names(DOMAIN)] }
     expect(await judge(await slotOf([DOMAIN], lax), root.pem)).toBeNull()
+  })
+
+  test('its order is not judged, nor what comes twice: devices live with that, and a hold would end renewals', async () => {
+    const { root: top, middle, leaf } = await build()
+    const given = (...sent: readonly Issued[]) =>
+      slot('x', {}, { certificatePem: sent.map(({ pem }) => pem).join(''), leaf: leafOf(leaf.certificate) })
+    expect(await judge(given(leaf, top, middle, middle), top.pem)).toBeNull()
+    expect(await judge(given(leaf, root), top.pem)).toMatch(/no root issues "CN=Leaf"/)
   })
 
   test('its validity is not judged: it is renewed like any other', async () => {
