@@ -176,7 +176,8 @@ export async function putBack(world: World, job: Job, replaced: Replaced): Promi
   if (now.serverCertificateId === replaced.serverCertificateId) return
   if (now.serverCertificateId !== pending.serverCertificateId)
     throw changed(`${now.serverCertificateId} was bound meanwhile`)
-  await putBinding(world, now.configurationId, replaced.serverCertificateId, configBack(now, replaced))
+  const config = configBack(now, replaced, pending.staplingBack)
+  await putBinding(world, now.configurationId, replaced.serverCertificateId, config)
   await job.targetDocument
     .update(d => ({ ...d, lastBoundAt: run.clock.now() }))
     .catch(error => warn(job, 'state-not-written', (error as Error).message))

@@ -27,10 +27,12 @@ export function configFor(
   return { ...now, ocsp_stapling_enable: false }
 }
 
-/** As it is now, a person may have changed it since; only the stapling that our bind switched off comes back. */
+/** As it is now, a person may have changed it since; only the stapling that our bind switched off or on is undone. */
 export function configBack(
   { serverCertificateConfig: now }: DomainConfiguration,
   { serverCertificateConfig: before }: Replaced,
+  staplingBack: boolean | undefined,
 ): Config {
-  return before?.ocsp_stapling_enable === true ? withStapling(now) : now
+  if (before?.ocsp_stapling_enable === true) return withStapling(now)
+  return staplingBack ? { ...now, ocsp_stapling_enable: false } : now
 }

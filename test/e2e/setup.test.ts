@@ -284,6 +284,19 @@ describe('OCSP stapling is on, and the new certificate carries no URL', () => {
     expect(config()).toMatchObject({ ocsp_stapling_enable: true, ocsp_ssl_enable: false })
   })
 
+  test('follow-certificate: a rollback by hand that is not served leaves all as it was', async () => {
+    const { s, config } = await stapling('follow-certificate')
+    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    const [ours, before] = [s.boundId(), config()]
+    const wrong = await s.issue(-1, 80, ['wrong.example.com'])
+    s.iotda.onBind(() => {
+      s.device.switches.serve = s.boundId() === ours ? null : wrong
+    })
+    expect(await s.run({ action: 'rollback' })).toMatchObject({ outcome: 'rolled-back' })
+    expect(s.boundId()).toBe(ours)
+    expect(config()).toEqual(before)
+  })
+
   test.each(['after the verdict', 'before it'])(
     'follow-certificate: a rollback by hand %s switches it on again, but not what was off',
     async when => {
