@@ -1,5 +1,7 @@
+import type { Secret } from '../base/secret.ts'
 import type { CertificateRequest } from '../contracts.ts'
-import { parseChain } from '../x509/certificate.ts'
+import { covers, leafOf, parseChain } from '../x509/certificate.ts'
+import { keyFits } from '../x509/key.ts'
 import type { AcmeClient } from './client.ts'
 import { problemOf } from './problem.ts'
 import type { Order } from './resources.ts'
@@ -35,4 +37,14 @@ export const acceptedChain = async ({ client, request }: Asking, order: Order): 
     accepted = other
   }
   return accepted ?? chainPem
+}
+
+/** What is wrong with a chain that was issued to us; null when nothing is. @throws RotationError `certificate-invalid` */
+export function flawOf(chainPem: string, key: Secret, names: readonly string[]): string | null {
+  const [leaf] = parseChain(chainPem)
+  if (!leaf || !keyFits(key, leaf)) return 'it was issued for another private key'
+  const issued = leafOf(leaf).names
+  const missing = names.filter(name => !covers(issued, name))
+  if (missing.length === 0) return null
+  return `it was issued for ${issued.join(', ') || 'no name'}, and not for ${missing.join(', ')}`
 }
