@@ -7,8 +7,8 @@ const PREFIX = 'urn:ietf:params:acme:error:'
 const MAX_DETAIL_CHARS = 1_000
 const MAX_WORD_CHARS = 253
 const MAX_SUBPROBLEMS = 20
-/** A server that is down is back within a day, whatever it says; a limit may be one of a week. */
-const DOWN_AT_MOST_MS = DAY_MS
+/** A server that is down is back within two days, whatever it says; a limit may be one of a week. */
+const DOWN_AT_MOST_MS = 2 * DAY_MS
 
 /** What a CA says is wrong, in an answer or inside an order or a challenge (RFC 8555 section 6.7). */
 export interface ProblemDocument {

@@ -133,11 +133,45 @@ describe('an order without an end', () => {
   })
 })
 
+describe('a Location', () => {
+  const withLocation = (bench: Bench, change: (location: string) => string | undefined): Http => ({
+    ...bench.outside.http,
+    request: async given => {
+      const answer = await bench.outside.http.request(given)
+      const { location, ...headers } = answer.headers
+      const changed = location === undefined ? undefined : change(location)
+      return { ...answer, headers: changed === undefined ? headers : { ...headers, location: changed } }
+    },
+  })
+
+  it('may be told from where the question went', async () => {
+    const bench = await startBench({ asyncFinalizeMs: DAY_MS })
+    const journal = createJournal()
+    const http = withLocation(bench, location => new URL(location).pathname)
+    expect(await obtainBy(bench, http, journal, 60_000)).toMatchObject({ kind: 'suspended' })
+    bench.clock.now += DAY_MS
+    expect(await obtainBy(bench, http, journal)).toMatchObject({ kind: 'obtained' })
+    expect(bench.ca.orders).toHaveLength(1)
+  })
+
+  it.each([
+    ['none', undefined],
+    ['one that is no URL', 'http://['],
+  ])('%s: there is no account, and it is said', async (_, location) => {
+    const bench = await startBench()
+    const http = withLocation(bench, () => location)
+    const journal = createJournal()
+    expect(await failureOf(obtainBy(bench, http, journal))).toMatchObject({ code: 'unavailable' })
+    await obtained(bench, journal)
+    expect(bench.ca.accounts).toHaveLength(1)
+  })
+})
+
 describe('a Retry-After without measure', () => {
   it.each([
-    ['a server that is down, seconds', 503, '4000000000', DAY_MS],
-    ['a server that is down, a date', 503, 'Fri, 31 Dec 2100 00:00:00 GMT', DAY_MS],
-    ['a server that is down, an hour', 503, '3600', HOUR_MS],
+    ['a server that is down, seconds', 503, '4000000000', 2 * DAY_MS],
+    ['a server that is down, a date', 503, 'Fri, 31 Dec 2100 00:00:00 GMT', 2 * DAY_MS],
+    ['a server that is down, 34 hours', 503, String(34 * 3600), 34 * HOUR_MS],
     ['a limit, seconds', 429, '4000000000', 7 * DAY_MS],
     ['a limit, 34 hours', 429, String(34 * 3600), 34 * HOUR_MS],
   ])('%s', async (_, status, value, expectedMs) => {
