@@ -133,6 +133,47 @@ describe('an order without an end', () => {
   })
 })
 
+describe('a directory', () => {
+  it('of URLs that are none is not kept', async () => {
+    const bench = await startBench()
+    const body = JSON.stringify({ newNonce: '::', newAccount: 'x', newOrder: '/o' })
+    bench.faults.add({ operations: ['acme.Directory'], status: 200, body })
+    const journal = createJournal()
+    expect(await failureOf(obtained(bench, journal))).toMatchObject({
+      code: 'unavailable',
+      message: 'sources.ca: directory: the answer lacks newNonce, newAccount, newOrder',
+    })
+    await obtained(bench, journal)
+  })
+
+  it('that leads where nobody is any more is fetched again, once', async () => {
+    const bench = await startBench()
+    await obtained(bench, createJournal())
+    const deserted = (body: object): object =>
+      JSON.parse(JSON.stringify(body).replaceAll(bench.ca.url, 'http://127.0.0.1:1'))
+    const spoil = () =>
+      bench.memory.update(notes => {
+        const { account, directory } = notes as Record<'account' | 'directory', { body: object }>
+        return {
+          ...notes,
+          account: { ...account, newAccount: 'http://127.0.0.1:1/new-account' },
+          directory: { ...directory, body: deserted(directory.body) },
+        }
+      })
+    await spoil()
+    bench.operations()
+    await obtained(bench, createJournal())
+    expect(bench.operations().filter(call => call === 'Directory')).toHaveLength(1)
+    expect(bench.ca.accounts).toHaveLength(1)
+
+    await spoil()
+    const body = JSON.stringify((bench.memory.notes.directory as { body: object }).body)
+    bench.faults.add({ operations: ['acme.Directory'], status: 200, body, times: ALWAYS })
+    expect(await failureOf(obtained(bench, createJournal()))).toMatchObject({ code: 'unreachable' })
+    expect(bench.operations().filter(call => call === 'Directory')).toHaveLength(1)
+  })
+})
+
 describe('a Location', () => {
   const withLocation = (bench: Bench, change: (location: string) => string | undefined): Http => ({
     ...bench.outside.http,
