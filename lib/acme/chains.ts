@@ -11,6 +11,15 @@ interface Asking {
   readonly request: CertificateRequest
 }
 
+/** Of the leaf; null for a text that is no chain. */
+const fingerprintOf = (pem: string): string | null => {
+  try {
+    return parseChain(pem)[0]?.fingerprint256 ?? null
+  } catch {
+    return null
+  }
+}
+
 /** Chains are few; a CA that lists more is not followed for ever. */
 const ALTERNATES_AT_MOST = 10
 
@@ -22,7 +31,7 @@ export const acceptedChain = async ({ client, request }: Asking, order: Order): 
   const { log } = client.connection.run
   const { chainPem, alternates } = await client.certificate(order)
   let accepted = request.accepts(chainPem) ? chainPem : null
-  const leafOf = (pem: string): string | undefined => parseChain(pem)[0]?.fingerprint256
+  const leafFingerprint = fingerprintOf(chainPem)
   for (const url of alternates.slice(0, ALTERNATES_AT_MOST)) {
     if (accepted !== null && !request.showsOthers) break
     const chosen = accepted
@@ -31,7 +40,7 @@ export const acceptedChain = async ({ client, request }: Asking, order: Order): 
       if (chosen === null && problemOf(thrown)?.status !== 404) throw thrown
       return null
     })
-    if (other === null || leafOf(other) !== leafOf(chainPem) || !request.accepts(other)) continue
+    if (other === null || fingerprintOf(other) !== leafFingerprint || !request.accepts(other)) continue
     if (chosen !== null) continue
     log.info({ order: order.url, chain: url }, 'devices accept another chain than the default of the CA')
     accepted = other

@@ -76,7 +76,7 @@ const resumed = async ({ client, notes, budget }: World): Promise<Order | null> 
     await budget.placed()
     const ends = order.expires ?? noted.expires ?? Number.POSITIVE_INFINITY
     // A certificate is there for longer than its order; one that never comes is not waited for without end.
-    const isOver = ends + (order.status === 'valid' ? LIFE_MS : 0) <= run.clock.now()
+    const isOver = ends + (order.status === 'valid' ? DAY_MS : 0) <= run.clock.now()
     if (order.status !== 'invalid' && !isOver) {
       run.log.info({ order: order.url, status: order.status }, 'going on with the order of an earlier run')
       return order
@@ -165,20 +165,17 @@ const finalize = async (world: World, order: Order): Promise<Next> => {
   throw new RotationError('internal', `${client.connection.settings}: finalize: no verdict`)
 }
 
-/** Downloads the chain, which has to be for our key and all our names. One that is not never will be. */
+/**
+ * Downloads the chain. One for another key or other names never gets better, and ends the order; one that cannot be
+ * read may have been damaged on the way.
+ */
 const download = async (world: World, order: Order): Promise<Obtained> => {
   const { budget, client, journal, request, notes } = world
   const { settings } = client.connection
   const key = await journal.privateKey(() => generateKey(request.spec.keyType))
-  let flaw: string | null
-  try {
-    const chainPem = order.certificate === null ? null : await acceptedChain(world, order)
-    flaw = chainPem === null ? 'the order names none' : flawOf(chainPem, key, request.spec.names)
-    if (chainPem !== null && flaw === null) return { kind: 'obtained', chainPem }
-  } catch (thrown) {
-    if (!(thrown instanceof RotationError) || thrown.code !== 'certificate-invalid') throw thrown
-    flaw = thrown.message
-  }
+  const chainPem = order.certificate === null ? null : await acceptedChain(world, order)
+  const flaw = chainPem === null ? 'the order names none' : flawOf(chainPem, key, request.spec.names)
+  if (chainPem !== null && flaw === null) return { kind: 'obtained', chainPem }
   await notes.dropped()
   await budget.ended()
   throw new RotationError('order-failed', `${settings}: certificate: ${flaw}`, {

@@ -41,20 +41,6 @@ describe('a certificate that nobody can use is no reason to ask for it for ever'
     return (await obtained(bench, other, specOf(['other.example.com']))).chainPem
   }
 
-  it('junk: the next run orders anew', async () => {
-    const bench = await startBench()
-    const journal = createJournal()
-    bench.faults.add({ operations: ['acme.Certificate'], status: 200, body: JUNK, times: 1 })
-    expect(await failureOf(obtained(bench, journal))).toMatchObject({
-      code: 'order-failed',
-      retry: 'later',
-      message: expect.stringMatching(/^sources\.ca: certificate: /),
-    })
-    expect(journal.notes).toEqual({})
-    await obtained(bench, journal)
-    expect(bench.ca.orders).toHaveLength(2)
-  })
-
   it('other names than were asked for: the next run orders anew', async () => {
     const bench = await startBench()
     const journal = createJournal()
@@ -81,16 +67,19 @@ describe('a certificate that nobody can use is no reason to ask for it for ever'
     expect(bench.ca.orders).toHaveLength(2)
   })
 
-  it('no PEM whatever the run: another order when this one has been over for a week', async () => {
+  it.each([
+    ['no PEM', '{}', 'unavailable'],
+    ['junk', JUNK, 'certificate-invalid'],
+  ])('%s, whatever the run: another order when this one has been over for a day', async (_, body, code) => {
     const bench = await startBench()
     const journal = createJournal()
-    bench.faults.add({ operations: ['acme.Certificate'], status: 200, body: '{}', times: ALWAYS })
-    for (const days of [0, 6, 7]) {
+    bench.faults.add({ operations: ['acme.Certificate'], status: 200, body, times: ALWAYS })
+    for (const days of [0, 6, 1.5]) {
       bench.clock.now += days * DAY_MS
-      expect(await failureOf(obtained(bench, journal))).toMatchObject({ code: 'unavailable' })
+      expect(await failureOf(obtained(bench, journal))).toMatchObject({ code })
     }
     expect(bench.ca.orders).toHaveLength(1)
-    bench.clock.now += 2 * DAY_MS
+    bench.clock.now += DAY_MS
     bench.faults.clear()
     await obtained(bench, journal)
     expect(bench.ca.orders).toHaveLength(2)
