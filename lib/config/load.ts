@@ -76,7 +76,7 @@ export async function loadSettings(
   around: Surroundings = processSurroundings(),
   salvaged: (alerting: Alerting) => void = () => {},
 ): Promise<Settings> {
-  const remote = around.remote ? createRemoteReader(around.remote, around.env) : null
+  const remote = around.remote ? createRemoteReader(around.remote, around) : null
   const place = placeOf(from, around)
   const { text, where, folder, isFile = false } = await readSettings(place, around, remote)
   const proxy = proxyFrom(around)
@@ -87,10 +87,10 @@ export async function loadSettings(
   const chosen = await chooseDrivers(raw, drivers, mistakes)
   await checkPage(raw, chosen, drivers, mistakes)
   if (around.isFunction) refuseInFunction(chosen, mistakes)
-  const { env, isFunction = false, withoutValues = false } = around
+  const { env, absent, isFunction = false, withoutValues = false } = around
   const read = isFunction ? null : (path: string): Promise<string> => readText(resolve(folder, path))
   const literals = onlyLoopback(raw)
-  const resolver = createResolver({ env, read, remote, literals, withoutValues, mistakes })
+  const resolver = createResolver({ env, absent, read, remote, literals, withoutValues, mistakes })
   const shape = await resolver(parsed.output, '')
   const resolved = await resolveChosen(chosen, resolver)
   // What is whole is checked further although something else is not, so that nothing comes to light one by one.

@@ -22,6 +22,10 @@ export interface Invocation {
   readonly event: unknown
   readonly requestId?: string
   readonly remainingMs?: number
+  /** What the context says is left, whatever it is: a text that `Number` reads. */
+  readonly remaining?: string
+  /** None, or an empty one, instead of a real one. */
+  readonly context?: 'none' | 'empty'
   readonly userData?: Readonly<Record<string, string>>
   readonly keys?: { readonly accessKey: string; readonly secretKey: string; readonly securityToken: string }
   readonly initialize?: boolean
