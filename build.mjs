@@ -2,6 +2,7 @@ import { chmod, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { build } from 'esbuild'
 import { leanAws4fetch } from './deploy/aws4fetch.mjs'
+import { leanCommander } from './deploy/commander.mjs'
 import { oneCore } from './deploy/core.mjs'
 
 /**
@@ -29,7 +30,7 @@ const common = {
 }
 const door = {
   ...common,
-  plugins: [leanAws4fetch],
+  plugins: [leanAws4fetch, leanCommander],
   external: process.env.BUNDLE_AWS_SDK === '1' ? [] : ['@aws-sdk/*'],
   metafile: true,
 }
@@ -67,12 +68,12 @@ const now = [
 const core = await oneCore(modules, {
   core: 'lib/app.ts',
   now,
-  doors: ['functions/event.ts', 'functions/output.ts'],
+  doors: ['functions/event.ts', 'functions/output.ts', 'functions/remaining.ts'],
 })
 
 await rm(out, { recursive: true, force: true })
 const [esm, cjs, watch] = await Promise.all([
-  build({ ...modules, plugins: [leanAws4fetch, core] }),
+  build({ ...modules, plugins: [...door.plugins, core] }),
   build({
     ...door,
     entryPoints: ['functions/functiongraph.ts'],

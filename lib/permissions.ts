@@ -8,12 +8,9 @@ import { remoteOf } from './remote.ts'
 
 export type { AwsPolicy, HuaweiPolicy }
 
-export const CLOUDS = ['aws', 'huawei'] as const
-export type Cloud = (typeof CLOUDS)[number]
-
 export interface PermissionsRequest {
   readonly config: string | null
-  readonly cloud: Cloud
+  readonly cloud: 'aws' | 'huawei'
   /** Of the watchdog, whose settings these are. */
   readonly isWatch?: boolean
   readonly surroundings?: Surroundings

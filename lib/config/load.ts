@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
@@ -133,14 +132,22 @@ function currentFolder(): string {
 }
 
 const LIMIT_BYTES = 1024 * 1024
+const CHUNK_BYTES = 64 * 1024
 /** Reads a file or a pipe, up to 1 MiB: one without an end must not be read for ever. @throws `EFBIG` */
 export async function readText(path: string): Promise<string> {
-  let bytes = Buffer.alloc(0)
-  for await (const chunk of createReadStream(path)) {
-    bytes = Buffer.concat([bytes, chunk as Buffer])
-    if (bytes.length > LIMIT_BYTES) throw Object.assign(new Error('larger than 1 MiB'), { code: 'EFBIG' })
+  const file = await open(path)
+  try {
+    const chunks: Buffer[] = []
+    for (let size = 0; ; ) {
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES)
+      if (bytesRead === 0) return Buffer.concat(chunks).toString('utf8')
+      chunks.push(buffer.subarray(0, bytesRead))
+      size += bytesRead
+      if (size > LIMIT_BYTES) throw Object.assign(new Error('larger than 1 MiB'), { code: 'EFBIG' })
+    }
+  } finally {
+    await file.close()
   }
-  return bytes.toString('utf8')
 }
 
 /** The settings as a text. @throws RotationError `settings-invalid` */
