@@ -82,5 +82,10 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
       const { permissions } = await import('../lib/advice.ts')
       const policy = await permissions({ config: config ?? null, cloud: cloudOf(cloud), isWatch: watch })
       process.stdout.write(`${JSON.stringify(policy, null, 2)}\n`)
+      // Standard output is the policy, to be piped.
+      if (policy.Statement.some(it => 'Sid' in it && it.Sid === 'ChallengeWrite'))
+        process.stderr.write(
+          'note  where an _acme-challenge name is a CNAME, list where it leads in challengeNames of the solver route53\n',
+        )
     })
 }

@@ -174,6 +174,25 @@ describe('what is printed', () => {
     expect(JSON.stringify(await asked('huawei', onAws()))).not.toMatch(/csms|smn|dns:/)
   })
 
+  test('names a challenge as Route 53 does, and where its CNAME leads', async () => {
+    const settings = onAws(it => {
+      it.certificates.iot.names = ['bücher.example', '*.Bücher.example', 'iot.example.com']
+      it.targets[0].domain = 'bücher.example'
+      const [solver] = Object.values(it.solvers) as Record<string, unknown>[]
+      if (solver) solver.challengeNames = ['Iot.Rôle.example.net.']
+    })
+    const { Statement } = (await asked('aws', settings)) as AwsPolicy
+    expect(Statement.find(it => it.Sid === 'ChallengeWrite')?.Condition).toMatchObject({
+      'ForAllValues:StringLike': {
+        'route53:ChangeResourceRecordSetsNormalizedRecordNames': [
+          '_acme-challenge.iot.example.com',
+          '_acme-challenge.xn--bcher-kva.example',
+          'iot.xn--rle-kna.example.net',
+        ],
+      },
+    })
+  })
+
   test('follows the settings', async () => {
     const actions = async (change: (settings: SandboxSettings) => void) =>
       actionsOf(await asked('huawei', onHuawei(change)))
