@@ -4,13 +4,15 @@ import { build } from 'esbuild'
 import { leanAws4fetch } from './deploy/aws4fetch.mjs'
 import { leanCommander } from './deploy/commander.mjs'
 import { oneCore } from './deploy/core.mjs'
+import { leftOut } from './deploy/sdk.mjs'
 
 /**
  * Bundles the doors into dist/, or the folder that OUTDIR names. acme-client's axios, node-forge and debug are
- * replaced by shims: its transport is ours, its legacy crypto and its log are not used. BUNDLE_AWS_SDK=1 takes the
- * optional packages of AWS in, for a solver `route53` or a source `acm` where nobody else provides them, as Lambda does.
+ * replaced by shims: its transport is ours, its legacy crypto and its log are not used. Packages of AWS's SDK are taken
+ * in where the settings want them and nobody else provides them (deploy/sdk.mjs).
  */
 const out = process.env.OUTDIR || 'dist'
+const { onLambda, elsewhere } = await leftOut(process.env)
 const shims = {
   axios: './lib/acme/shims/axios.ts',
   'node-forge': './lib/acme/shims/node-forge.ts',
@@ -31,7 +33,6 @@ const common = {
 const door = {
   ...common,
   plugins: [leanAws4fetch, leanCommander],
-  external: process.env.BUNDLE_AWS_SDK === '1' ? [] : ['@aws-sdk/*'],
   metafile: true,
 }
 /** CommonJS dependencies inside an ES module ask for `require`; chunks without any do not pay for it. */
@@ -54,6 +55,7 @@ const modules = {
   ...door,
   entryPoints: { cli: 'functions/cli.ts', lambda: 'functions/lambda.ts', watch: 'functions/watch.ts' },
   outdir: out,
+  external: onLambda,
   outExtension: { '.js': '.mjs' },
   chunkNames: 'chunks/[name]-[hash]',
   format: 'esm',
@@ -78,12 +80,14 @@ const [esm, cjs, watch] = await Promise.all([
     ...door,
     entryPoints: ['functions/functiongraph.ts'],
     outfile: `${out}/functiongraph/index.js`,
+    external: elsewhere,
     format: 'cjs',
   }),
   build({
     ...door,
     entryPoints: ['functions/watch.ts'],
     outfile: `${out}/functiongraph-watch/index.js`,
+    external: ['@aws-sdk/*'],
     format: 'cjs',
   }),
   // What deployment itself runs.
@@ -94,6 +98,7 @@ const [esm, cjs, watch] = await Promise.all([
       functiongraph: 'deploy/huawei/functiongraph.ts',
     },
     outdir: `${out}/deploy`,
+    external: ['@aws-sdk/*'],
     outExtension: { '.js': '.mjs' },
     format: 'esm',
     banner: { js: requireBanner },

@@ -9,6 +9,7 @@ import { proxyFrom } from '../../lib/config/proxy.ts'
 import { checkSettings } from '../../lib/deployment.ts'
 import { createHuaweiClient } from '../../lib/huawei/client.ts'
 import { namesOf } from '../../lib/permissions/raw.ts'
+import { missingFrom } from '../sdk.mjs'
 import { openApi } from './api.ts'
 import { changesFor, PACKAGE, type Wanted } from './reconcile.ts'
 
@@ -79,6 +80,17 @@ async function readSettings(file: string): Promise<unknown> {
   return settings
 }
 
+/** Drivers that work by AWS's SDK have it only where it was bundled. A zip from elsewhere is taken as it is. */
+async function requireSdk(settings: unknown): Promise<void> {
+  const meta = JSON.parse(await readFile(new URL('../meta.json', import.meta.url), 'utf8'))
+  const missing = missingFrom(meta.cjs.inputs, settings as Readonly<Record<string, unknown>>)
+  if (missing.length === 0) return
+  throw new RotationError('usage', `the zip is without ${missing.join(', ')}, which the settings want`, {
+    retry: 'never',
+    hint: 'IOTDA_CERT_SETTINGS=FILE, with these settings, before the command: packaging reads it.',
+  })
+}
+
 /** The environment of a function takes 4096 characters in all. */
 const ENVIRONMENT_AT_MOST = 4_096
 
@@ -101,6 +113,7 @@ async function wantedFrom(flags: Flags, region: string): Promise<Wanted> {
   if (flags.config && !/^csms:./.test(flags.config)) throw usage('--config must be csms:NAME')
   if (flags.schedule && !/^CRON_TZ=\S+ /.test(flags.schedule))
     throw usage('--schedule must begin with its time zone, e.g. "CRON_TZ=Etc/UTC 0 5,35 * * * ?"')
+  if (flags.zip === undefined) await requireSdk(settings)
   const zip = flags.zip ?? fileURLToPath(new URL('../iotda-cert-functiongraph.zip', import.meta.url))
   const code = await readFile(zip).catch(() => {
     throw usage(`there is no ${zip}: npm run package`)

@@ -172,6 +172,11 @@ describe('is refused before anything is done', () => {
       { settings: onHuawei(s => Object.assign(s, { stroe: {}, version: 9 })) },
       'stroe: is not a setting; did you mean "store"?',
     ],
+    [
+      'a solver whose SDK is not in the zip',
+      { settings: onHuawei(s => Object.assign(s.solvers, { dns: { type: 'route53' } })) },
+      'the zip is without @aws-sdk/client-route-53',
+    ],
     ['a list', { settings: '[]' }, 'no JSON object'],
     ['a memory that is no number', { args: ['--memory', 'abc'] }, '--memory must be'],
     ['a timer without a time zone', { args: ['--schedule', '0 5 * * * ?'] }, 'CRON_TZ='],
