@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
 import { inspect } from 'node:util'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { HttpFailure, type HttpRequest } from '../../lib/base/http.ts'
 import { createHttp } from '../../lib/base/http-client.ts'
 import { secret } from '../../lib/base/secret.ts'
@@ -13,6 +13,7 @@ import { caExtensions, DAY_MS, type Issued, issue, leafExtensions } from '../sup
 
 const cleanUps: (() => unknown)[] = []
 afterEach(async () => {
+  vi.unstubAllEnvs()
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
 
@@ -108,7 +109,8 @@ test('name and password go to the proxy', async () => {
 })
 
 describe('nothing is sent', () => {
-  test('to a service of an unknown CA', async () => {
+  test.each(['', '0'])('to a service of an unknown CA, with NODE_TLS_REJECT_UNAUTHORIZED=%s', async set => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', set)
     const { port, asked } = await answering()
     const proxy = await proxying(port)
     const failure = await failureOf(ask(null, `http://127.0.0.1:${proxy.port}`))
@@ -145,7 +147,8 @@ describe('nothing is sent', () => {
     expect(failure.message).toBe(`the proxy http://127.0.0.1:${proxy.port} wants a name and a password (407)`)
   })
 
-  test('by a proxy over TLS that nobody vouches for', async () => {
+  test.each(['', '0'])('by a proxy over TLS that nobody vouches for, with the same=%s', async set => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', set)
     const { port, asked } = await answering()
     const failure = await failureOf(ask(null, `https://user:hunter2@127.0.0.1:${port}`))
     expect(failure).toMatchObject({ reason: 'proxy', sent: false })

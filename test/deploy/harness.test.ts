@@ -30,14 +30,23 @@ interface Deployed {
   readonly runtime: Runtime
 }
 
+type Change = Parameters<FunctionRig['config']>[0]
+
 /** The settings are in the environment of Lambda, and in the user data of FunctionGraph. */
-async function deploy(kind: Kind, daysLeft?: number): Promise<Deployed> {
+async function deploy(
+  kind: Kind,
+  daysLeft?: number,
+  change: Change = () => {},
+  more: Readonly<Record<string, string>> = {},
+): Promise<Deployed> {
   const rig = await openFunctionRig(daysLeft)
   const config = rig.config(settings => {
     if (kind === 'functiongraph') settings.credentials.cn = { type: 'functiongraph' }
+    change(settings)
   })
   const env = { IOTDA_CERT_CONFIG: config }
-  const runtime = await startRuntime(kind, built.zip(kind), kind === 'lambda' ? env : {})
+  const own = { ...more, ...(kind === 'lambda' ? env : {}) }
+  const runtime = await startRuntime(kind, built.zip(kind), own)
   const { accessKey, secretKey } = rig.sandbox.keys
   rig.sandbox.accessKeys.set(accessKey, { secretKey, securityToken: 'token' })
   if (kind === 'lambda') rig.sandbox.accessKeys.set(accessKey, { secretKey })
@@ -75,6 +84,23 @@ describe.each(KINDS)('%s', kind => {
     expect(outcomes(again)).toEqual(['idle'])
     expect(again.answer.results[0]?.warnings.map(it => it.code)).toContain('delivered-again')
     expect(rig.boundId()).toBe(bound)
+  }, 60_000)
+
+  test('a whole rotation takes less than 128 MB', async () => {
+    const { schedule } = await deploy(kind)
+    const said = await schedule()
+    expect(outcomes(said)).toEqual(['rotated'])
+    expect(said.peakMb).toBeGreaterThan(20)
+    expect(said.peakMb).toBeLessThan(128)
+  }, 60_000)
+
+  test('NODE_TLS_REJECT_UNAUTHORIZED=0 lets no stranger be the CA', async () => {
+    const strange: Change = settings => Object.assign(settings.sources.sandbox, { caCertificates: null })
+    const { rig, schedule } = await deploy(kind, undefined, strange, { NODE_TLS_REJECT_UNAUTHORIZED: '0' })
+    const said = await schedule()
+    expect(said.message).toContain('TLS with')
+    expect(rig.changes()).toEqual([])
+    expect(rig.sandbox.faults.calls.filter(it => it.operation.startsWith('acme.'))).toEqual([])
   }, 60_000)
 
   test('two at once: one rotates, the other makes room', async () => {

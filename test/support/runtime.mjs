@@ -63,7 +63,13 @@ const contextOf = about => {
 process.on('message', async ({ id, event, ...about }) => {
   const context = contextOf(about)
   const began = performance.now()
-  const say = outcome => process.send({ id, durationMs: performance.now() - began, ...outcome })
+  const say = outcome =>
+    process.send({
+      id,
+      durationMs: performance.now() - began,
+      peakMb: process.resourceUsage().maxRSS / 1024,
+      ...outcome,
+    })
   try {
     if (about.initialize)
       await new Promise(resolve => handlers.initializer(context, (error, result) => resolve([error, result])))
