@@ -47,7 +47,8 @@ async function dropUnused(file, helpers) {
     .replace(/\bimport"\.[^"]*";/g, found =>
       helpers.some(it => found.includes(it)) ? ' '.repeat(found.length) : found,
     )
-  const isUnused = banner === requireBanner && !/\brequire\b/.test(code)
+  // Not the word in a text, as in "require-url".
+  const isUnused = banner === requireBanner && !/\brequire\b(?!["'`-])/.test(code)
   await writeFile(file, [isUnused ? '' : banner, code].join('\n'))
 }
 
