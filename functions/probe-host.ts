@@ -27,6 +27,9 @@ export function parseHost(text: string, sni: string | undefined): ProbedHost {
     throw bad('HOST[:PORT] is not understood', 'Give a name or an IP address, e.g. iot.example.com:8883.')
   if (sni !== undefined && !/^(?!-)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?$/.test(sni))
     throw bad('--sni is no domain name', 'Give the custom domain, e.g. --sni iot.example.com.')
+  // RFC 6066 section 3 allows no address there, and none would be sent.
+  if (sni !== undefined && isIP(sni) > 0)
+    throw bad('--sni is an IP address, not a name', 'Give the custom domain, e.g. --sni iot.example.com.')
   if (sni === undefined && isIP(host) > 0)
     throw bad(
       'an IP address says nothing about the name to ask for',

@@ -59,6 +59,7 @@ export function resultText(answer: Answer, action: Action, colour = false): stri
 /** What an outcome means where it is not what a rotation means by it. */
 const WORDS: Partial<Record<Action, Partial<Record<Outcome, string>>>> = {
   rollback: { rotated: 'the previous certificate is bound and served again; held until you say resume' },
+  hold: { idle: 'held until you say resume (or the settings change, or an emergency)' },
   resume: { idle: 'nothing is held any more; the next run goes on' },
 }
 

@@ -13,6 +13,8 @@ export interface DeviceProfile {
   readonly ciphers: string | null
   /** Of the leaf; null: the family that is served today. */
   readonly keyTypes: readonly string[] | null
+  /** Of the issuers on the path, the root included: RSA from the shortest of them on, curves as they are named. */
+  readonly issuerKeyTypes: readonly string[] | null
   /** Along the path, by OpenSSL's names, e.g. `sha256WithRSAEncryption`. */
   readonly signatureAlgorithms: readonly string[] | null
   /** Bytes of all certificates sent, in DER. */

@@ -58,6 +58,14 @@ function isTimeZone(name: string): boolean {
   }
 }
 
+/** For how long it is open at a time, as far as one of its days goes; one that never closes: without end. */
+export function openMs({ days, from, to }: BindWindow): number {
+  const minutes = from < to ? to - from : to + DAY_MINUTES - from
+  return minutes === DAY_MINUTES && days.length === DAYS.length
+    ? Number.POSITIVE_INFINITY
+    : minutes * MINUTE_MS
+}
+
 /** The first instant from `at` on that lies in one of the windows; `at` itself when one is open, or none are given. */
 export function nextOpening(windows: readonly BindWindow[], at: number): number | null {
   if (windows.length === 0) return at

@@ -1,3 +1,5 @@
+import { formatDuration } from '../base/time.ts'
+import { openMs } from '../base/window.ts'
 import type { SolverReference } from '../contracts.ts'
 import { covers } from '../x509/certificate.ts'
 import type { Mistake } from './mistakes.ts'
@@ -24,7 +26,7 @@ export const asRecord = (value: unknown): Record<string, unknown> =>
 export function salvage(output: unknown, mistakes: readonly Mistake[]): SettingsShape {
   const isWhole = (path: string): boolean =>
     !mistakes.some(m => m.path === path || m.path.startsWith(`${path}.`) || m.path.startsWith(`${path}[`))
-  const { targets, certificates, sources, solvers, credentials } = asRecord(output)
+  const { targets, certificates, sources, solvers, credentials, schedule } = asRecord(output)
   const wholeTargets: unknown[] = []
   if (Array.isArray(targets)) {
     targets.forEach((target, i) => {
@@ -44,6 +46,7 @@ export function salvage(output: unknown, mistakes: readonly Mistake[]): Settings
     sources: section('sources', sources),
     solvers: section('solvers', solvers),
     credentials: section('credentials', credentials),
+    schedule: isWhole('schedule') ? schedule : null,
   } as unknown as SettingsShape
 }
 
@@ -66,6 +69,7 @@ export function checkNames(shape: SettingsShape, mistakes: Mistake[]): void {
     named(`targets[${i}].credentials`, target.credentials, 'credentials')
     checkDomain(shape, target, i, mistakes)
     checkUnique(shape, target, i, mistakes)
+    checkWindows(shape, target, i, mistakes)
     checkProfiles(target.profiles, `targets[${i}].profiles`, mistakes)
     const unread = unreadable(target.trustedRoots ?? '')
     if (unread !== null) mistakes.push({ path: `targets[${i}].trustedRoots`, message: unread })
@@ -75,6 +79,22 @@ export function checkNames(shape: SettingsShape, mistakes: Mistake[]): void {
     for (const source of sourcesOf(certificate)) named(`certificates.${name}.source`, source, 'sources')
     checkRedundant(certificate, `certificates.${name}.names`, mistakes)
   }
+}
+
+/** A run comes once in an interval: in a window that is shorter there may never be one. */
+function checkWindows(
+  { schedule }: SettingsShape,
+  target: TargetShape,
+  i: number,
+  mistakes: Mistake[],
+): void {
+  // A section that is broken as a whole has been reported.
+  const interval = schedule?.interval ?? 0
+  target.bindWindow.forEach((window, at) => {
+    if (openMs(window) >= interval) return
+    const message = `is open for ${formatDuration(openMs(window))}, less than schedule.interval (${formatDuration(interval)}): a run may never come while it is; open it longer, or run more often`
+    mistakes.push({ path: `targets[${i}].bindWindow[${at}]`, message })
+  })
 }
 
 /** CAs refuse an order with a name that a wildcard of the same order covers. */

@@ -63,6 +63,8 @@ const profileObject = v.pipe(
     ciphers: v.optional(ciphers()),
     /** Default: the family of the key that is served today. */
     keyTypes: list(oneOf([...KEY_TYPES, 'ec-521']), 'key types'),
+    /** Of the issuers on the path, the root included: RSA from the shortest named on, and the curves named. */
+    issuerKeyTypes: list(oneOf([...KEY_TYPES, 'ec-521']), 'key types'),
     /** Along the path, the root's own left out. */
     signatureAlgorithms: list(oneOf(SIGNATURE_ALGORITHMS), 'signature algorithms'),
     /** Bytes of all certificates sent, in DER. */
@@ -160,6 +162,7 @@ export function toProfile(given: ProfilesShape[number]): DeviceProfile {
     tls: tls === undefined ? null : tlsRange(tls),
     ciphers: suites ?? null,
     keyTypes: own.keyTypes ?? stack.keyTypes ?? null,
+    issuerKeyTypes: own.issuerKeyTypes ?? stack.issuerKeyTypes ?? null,
     signatureAlgorithms: own.signatureAlgorithms ?? stack.signatureAlgorithms ?? null,
     maxChainBytes: own.maxChainBytes ?? stack.maxChainBytes ?? null,
     maxChainDepth: own.maxChainDepth ?? stack.maxChainDepth ?? null,

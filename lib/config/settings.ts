@@ -175,7 +175,7 @@ const target = v.strictObject({
   preflight: v.optional(v.strictObject({ emergency: v.optional(oneOf(['refuse', 'bind']), 'refuse') }), {}),
   /** Soak: uploaded at once, bound only when that old; for devices whose clocks lag. */
   minAge: v.optional(durationField(30 * DAY_MS), '0s'),
-  /** When a bind may happen; empty: always. */
+  /** When a bind may happen; empty: always. None is shorter than `schedule.interval`. */
   bindWindow: v.optional(v.array(bindWindow(), 'must be a list of ranges'), []),
 })
 

@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { DAY_MS, formatDuration, iso } from '../base/time.ts'
+import type { DeviceProfile } from '../fleet.ts'
 import type { Target } from '../model.ts'
 import { leafOf, parseChain } from '../x509/certificate.ts'
 import { pinOf } from '../x509/details.ts'
@@ -38,29 +39,53 @@ export function calendar({
   const endsSoon = (one: X509Certificate): boolean => Date.parse(one.validTo) <= at + aheadMs
   // Nearly always: no path has to be looked for then.
   if (![...chain.slice(1), ...trusted.flatMap(it => it.certificates)].some(endsSoon)) return []
-  const found = new Map<string, CalendarEntry>()
-  const note = (certificate: X509Certificate, what: string): void => {
-    const { subject, notAfter, fingerprint } = leafOf(certificate)
-    if (!endsSoon(certificate) || found.has(fingerprint)) return
-    const when =
-      notAfter < at
-        ? `ended at ${iso(notAfter)}`
-        : `ends in ${formatDuration(notAfter - at)}, at ${iso(notAfter)}`
-    found.set(fingerprint, { at: notAfter, message: `${what} "${subject}" ${when}` })
+  const found = new Map<string, Noted>()
+  const note = (certificate: X509Certificate, what: string, profile: DeviceProfile | null = null): void => {
+    if (!endsSoon(certificate)) return
+    const { fingerprint } = leafOf(certificate)
+    const known = found.get(fingerprint) ?? { certificate, what, profiles: [] }
+    // In use by some and only held by others: that it is in use is what counts.
+    const isMore = known.what === what && profile !== null && !known.profiles.includes(profile.name)
+    found.set(fingerprint, isMore ? { ...known, profiles: [...known.profiles, profile.name] } : known)
+  }
+  for (const { profile, certificates } of chain.length === 0 ? [] : trusted) {
+    const verdict = verifyPath({ chain, roots: certificates, at })
+    const root = verdict.ok ? verdict.path.at(-1) : undefined
+    if (root) note(root, IN_USE, profile)
   }
   for (const { profile, certificates } of trusted) {
-    const verdict = chain.length === 0 ? null : verifyPath({ chain, roots: certificates, at })
-    const root = verdict?.ok ? verdict.path.at(-1) : undefined
-    const whom = profile === null ? 'of the devices' : `of profile ${profile.name}`
-    if (root) note(root, `the root ${whom} that is in use,`)
-    const given = profile?.trustedRoots ?? target.trustedRoots
-    if (given !== null)
-      // One that ended is burnt in for good: only what is still of use is worth a word.
-      for (const one of certificates)
-        if (leafOf(one).notAfter >= at && !outlived(one, certificates)) note(one, `the root ${whom}`)
+    if ((profile?.trustedRoots ?? target.trustedRoots) === null) continue
+    // One that ended is burnt in for good: only what is still of use is worth a word.
+    for (const one of certificates)
+      if (leafOf(one).notAfter >= at && !outlived(one, certificates)) note(one, HELD, profile)
   }
-  for (const one of chain.slice(1)) note(one, 'on the served path')
-  return [...found.values()].toSorted((a, b) => a.at - b.at)
+  for (const one of chain.slice(1)) note(one, ON_PATH)
+  return [...found.values()].map(noted => entryOf(noted, at)).toSorted((a, b) => a.at - b.at)
+}
+
+const IN_USE = 'in use'
+const HELD = 'held'
+const ON_PATH = 'on the path'
+
+interface Noted {
+  readonly certificate: X509Certificate
+  readonly what: string
+  /** Names of those that hold it; empty: all devices. */
+  readonly profiles: readonly string[]
+}
+
+function entryOf({ certificate, what, profiles }: Noted, at: number): CalendarEntry {
+  const { subject, notAfter } = leafOf(certificate)
+  const [first, ...more] = profiles
+  const whom =
+    first === undefined ? 'of the devices' : `of profile${more.length > 0 ? 's' : ''} ${profiles.join(', ')}`
+  const which =
+    what === ON_PATH ? 'on the served path' : `the root ${whom}${what === IN_USE ? ' that is in use,' : ''}`
+  const when =
+    notAfter < at
+      ? `ended at ${iso(notAfter)}`
+      : `ends in ${formatDuration(notAfter - at)}, at ${iso(notAfter)}`
+  return { at: notAfter, message: `${which} "${subject}" ${when}` }
 }
 
 /** A newer certificate of the same root stands beside it. */

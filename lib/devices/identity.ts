@@ -33,7 +33,7 @@ function keysOfCiphers({ profile }: Circumstances): ReadonlySet<string> | null {
   return new Set(max === null || max === 'TLSv1.3' ? all : all.filter(key => key !== 'any'))
 }
 
-const usageText = (bits: number | null): string => {
+const bitsText = (bits: number | null): string => {
   if (bits === null) return 'any'
   const names = [
     bits & DIGITAL_SIGNATURE ? 'digitalSignature' : '',
@@ -41,6 +41,13 @@ const usageText = (bits: number | null): string => {
   ].filter(Boolean)
   return names.join(', ') || 'neither signature nor encipherment'
 }
+
+const usageText = ({ leaf }: Facts): string =>
+  [
+    bitsText(keyUsageOf(leaf)),
+    ...(leaf.keyUsage === undefined ? ['no extended key usage'] : []),
+    ...(leaf.ca ? ['a CA'] : []),
+  ].join(', ')
 
 const lacks = ({ leaf }: Facts, bit: number): boolean => {
   const bits = keyUsageOf(leaf)
@@ -56,10 +63,27 @@ function usageObjection(facts: Facts, around: Circumstances): Objection | null {
       'its key usage lacks keyEncipherment',
       'have it issued with an RSA key and keyEncipherment (for ACME see certificates.*.profile)',
     )
-  if (!lacks(facts, DIGITAL_SIGNATURE)) return null
+  if (!lacks(facts, DIGITAL_SIGNATURE)) return oddPurpose(facts)
   const said = 'its key usage lacks digitalSignature, which TLS 1.3 and ECDHE need'
   const remedy = 'have it issued with digitalSignature'
   return familyOf(facts.info.keyType) === 'ec' ? refuse(said, remedy) : caution(said, remedy)
+}
+
+/** What RFC 5280 allows a server's certificate, and some clients do not. */
+function oddPurpose({ leaf }: Facts): Objection | null {
+  // CaUsedAsEndEntity. https://github.com/rustls/webpki/issues/205
+  if (leaf.ca)
+    return caution(
+      'it is a CA (basic constraints), which some clients (rustls) refuse of a server',
+      'have it issued with CA:FALSE',
+    )
+  // https://support.apple.com/en-us/103769
+  return leaf.keyUsage === undefined
+    ? caution(
+        'it has no extended key usage: good for any use, but some clients (of Apple) insist on serverAuth',
+        'have it issued with the extended key usage serverAuth',
+      )
+    : null
 }
 
 function keyObjection({ info }: Facts, { profile, served, otherKeyAsked }: Circumstances): Objection | null {
@@ -69,8 +93,15 @@ function keyObjection({ info }: Facts, { profile, served, otherKeyAsked }: Circu
       ? null
       : refuse(`it has an ${info.keyType} key, which is none of ${profile.keyTypes.join(', ')}`, remedy)
   const now = served?.info.keyType
-  if (now === undefined || otherKeyAsked || familyOf(now) === familyOf(info.keyType)) return null
-  return refuse(`it has an ${info.keyType} key, devices are served ${now} today`, remedy)
+  if (now === undefined || otherKeyAsked || now === info.keyType) return null
+  const said = `it has an ${info.keyType} key, devices are served ${now} today`
+  // Of the same family: an adopted certificate may have another size than the settings, and renewal must not end there.
+  return familyOf(now) === familyOf(info.keyType)
+    ? caution(
+        `${said}: one built for few sizes or curves would refuse it`,
+        `set certificates.*.keyType to ${now}, or say what these devices know in keyTypes of a profile`,
+      )
+    : refuse(said, remedy)
 }
 
 export const IDENTITY_CHECKS: readonly Check[] = [
@@ -118,8 +149,8 @@ export const IDENTITY_CHECKS: readonly Check[] = [
           )
     },
   },
-  // RFC 5280 section 4.2.1.3; RFC 8446 section 4.4.2.2.
-  { check: 'key-usage', value: ({ leaf }) => usageText(keyUsageOf(leaf)), object: usageObjection },
+  // RFC 5280 sections 4.2.1.3, 4.2.1.9 and 4.2.1.12; RFC 8446 section 4.4.2.2.
+  { check: 'key-usage', value: usageText, object: usageObjection },
   {
     // RFC 7633 section 4.2.1.
     check: 'must-staple',

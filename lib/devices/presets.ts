@@ -6,12 +6,14 @@
 /** The part of a profile that a stack decides. */
 export interface Preset {
   readonly keyTypes?: readonly string[]
+  readonly issuerKeyTypes?: readonly string[]
   readonly signatureAlgorithms?: readonly string[]
   readonly maxChainBytes?: number
   readonly maxChainDepth?: number
 }
 
 const RSA_FROM_2048 = ['rsa-2048', 'rsa-3072', 'rsa-4096']
+const CURVES = ['ec-256', 'ec-384', 'ec-521']
 const SHA256_AND_UP = [
   'sha256WithRSAEncryption',
   'sha384WithRSAEncryption',
@@ -34,6 +36,9 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     // Default certificate profile since 2.6: SHA-224 and up, no SHA-1.
     // https://os.mbed.com/teams/Arcola/code/mbedtls//diff/bbdeda018a3c/library/x509_crt.c
     signatureAlgorithms: ['sha224WithRSAEncryption', 'ecdsa-with-SHA224', ...SHA256_AND_UP],
+    // In the same profile: RSA from 2048 bits, any curve; "enforced for all certificates in the chain".
+    // https://android.googlesource.com/platform/external/mbedtls/+/65eefc870%5E%21/
+    issuerKeyTypes: ['rsa-2048', ...CURVES],
     // "TLS handshake fragmentation not supported": the whole message must come in one record.
     // https://github.com/Mbed-TLS/mbedtls/issues/1840
     maxChainBytes: ONE_RECORD_BYTES,
@@ -45,7 +50,10 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     // Default certificate profile: SHA-256 and up, RSA from 2048 bits, curves from 255 bits.
     // https://docs.esp-rs.org/esp-idf-hal/esp_idf_sys/static.mbedtls_x509_crt_profile_default.html
     signatureAlgorithms: SHA256_AND_UP,
-    keyTypes: [...RSA_FROM_2048, 'ec-256', 'ec-384', 'ec-521'],
+    keyTypes: [...RSA_FROM_2048, ...CURVES],
+    // "Restrictions on keys ... apply to all certificates: trusted root, intermediate CAs if any, and end entity".
+    // https://docs.esp-rs.org/esp-idf-hal/esp_idf_sys/fn.mbedtls_x509_crt_verify_with_profile.html
+    issuerKeyTypes: ['rsa-2048', ...CURVES],
     // MBEDTLS_X509_MAX_INTERMEDIATE_CA.
     // https://docs.esp-rs.org/esp-idf-svc/esp_idf_svc/hal/sys/constant.MBEDTLS_X509_MAX_INTERMEDIATE_CA.html
     maxChainDepth: MBEDTLS_SENT,
@@ -53,7 +61,8 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   'esp-idf': {
     // As mbedtls-3, which ESP-IDF 5 builds on. https://docs.espressif.com/projects/esp-idf/en/v5.3.3/esp32c5/api-reference/protocols/mbedtls.html
     signatureAlgorithms: SHA256_AND_UP,
-    keyTypes: [...RSA_FROM_2048, 'ec-256', 'ec-384', 'ec-521'],
+    keyTypes: [...RSA_FROM_2048, ...CURVES],
+    issuerKeyTypes: ['rsa-2048', ...CURVES],
     maxChainDepth: MBEDTLS_SENT,
     // CONFIG_MBEDTLS_SSL_IN_CONTENT_LEN is 16384, and handshake messages are put together from several records
     // only since Mbed TLS 3.6.6.

@@ -1,9 +1,10 @@
 import type { X509Certificate } from 'node:crypto'
 import { formatDuration, iso, SECOND_MS } from '../base/time.ts'
+import type { DeviceProfile } from '../fleet.ts'
 import { leafOf } from '../x509/certificate.ts'
-import { isSelfIssued, pinOf, signatureAlgorithmOf } from '../x509/details.ts'
+import { isSelfIssued, pinOf, rareCriticalExtension, signatureAlgorithmOf } from '../x509/details.ts'
 import { verifyPath } from '../x509/path.ts'
-import { type Check, caution, type Facts, familyOf, pathOf, refuse } from './facts.ts'
+import { type Check, caution, type Facts, familyOf, type Objection, pathOf, refuse } from './facts.ts'
 
 /** Checks of the whole chain: does it lead to a root that the devices hold, for how long, and can they read it? */
 
@@ -47,7 +48,7 @@ export const TRUST_CHECKS: readonly Check[] = [
     value: ({ path }) => (path.ok ? path.path.map(titleOf).join(' < ') : `none (${path.code})`),
     object: ({ path, roots }) =>
       path.ok
-        ? null
+        ? doubtful(path.path)
         : refuse(
             `${path.message} (checked against ${roots.whose})`,
             path.code === 'incomplete'
@@ -122,6 +123,11 @@ export const TRUST_CHECKS: readonly Check[] = [
     },
   },
   {
+    check: 'issuer-keys',
+    value: facts => issuersOf(facts).map(keyTypeOf).join(', ') || 'none',
+    object: (facts, { profile }) => issuerKeyObjection(facts, profile),
+  },
+  {
     check: 'bytes',
     value: facts => `${bytesOf(facts)}`,
     object: (facts, { profile }) => {
@@ -169,6 +175,42 @@ export const TRUST_CHECKS: readonly Check[] = [
   },
 ]
 
+const keyTypeOf = (certificate: X509Certificate): string => leafOf(certificate).keyType
+
+const issuersOf = (facts: Facts): readonly X509Certificate[] => pathOf(facts).slice(1)
+
+const bitsOf = (keyType: string): number => Number(keyType.split('-')[1])
+
+/** RSA keys may be longer than the shortest one named; curves are known or not. */
+const isAmong = (keyType: string, known: readonly string[]): boolean =>
+  known.includes(keyType) ||
+  (familyOf(keyType) === 'rsa' &&
+    known.some(other => familyOf(other) === 'rsa' && bitsOf(other) <= bitsOf(keyType)))
+
+/** What is said of the leaf's key alone makes another one further up only doubtful. */
+function issuerKeyObjection(facts: Facts, profile: DeviceProfile | null): Objection | null {
+  const limit = profile?.issuerKeyTypes ?? null
+  const known = limit ?? profile?.keyTypes ?? null
+  if (known === null) return null
+  const bad = issuersOf(facts).find(certificate => {
+    const keyType = keyTypeOf(certificate)
+    // Of another family: that is what the line of the signatures says.
+    const isForeign = limit === null && !known.some(other => familyOf(other) === familyOf(keyType))
+    return !isForeign && !isAmong(keyType, known)
+  })
+  if (bad === undefined) return null
+  const has = `"${titleOf(bad)}" has an ${keyTypeOf(bad)} key`
+  return limit === null
+    ? caution(
+        `${has}, and these devices' key types are ${known.join(', ')}`,
+        'say what they can check in issuerKeyTypes',
+      )
+    : refuse(
+        `${has}, which is none of ${known.join(', ')}`,
+        'have the source give a chain with other issuers',
+      )
+}
+
 /** A stack that was built for one family of keys need not be able to check the other's signatures. */
 function foreignFamily(facts: Facts, keyTypes: readonly string[] | null) {
   const families = new Set((keyTypes ?? []).map(familyOf))
@@ -181,5 +223,26 @@ function foreignFamily(facts: Facts, keyTypes: readonly string[] | null) {
     : caution(
         `the path is signed with ${foreign}, and these devices' key types are ${keyTypes?.join(', ')}`,
         'say what they can check in signatureAlgorithms',
+      )
+}
+
+/** A path that is right, and that some stacks refuse by their defaults all the same. */
+function doubtful(path: readonly X509Certificate[]): Objection | null {
+  // https://github.com/Mbed-TLS/mbedtls/issues/4060
+  for (const certificate of path) {
+    const rare = rareCriticalExtension(certificate)
+    if (rare !== null)
+      return caution(
+        `"${titleOf(certificate)}" has a critical extension ${rare}, which small stacks (Mbed TLS) do not know: they refuse it`,
+        'have it issued by another CA, or try it on such a device',
+      )
+  }
+  // Without X509_V_FLAG_PARTIAL_CHAIN. https://docs.openssl.org/3.0/man1/openssl-verification-options/
+  const anchor = path.at(-1) as X509Certificate
+  return isSelfIssued(anchor)
+    ? null
+    : caution(
+        `it is trusted by "${titleOf(anchor)}", which is no root: devices with OpenSSL refuse that unless told otherwise`,
+        'give the devices the root itself, and say so in trustedRoots',
       )
 }

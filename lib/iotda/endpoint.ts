@@ -1,16 +1,18 @@
 import { lookup } from 'node:dns/promises'
-import { SECOND_MS } from '../base/time.ts'
+import { type Clock, SECOND_MS, systemClock } from '../base/time.ts'
 import type { ProbeSettings, Served } from '../model.ts'
 import { leafOf } from '../x509/certificate.ts'
 import { onStop, type SessionOptions, textOf, withSession } from './tls.ts'
 
 /** What one handshake showed. */
 export interface Handshake extends Served {
-  /** The leaf and the issuers the peer sent, each followed by its issuer; null without a handshake. */
+  /** What the peer sent, in its order; null without a handshake. */
   readonly chainPem: string | null
   /** E.g. `TLSv1.3` and `TLS_AES_128_GCM_SHA256`; null without a handshake. */
   readonly protocol: string | null
   readonly cipher: string | null
+  /** From the first packet to the end of the handshake, or until it failed. */
+  readonly durationMs: number
 }
 
 /** Where the device port is: given addresses, or those of a host. */
@@ -32,6 +34,8 @@ export interface Endpoint {
 export interface EndpointOptions {
   /** Every IPv4 and IPv6 address of a host. Default: the system's resolver. */
   readonly resolve?: (host: string) => Promise<readonly string[]>
+  /** What durations are measured by. Default: the system's. */
+  readonly clock?: Pick<Clock, 'now'>
 }
 
 /** For one handshake, and for everything that a device does after it. */
@@ -40,25 +44,28 @@ export const LOOK_TIMEOUT_MS = 5 * SECOND_MS
 const systemResolve = async (host: string): Promise<readonly string[]> =>
   (await lookup(host, { all: true })).map(({ address }) => address)
 
-const nothing = (address: string, error: string): Handshake => ({
+const nothing = (address: string, error: string, durationMs: number): Handshake => ({
   address,
   leaf: null,
   error,
   chainPem: null,
   protocol: null,
   cipher: null,
+  durationMs,
 })
 
-const handshake = async (options: SessionOptions): Promise<Handshake> => {
+const handshake = async (options: SessionOptions, clock: Pick<Clock, 'now'>): Promise<Handshake> => {
   const { address } = options
+  const started = clock.now()
+  const took = (): number => clock.now() - started
   try {
     const { chain, protocol, cipher } = await withSession(options, session => session)
     const [leaf] = chain
-    if (leaf === undefined) return nothing(address, 'no certificate was sent')
+    if (leaf === undefined) return nothing(address, 'no certificate was sent', took())
     const chainPem = chain.map(String).join('')
-    return { address, leaf: leafOf(leaf), error: null, chainPem, protocol, cipher }
+    return { address, leaf: leafOf(leaf), error: null, chainPem, protocol, cipher, durationMs: took() }
   } catch (thrown) {
-    return nothing(address, textOf(thrown))
+    return nothing(address, textOf(thrown), took())
   }
 }
 
@@ -70,7 +77,10 @@ const within = <T>(work: Promise<T>, timeoutMs: number, signal: AbortSignal): Pr
   })
 
 /** Looks at the device port, MQTT over TLS. https://support.huaweicloud.com/intl/en-us/usermanual-iothub/iot_01_0089.html */
-export function createEndpoint({ resolve = systemResolve }: EndpointOptions = {}): Endpoint {
+export function createEndpoint({
+  resolve = systemResolve,
+  clock = systemClock,
+}: EndpointOptions = {}): Endpoint {
   const addressesOf = async (where: Where, signal: AbortSignal): Promise<readonly string[]> => {
     if (where.addresses.length > 0) return where.addresses
     const found = await within(resolve(where.host), LOOK_TIMEOUT_MS, signal)
@@ -78,18 +88,19 @@ export function createEndpoint({ resolve = systemResolve }: EndpointOptions = {}
     return [...new Set(found)]
   }
   const lookClosely: Endpoint['lookClosely'] = async (where, domain, signal) => {
+    const started = clock.now()
     let addresses: readonly string[]
     try {
       addresses = await addressesOf(where, signal)
     } catch (thrown) {
-      return [nothing(where.host, `cannot be resolved: ${textOf(thrown)}`)]
+      return [nothing(where.host, `cannot be resolved: ${textOf(thrown)}`, clock.now() - started)]
     }
     const { port } = where
     const options = { port, serverName: domain, timeoutMs: LOOK_TIMEOUT_MS, signal }
-    return Promise.all(addresses.map(address => handshake({ ...options, address })))
+    return Promise.all(addresses.map(address => handshake({ ...options, address }, clock)))
   }
   return {
-    handshake,
+    handshake: options => handshake(options, clock),
     lookClosely,
     look: async (where, domain, signal) => {
       const seen = await lookClosely(where, domain, signal)

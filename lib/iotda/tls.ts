@@ -1,5 +1,5 @@
-import { X509Certificate } from 'node:crypto'
-import { type ConnectionOptions, connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
+import type { X509Certificate } from 'node:crypto'
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { SECOND_MS } from '../base/time.ts'
 
 /** What a client offers in its hello. */
@@ -23,7 +23,7 @@ export interface SessionOptions {
 /** A completed handshake. */
 export interface Session {
   readonly socket: TLSSocket
-  /** The leaf and the issuers the peer sent, each followed by its issuer. */
+  /** What the peer sent, in its order: strangers and duplicates, too. */
   readonly chain: readonly X509Certificate[]
   /** E.g. `TLSv1.3`. */
   readonly protocol: string | null
@@ -31,10 +31,14 @@ export interface Session {
   readonly cipher: string
 }
 
+/** What OpenSSL says when what answers is no TLS at all. */
+const NO_TLS = 'ERR_SSL_WRONG_VERSION_NUMBER'
+
 /** `ECONNREFUSED` rather than OpenSSL's line of addresses and sources. */
 export const textOf = (thrown: unknown): string => {
   const error = thrown as { readonly code?: unknown; readonly message?: unknown } | null | undefined
-  return String(error?.code ?? error?.message ?? thrown)
+  const text = String(error?.code ?? error?.message ?? thrown)
+  return text === NO_TLS ? `${text} (the port does not speak TLS)` : text
 }
 
 /** Calls `stop` when the signal is aborted or the time is over; returns how to stop listening. */
@@ -50,16 +54,14 @@ export const onStop = (signal: AbortSignal, timeoutMs: number, stop: (why: Error
   }
 }
 
-/** The chain from the leaf up, as far as the peer sent it. A root that issued itself ends it. */
+/**
+ * What the peer sent, in its order: `getPeerCertificate` sorts, and leaves out what fits nowhere. To be read once, since
+ * Node takes the issuers out of OpenSSL's list as it reads them.
+ */
 const chainOf = (socket: TLSSocket): readonly X509Certificate[] => {
   const chain: X509Certificate[] = []
-  let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
-  const seen = new Set<string>()
-  while (next?.raw !== undefined && !seen.has(next.fingerprint256)) {
-    seen.add(next.fingerprint256)
-    chain.push(new X509Certificate(next.raw))
-    next = next.issuerCertificate
-  }
+  for (let next = socket.getPeerX509Certificate(); next !== undefined; next = next.issuerCertificate)
+    chain.push(next)
   return chain
 }
 

@@ -165,13 +165,14 @@ export async function wrongWithAdopted(
   if (!covers(slot.leaf.names, target.domain))
     return `its names (${slot.leaf.names.join(', ')}) do not cover ${target.domain}`
   const { profilesOf, rootsOf } = await import('../devices/roots.ts')
-  const { verifyPath } = await import('../x509/path.ts')
+  const { inOrder, verifyPath } = await import('../x509/path.ts')
   const at = Math.min(Math.max(run.clock.now(), slot.leaf.notBefore), slot.leaf.notAfter - 1)
   const chain = parseChain(slot.certificatePem)
-  /** Devices of every profile must trust it. */
+  /** Devices of every profile must trust it. Its order they live with, and the next certificate mends it. */
   const failureOf = (given: typeof chain) => {
+    const ordered = inOrder(given)
     for (const profile of profilesOf(target)) {
-      const verdict = verifyPath({ chain: given, roots: rootsOf(target, profile).certificates, at })
+      const verdict = verifyPath({ chain: ordered, roots: rootsOf(target, profile).certificates, at })
       if (!verdict.ok)
         return profile ? { ...verdict, message: `profile ${profile.name}: ${verdict.message}` } : verdict
     }

@@ -9,7 +9,7 @@ import { confirmUploaded, findUploaded, isAmbiguous, isLost, isStoreDown, settle
 import { blockedRoom } from './room.ts'
 import { findRoom } from './slots.ts'
 import { soaking } from './soak.ts'
-import { configBack, configFor } from './stapling.ts'
+import { configBack, configFor, switchesOff } from './stapling.ts'
 import {
   boundId,
   changed,
@@ -113,7 +113,7 @@ async function slotsChanged({ iotda, run }: World, { inspection, deleted }: Job)
 export const bind: Step = async (world, job) => {
   const { target, run, event } = world
   const { leaf } = materialOf(job)
-  const id = (await pendingOf(job)).serverCertificateId
+  const { serverCertificateId: id, staplingBack } = await pendingOf(job)
   if (id === null) throw new RotationError('internal', 'bind without an uploaded certificate')
   // Where there is no way back, no time is needed for it.
   const wayBack = (job.inspection.bound?.slot?.expiryDate ?? 0) > run.clock.now()
@@ -136,8 +136,8 @@ export const bind: Step = async (world, job) => {
   )
   await job.lease?.guard()
   const configuration = await readBinding(world, job)
-  if (configuration)
-    await putBinding(world, configuration.configurationId, id, configFor(world, job, configuration, leaf))
+  const config = configuration && configFor(world, job, configuration, { leaf, staplingBack })
+  if (configuration) await putBinding(world, configuration.configurationId, id, config)
   else await createBinding(world, id)
   await noteBound(world, job).catch(error => {
     // The deed is done, and `replaces` is written down: whether devices are served counts more than the note.
@@ -176,7 +176,8 @@ export async function putBack(world: World, job: Job, replaced: Replaced): Promi
   if (now.serverCertificateId === replaced.serverCertificateId) return
   if (now.serverCertificateId !== pending.serverCertificateId)
     throw changed(`${now.serverCertificateId} was bound meanwhile`)
-  await putBinding(world, now.configurationId, replaced.serverCertificateId, configBack(now, replaced))
+  const config = configBack(now, replaced, pending.staplingBack)
+  await putBinding(world, now.configurationId, replaced.serverCertificateId, config)
   await job.targetDocument
     .update(d => ({ ...d, lastBoundAt: run.clock.now() }))
     .catch(error => warn(job, 'state-not-written', (error as Error).message))
@@ -208,6 +209,7 @@ async function replacedBy(world: World, job: Job): Promise<Replaced | 'first'> {
     serverCertificateId: configuration.serverCertificateId,
     serverCertificateConfig: configuration.serverCertificateConfig,
     fingerprint: bound?.slot?.leaf?.fingerprint ?? null,
+    staplingOff: switchesOff(world, configuration.serverCertificateConfig, materialOf(job).leaf),
     ...(await lookBefore(world, job)),
   }
 }

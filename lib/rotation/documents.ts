@@ -15,11 +15,15 @@ const Binding = v.object({
   fingerprint: v.nullable(v.string()),
 })
 
+/** Our bind switched OCSP stapling off; a way back switches it on. */
+const staplingOff = v.optional(v.boolean())
+
 /** What a bind replaced, written before the bind so that it can be undone after any crash. */
 const Replaced = v.object({
   serverCertificateId: v.string(),
   serverCertificateConfig: v.nullable(v.record(v.string(), v.unknown())),
   fingerprint: v.nullable(v.string()),
+  staplingOff,
   /** What the port showed before the bind: the predecessor, at some address; anything at all. */
   served: v.boolean(),
   reachable: v.boolean(),
@@ -42,6 +46,8 @@ const PendingBinding = v.object({
   overruled: v.optional(
     v.array(v.object({ profile: v.nullable(v.string()), fault: v.picklist(['chain', 'handshake']) })),
   ),
+  /** A way back: OCSP stapling is switched on with it. */
+  staplingBack: v.optional(v.boolean()),
   boundAt: v.nullable(instant),
   /** Verify found the new leaf unusable: what is left to do is putting the old one back. */
   failedWhy: v.nullable(v.string()),
@@ -51,7 +57,7 @@ export const TargetDocument = v.object({
   schema,
   name: v.string(),
   current: v.nullable(v.object({ ...Binding.entries, specHash: v.string() })),
-  previous: v.nullable(Binding),
+  previous: v.nullable(v.object({ ...Binding.entries, staplingOff })),
   pending: v.nullable(PendingBinding),
   /** Ids we added and have not deleted. */
   added: v.array(v.string()),

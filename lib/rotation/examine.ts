@@ -12,12 +12,13 @@ export function examine(
   world: World,
   job: Job,
   chainPem: string,
-  more: { readonly otherKeyAsked?: boolean } = {},
+  more: { readonly otherKeyAsked?: boolean; readonly staplingBack?: boolean } = {},
 ): readonly Line[] {
   const { target, run, event } = world
   const { inspection, verdict } = job
   const soaks = !event.force && !verdict.emergency && !WITHOUT_SOAK.includes(verdict.reason)
-  const config = inspection.configuration?.serverCertificateConfig ?? {}
+  const configured = inspection.configuration?.serverCertificateConfig ?? {}
+  const config = more.staplingBack ? { ...configured, ocsp_stapling_enable: true } : configured
   const servedPem = inspection.bound?.slot?.certificatePem ?? null
   const lines = profilesOf(target).flatMap(profile =>
     judge({

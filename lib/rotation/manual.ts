@@ -54,13 +54,13 @@ export const rollback = (world: World): Promise<TargetResult> =>
     job.lease = await takeLease(world.store, instanceKey(world.target), world.run)
     await lookAndDecide(world, job)
     const document = await job.targetDocument.get()
-    const slot = previousSlot(world, job, document)
+    const { slot, staplingBack } = previousSlot(world, job, document)
     refuseKnownBad(world, document, slot)
     const leaf = slot.leaf
     if (!leaf || !slot.certificatePem)
       throw unusable(`certificate ${slot.serverCertificateId} cannot be read`)
     const { checkRollback } = await import('./preflight.ts')
-    checkRollback(world, job, slot.certificatePem, leaf)
+    checkRollback(world, job, slot.certificatePem, { leaf, staplingBack })
     const banned = job.inspection.bound?.slot?.leaf?.fingerprint ?? null
     // The hold comes first: a scheduled run must not undo what a person is doing.
     const why = 'rolled back by hand'
@@ -73,6 +73,7 @@ export const rollback = (world: World): Promise<TargetResult> =>
         specHash: world.specHash,
         serverCertificateId: slot.serverCertificateId,
         replaces: null,
+        staplingBack,
         boundAt: null,
         failedWhy: null,
       },
@@ -97,7 +98,12 @@ const steps = async () => {
   ] as const
 }
 
-function previousSlot({ target, run }: World, job: Job, document: TargetDocument): Slot {
+/** What stands in the other slot, and whether our bind switched stapling off for what replaced it. */
+function previousSlot(
+  { target, run }: World,
+  job: Job,
+  document: TargetDocument,
+): { readonly slot: Slot; readonly staplingBack: boolean } {
   const bound = boundId(job)
   const { slots } = job.inspection
   const { pending, previous } = document
@@ -114,7 +120,7 @@ function previousSlot({ target, run }: World, job: Job, document: TargetDocument
     throw unusable(`the previous certificate ${slot.serverCertificateId} has expired`)
   if (slot.certificatePem) parseChain(slot.certificatePem)
   run.log.info({ target: target.name, serverCertificateId: slot.serverCertificateId }, 'rolling back by hand')
-  return slot
+  return { slot, staplingBack: wanted?.staplingOff === true }
 }
 
 /** What was rolled back before is no way back: a second `rollback` must not bind it again. */

@@ -131,9 +131,14 @@ export function preview(world: World, job: Job): void {
  * intermediates; then whether there is a path is not known, and not held against it.
  * @throws RotationError `preflight-refused`
  */
-export function checkRollback(world: World, job: Job, chainPem: string, leaf: Leaf): void {
+export function checkRollback(
+  world: World,
+  job: Job,
+  chainPem: string,
+  { leaf, staplingBack }: { readonly leaf: Leaf; readonly staplingBack: boolean },
+): void {
   const alone = parseChain(chainPem).length === 1
-  const lines = examine(world, job, chainPem, { otherKeyAsked: true })
+  const lines = examine(world, job, chainPem, { otherKeyAsked: true, staplingBack })
   job.table = lines.map(shown)
   const refusals = lines.filter(
     line => line.verdict === 'refuse' && !(alone && line.new === 'none (incomplete)'),
@@ -149,7 +154,7 @@ export function checkRollback(world: World, job: Job, chainPem: string, leaf: Le
 }
 
 /** What a chain itself decides; the rest is the leaf's, the same with every chain. */
-const OF_THE_CHAIN: readonly string[] = ['pem', 'path', 'signatures', 'bytes', 'depth', 'pins']
+const OF_THE_CHAIN: readonly string[] = ['pem', 'path', 'signatures', 'issuer-keys', 'bytes', 'depth', 'pins']
 
 /** Whether devices of every target that shares the certificate take this chain, among others for the same leaf. */
 export const acceptable = (world: World, job: Job, chainPem: string): boolean =>

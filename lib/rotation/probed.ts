@@ -161,7 +161,8 @@ function verdictOf(
     cipher: shown?.cipher ?? null,
     problem,
     canary: own.findLast(a => a.canary)?.canary ?? null,
-    durationMs: Math.max(0, ...own.map(a => a.durationMs)),
+    // Where nobody answered a look, no device has tried.
+    durationMs: Math.max(0, ...(own.length > 0 ? own : looks).map(one => one.durationMs)),
     lines,
   }
 }

@@ -36,11 +36,15 @@ function promoted(document: TargetDocument, { event }: World): TargetDocument {
   const { serverCertificateId, fingerprint, specHash, replaces } = pending
   // Null when a person bound what this program had uploaded: it replaced what was current.
   const replaced = replaces === 'first' ? null : (replaces ?? document.current)
+  const staplingOff = replaces !== null && replaces !== 'first' && replaces.staplingOff === true
   return {
     ...document,
     current: { serverCertificateId, fingerprint, specHash },
     previous: replaced
-      ? { serverCertificateId: replaced.serverCertificateId, fingerprint: replaced.fingerprint }
+      ? {
+          ...{ serverCertificateId: replaced.serverCertificateId, fingerprint: replaced.fingerprint },
+          ...(staplingOff ? { staplingOff } : {}),
+        }
       : document.previous,
     pending: null,
     declined: null,

@@ -233,10 +233,13 @@ export function certId(certificate: X509Certificate): string | null {
   return `${keyIdentifier.content.toString('base64url')}.${serial.content.toString('base64url')}`
 }
 
-/** Whether one of the names stands for the domain: the same name, or a wildcard for exactly one label. */
+/**
+ * Whether one of the names stands for the domain: the same name, or a wildcard for exactly one label, above which
+ * there must be two more, as OpenSSL has it: `*.com` stands for nothing.
+ */
 export function covers(names: readonly string[], domain: string): boolean {
   const wanted = domain.toLowerCase()
-  const parent = /^[^.]+(\..+)$/.exec(wanted)?.[1]
+  const parent = /^[^.]+(\.[^.]+\..+)$/.exec(wanted)?.[1]
   return names.some(name => {
     const given = name.toLowerCase()
     return given === wanted || (parent !== undefined && given === `*${parent}`)

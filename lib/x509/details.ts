@@ -81,3 +81,18 @@ export function pinOf(certificate: X509Certificate): string {
 /** Whether subject and issuer are the same name. */
 export const isSelfIssued = (certificate: X509Certificate): boolean =>
   certificate.subject === certificate.issuer
+
+/** By their OIDs, as hex: what limits policies (RFC 5280 sections 4.2.1.5, 4.2.1.11 and 4.2.1.14). */
+const POLICY_LIMITS: Readonly<Record<string, string>> = {
+  '551d21': 'policyMappings',
+  '551d24': 'policyConstraints',
+  '551d36': 'inhibitAnyPolicy',
+}
+export const POLICY_LIMIT_OIDS: readonly string[] = Object.keys(POLICY_LIMITS)
+const SELDOM_KNOWN: Readonly<Record<string, string>> = { ...POLICY_LIMITS, '551d1e': 'nameConstraints' }
+
+/** The name of a critical extension that RFC 5280 defines and small stacks do not know; null without one. */
+export function rareCriticalExtension(certificate: X509Certificate): string | null {
+  const critical = extensionsOf(certificate).filter(extension => extension.critical)
+  return critical.map(({ oidHex }) => SELDOM_KNOWN[oidHex]).find(name => name !== undefined) ?? null
+}

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { rootCertificates } from 'node:tls'
 import { iso } from '../base/time.ts'
 import { extensionElements, extensionsOf, leafOf, parseChain, SUBJECT_ALT_NAME, tlvs } from './certificate.ts'
+import { isSelfIssued, keyUsageOf, POLICY_LIMIT_OIDS } from './details.ts'
 import { NAME_CONSTRAINTS, nameConstraintsBroken } from './name-constraints.ts'
 
 /** Why a device would not accept a chain. */
@@ -9,7 +10,6 @@ export type PathCode =
   | 'empty'
   | 'malformed'
   | 'duplicate'
-  | 'leaf-is-ca'
   /** A certificate does not issue the one before it. */
   | 'order'
   /** No root issues the last certificate. */
@@ -36,19 +36,22 @@ export interface PathFailure {
   readonly message: string
 }
 
-const KEY_USAGE = '551d0f'
 const BASIC_CONSTRAINTS = '551d13'
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
 
-/** Extensions that are acted upon here or ask nothing of a TLS client; any other that is critical is refused. */
+/**
+ * Extensions that are acted upon here or ask nothing of a TLS client; any other that is critical is refused. Policies
+ * are looked at by nobody who was not told to, as by OpenSSL without X509_V_FLAG_POLICY_CHECK.
+ */
 const UNDERSTOOD = new Set([
-  KEY_USAGE,
   BASIC_CONSTRAINTS,
   NAME_CONSTRAINTS,
   SUBJECT_ALT_NAME,
+  '551d0f', // key usage
   '551d25', // extended key usage
-  '551d20', // certificate policies
   '551d1f', // CRL distribution points
+  '551d20', // certificate policies
+  ...POLICY_LIMIT_OIDS,
 ])
 
 /** OIDs, as hex, of signature algorithms that clients still accept; SHA-1 and MD5 are none of them. */
@@ -96,11 +99,6 @@ const isStrong = (certificate: X509Certificate): boolean => {
   return STRONG_HASHES.has(hashOid?.content.toString('hex') ?? '')
 }
 
-/** RFC 5280 section 4.2.1.3, first byte of the bit string: digitalSignature is 0x80; null without the extension. */
-const keyUsageOf = (certificate: X509Certificate): number | null => {
-  const extension = extensionsOf(certificate).find(({ oidHex }) => oidHex === KEY_USAGE)
-  return extension === undefined ? null : (tlvs(extension.value)[0]?.content[1] ?? 0)
-}
 const KEY_CERT_SIGN = 0x04
 /** digitalSignature, keyEncipherment, keyAgreement: what a TLS server's key may be used for. */
 const TLS_SERVER_USES = 0x80 | 0x20 | 0x08
@@ -137,22 +135,21 @@ const checkTime = (certificate: X509Certificate, at: number): Check => {
 const checkLeaf = (leaf: X509Certificate): Check => {
   const name = subjectOf(leaf)
   const usage = keyUsageOf(leaf)
-  if (leaf.ca)
-    return fail('leaf-is-ca', `${name} comes first and is a CA; put the server's certificate first`)
   if (usage !== null && (usage & TLS_SERVER_USES) === 0)
     return fail(
       'key-usage',
-      `${name} is not for a TLS server (key usage); have it issued with digitalSignature`,
+      leaf.ca
+        ? `${name} comes first and is a CA, not a TLS server; put the server's certificate first`
+        : `${name} is not for a TLS server (key usage); have it issued with digitalSignature`,
     )
-  if (!leaf.keyUsage?.includes(SERVER_AUTH))
+  // None at all: for any use (RFC 5280 section 4.2.1.12).
+  if (leaf.keyUsage !== undefined && !leaf.keyUsage.includes(SERVER_AUTH))
     return fail(
       'extended-key-usage',
       `${name} lacks the extended key usage serverAuth; have it issued with it`,
     )
   return null
 }
-
-const isSelfIssued = (certificate: X509Certificate): boolean => certificate.subject === certificate.issuer
 
 /** `below`: the certificates from the leaf to just under this CA. */
 const checkCa = (ca: X509Certificate, below: readonly X509Certificate[]): Check => {
@@ -283,6 +280,19 @@ const incomplete = (last: X509Certificate): PathFailure =>
       ? `the chain ends at ${subjectOf(last)}, which is none of the roots; trust it on the devices, or use another CA`
       : `no root issues ${subjectOf(last)}; add the certificate of "${leafOf(last).issuer}" to the chain, or trust it`,
   )
+
+/** The leaf, and of what follows it in any order the certificates that issue one another. */
+export function inOrder(chain: readonly X509Certificate[]): readonly X509Certificate[] {
+  const ordered = chain.slice(0, 1)
+  for (;;) {
+    const last = ordered.at(-1)
+    const next = chain.find(
+      one => last?.checkIssued(one) && !ordered.some(o => o.fingerprint256 === one.fingerprint256),
+    )
+    if (next === undefined) return ordered
+    ordered.push(next)
+  }
+}
 
 /** Roots from PEM text, or the ones Node.js comes with when null. @throws RotationError `certificate-invalid` */
 export function parseRoots(pem: string | null): readonly X509Certificate[] {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MINUTE_MS } from '../../lib/base/time.ts'
-import { nextOpening, parseWindow } from '../../lib/base/window.ts'
+import { nextOpening, openMs, parseWindow } from '../../lib/base/window.ts'
 import type { BindWindow } from '../../lib/model.ts'
 
 const at = (text: string): number => Date.parse(text)
@@ -19,6 +19,15 @@ describe('a window', () => {
     ['fri-mon 01:00-02:00 UTC', [5, 6, 0, 1], 60, 120],
   ])('%s', (text, days, from, to) => {
     expect(parseWindow(text)).toMatchObject({ text, days, from, to })
+  })
+
+  test.each([
+    ['mon-fri 02:00-05:00 Asia/Shanghai', 180],
+    ['sat,sun 22:30-04:00 Europe/Berlin', 330],
+    ['mon 00:00-24:00 UTC', 1440],
+    ['* 00:00-24:00 UTC', Number.POSITIVE_INFINITY],
+  ])('%s is open for %i minutes', (text, minutes) => {
+    expect(openMs(window(text))).toBe(minutes * MINUTE_MS)
   })
 
   test.each([

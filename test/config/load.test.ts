@@ -126,6 +126,10 @@ describe('values', () => {
       target({ bindWindow: ['Sat'] }),
       'targets[0].bindWindow[0]: must be DAYS HH:MM-HH:MM ZONE, e.g. "mon-fri 02:00-05:00 Asia/Shanghai"',
     ],
+    [
+      target({ bindWindow: ['* 02:00-05:00 UTC', 'sun 23:50-00:15 UTC'] }),
+      'targets[0].bindWindow[1]: is open for 25m, less than schedule.interval (30m): a run may never come while it is; open it longer, or run more often',
+    ],
     [instance({ region: 'CN North' }), 'targets[0].instance.region: must be a region such as "cn-north-4"'],
     [
       instance({ projectId: 'p-1' }),

@@ -22,6 +22,7 @@ describe('profiles', () => {
       tls: '1.1-1.2',
       ciphers: 'ECDHE-RSA-AES128-GCM-SHA256:AES128-SHA',
       keyTypes: ['rsa-2048'],
+      issuerKeyTypes: ['rsa-2048', 'ec-256'],
       signatureAlgorithms: ['sha256WithRSAEncryption'],
       maxChainBytes: 8192,
       maxChainDepth: 3,
@@ -38,6 +39,7 @@ describe('profiles', () => {
         tls: { min: 'TLSv1.1', max: 'TLSv1.2' },
         ciphers: 'ECDHE-RSA-AES128-GCM-SHA256:AES128-SHA',
         keyTypes: ['rsa-2048'],
+        issuerKeyTypes: ['rsa-2048', 'ec-256'],
         signatureAlgorithms: ['sha256WithRSAEncryption'],
         maxChainBytes: 8192,
         maxChainDepth: 3,
@@ -100,6 +102,11 @@ const bad: readonly (readonly [name: string, profile: unknown, mistake: string])
     'an unknown key type',
     { name: 'a', keyTypes: ['rsa-1024'] },
     `${at}.keyTypes[0]: must be one of "rsa-2048"`,
+  ],
+  [
+    'a key type of issuers that no device should know',
+    { name: 'a', issuerKeyTypes: ['rsa-1024'] },
+    `${at}.issuerKeyTypes[0]: must be one of "rsa-2048"`,
   ],
   [
     'an unknown signature algorithm',

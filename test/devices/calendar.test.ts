@@ -51,6 +51,22 @@ describe('the calendar of roots', () => {
     expect(calendar(sooner)).toEqual([])
   })
 
+  test('a root of several profiles is one entry that names them all', async () => {
+    const { root: soon, middle, leaf } = await build({ root: { notAfter: NOW + 80 * DAY_MS } })
+    const far = await root('CN=Far', 900)
+    const of = (name: string, ...roots: Issued[]) => profile({ name, trustedRoots: pemOf(...roots) })
+    const profiles = [of('a', soon), of('b', far), of('c', far, soon, soon)]
+    const target = { trustedRoots: null, profiles }
+    const messages = (chainPem: string | null) =>
+      calendar({ target, chainPem, at: NOW }).map(({ message }) => message)
+    expect(messages(pemOf(leaf, middle))).toEqual([
+      'the root of profiles a, c that is in use, "CN=Root" ends in 80d, at 2026-09-03T12:00:00Z',
+    ])
+    expect(messages(null)).toEqual([
+      'the root of profiles a, c "CN=Root" ends in 80d, at 2026-09-03T12:00:00Z',
+    ])
+  })
+
   test('the leaf is not its business', async () => {
     const { root: far, middle, leaf } = await build({ leaf: { notAfter: NOW + DAY_MS } })
     const target = { trustedRoots: far.pem, profiles: [] }

@@ -1,6 +1,7 @@
 /** Chains, good and bad, each with what must be said of it. */
 import { webcrypto } from 'node:crypto'
 import { AuthorityKeyIdentifierExtension, BasicConstraintsExtension } from '@peculiar/x509'
+import { toProfile } from '../../lib/config/profiles.ts'
 import type { DeviceProfile } from '../../lib/fleet.ts'
 import { build, LIFE, type Parts } from '../support/chain.ts'
 import {
@@ -20,6 +21,7 @@ import {
   leafExtensions,
   NOW,
   names,
+  newKeys,
   newRsaKeys,
   SERVER_AUTH,
   usage,
@@ -42,8 +44,10 @@ export interface Case {
   readonly verdict: 'ok' | 'warn' | 'refuse'
   /** The check that says so, and what it says; null when all is well. */
   readonly because: readonly [check: string, reason: RegExp] | null
-  /** Why openssl is not asked the same question. */
+  /** A stated difference: openssl takes what is refused here, and why it is refused all the same. */
   readonly lenient?: string
+  /** A stated difference: openssl refuses what is taken here, and why it is taken all the same. */
+  readonly strict?: string
 }
 
 const pems = (...sent: readonly Issued[]): string => sent.map(({ pem }) => pem).join('')
@@ -109,6 +113,41 @@ const nameless = {
 
 const authority = ({ keys }: Issued) =>
   AuthorityKeyIdentifierExtension.create(keys.publicKey, false, webcrypto as never)
+
+const P256 = { name: 'ECDSA', namedCurve: 'P-256' }
+const P384 = { name: 'ECDSA', namedCurve: 'P-384' }
+const RSA = {
+  name: 'RSASSA-PKCS1-v1_5',
+  hash: 'SHA-256',
+  publicExponent: new Uint8Array([1, 0, 1]),
+}
+const leafWith = async (algorithm: object, issuer: Issued): Promise<Issued> =>
+  issue({
+    subject: 'CN=Leaf',
+    issuer,
+    keys: await newKeys(algorithm as never),
+    extensions: leafExtensions(DOMAIN),
+  })
+const withIssuerKeys =
+  (algorithm: object, own: DeviceProfile): Case['make'] =>
+  async () =>
+    from({ middle: { keys: await newKeys(algorithm as never) } }, { profile: own })()
+
+const POLICIES: Readonly<Record<string, readonly [oid: string, value: Uint8Array]>> = {
+  // requireExplicitPolicy: 0.
+  policyConstraints: ['2.5.29.36', der(0x30, der(0x80, Buffer.from([0])))],
+  inhibitAnyPolicy: ['2.5.29.54', der(0x02, Buffer.from([0]))],
+  policyMappings: [
+    '2.5.29.33',
+    der(0x30, der(0x30, der(0x06, Buffer.from([0x2a, 3])), der(0x06, Buffer.from([0x2a, 4])))),
+  ],
+}
+const policies = (name: string) => {
+  const [oid = '', value = Buffer.alloc(0)] = POLICIES[name] ?? []
+  return extension(oid, value, true)
+}
+
+const ANY_USE = '2.5.29.37.0'
 
 const ipOnly = extension('2.5.29.17', der(0x30, der(0x87, Buffer.from([192, 0, 2, 1]))))
 const pinOfNothing = Buffer.alloc(32, 1).toString('base64')
@@ -204,6 +243,52 @@ const GOOD: readonly Case[] = [
 
 /** Right for most clients, refused by strict ones. */
 const LAX: readonly Case[] = [
+  {
+    name: 'no extended key usage',
+    make: from(leaf(basic(false), usage(digitalSignature), names(DOMAIN))),
+    verdict: 'warn',
+    because: ['key-usage', /no extended key usage: good for any use, but some clients .* serverAuth/],
+  },
+  {
+    name: 'a CA as a server',
+    make: from(
+      leaf(basic(true), usage(digitalSignature | keyCertSign), extended(SERVER_AUTH), names(DOMAIN)),
+    ),
+    verdict: 'warn',
+    because: ['key-usage', /it is a CA \(basic constraints\), which some clients \(rustls\) refuse/],
+  },
+  {
+    name: 'signed by itself, a CA, and trusted by itself',
+    make: async () => {
+      const extensions = [basic(true), usage(digitalSignature | keyCertSign), names(DOMAIN)]
+      const self = await issue({ subject: `CN=${DOMAIN}`, extensions })
+      return { pem: self.pem, roots: [self] }
+    },
+    verdict: 'warn',
+    because: ['key-usage', /it is a CA/],
+  },
+  ...['policyConstraints', 'inhibitAnyPolicy', 'policyMappings'].map(
+    (name): Case => ({
+      name: `an intermediate with critical ${name}`,
+      make: from({ middle: { extensions: [...caExtensions(), policies(name)] } }),
+      verdict: 'warn',
+      because: ['path', new RegExp(`"CN=Middle" has a critical extension ${name}, which small stacks`)],
+    }),
+  ),
+  {
+    name: 'name constraints that are kept',
+    make: from({ middle: { extensions: [...caExtensions(), constraints([dnsName('example.com')])] } }),
+    verdict: 'warn',
+    because: ['path', /"CN=Middle" has a critical extension nameConstraints, which small stacks/],
+  },
+  {
+    name: 'an intermediate that is trusted by itself',
+    make: of(({ middle, leaf }) => ({ pem: pems(leaf, middle), roots: [middle] })),
+    verdict: 'warn',
+    because: ['path', /trusted by "CN=Middle", which is no root: devices with OpenSSL refuse that/],
+    strict:
+      'openssl wants -partial_chain for it, while Mbed TLS, wolfSSL and GnuTLS take any CA that they are given: whoever writes it into trustedRoots says what is burnt in',
+  },
   {
     name: 'no authority key identifier',
     make: from({ leaf: { identifiers: false } }),
@@ -318,6 +403,12 @@ const BAD_PATHS: readonly Case[] = [
     because: ['path', /lacks the extended key usage serverAuth/],
   },
   {
+    name: 'any extended key usage, but not serverAuth',
+    make: from(leaf(basic(false), usage(digitalSignature), extended(ANY_USE), names(DOMAIN))),
+    verdict: 'refuse',
+    because: ['path', /lacks the extended key usage serverAuth/],
+  },
+  {
     name: 'a key that may only sign certificates',
     make: from(leaf(basic(false), usage(keyCertSign), extended(SERVER_AUTH), names(DOMAIN))),
     verdict: 'refuse',
@@ -397,6 +488,24 @@ const BAD_PATHS: readonly Case[] = [
     because: ['names', /\*.example.com\) do not cover a.iot.example.com/],
   },
   {
+    name: 'a wildcard right below the top',
+    make: from(withNames('*.com'), { domain: 'x.com' }),
+    verdict: 'refuse',
+    because: ['names', /\*.com\) do not cover x.com/],
+  },
+  {
+    name: 'the name only as the common name',
+    make: from({
+      leaf: {
+        subject: `CN=${DOMAIN}`,
+        extensions: [basic(false), usage(digitalSignature), extended(SERVER_AUTH)],
+      },
+    }),
+    verdict: 'refuse',
+    because: ['names', /its names \(none\) do not cover iot.example.com/],
+    lenient: 'openssl falls back on the common name, which RFC 9525 section 2 has taken out of use',
+  },
+  {
     name: 'IP only',
     make: from(leaf(basic(false), usage(digitalSignature), extended(SERVER_AUTH), ipOnly)),
     verdict: 'refuse',
@@ -451,6 +560,26 @@ const BAD_FOR_A_PROFILE: readonly Case[] = [
     verdict: 'refuse',
     because: ['key', /ec-256 key, devices are served rsa-2048 today/],
   },
+  ...(
+    [
+      ['a longer RSA key than today', { ...RSA, modulusLength: 3072 }, { ...RSA, modulusLength: 2048 }],
+      ['another curve than today', P384, P256],
+    ] as const
+  ).map(
+    ([name, now, before]): Case => ({
+      name,
+      make: of(async ({ root, middle }) => ({
+        pem: pems(await leafWith(now, middle), middle),
+        roots: [root],
+        servedPem: pems(await leafWith(before, middle), middle),
+      })),
+      verdict: 'warn',
+      because: [
+        'key',
+        /it has an (rsa-3072|ec-384) key, devices are served (rsa-2048|ec-256) today: one built/,
+      ],
+    }),
+  ),
   {
     name: 'EC for RSA cipher suites',
     make: from({}, { profile: profile({ ciphers: 'ECDHE-RSA-AES128-GCM-SHA256:AES128-SHA' }) }),
@@ -527,6 +656,45 @@ const BAD_FOR_A_PROFILE: readonly Case[] = [
       from({ leaf: { keys: await newRsaKeys() } }, { profile: profile({ keyTypes: ['rsa-2048'] }) })(),
     verdict: 'warn',
     because: ['signatures', /the path is signed with ecdsa-with-SHA256/],
+  },
+  {
+    name: 'a short RSA key further up, with a preset that knows none',
+    make: withIssuerKeys(
+      { ...RSA, modulusLength: 1024 },
+      toProfile({ name: 'meter-v1', preset: 'mbedtls-3', canary: null }),
+    ),
+    verdict: 'refuse',
+    because: ['issuer-keys', /"CN=Middle" has an rsa-1024 key, which is none of rsa-2048, ec-256, ec-384/],
+  },
+  {
+    name: 'a longer RSA key further up',
+    make: withIssuerKeys(
+      { ...RSA, modulusLength: 3072 },
+      profile({ issuerKeyTypes: ['rsa-2048', 'ec-256'] }),
+    ),
+    verdict: 'ok',
+    because: null,
+  },
+  {
+    name: 'a curve further up that is not known',
+    make: withIssuerKeys(P384, profile({ issuerKeyTypes: ['rsa-2048', 'ec-256'] })),
+    verdict: 'refuse',
+    because: ['issuer-keys', /"CN=Middle" has an ec-384 key, which is none of rsa-2048, ec-256/],
+  },
+  {
+    name: 'a curve of the root that is not known',
+    make: async () => {
+      const keys = await newKeys(P384)
+      return from({ root: { keys } }, { profile: profile({ issuerKeyTypes: ['ec-256'] }) })()
+    },
+    verdict: 'refuse',
+    because: ['issuer-keys', /"CN=Root" has an ec-384 key/],
+  },
+  {
+    name: 'another curve further up than the key types name',
+    make: withIssuerKeys(P384, profile({ keyTypes: ['ec-256'] })),
+    verdict: 'warn',
+    because: ['issuer-keys', /"CN=Middle" has an ec-384 key, and these devices' key types are ec-256/],
   },
   {
     name: 'not yet valid for a clock that lags',

@@ -60,8 +60,9 @@ describe('a table of chains', () => {
 const STANDARD = ['pem', 'path', 'names']
 
 describe('side by side with openssl', () => {
-  const same = CASES.filter(one => one.lenient === undefined)
+  const same = CASES.filter(one => one.lenient === undefined && one.strict === undefined)
   const looser = CASES.filter(one => one.lenient !== undefined)
+  const stricter = CASES.filter(one => one.strict !== undefined)
 
   const both = async ({ make }: Case) => {
     const sent = await make()
@@ -95,6 +96,14 @@ describe('side by side with openssl', () => {
     const { ours, theirs } = await both(one)
     expect(one.lenient).toMatch(/^openssl /)
     expect({ ours, theirs }).toEqual({ ours: false, theirs: true })
+  })
+
+  test.each(stricter.map(one => [one.name, one] as const))('openssl is stricter: %s', async (_, one) => {
+    const { ours, theirs, question } = await both(one)
+    expect(one.strict).toMatch(/^openssl /)
+    expect({ ours, theirs }).toEqual({ ours: true, theirs: expect.stringContaining('error 2 at') })
+    // Nothing else divides them.
+    expect(await opensslVerifies({ ...question, partial: true, strict: true })).toBe(true)
   })
 
   test('without the command it fails, and says what to install', async () => {

@@ -14,6 +14,8 @@ export interface OpensslQuestion {
   readonly at: number
   /** All that RFC 5280 wants; true unless told otherwise. */
   readonly strict?: boolean
+  /** Any certificate among the roots is trusted, not only one that signed itself. */
+  readonly partial?: boolean
 }
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g
@@ -28,6 +30,7 @@ export async function opensslVerifies(question: OpensslQuestion): Promise<true |
     await run('openssl', [
       'verify',
       ...(question.strict === false ? [] : ['-x509_strict']),
+      ...(question.partial ? ['-partial_chain'] : []),
       ...['-auth_level', '1', '-purpose', 'sslserver'],
       ...['-attime', String(Math.floor(question.at / 1_000)), '-verify_hostname', question.domain],
       ...['-no-CApath', '-no-CAstore', '-CAfile', join(folder, 'roots')],

@@ -7,6 +7,7 @@ export const profile = (more: Partial<DeviceProfile> = {}): DeviceProfile => ({
   tls: null,
   ciphers: null,
   keyTypes: null,
+  issuerKeyTypes: null,
   signatureAlgorithms: null,
   maxChainBytes: null,
   maxChainDepth: null,

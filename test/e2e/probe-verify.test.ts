@@ -286,13 +286,13 @@ describe('without profiles', () => {
 
 describe('the canary', () => {
   /** A broker that lets the canary in while `lets` says so, by the address of the certificate it came through. */
-  async function withCanary(lets: () => boolean, options: ScenarioOptions = {}) {
+  async function withCanary(lets: (clientId: string) => boolean, options: ScenarioOptions = {}) {
     const said: (readonly [string, string | undefined, string | undefined])[] = []
     const opened = await openVerify({
       ...options,
       authenticate: (...told) => {
         said.push(told)
-        return lets()
+        return lets(told[0])
       },
       change: settings => {
         settings.targets[0].probe.canary = DEVICE
@@ -353,6 +353,21 @@ describe('the canary', () => {
     expect(warningsOf(result)).toEqual(['device-refuses'])
     // Three tries before, so that one refusal in passing is none; one after.
     expect(said).toHaveLength(4)
+  })
+
+  test('a kind of device whose canary is let in never does not count as served', async () => {
+    const own = { clientId: 'own', username: 'u', password: 'the-password-of-its-own' }
+    const { s } = await withCanary(
+      clientId => clientId !== 'own',
+      withProfiles([
+        { ...TLS12, canary: own },
+        { name: 'b', tls: '1.3' },
+      ]),
+    )
+    const result = await s.run()
+    expect(result).toMatchObject({ outcome: 'rotated' })
+    expect(warningsOf(result)).toContain('device-refuses')
+    expect(stepOf(result, 'verify')).toMatch(/^served at every address to 1 of 2 kinds of device, 3 times/)
   })
 
   test('says nothing to a certificate that is not the bound one, however good it is', async () => {

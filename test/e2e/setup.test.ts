@@ -19,6 +19,8 @@ const create: ScenarioOptions = {
     settings.targets[0].domainConfiguration = 'create'
   },
 }
+const fingerprintOf = (s: Scenario, id: string | null): string =>
+  s.iotda.certificates().find(c => c.id === id)?.fingerprint ?? ''
 const stateOf = (s: Scenario): string => join(s.rig.folder, 'state')
 const filesIn = async (folder: string): Promise<readonly string[]> =>
   (await readdir(folder, { recursive: true, withFileTypes: true }))
@@ -281,6 +283,48 @@ describe('OCSP stapling is on, and the new certificate carries no URL', () => {
     expect(await s.run()).toMatchObject({ outcome: 'rolled-back' })
     expect(config()).toMatchObject({ ocsp_stapling_enable: true, ocsp_ssl_enable: false })
   })
+
+  test('follow-certificate: a rollback by hand that is not served leaves all as it was', async () => {
+    const { s, config } = await stapling('follow-certificate')
+    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    const [ours, before] = [s.boundId(), config()]
+    const wrong = await s.issue(-1, 80, ['wrong.example.com'])
+    s.iotda.onBind(() => {
+      s.device.switches.serve = s.boundId() === ours ? null : wrong
+    })
+    expect(await s.run({ action: 'rollback' })).toMatchObject({ outcome: 'rolled-back' })
+    expect(s.boundId()).toBe(ours)
+    expect(config()).toEqual(before)
+  })
+
+  test.each(['after the verdict', 'before it'])(
+    'follow-certificate: a rollback by hand %s switches it on again, but not what was off',
+    async when => {
+      const { s, bound, config } = await stapling('follow-certificate')
+      if (when === 'before it') s.device.switches.lagMs = Number.POSITIVE_INFINITY
+      expect(await s.run()).toMatchObject({ outcome: when === 'before it' ? 'suspended' : 'rotated' })
+      expect(config()).toMatchObject({ ocsp_stapling_enable: false })
+      const ours = s.boundId()
+      s.device.settle()
+      s.device.switches.lagMs = 0
+      expect(await s.run({ action: 'rollback' })).toMatchObject({ outcome: 'rotated' })
+      expect(s.boundId()).toBe(bound)
+      expect(config()).toEqual({
+        ocsp_stapling_enable: true,
+        ocsp_ssl_enable: false,
+        ocsp_server_ca_id: 'ca-1',
+      })
+
+      // A person switches it off: no bind of ours has done that.
+      s.iotda.configure({ ...config(), ocsp_stapling_enable: false })
+      const accept = fingerprintOf(s, ours)
+      expect(await s.run({ action: 'rollback', accept })).toMatchObject({ outcome: 'rotated' })
+      expect(s.boundId()).toBe(ours)
+      const again = fingerprintOf(s, bound)
+      expect(await s.run({ action: 'rollback', accept: again })).toMatchObject({ outcome: 'rotated' })
+      expect(config()).toMatchObject({ ocsp_stapling_enable: false })
+    },
+  )
 })
 
 test('the OCSP settings come back as they were, though a PUT without them would reset them', async () => {

@@ -33,6 +33,8 @@ describe('HOST[:PORT]', () => {
     ['192.0.2.1', undefined, 'an IP address says nothing about the name to ask for'],
     ['[2001:db8::1]:1', undefined, 'an IP address says nothing about the name to ask for'],
     ['192.0.2.1', '', '--sni is no domain name'],
+    ['iot.example.com', '1.2.3.4', '--sni is an IP address, not a name'],
+    ['192.0.2.1', '192.0.2.1', '--sni is an IP address, not a name'],
     ['192.0.2.1', 'a b', '--sni is no domain name'],
     ['192.0.2.1', '--json', '--sni is no domain name'],
   ])('%s, asked for %s, is no question', (text, sni, message) => {

@@ -15,6 +15,14 @@ describe('the answer in words', () => {
     `)
   })
 
+  test('idle means something else where a person asked for it', () => {
+    const first = (action: 'hold' | 'resume') => resultText(answer(result()), action).split('\n')[0]
+    expect(first('hold')).toBe(
+      'idle  factory-1: held until you say resume (or the settings change, or an emergency)',
+    )
+    expect(first('resume')).toBe('idle  factory-1: nothing is held any more; the next run goes on')
+  })
+
   test('rotated', () => {
     const rotated = result({
       outcome: 'rotated',

@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
+import type { LookupAddress, LookupAllOptions } from 'node:dns'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createPlainServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer } from 'node:tls'
@@ -22,6 +23,18 @@ import {
   type Issued,
   issueLeaf,
 } from '../../sandbox/kit/pki.ts'
+
+/** Names that the system resolves by both families, which not every machine has one of. */
+const hosts = vi.hoisted(() => new Map<string, readonly LookupAddress[]>())
+vi.mock('node:dns/promises', async importOriginal => {
+  const system = await importOriginal<typeof import('node:dns/promises')>()
+  const lookup = async (host: string, options: LookupAllOptions) => {
+    const known = hosts.get(host)
+    if (!known) return system.lookup(host, options)
+    return known.filter(({ family }) => !options.family || options.family === family)
+  }
+  return { ...system, lookup }
+})
 
 const run = promisify(execFile)
 const DOMAIN = 'iot.example.com'
@@ -134,10 +147,20 @@ describe('handshake', () => {
     expect((await endpoint.handshake(options())).chainPem).toBe(fresh.certPem)
   })
 
-  it('keeps a root that the peer does send, and ends there', async () => {
-    device.switches.serve = { certPem: fresh.chainPem + root.certPem, keyPem: fresh.keyPem }
-    const { chainPem } = await endpoint.handshake(options())
-    expect(blocksOf(chainPem ?? '')).toEqual([fresh.certPem, intermediate.certPem, root.certPem])
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('hides nothing that the peer sends with %s', async version => {
+    const stranger = await createRoot({ commonName: 'Stranger' })
+    const [leaf, middle] = [fresh.certPem, intermediate.certPem]
+    for (const sent of [
+      [leaf, middle, root.certPem],
+      [leaf, root.certPem, middle],
+      [leaf, stranger.certPem, middle],
+      [leaf, middle, middle],
+    ]) {
+      device.switches.serve = { certPem: sent.join(''), keyPem: fresh.keyPem }
+      const tls = { minVersion: version, maxVersion: version }
+      const { chainPem, protocol } = await endpoint.handshake(options({ tls }))
+      expect({ protocol, sent: blocksOf(chainPem ?? '') }).toEqual({ protocol: version, sent })
+    }
   })
 
   it('gets what other names get when it asks by another name', async () => {
@@ -187,6 +210,36 @@ describe('handshake', () => {
     expect(silent).toMatchObject({ address: B, leaf: null, chainPem: null, error: 'no answer within 0.2 s' })
   })
 
+  it('says how long that took, by the clock given', async () => {
+    let now = 0
+    const slow = createEndpoint({
+      clock: {
+        now: () => {
+          now += 700
+          return now
+        },
+      },
+    })
+    await device.setDown('refuse', A)
+    expect(await slow.handshake(options())).toMatchObject({ error: 'ECONNREFUSED', durationMs: 700 })
+    expect(await slow.handshake(options({ address: B }))).toMatchObject({ error: null, durationMs: 700 })
+    const failing = createEndpoint({ resolve: async () => [], clock: { now: () => (now += 900) } })
+    const [unresolved] = await failing.lookClosely(probe({ addresses: [] }), DOMAIN, never)
+    expect(unresolved).toMatchObject({ error: 'cannot be resolved: no address', durationMs: 900 })
+  })
+
+  it('says when a port does not speak TLS', async () => {
+    const plain = createPlainServer(socket => {
+      socket.on('error', () => socket.destroy())
+      socket.resume().end('HTTP/1.1 400 Bad Request\r\n\r\n')
+    })
+    await new Promise<void>(resolve => plain.listen(0, A, resolve))
+    closing.push(() => new Promise(resolve => plain.close(() => resolve())))
+    const { port } = plain.address() as AddressInfo
+    const { error } = await endpoint.handshake(options({ port }))
+    expect(error).toBe('ERR_SSL_WRONG_VERSION_NUMBER (the port does not speak TLS)')
+  })
+
   it('stops when told to, before and during', async () => {
     const before = await endpoint.handshake(options({ signal: AbortSignal.abort() }))
     expect(before).toMatchObject({ leaf: null, error: 'given up' })
@@ -232,6 +285,15 @@ describe('look', () => {
     expect(asked).toEqual(['device.example.com'])
     expect(served.map(it => it.address)).toEqual([B, A])
     expect(device.handshakes.map(it => it.sni)).toEqual([DOMAIN, DOMAIN])
+  })
+
+  it('asks the system for every address of the host, IPv4 and IPv6', async () => {
+    hosts.set('device.example.com', [
+      { address: B, family: 4 },
+      { address: '::1', family: 6 },
+    ])
+    const served = await endpoint.look(probe({ addresses: [], host: 'device.example.com' }), DOMAIN, never)
+    expect(served.map(it => it.address)).toEqual([B, '::1'])
   })
 
   it('takes an address or a name of the system for the host', async () => {

@@ -133,6 +133,23 @@ describe('a device', () => {
     expect((await attempt(options({ device: knowsIt }))).problem).toBeNull()
   })
 
+  test.each<[string, () => string, RegExp]>([
+    [
+      'out of order',
+      () => first.certPem + root.certPem + issuer.certPem,
+      /not issued by ".*Root", which follows/,
+    ],
+    [
+      'with a stranger',
+      () => first.chainPem + stranger.certPem,
+      /not issued by ".*Stranger Root", which follows/,
+    ],
+    ['with a duplicate', () => first.chainPem + issuer.certPem, /comes twice/],
+  ])('does not take a chain %s', async (_, sent, why) => {
+    endpoint.switches.serve = { certPem: sent(), keyPem: first.keyPem }
+    expect(await attempt(options())).toMatchObject({ problem: expect.stringMatching(why), fault: 'chain' })
+  })
+
   test('judges by the clock it is given', async () => {
     const at = (instant: number) => attempt(options({ clock: { ...systemClock, now: () => instant } }))
     expect((await at(Date.now() - 86_400_000)).problem).toMatch(/is not valid before/)

@@ -4,8 +4,9 @@ import type { Slot } from '../../lib/model.ts'
 import { reconcile, wrongWithAdopted } from '../../lib/rotation/adopt.ts'
 import type { TargetDocument } from '../../lib/rotation/documents.ts'
 import { leafOf } from '../../lib/x509/certificate.ts'
+import { build } from '../support/chain.ts'
 import { fakeClock } from '../support/clock.ts'
-import { caExtensions, type Issued, issue, leafExtensions } from '../support/issue.ts'
+import { basic, caExtensions, type Issued, issue, leafExtensions, names } from '../support/issue.ts'
 import {
   certificateDocument,
   DOMAIN,
@@ -246,6 +247,19 @@ describe('what is wrong with an adopted certificate', () => {
   test('nothing', async () => {
     expect(await judge(await slotOf([DOMAIN]), root.pem)).toBeNull()
     expect(await judge(await slotOf(['*.example.com']), root.pem)).toBeNull()
+  })
+
+  test('no extended key usage is any use, and a CA may be a server: a hold would end renewals', async () => {
+    const lax = { extensions: [basic(true), names(DOMAIN)] }
+    expect(await judge(await slotOf([DOMAIN], lax), root.pem)).toBeNull()
+  })
+
+  test('its order is not judged, nor what comes twice: devices live with that, and a hold would end renewals', async () => {
+    const { root: top, middle, leaf } = await build()
+    const given = (...sent: readonly Issued[]) =>
+      slot('x', {}, { certificatePem: sent.map(({ pem }) => pem).join(''), leaf: leafOf(leaf.certificate) })
+    expect(await judge(given(leaf, top, middle, middle), top.pem)).toBeNull()
+    expect(await judge(given(leaf, root), top.pem)).toMatch(/no root issues "CN=Leaf"/)
   })
 
   test('its validity is not judged: it is renewed like any other', async () => {

@@ -1,14 +1,17 @@
 /** What the rotation asks of a chain on behalf of every target that shares it. */
+import { AuthorityInfoAccessExtension } from '@peculiar/x509'
 import { describe, expect, test } from 'vitest'
 import type { DeviceProfile } from '../../lib/fleet.ts'
 import type { Target } from '../../lib/model.ts'
-import { acceptable, suitable } from '../../lib/rotation/preflight.ts'
+import { examine } from '../../lib/rotation/examine.ts'
+import { acceptable, checkRollback, suitable } from '../../lib/rotation/preflight.ts'
 import type { Job, World } from '../../lib/rotation/world.ts'
+import { leafOf } from '../../lib/x509/certificate.ts'
 import { profile } from '../devices/profile.ts'
 import { build } from '../support/chain.ts'
 import { fakeClock } from '../support/clock.ts'
 import { leafExtensions, NOW } from '../support/issue.ts'
-import { DOMAIN, inspection, newRun, target } from './facts.ts'
+import { DOMAIN, inspection, newRun, rotateAll, target } from './facts.ts'
 
 const built = await build({ leaf: { extensions: leafExtensions(DOMAIN) } })
 const other = await build()
@@ -49,4 +52,79 @@ test('a leaf that another source may do better than', () => {
   expect(suitable(world(devices({ clockLagMs: 60 * 86_400_000 })), job, PEM)).toBe(true)
   // Devices that would take it for valid only when it is over.
   expect(suitable(world(devices({ clockLagMs: 900 * 86_400_000 })), job, PEM)).toBe(false)
+})
+
+/** One target at work, with the OCSP settings of its domain configuration. */
+function atWork(config: Readonly<Record<string, unknown>>, more: Partial<Target> = {}) {
+  const given = inspection({ bound: null })
+  if (!given.configuration) throw new Error('there is no configuration')
+  const configuration = { ...given.configuration, serverCertificateConfig: config }
+  const verdict = { due: true, reason: 'forced', emergency: false }
+  return {
+    world: {
+      ...{ run: newRun(fakeClock(NOW)), event: { ...rotateAll, action: 'rollback' }, specHash: 'spec' },
+      target: { ...target, trustedRoots: built.root.pem, ...more },
+    } as unknown as World,
+    job: { inspection: { ...given, configuration }, verdict, steps: [], warnings: [] } as unknown as Job,
+  }
+}
+
+describe('the OCSP guard', () => {
+  const withResponder = async (url: string): Promise<string> => {
+    const extensions = [...leafExtensions(DOMAIN), new AuthorityInfoAccessExtension({ ocsp: [url] })]
+    const { leaf, middle } = await build({ leaf: { extensions } })
+    return leaf.pem + middle.pem
+  }
+  const lineFor = (chainPem: string, config: Readonly<Record<string, unknown>>, ocsp: Target['ocsp']) => {
+    const { world, job } = atWork(config, { ocsp })
+    return examine(world, job, chainPem).find(({ check }) => check === 'ocsp')
+  }
+  const HTTP = 'http://ocsp.example.com/'
+  const ON = { ocsp_stapling_enable: true, ocsp_ssl_enable: false }
+  const ON_BY_TLS = { ocsp_stapling_enable: true, ocsp_ssl_enable: true }
+
+  test.each([
+    ['an http responder where the platform asks by TLS', HTTP, ON_BY_TLS, 'refuse'],
+    [
+      'an http responder where that is not said, which is the same',
+      HTTP,
+      { ocsp_stapling_enable: true },
+      'refuse',
+    ],
+    ['an http responder where it asks without', HTTP, ON, 'ok'],
+    ['an https responder', 'https://ocsp.example.com/', ON_BY_TLS, 'ok'],
+  ] as const)('%s', async (_, url, config, verdict) => {
+    for (const ocsp of ['require-url', 'follow-certificate'] as const)
+      expect(lineFor(await withResponder(url), config, ocsp)).toMatchObject({
+        verdict,
+        new: url,
+        reason: verdict === 'ok' ? null : `its OCSP responder ${url} is http, and ocsp_ssl_enable is on`,
+      })
+  })
+
+  test('no responder is refused, unless stapling follows the certificate or is off', () => {
+    const none = { new: 'no responder' }
+    expect(lineFor(PEM, ON, 'require-url')).toMatchObject({ ...none, verdict: 'refuse' })
+    expect(lineFor(PEM, ON, 'follow-certificate')).toMatchObject({ ...none, verdict: 'ok' })
+    expect(lineFor(PEM, { ocsp_stapling_enable: false }, 'require-url')).toBeUndefined()
+  })
+})
+
+describe('a rollback by hand', () => {
+  const check = (chainPem: string, trustedRoots: string, staplingBack = false) => {
+    const { world, job } = atWork({ ocsp_stapling_enable: false }, { trustedRoots })
+    const leaf = leafOf(built.leaf.certificate)
+    checkRollback(world, job, chainPem, { leaf, staplingBack })
+  }
+  const refused = expect.objectContaining({ code: 'preflight-refused' })
+
+  test('a chain that leads to no root is refused; a leaf that is shown alone says nothing of its chain', () => {
+    expect(() => check(PEM, built.root.pem)).not.toThrow()
+    expect(() => check(PEM, other.root.pem)).toThrow(refused)
+    expect(() => check(built.leaf.pem, other.root.pem)).not.toThrow()
+  })
+
+  test('is judged with the stapling that comes back with it', () => {
+    expect(() => check(PEM, built.root.pem, true)).toThrow(refused)
+  })
 })

@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 
 const unreachable = (address: string, error: string): Handshake => ({
-  ...{ address, error, leaf: null, chainPem: null, protocol: null, cipher: null },
+  ...{ address, error, leaf: null, chainPem: null, protocol: null, cipher: null, durationMs: 5_003 },
 })
 
 /** The real port, and addresses beyond it. */
@@ -33,7 +33,13 @@ async function probe(...beyond: readonly Handshake[]) {
   }
   const profile = {
     ...{ name: 'meter', trustedRoots: root.certPem, tls: null, ciphers: null, keyTypes: null },
-    ...{ signatureAlgorithms: null, maxChainBytes: null, maxChainDepth: null, needsCommonName: false },
+    ...{
+      issuerKeyTypes: null,
+      signatureAlgorithms: null,
+      maxChainBytes: null,
+      maxChainDepth: null,
+      needsCommonName: false,
+    },
     ...{ needsKeyEncipherment: false, clockLagMs: 0, pins: [] },
   }
   const run = { clock: systemClock, signal: new AbortController().signal }
@@ -72,7 +78,10 @@ test.each([
   ['192.0.2.1', 'ENETUNREACH'],
 ])('%s with %s is an address that is not well', async (address, error) => {
   const ask = await probe(unreachable(address, error))
-  expect(await ask('device')).toMatchObject({
+  const result = await ask('device')
+  // How long the look took: no device has tried after it.
+  expect(result.probe?.addresses[1]?.verdicts).toMatchObject([{ ok: false, durationMs: 5_003 }])
+  expect(result).toMatchObject({
     outcome: 'failed',
     error: { code: 'not-served', message: `${address}: profile "meter": no answer: ${error}` },
     warnings: [],

@@ -242,6 +242,8 @@ describe('covers', () => {
     [['*.example.com'], 'a.iot.example.com', false],
     [['*.example.com'], '.example.com', false],
     [['*'], 'com', false],
+    [['*.com'], 'example.com', false],
+    [['*.com'], '*.com', true],
     [['i*.example.com'], 'iot.example.com', false],
     [['example.com'], 'iot.example.com', false],
     [['iot.example.com\0.evil'], 'iot.example.com', false],

@@ -79,6 +79,13 @@ describe('a good chain', () => {
     expect(subjects(verify(sent, [root]))).toEqual(['Leaf', 'Middle', 'Root'])
   })
 
+  test('may have a leaf for any use, and one that is a CA', async () => {
+    for (const extensions of [[basic(false)], [basic(true)], []]) {
+      const { root, middle, leaf } = await build({ leaf: { extensions } })
+      expect(subjects(verify([leaf, middle], [root]))).toEqual(['Leaf', 'Middle', 'Root'])
+    }
+  })
+
   test('may start at a root of version 1, which has no extensions', async () => {
     const { root, middle, leaf } = await build()
     const old = await version1Root('Root', root.keys)
@@ -91,18 +98,12 @@ const bad: readonly [string, PathCode, RegExp, Parts][] = [
   ['leaf of the future', 'not-yet-valid', /"CN=Leaf"/, { leaf: { notBefore: NOW + DAY_MS } }],
   ['expired intermediate', 'expired', /"CN=Middle"/, { middle: { notAfter: NOW - DAY_MS } }],
   ['expired root', 'expired', /"CN=Root"/, { root: { notAfter: NOW - DAY_MS } }],
-  ['leaf that is a CA', 'leaf-is-ca', /"CN=Leaf"/, { leaf: { extensions: caExtensions() } }],
+  ['leaf that may only issue', 'key-usage', /"CN=Leaf"/, { leaf: { extensions: caExtensions() } }],
   [
     'leaf for clients only',
     'extended-key-usage',
     /"CN=Leaf"/,
     { leaf: { extensions: [basic(false), extended(CLIENT_AUTH), names('a.example')] } },
-  ],
-  [
-    'leaf without extended key usage',
-    'extended-key-usage',
-    /"CN=Leaf"/,
-    { leaf: { extensions: [basic(false), names('a.example')] } },
   ],
   [
     'leaf whose key may only sign certificates',
@@ -214,7 +215,7 @@ describe('a bad chain', () => {
       const result = verify(chain, [root])
       return result.ok ? 'ok' : result.code
     })
-    expect(codes).toEqual(['order', 'order', 'leaf-is-ca', 'duplicate', 'duplicate'])
+    expect(codes).toEqual(['order', 'order', 'key-usage', 'duplicate', 'duplicate'])
   })
 
   test('has an issuer of the right name and another key', async () => {
