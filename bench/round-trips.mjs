@@ -36,6 +36,10 @@ const ROTATION = [
   ['dns.SOA', 'its parent is'],
   ['dns.CNAME', 'and is no alias, whose SOA a resolver would show as its own'],
   ['dns.NS', 'the name servers of the zone'],
+  [
+    'dns.SOA',
+    'which zone is above, whose servers tell to whom they refer? Here none is (else four questions more)',
+  ],
   ['dns.A + dns.AAAA', 'their addresses'],
   ['dns.CNAME', 'does the challenge name point elsewhere? Then the value goes there'],
   ['acme.NewNonce', 'the first signed request needs a nonce; each answer brings the next'],
@@ -46,6 +50,10 @@ const ROTATION = [
   ['dns.SOA', 'the same, the parent'],
   ['dns.CNAME', 'the same, no alias'],
   ['dns.NS', 'its name servers'],
+  [
+    'dns.SOA',
+    'which zone is above, whose servers tell to whom they refer? Here none is (else four questions more)',
+  ],
   ['dns.A + dns.AAAA', 'their addresses'],
   ['dns.CNAME', 'no alias in the way of the value'],
   ['dns.NS', 'the name exists now: is it a zone of its own, with servers of its own?'],

@@ -1,5 +1,7 @@
+import type { Secret } from '../base/secret.ts'
 import type { CertificateRequest } from '../contracts.ts'
-import { parseChain } from '../x509/certificate.ts'
+import { covers, leafOf, parseChain } from '../x509/certificate.ts'
+import { keyFits } from '../x509/key.ts'
 import type { AcmeClient } from './client.ts'
 import { problemOf } from './problem.ts'
 import type { Order } from './resources.ts'
@@ -7,6 +9,15 @@ import type { Order } from './resources.ts'
 interface Asking {
   readonly client: AcmeClient
   readonly request: CertificateRequest
+}
+
+/** Of the leaf; null for a text that is no chain. */
+const fingerprintOf = (pem: string): string | null => {
+  try {
+    return parseChain(pem)[0]?.fingerprint256 ?? null
+  } catch {
+    return null
+  }
 }
 
 /** Chains are few; a CA that lists more is not followed for ever. */
@@ -20,7 +31,7 @@ export const acceptedChain = async ({ client, request }: Asking, order: Order): 
   const { log } = client.connection.run
   const { chainPem, alternates } = await client.certificate(order)
   let accepted = request.accepts(chainPem) ? chainPem : null
-  const leafOf = (pem: string): string | undefined => parseChain(pem)[0]?.fingerprint256
+  const leafFingerprint = fingerprintOf(chainPem)
   for (const url of alternates.slice(0, ALTERNATES_AT_MOST)) {
     if (accepted !== null && !request.showsOthers) break
     const chosen = accepted
@@ -29,10 +40,20 @@ export const acceptedChain = async ({ client, request }: Asking, order: Order): 
       if (chosen === null && problemOf(thrown)?.status !== 404) throw thrown
       return null
     })
-    if (other === null || leafOf(other) !== leafOf(chainPem) || !request.accepts(other)) continue
+    if (other === null || fingerprintOf(other) !== leafFingerprint || !request.accepts(other)) continue
     if (chosen !== null) continue
     log.info({ order: order.url, chain: url }, 'devices accept another chain than the default of the CA')
     accepted = other
   }
   return accepted ?? chainPem
+}
+
+/** What is wrong with a chain that was issued to us; null when nothing is. @throws RotationError `certificate-invalid` */
+export function flawOf(chainPem: string, key: Secret, names: readonly string[]): string | null {
+  const [leaf] = parseChain(chainPem)
+  if (!leaf || !keyFits(key, leaf)) return 'it was issued for another private key'
+  const issued = leafOf(leaf).names
+  const missing = names.filter(name => !covers(issued, name))
+  if (missing.length === 0) return null
+  return `it was issued for ${issued.join(', ') || 'no name'}, and not for ${missing.join(', ')}`
 }

@@ -25,8 +25,14 @@ const cachedSchema = v.object({
 /** The URL of a resource such as `newOrder`; null when the CA does not offer it. */
 export function resourceUrl(directory: Directory, resource: string): string | null {
   const url = directory.body[resource]
-  return typeof url === 'string' ? url : null
+  return typeof url === 'string' && URL.canParse(url) ? url : null
 }
+
+const NEEDED = ['newNonce', 'newAccount', 'newOrder'] as const
+
+/** Whether orders are placed elsewhere; CAs add other keys, and random ones, at any time. */
+export const isElsewhere = (directory: Directory, other: Directory): boolean =>
+  NEEDED.some(name => resourceUrl(directory, name) !== resourceUrl(other, name))
 
 /** A text of the directory's `meta`, e.g. `termsOfService`. */
 export function metaText(directory: Directory, field: string): string | null {
@@ -53,7 +59,7 @@ export async function fetchDirectory(connection: AcmeConnection): Promise<Direct
     body: jsonObject(connection, 'directory', answer.text),
     fetchedAt: run.clock.now(),
   }
-  const missing = ['newNonce', 'newAccount', 'newOrder'].filter(name => resourceUrl(directory, name) === null)
+  const missing = NEEDED.filter(name => resourceUrl(directory, name) === null)
   if (missing.length === 0) return directory
   throw new RotationError('unavailable', `${settings}: directory: the answer lacks ${missing.join(', ')}`, {
     hint: `Check that ${settings}.directory is the URL of an ACME directory.`,

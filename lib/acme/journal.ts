@@ -4,15 +4,20 @@ import type { Journal } from '../contracts.ts'
 import { distinct, type TxtValue } from './dns01.ts'
 import type { Order } from './resources.ts'
 
-const orderSchema = v.object({ url: v.string(), finalize: v.string(), expires: v.nullable(v.string()) })
+const instant = v.pipe(
+  v.string(),
+  v.transform(text => Date.parse(text)),
+  v.number(),
+)
+const orderSchema = v.object({ url: v.string(), finalize: v.string(), expires: v.nullable(instant) })
 const txtSchema = v.array(v.object({ fqdn: v.string(), value: v.string(), domain: v.string() }))
 
 /** What the journal says of an order; enough to go on in another process. */
 export interface OrderNotes {
   readonly url: string
   readonly finalize: string
-  /** ISO 8601. */
-  readonly expires: string | null
+  /** Milliseconds since the epoch; written as ISO 8601. */
+  readonly expires: number | null
 }
 
 /** The typed notes of one order: `{ order, txt }`. Each change is durable when its promise resolves. */
@@ -38,12 +43,16 @@ const readAs = <S extends v.GenericSchema>(schema: S, value: unknown): v.InferOu
 export function openNotes(journal: Journal): Notes {
   let order: OrderNotes | null = readAs(orderSchema, journal.notes.order)
   let txt: readonly TxtValue[] = readAs(txtSchema, journal.notes.txt) ?? []
-  const save = () => journal.write({ ...(order ? { order } : {}), ...(txt.length > 0 ? { txt } : {}) })
+  const save = () => {
+    const { expires = null, ...rest } = order ?? {}
+    const noted = { ...rest, expires: expires === null ? null : iso(expires) }
+    return journal.write({ ...(order ? { order: noted } : {}), ...(txt.length > 0 ? { txt } : {}) })
+  }
   return {
     order: () => order,
     txt: () => txt,
     placed: async ({ url, finalize, expires }) => {
-      order = { url, finalize, expires: expires === null ? null : iso(expires) }
+      order = { url, finalize, expires }
       await save()
     },
     dropped: async () => {

@@ -1,11 +1,10 @@
 import { asRotationError, RotationError } from '../base/errors.ts'
 import { HttpFailure } from '../base/http.ts'
-import { iso, SECOND_MS } from '../base/time.ts'
+import { DAY_MS, iso, SECOND_MS } from '../base/time.ts'
 import type { CertificateRequest, Journal, Obtained } from '../contracts.ts'
-import { parseChain } from '../x509/certificate.ts'
-import { generateKey, keyFits } from '../x509/key.ts'
+import { generateKey } from '../x509/key.ts'
 import type { Budget } from './budget.ts'
-import { acceptedChain } from './chains.ts'
+import { acceptedChain, flawOf } from './chains.ts'
 import type { AcmeClient } from './client.ts'
 import { createCsr } from './csr.ts'
 import type { Dns01 } from './dns01.ts'
@@ -39,6 +38,8 @@ const VALIDATED = { kind: 'validated' } as const
 /** What a step of an order comes to: the order as the CA shows it now, or a wait for a later run. */
 type Next = { readonly kind: 'order'; readonly order: Order } | Suspended
 
+/** Of an order whose end the CA does not tell, though it should (RFC 8555 section 7.1.3). */
+const LIFE_MS = 7 * DAY_MS
 const POLL_FIRST_MS = SECOND_MS
 const POLL_MOST_MS = 10 * SECOND_MS
 const RETRY_AFTER_MOST_MS = 30 * SECOND_MS
@@ -73,14 +74,15 @@ const resumed = async ({ client, notes, budget }: World): Promise<Order | null> 
   try {
     const order = await client.order(noted.url)
     await budget.placed()
-    const isOver = order.expires !== null && order.expires <= run.clock.now() && order.status !== 'valid'
+    const ends = order.expires ?? noted.expires ?? Number.POSITIVE_INFINITY
+    // A certificate is there for longer than its order; one that never comes is not waited for without end.
+    const isOver = ends + (order.status === 'valid' ? DAY_MS : 0) <= run.clock.now()
     if (order.status !== 'invalid' && !isOver) {
       run.log.info({ order: order.url, status: order.status }, 'going on with the order of an earlier run')
       return order
     }
     run.log.info({ order: order.url, status: order.status }, 'the order of an earlier run is dead')
-    if (order.status === 'invalid' && (order.expires ?? Number.POSITIVE_INFINITY) > run.clock.now())
-      await budget.failed()
+    if (order.status === 'invalid' && ends > run.clock.now()) await budget.failed()
     else await budget.ended()
   } catch (thrown) {
     if (!isGone(client, noted.url, thrown)) throw thrown
@@ -108,7 +110,7 @@ const placed = async (world: World): Promise<Order> => {
       throw thrown
     },
   )
-  await notes.placed(order)
+  await notes.placed({ ...order, expires: order.expires ?? run.clock.now() + LIFE_MS })
   await budget.placed()
   run.log.info({ order: order.url, status: order.status, names }, 'order placed')
   return order
@@ -163,16 +165,20 @@ const finalize = async (world: World, order: Order): Promise<Next> => {
   throw new RotationError('internal', `${client.connection.settings}: finalize: no verdict`)
 }
 
-/** Downloads the chain, which has to be for our key. */
+/**
+ * Downloads the chain. One for another key or other names never gets better, and ends the order; one that cannot be
+ * read may have been damaged on the way.
+ */
 const download = async (world: World, order: Order): Promise<Obtained> => {
-  const { client, journal, request, notes } = world
+  const { budget, client, journal, request, notes } = world
   const { settings } = client.connection
-  const chainPem = await acceptedChain(world, order)
-  const [leaf] = parseChain(chainPem)
   const key = await journal.privateKey(() => generateKey(request.spec.keyType))
-  if (leaf && keyFits(key, leaf)) return { kind: 'obtained', chainPem }
+  const chainPem = order.certificate === null ? null : await acceptedChain(world, order)
+  const flaw = chainPem === null ? 'the order names none' : flawOf(chainPem, key, request.spec.names)
+  if (chainPem !== null && flaw === null) return { kind: 'obtained', chainPem }
   await notes.dropped()
-  throw new RotationError('order-failed', `${settings}: certificate: it was issued for another private key`, {
+  await budget.ended()
+  throw new RotationError('order-failed', `${settings}: certificate: ${flaw}`, {
     hint: 'The next run places a new order.',
   })
 }

@@ -1,10 +1,14 @@
 import { RotationError } from '../base/errors.ts'
 import type { HttpResponse } from '../base/http.ts'
-import { parseRetryAfter } from '../base/time.ts'
+import { DAY_MS, parseRetryAfter } from '../base/time.ts'
 import type { ErrorCode } from '../model.ts'
 
 const PREFIX = 'urn:ietf:params:acme:error:'
 const MAX_DETAIL_CHARS = 1_000
+const MAX_WORD_CHARS = 253
+const MAX_SUBPROBLEMS = 20
+/** A server that is down is back within two days, whatever it says; a limit may be one of a week. */
+const DOWN_AT_MOST_MS = 2 * DAY_MS
 
 /** What a CA says is wrong, in an answer or inside an order or a challenge (RFC 8555 section 6.7). */
 export interface ProblemDocument {
@@ -38,22 +42,29 @@ export class AcmeProblem extends Error {
 const asObject = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 
-const oneLine = (text: string): string => {
+const oneLine = (text: string, maxChars = MAX_DETAIL_CHARS): string => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a CA's text goes to terminals and chats
   const clean = text.replace(/[\u0000-\u001f\u007f\s]+/g, ' ').trim()
-  return clean.length > MAX_DETAIL_CHARS ? `${clean.slice(0, MAX_DETAIL_CHARS)}…` : clean
+  return clean.length > maxChars ? `${clean.slice(0, maxChars)}…` : clean
 }
 
-/** Reads a problem document of any quality; `status` is used when it has none itself. */
-export function readProblem(value: unknown, status: number): ProblemDocument {
+const partsOf = (subproblems: unknown): readonly unknown[] =>
+  Array.isArray(subproblems) ? subproblems.slice(0, MAX_SUBPROBLEMS) : []
+
+/**
+ * Reads a problem document of any quality; `status` is used when it has none itself. Subproblems have no further ones
+ * (RFC 8555 section 6.7.1).
+ */
+export function readProblem(value: unknown, status: number, isPart = false): ProblemDocument {
   const { type, detail, status: own, identifier, subproblems, instance } = asObject(value)
   const name = asObject(identifier).value
+  const known = typeof type === 'string' && type.startsWith(PREFIX)
   return {
-    type: typeof type === 'string' && type.startsWith(PREFIX) ? type.slice(PREFIX.length) : 'unknown',
+    type: known ? oneLine(type.slice(PREFIX.length), MAX_WORD_CHARS) : 'unknown',
     status: status || (typeof own === 'number' ? own : 0),
     detail: typeof detail === 'string' ? oneLine(detail) : '',
-    identifier: typeof name === 'string' ? name : null,
-    subproblems: Array.isArray(subproblems) ? subproblems.map(part => readProblem(part, 0)) : [],
+    identifier: typeof name === 'string' ? oneLine(name, MAX_WORD_CHARS) : null,
+    subproblems: isPart ? [] : partsOf(subproblems).map(part => readProblem(part, 0, true)),
     page: typeof instance === 'string' && /^https?:\/\/\S+$/.test(instance) ? oneLine(instance) : null,
   }
 }
@@ -156,7 +167,8 @@ export function refusal(
     // A proxy's page, or nothing: the status has to do.
   }
   const problem = readProblem(body, answer.status)
-  const retryAt = parseRetryAfter(answer.headers['retry-after'], now)
+  const asked = parseRetryAfter(answer.headers['retry-after'], now)
+  const retryAt = asked !== null && answer.status >= 500 ? Math.min(asked, now + DOWN_AT_MOST_MS) : asked
   const verdict = judge(problem, retryAt, settings)
   const { code, retry } = verdict
   const isElsewhere = call === 'directory' && code === 'ca-rejected'

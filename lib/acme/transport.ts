@@ -148,6 +148,12 @@ export function linksOf(header: string | undefined, relation: string, base: stri
   })
 }
 
+/** Where something new is may be said from where it was asked for (RFC 9110 section 10.2.2); what is no URL is left out. */
+const withPlace = ({ location, ...rest }: HttpResponse['headers'], url: string): HttpResponse['headers'] =>
+  location !== undefined && URL.canParse(location, url)
+    ? { ...rest, location: new URL(location, url).href }
+    : rest
+
 const dataOf = (connection: AcmeConnection, call: string, method: string, text: string): unknown => {
   if (method === 'HEAD' || text.trim() === '') return {}
   return text.trimStart().startsWith('-----BEGIN ') ? text : jsonObject(connection, call, text)
@@ -197,7 +203,7 @@ export function createTransport(connection: AcmeConnection, nameOf: (url: string
       if (answer.status >= 300) throw refusal(settings, call, url, answer, now)
       return {
         status: answer.status,
-        headers: answer.headers,
+        headers: withPlace(answer.headers, url),
         data: dataOf(connection, call, method, answer.text),
       }
     },

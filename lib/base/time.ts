@@ -65,21 +65,22 @@ export function iso(instant: number): string {
   return new Date(instant).toISOString().replace('.000Z', 'Z')
 }
 
-/** The last instant a Date can hold. */
-const LAST_INSTANT = 8.64e15
+/** As long as the longest window that CAs count in. A slip of a server must not silence us until it is too late. */
+export const RETRY_AFTER_MOST_MS = 7 * DAY_MS
 
-/** Parses a `Retry-After` value in either form (RFC 9110 section 10.2.3) to an instant; null when unreadable. */
+/**
+ * Parses a `Retry-After` value in either form (RFC 9110 section 10.2.3) to an instant, a week from now at most; null
+ * when unreadable.
+ */
 export function parseRetryAfter(value: string | undefined, now: number): number | null {
   const text = value?.trim() ?? ''
-  if (/^\d+$/.test(text)) {
-    const at = now + Number(text) * SECOND_MS
-    return at <= LAST_INSTANT ? at : null
-  }
+  const latest = now + RETRY_AFTER_MOST_MS
+  if (/^\d+$/.test(text)) return Math.min(now + Number(text) * SECOND_MS, latest)
   // Date.parse reads almost anything, e.g. `-5` and `1.5`; an HTTP date begins with the day of the week. Its
   // oldest form (asctime) says no zone, and means GMT.
   if (!/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) return null
   const at = Date.parse(text.endsWith('GMT') ? text : `${text} GMT`)
-  return Number.isNaN(at) ? null : at
+  return Number.isNaN(at) ? null : Math.min(at, latest)
 }
 
 /**

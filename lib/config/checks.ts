@@ -167,6 +167,31 @@ export function checkSolvers(
   }
 }
 
+/** Drivers that hold a certificate of their own, with its key: nothing is ordered, no key is made. */
+const HOLDERS = ['acm', 'file']
+
+/** A key that devices pin cannot be kept by who hands out his own; a profile can only be asked of who takes orders. */
+export function checkHolders(
+  { certificates }: SettingsShape,
+  drivers: ChosenDrivers,
+  mistakes: Mistake[],
+): void {
+  for (const [name, certificate] of Object.entries(certificates ?? {})) {
+    if (!certificate) continue
+    const types = sourcesOf(certificate).map(source => [source, drivers.sources[source]?.type ?? ''] as const)
+    const holders = types.filter(([, type]) => HOLDERS.includes(type))
+    const [first] = holders
+    if (!first) continue
+    const [source, type] = first
+    const path = `certificates.${name}`
+    const own = `source "${source}" (${type}) brings certificate and key as they are`
+    if (certificate.reuseKey)
+      mistakes.push({ path: `${path}.reuseKey`, message: `cannot be kept: ${own}; leave it out` })
+    if (certificate.profile !== null && holders.length === types.length)
+      mistakes.push({ path: `${path}.profile`, message: `is asked of nobody: ${own}; leave it out` })
+  }
+}
+
 /** Programs are run only for whoever can write the settings file: not for inline or remote settings. */
 export function checkPrograms({ solvers }: ChosenDrivers, mistakes: Mistake[]): void {
   for (const [name, { type }] of Object.entries(solvers))

@@ -19,6 +19,7 @@ import {
   asRecord,
   type Chosen,
   type ChosenDrivers,
+  checkHolders,
   checkNames,
   checkPrograms,
   checkSolvers,
@@ -95,6 +96,7 @@ export async function loadSettings(
   // What is whole is checked further although something else is not, so that nothing comes to light one by one.
   const whole = parsed.success ? (shape as SettingsShape) : salvage(shape, mistakes)
   checkNames(whole, mistakes)
+  checkHolders(whole, resolved, mistakes)
   checkSolvers(resolved, whole.credentials && Object.keys(whole.credentials), mistakes)
   if (!isFile) checkPrograms(resolved, mistakes)
   checkNotifiers(asRecord(shape).notifiers, mistakes)

@@ -203,7 +203,7 @@ const certificate = v.strictObject({
   /** Threshold against `expiry_date`: a duration or a share of the lifetime, at most 2/3. Default: renewal info, else 1/3. */
   renewBefore: v.optional(v.nullable(renewBefore()), null),
   ari: v.optional(v.boolean('must be true or false'), true),
-  /** ACME profile. */
+  /** ACME profile; not for sources `acm` and `file` alone. */
   profile: optionalText(),
   /** When the CA does not offer the profile: true takes the CA's default, a name that profile. */
   profileFallback: v.optional(
@@ -213,7 +213,7 @@ const certificate = v.strictObject({
     ),
     false,
   ),
-  /** Keeps the private key for the next certificate: for devices that pin it. */
+  /** Keeps the private key for the next certificate: for devices that pin it. Not with sources `acm` and `file`. */
   reuseKey: v.optional(v.boolean('must be true or false'), false),
 })
 

@@ -93,9 +93,23 @@ function saidIn<T extends RecordType>(
 export interface Reading<T> {
   readonly answer: DnsAnswer | null
   readonly said: Said<T>
+  /** The servers to which the authority above the name refers for it (RFC 1034 section 4.3.2). */
+  readonly referral: readonly string[]
 }
 
-const UNREADABLE = { kind: 'failed', why: 'no DNS answer to this question' } as const
+const referralIn = (message: Buffer, { records }: DnsAnswer, name: string): readonly string[] =>
+  records
+    .filter(it => it.section === SECTION.authority && it.type === TYPE.NS && it.name === bareName(name))
+    .map(record => nameIn(message, record))
+
+/** Nothing was received, or nothing that can be read. */
+export const unread = (why: string): Reading<never> => ({
+  answer: null,
+  said: { kind: 'failed', why },
+  referral: [],
+})
+
+const UNREADABLE = unread('no DNS answer to this question')
 
 /** Reads the answer to a question; bytes that are none are `failed`. */
 export function readAnswer<T extends RecordType>(
@@ -108,11 +122,12 @@ export function readAnswer<T extends RecordType>(
     answer.id === asked.id &&
     (answer.question === null ||
       (answer.question.name === bareName(asked.name) && answer.question.type === TYPE[asked.type]))
-  if (!isAnswer) return { answer: null, said: UNREADABLE }
+  if (!isAnswer) return UNREADABLE
   try {
-    return { answer, said: saidIn(message, answer, asked.name, asked.type) }
+    const referral = answer.isAuthoritative ? [] : referralIn(message, answer, asked.name)
+    return { answer, said: saidIn(message, answer, asked.name, asked.type), referral }
   } catch (error) {
-    if (error instanceof RangeError) return { answer: null, said: UNREADABLE }
+    if (error instanceof RangeError) return UNREADABLE
     throw error
   }
 }

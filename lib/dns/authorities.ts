@@ -3,7 +3,7 @@ import { asRotationError, RotationError } from '../base/errors.ts'
 import type { PropagationSettings, Run } from '../contracts.ts'
 import { askServer } from './direct.ts'
 import { CHOOSE_RESOLVER, type DnsAccess, given, type Lookup, openLookup } from './lookup.ts'
-import { SECTION, TYPE } from './message.ts'
+import { addressesOf, delegationOf, parentOf, zoneAbove } from './parent.ts'
 import { bareName, checkName, type Said, serverAddresses } from './question.ts'
 
 /** One address of an authoritative server. */
@@ -22,6 +22,8 @@ export interface Location {
   readonly zone: string | null
   /** The names in the NS records of the zone. */
   readonly nameServers: readonly string[]
+  /** The names in the NS records above the zone, which resolvers go by; empty where nobody could be asked. */
+  readonly delegation: readonly string[]
   /** Empty where only resolvers are asked. */
   readonly servers: readonly NameServer[]
 }
@@ -30,20 +32,6 @@ const MAX_ALIASES = 10
 /** `ns1.example.com (192.0.2.1)`. */
 export const serverLabel = ({ name, address }: NameServer): string =>
   name === address ? address : `${name} (${address})`
-
-const parentOf = (name: string): string => name.split('.').slice(1).join('.')
-
-/** The nearest zone above a name: the first ancestor with an SOA that is not an alias's (RFC 1034 section 4.2). */
-async function zoneAbove(name: string, lookup: Lookup): Promise<string> {
-  for (let zone = parentOf(name); zone !== ''; zone = parentOf(zone)) {
-    if (given(await lookup('SOA', zone), `SOA of ${zone}`).length === 0) continue
-    // A resolver follows an alias and shows the SOA of where it leads.
-    if (given(await lookup('CNAME', zone), `CNAME of ${zone}`).length === 0) return zone
-  }
-  throw new RotationError('unavailable', `DNS resolver: no zone is found above ${name}`, {
-    hint: `Check that the domain is registered and delegated. ${CHOOSE_RESOLVER}`,
-  })
-}
 
 /** Whether packets to this address have anywhere to go; asks the routing table, sends nothing. */
 const hasRoute = async (address: string, port: number): Promise<boolean> => {
@@ -71,25 +59,24 @@ async function reachable(servers: readonly NameServer[], run: Run): Promise<read
   return servers.filter((_, at) => routed[at])
 }
 
-/** Every address of a name, of both kinds; what cannot be found out counts as none. */
-export async function addressesOf(name: string, lookup: Lookup): Promise<readonly string[]> {
-  const answers = await Promise.all([lookup('A', name), lookup('AAAA', name)])
-  return answers.flatMap(said => (said.kind === 'records' ? said.records : []))
-}
+type Served = Pick<Location, 'zone' | 'nameServers' | 'delegation' | 'servers'>
 
-type Served = Pick<Location, 'zone' | 'nameServers' | 'servers'>
-
-/** A zone with the servers that its NS records name; their addresses only where they are asked themselves. */
+/**
+ * A zone with the servers that its NS records name, and those above it: a CA may ask any of them. Their addresses only
+ * where they are asked themselves.
+ */
 async function served(
   zone: string,
   nameServers: readonly string[],
   lookup: Lookup,
-  { propagation, run }: DnsAccess,
+  access: DnsAccess,
 ): Promise<Served> {
-  if (propagation.check !== 'authoritative') return { zone, nameServers, servers: [] }
+  const { propagation, run } = access
+  if (propagation.check !== 'authoritative') return { zone, nameServers, delegation: [], servers: [] }
   const { port } = propagation
+  const delegation = await delegationOf(zone, lookup, access)
   const all = await Promise.all(
-    nameServers.map(async name => {
+    [...new Set([...nameServers, ...delegation])].map(async name => {
       const addresses = await addressesOf(name, lookup)
       if (addresses.length === 0)
         run.log.warn({ zone, server: name }, 'dns: a name server of the zone has no address')
@@ -97,7 +84,7 @@ async function served(
     }),
   )
   const servers = await reachable(all.flat(), run)
-  if (servers.length > 0) return { zone, nameServers, servers }
+  if (servers.length > 0) return { zone, nameServers, delegation, servers }
   throw new RotationError('unavailable', `DNS: no name server of the zone ${zone} can be reached`, {
     hint: `Its name servers are ${nameServers.join(', ') || 'not known'}. ${CHOOSE_RESOLVER}`,
   })
@@ -117,14 +104,11 @@ async function aliasBy(
   zone: string | null,
   run: Run,
 ): Promise<Said<string> | Silence> {
-  const { said, answer } = await askServer(server, name, 'CNAME', run)
+  const { said, answer, referral } = await askServer(server, name, 'CNAME', run)
   const label = serverLabel(server)
   if (said.kind === 'failed') return { server: label, why: said.why, isLame: said.why === 'REFUSED' }
   // A referral to the servers of the name itself comes from the authority above it.
-  const isReferral = answer?.records.some(
-    it => it.section === SECTION.authority && it.type === TYPE.NS && it.name === name,
-  )
-  if (zone === null || answer?.isAuthoritative || isReferral) return said
+  if (zone === null || answer?.isAuthoritative || referral.length > 0) return said
   return { server: label, why: 'it is no authority for the zone', isLame: true }
 }
 
@@ -183,7 +167,7 @@ async function lookAt(name: string, lookup: Lookup, access: DnsAccess): Promise<
   const nameServers = zone === null ? [] : given(await lookup('NS', zone), `NS of ${zone}`)
   const here: Served =
     zone === null
-      ? { zone, nameServers, servers: configured }
+      ? { zone, nameServers, delegation: [], servers: configured }
       : await served(zone, nameServers, lookup, access)
   const isDirect = here.servers.length > 0
   const said = isDirect ? await aliasAt(name, here.servers, zone, run) : await lookup('CNAME', name)
@@ -231,7 +215,7 @@ export async function locate(fqdn: string, access: DnsAccess): Promise<Location>
     const isDeaf = code === 'unavailable' || code === 'unreachable'
     if (propagation.check !== 'provider' || !isDeaf || run.signal.aborted) throw thrown
     run.log.warn({ fqdn }, `dns: aliases of the name are not known, it is taken as it is: ${message}`)
-    return { name: bareName(fqdn), aliases: [], zone: null, nameServers: [], servers: [] }
+    return { name: bareName(fqdn), aliases: [], zone: null, nameServers: [], delegation: [], servers: [] }
   }
 }
 

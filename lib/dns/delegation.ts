@@ -1,9 +1,10 @@
 import { RotationError } from '../base/errors.ts'
 import type { SolverZone } from '../contracts.ts'
-import { addressesOf, type Location, type NameServer, wildcardOver } from './authorities.ts'
+import { type Location, type NameServer, wildcardOver } from './authorities.ts'
 import { askServer } from './direct.ts'
 import { type DnsAccess, openLookup } from './lookup.ts'
-import { bareName } from './question.ts'
+import { addressesOf } from './parent.ts'
+import { bareName, type Said } from './question.ts'
 
 /** Whether what a solver writes would be seen where DNS leads. */
 
@@ -12,19 +13,36 @@ const isBelow = (name: string, zone: string): boolean => name.endsWith(`.${zone}
 const mismatch = (message: string, hint: string, cause?: unknown): RotationError =>
   new RotationError('delegation-mismatch', message, { cause, retry: 'never', hint })
 
+/** The names to which resolvers are sent: those above the zone, as far as they are known. */
+const delegatedTo = ({ delegation, nameServers }: Location): readonly string[] =>
+  delegation.length > 0 ? delegation : nameServers
+
+/** What the servers of the delegation take for the primary one; the resolver's word where they are not known. */
+async function primariesOf(location: Location, access: DnsAccess): Promise<readonly Said<string>[]> {
+  const { zone, servers, delegation } = location
+  if (delegation.length === 0) return [await (await openLookup(access))('SOA', zone ?? '')]
+  const above = servers.filter(({ name }) => delegation.includes(name))
+  return Promise.all(above.map(async it => (await askServer(it, zone ?? '', 'SOA', access.run)).said))
+}
+
 /** Names may differ for the same service: somebody gave its servers names of his own, or others copy the zone from it. */
 async function isServedBy(
   theirs: readonly string[],
-  { zone, nameServers }: Location,
+  location: Location,
   access: DnsAccess,
 ): Promise<boolean> {
   const lookup = await openLookup(access)
   const all = async (names: readonly string[]) =>
     (await Promise.all(names.map(name => addressesOf(name, lookup)))).flat()
-  const [own, delegated, soa] = await Promise.all([all(theirs), all(nameServers), lookup('SOA', zone ?? '')])
-  if (soa.kind === 'records' && soa.records.some(primary => theirs.includes(primary))) return true
+  const [own, delegated, primaries] = await Promise.all([
+    all(theirs),
+    all(delegatedTo(location)),
+    primariesOf(location, access),
+  ])
+  const isTheirs = (said: Said<string>): boolean =>
+    said.kind === 'records' && said.records.some(primary => theirs.includes(primary))
   // What has no address that can be found says nothing.
-  return own.length === 0 || delegated.some(address => own.includes(address))
+  return primaries.some(isTheirs) || own.length === 0 || delegated.some(address => own.includes(address))
 }
 
 /**
@@ -38,6 +56,7 @@ export async function requireSameZone(
   access: DnsAccess,
 ): Promise<void> {
   const { name, zone, nameServers } = location
+  const delegated = delegatedTo(location)
   if (zone === null || written === null) return
   const own = bareName(written.name)
   if (isBelow(zone, own))
@@ -51,10 +70,10 @@ export async function requireSameZone(
       `Add the NS records of ${own} to ${zone}, or remove the zone ${own} where nobody asks it.`,
     )
   const theirs = written.nameServers.map(bareName)
-  if (theirs.length === 0 || theirs.some(server => nameServers.includes(server))) return
+  if (theirs.length === 0 || theirs.some(server => delegated.includes(server))) return
   if (await isServedBy(theirs, location, access)) return
   throw mismatch(
-    `DNS: ${zone} is delegated to ${nameServers.join(', ')}, but the solver writes to ${theirs.join(', ')}`,
+    `DNS: ${zone} is delegated to ${delegated.join(', ')}, but the solver writes to ${theirs.join(', ')}`,
     `Where ${zone} is registered, name the servers of the DNS service, or let a solver write where they are. Servers that copy the zone from it belong into propagation.nameservers.`,
   )
 }

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { RotationError } from '../base/errors.ts'
 import type { Run } from '../contracts.ts'
-import { type Answers, type Reading, type RecordType, readAnswer } from './answer.ts'
+import { type Answers, type Reading, type RecordType, readAnswer, unread } from './answer.ts'
 import { type DnsServer, exchange } from './exchange.ts'
 import { encodeRequest, OPCODE, TYPE } from './message.ts'
 import { stopped, TIMEOUT_MS, TRIES } from './question.ts'
@@ -44,5 +44,5 @@ export async function askServer<T extends RecordType>(
       why = silence(error)
     }
   }
-  return { answer: null, said: { kind: 'failed', why } }
+  return unread(why)
 }

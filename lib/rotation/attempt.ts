@@ -165,7 +165,7 @@ function ofSource(error: unknown, source: string): unknown {
 /** What a source says about waiting binds every later run, forced ones included. */
 function waitOf({ code, message, retryAt }: RotationError, now: number) {
   if (code !== 'rate-limited' && (code !== 'unavailable' || retryAt === null)) return null
-  return { at: retryAt ?? now + HOUR_MS, why: message }
+  return { at: retryAt ?? now + HOUR_MS, why: message, since: now }
 }
 
 function noteFailure(

@@ -15,6 +15,13 @@ export type Choice =
 
 type State = CertificateDocument['sources'][string]
 
+/** Two clocks may differ by so much. */
+const SKEW_MS = HOUR_MS
+
+/** A wait that is not over. One that was written by a clock that ran ahead would last until then: it is none. */
+const waitNow = ({ notBefore }: State, now: number): State['notBefore'] =>
+  notBefore !== null && now < notBefore.at && (notBefore.since ?? 0) <= now + SKEW_MS ? notBefore : null
+
 const UNTRIED: State = { failures: 0, failedForGood: false, notBefore: null }
 
 /** What became of a source since the last certificate. */
@@ -36,8 +43,9 @@ export function chooseSource(
 ): Choice {
   const { pending } = document
   const candidates = spec.sources.map(source => {
-    const { failures, failedForGood, notBefore } = stateOf(document, spec, source)
-    const wait = notBefore !== null && now < notBefore.at ? notBefore : null
+    const state = stateOf(document, spec, source)
+    const { failures, failedForGood } = state
+    const wait = waitNow(state, now)
     const isStuck = pending?.source === source && pending.chainPem === null && now - pending.since > STUCK_MS
     const isPassed =
       failedForGood ||

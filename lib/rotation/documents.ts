@@ -88,7 +88,8 @@ export type PendingBinding = v.InferOutput<typeof PendingBinding>
 export type Overruled = NonNullable<PendingBinding['overruled']>
 export type Replaced = v.InferOutput<typeof Replaced>
 
-const Wait = v.object({ at: instant, why: v.string() })
+/** `since`: when it was written; earlier versions did not say. */
+const Wait = v.object({ at: instant, why: v.string(), since: v.optional(instant) })
 
 export const CertificateDocument = v.object({
   schema,

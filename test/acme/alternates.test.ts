@@ -50,6 +50,19 @@ describe('a CA with an old root and a new one', () => {
     expect(downloads(bench)).toEqual(['Certificate'])
   })
 
+  it.each([
+    ['-----BEGIN CERTIFICATE-----\nanVuaw==\n-----END CERTIFICATE-----\n', 1],
+    ['<html>', 0],
+  ])('gives its default when the other chain is none (%j)', async (body, leftOver) => {
+    const bench = await startBench({ generations: 2 })
+    const journal = createJournal()
+    bench.faults.add({ operations: ['acme.AlternateCertificate'], status: 200, body })
+    const first = await obtain(bench, nothing, journal).then(lengthOf, () => 'later')
+    expect(first).toBe(leftOver === 1 ? 3 : 'later')
+    expect(lengthOf(await obtain(bench, nothing, journal))).toBe(3)
+    expect(bench.ca.orders).toHaveLength(1)
+  })
+
   it('is asked for every chain where people are to hear of those that devices refuse', async () => {
     const bench = await startBench({ generations: 2 })
     const accepts = trusting(bench, bench.ca.rootPem)

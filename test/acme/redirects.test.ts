@@ -6,7 +6,11 @@ import { createRun } from './rig.ts'
 
 const START = 'https://ca.test/directory'
 const answer = (status: number, headers = {}, text = ''): HttpResponse => ({ status, headers, text })
-const directory = JSON.stringify({ newNonce: 'n', newAccount: 'a', newOrder: 'o' })
+const directory = JSON.stringify({
+  newNonce: 'https://ca.test/n',
+  newAccount: 'https://ca.test/a',
+  newOrder: 'https://ca.test/o',
+})
 const to = (location: string, status = 301): HttpResponse => answer(status, { location })
 
 /** Answers each URL in its own way; what was asked. */
@@ -35,7 +39,7 @@ describe('a redirect', () => {
         'https://new.test/directory': answer(200, {}, directory),
       })
       // What is remembered is remembered for the URL of the settings.
-      expect(await fetch()).toMatchObject({ url: START, body: { newOrder: 'o' } })
+      expect(await fetch()).toMatchObject({ url: START, body: { newOrder: 'https://ca.test/o' } })
       expect(asked).toHaveLength(3)
       expect(run.warnings()[0]).toBe('sources.ca: directory has moved to https://new.test/v2/directory')
     },

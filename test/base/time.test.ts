@@ -93,8 +93,10 @@ describe('parseRetryAfter', () => {
     ['1.5', null],
     ['soon', null],
     ['Sun, 99 Nov 1994', null],
-    ['9'.repeat(15), null],
-    ['9'.repeat(400), null],
+    ['9'.repeat(15), now + 7 * DAY_MS],
+    ['9'.repeat(400), now + 7 * DAY_MS],
+    ['Fri, 31 Dec 2099 23:59:59 GMT', now + 7 * DAY_MS],
+    ['123000', now + 123_000 * SECOND_MS],
   ])('%s', (value, expected) => {
     expect(parseRetryAfter(value, now)).toBe(expected)
   })

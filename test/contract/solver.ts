@@ -26,6 +26,10 @@ export interface SolverRig {
     readonly throttled: Pick<Fault, 'status' | 'body' | 'headers'>
   }
   readonly unknownZone: ErrorCode
+  /** Where the service keeps its values, when that is one name alone. */
+  readonly only?: string
+  /** The value of a text, when the service takes no other ones. */
+  readonly textFor?: (text: string) => string
   /** The values in DNS, sorted. */
   inDns(name: string): Promise<string[]>
   /** Writes a value as somebody else would. */
@@ -36,6 +40,21 @@ export interface SolverRig {
   /** All that was logged. */
   logged(): string
 }
+
+/** What a service can do. Of what it cannot, the suite asks nothing; the driver's own tests say what comes instead. */
+export interface Abilities {
+  /** It can ask for fewer calls. */
+  readonly throttles: boolean
+  /** What fails by chance is tried again by the driver; else by whoever is behind it. */
+  readonly repeats: boolean
+  /** It says whether keys, permission or zone are wrong; else only that it was refused. */
+  readonly explains: boolean
+  /** It holds any number of values of many names, also those of others. */
+  readonly shares: boolean
+  /** Values can be removed. */
+  readonly removes: boolean
+}
+const ALL: Abilities = { throttles: true, repeats: true, explains: true, shares: true, removes: true }
 
 const APEX = '_acme-challenge.example.com.'
 const SUB = '_acme-challenge.iot.example.com.'
@@ -57,9 +76,9 @@ type Get = () => SolverRig
 export function solverContract(
   name: string,
   make: () => Promise<SolverRig>,
-  /** `throttles` false: the service has no way to ask for fewer calls. */
-  { throttles = true }: { readonly throttles?: boolean } = {},
+  abilities: Partial<Abilities> = {},
 ): void {
+  const can: Abilities = { ...ALL, ...abilities }
   describe(`solver contract: ${name}`, () => {
     let rig: SolverRig
     beforeEach(async () => {
@@ -79,67 +98,112 @@ export function solverContract(
       for (const secret of rig.secrets) expect(shown.join()).not.toContain(secret)
       return error
     }
-    describe('values', () => valueTests(get))
-    describe('passing failures', () => passingTests(get))
-    describe('failures of the service', () => serviceTests(get, errorOf))
-    if (throttles) describe('throttling', () => throttlingTests(get, errorOf))
-    describe('refusals', () => refusalTests(get, errorOf))
-    describe('abort', () => abortTests(get, errorOf, name))
+    describe('values', () => {
+      valueTests(get, can)
+      if (can.shares && can.removes) sharedTests(get)
+    })
+    if (can.repeats) describe('passing failures', () => passingTests(get, can))
+    describe('failures of the service', () => serviceTests(get, errorOf, can))
+    if (can.throttles) describe('throttling', () => throttlingTests(get, errorOf))
+    describe('refusals', () => {
+      refusalTests(get, errorOf, can)
+      if (can.explains && can.shares) permissionTests(get, errorOf)
+    })
+    describe('abort', () => abortTests(get, errorOf, { name, ...can }))
   })
 }
+
+/** Two names (or the only one), and the values of a test. */
+const placesOf = ({ only, textFor = text => text }: SolverRig) => ({
+  sub: only ?? SUB,
+  apex: only ?? APEX,
+  value: textFor,
+})
 
 type ErrorOf = (promise: Promise<unknown>) => Promise<RotationError>
 
 const countOf = ({ faults }: SolverRig, operations: readonly string[]): number =>
   faults.calls.filter(({ operation }) => operations.includes(operation)).length
 
-function serviceTests(get: Get, errorOf: ErrorOf): void {
+function serviceTests(get: Get, errorOf: ErrorOf, can: Abilities): void {
   it('says that the service is down', async () => {
     const { solver, run, stop } = get()
+    const { sub, value } = placesOf(get())
     await stop()
-    expect(await errorOf(solver.prepare(SUB, run()))).toMatchObject({ code: 'unreachable' })
-    expect(await errorOf(solver.present(SUB, 'v', run()))).toMatchObject({ code: 'unreachable' })
-    expect(await errorOf(solver.cleanUp(SUB, 'v', run()))).toMatchObject({ code: 'unreachable' })
+    const code = can.explains ? 'unreachable' : 'service-refused'
+    if (can.explains) expect(await errorOf(solver.prepare(sub, run()))).toMatchObject({ code })
+    expect(await errorOf(solver.present(sub, value('v'), run()))).toMatchObject({ code })
+    if (can.removes) expect(await errorOf(solver.cleanUp(sub, value('v'), run()))).toMatchObject({ code })
   })
 
   it('gives up on a service that keeps failing', async () => {
     const { solver, run, faults, operations, inDns } = get()
+    const { sub, value } = placesOf(get())
     faults.add({ operations, status: 503, body: 'busy', times: ALWAYS })
-    expect(await errorOf(solver.present(SUB, 'v', run()))).toMatchObject({ code: 'unavailable' })
-    expect(faults.calls).toHaveLength(3)
-    expect(await inDns(SUB)).toEqual([])
+    const code = can.explains ? 'unavailable' : 'service-refused'
+    expect(await errorOf(solver.present(sub, value('v'), run()))).toMatchObject({ code })
+    expect(faults.calls).toHaveLength(can.repeats ? 3 : 1)
+    expect(await inDns(sub)).toEqual([])
   })
 
   it('gives up on writes that keep failing', async () => {
     const { solver, run, faults, writes } = get()
+    const { sub, value } = placesOf(get())
     faults.add({ operations: writes, status: 503, body: 'busy', times: ALWAYS })
-    expect(await errorOf(solver.present(SUB, 'v', run()))).toMatchObject({ code: 'unavailable' })
-    expect(countOf(get(), writes)).toBe(3)
+    const code = can.explains ? 'unavailable' : 'service-refused'
+    expect(await errorOf(solver.present(sub, value('v'), run()))).toMatchObject({ code })
+    expect(countOf(get(), writes)).toBe(can.repeats ? 3 : 1)
   })
 }
 
 function throttlingTests(get: Get, errorOf: ErrorOf): void {
   it('reports throttling', async () => {
     const { solver, run, faults, writes, answers } = get()
+    const { sub, value } = placesOf(get())
     faults.add({ operations: writes, ...answers.throttled, times: ALWAYS })
-    const error = await errorOf(solver.present(SUB, 'v', run()))
+    const error = await errorOf(solver.present(sub, value('v'), run()))
     expect(error).toMatchObject({ code: 'throttled', retry: 'later' })
     expect(countOf(get(), writes)).toBe(1)
   })
 }
 
-function refusalTests(get: Get, errorOf: ErrorOf): void {
+function refusalTests(get: Get, errorOf: ErrorOf, can: Abilities): void {
   it('reports wrong credentials once, without trying again', async () => {
     const { stranger, run, faults, inDns, otherWrites, answers } = get()
-    await otherWrites(APEX, 'theirs')
-    const error = await errorOf(stranger.present(APEX, 'v', run()))
-    expect(error).toMatchObject({ code: 'unauthorized', retry: 'never', hint: expect.any(String) })
-    expect(error.message).toMatch(NAMES_A_CALL)
+    const { apex, value } = placesOf(get())
+    if (can.shares) await otherWrites(apex, 'theirs')
+    const refused = can.explains
+      ? { code: 'unauthorized', retry: 'never', hint: expect.any(String) }
+      : { code: 'service-refused', hint: expect.any(String) }
+    const error = await errorOf(stranger.present(apex, value('v'), run()))
+    expect(error).toMatchObject(refused)
+    if (can.explains) expect(error.message).toMatch(NAMES_A_CALL)
     expect(faults.calls.map(({ status }) => status)).toEqual([answers.unauthorizedStatus ?? 401])
-    expect(await errorOf(stranger.cleanUp(APEX, 'theirs', run()))).toMatchObject({ code: 'unauthorized' })
-    expect(await inDns(APEX)).toEqual(['theirs'])
+    if (can.removes) expect(await errorOf(stranger.cleanUp(apex, 'theirs', run()))).toMatchObject(refused)
+    expect(await inDns(apex)).toEqual(can.shares ? ['theirs'] : [])
   })
 
+  it('reports a zone the service does not hold', async () => {
+    const { solver, run, unknownZone } = get()
+    const { value } = placesOf(get())
+    const error = await errorOf(solver.present('_acme-challenge.elsewhere.test.', value('v'), run()))
+    expect(error).toMatchObject({ code: unknownZone, hint: expect.any(String) })
+    if (can.explains) expect(error.retry).toBe('never')
+    expect(error.message).toContain('elsewhere.test')
+  })
+
+  it.each([
+    ['a label of 64 characters', `_acme-challenge.${'a'.repeat(64)}.example.com.`],
+    ['254 characters', nameOf(254)],
+  ])('refuses a name with %s before any call', async (_, long) => {
+    const { solver, run, faults } = get()
+    expect(await errorOf(solver.prepare(long, run()))).toMatchObject({ code: 'settings-invalid' })
+    expect(await errorOf(solver.present(long, 'v', run()))).toMatchObject({ code: 'settings-invalid' })
+    expect(faults.calls).toEqual([])
+  })
+}
+
+function permissionTests(get: Get, errorOf: ErrorOf): void {
   it('reports a missing permission once, without trying again', async () => {
     const { solver, run, faults, writes, answers, otherWrites, inDns } = get()
     await otherWrites(APEX, 'theirs')
@@ -164,80 +228,82 @@ function refusalTests(get: Get, errorOf: ErrorOf): void {
     await solver.cleanUp(APEX, 'ours', run())
     expect(await inDns(APEX)).toEqual(['theirs'])
   })
-
-  it('reports a zone the service does not hold', async () => {
-    const { solver, run, unknownZone } = get()
-    const error = await errorOf(solver.present('_acme-challenge.elsewhere.test.', 'v', run()))
-    expect(error).toMatchObject({ code: unknownZone, retry: 'never', hint: expect.any(String) })
-    expect(error.message).toContain('elsewhere.test')
-  })
-
-  it.each([
-    ['a label of 64 characters', `_acme-challenge.${'a'.repeat(64)}.example.com.`],
-    ['254 characters', nameOf(254)],
-  ])('refuses a name with %s before any call', async (_, long) => {
-    const { solver, run, faults } = get()
-    expect(await errorOf(solver.prepare(long, run()))).toMatchObject({ code: 'settings-invalid' })
-    expect(await errorOf(solver.present(long, 'v', run()))).toMatchObject({ code: 'settings-invalid' })
-    expect(faults.calls).toEqual([])
-  })
 }
 
-function abortTests(get: Get, errorOf: ErrorOf, name: string): void {
+function abortTests(get: Get, errorOf: ErrorOf, can: Abilities & { readonly name: string }): void {
   it('makes no call when the run is over', async () => {
     const { solver, run: runWith, faults } = get()
+    const { sub, value } = placesOf(get())
     const run = runWith({ signal: AbortSignal.abort() })
-    expect(await errorOf(solver.prepare(SUB, run))).toMatchObject({ code: 'out-of-time' })
-    expect(await errorOf(solver.present(SUB, 'v', run))).toMatchObject({ code: 'out-of-time' })
-    expect(await errorOf(solver.cleanUp(SUB, 'v', run))).toMatchObject({ code: 'out-of-time' })
+    expect(await errorOf(solver.prepare(sub, run))).toMatchObject({ code: 'out-of-time' })
+    expect(await errorOf(solver.present(sub, value('v'), run))).toMatchObject({ code: 'out-of-time' })
+    if (can.removes)
+      expect(await errorOf(solver.cleanUp(sub, value('v'), run))).toMatchObject({ code: 'out-of-time' })
     expect(faults.calls).toEqual([])
   })
 
   it('leaves a call that is under way', async () => {
     const { solver, run, faults, operations } = get()
+    const { sub, value } = placesOf(get())
     const stop = new AbortController()
     faults.add({ operations, delayMs: 1_000, times: ALWAYS })
-    const presented = errorOf(solver.present(SUB, 'v', run({ signal: stop.signal })))
+    const presented = errorOf(solver.present(sub, value('v'), run({ signal: stop.signal })))
     await expect.poll(() => faults.calls.length).toBe(1)
     stop.abort()
     expect(await presented).toMatchObject({ code: 'out-of-time' })
     expect(faults.calls.map(({ status }) => status)).toEqual([null])
   })
 
+  if (!can.repeats) return
   it('leaves a wait, with the reason of the signal if that is an error of ours', async () => {
     const { solver, run, faults, operations, clock } = get()
+    const { sub, value } = placesOf(get())
     const stop = new AbortController()
-    const reason = new RotationError('lease-lost', `solver dns (${name}): another run took over`)
+    const reason = new RotationError('lease-lost', `solver dns (${can.name}): another run took over`)
     clock.onSleep = () => stop.abort(reason)
     faults.add({ operations, status: 503, body: 'busy', times: ALWAYS })
-    expect(await errorOf(solver.present(SUB, 'v', run({ signal: stop.signal })))).toBe(reason)
+    expect(await errorOf(solver.present(sub, value('v'), run({ signal: stop.signal })))).toBe(reason)
     expect(faults.calls).toHaveLength(1)
   })
 }
 
-function valueTests(get: Get): void {
+function valueTests(get: Get, can: Abilities): void {
   it('presents a value and removes it', async () => {
     const { solver, run, inDns } = get()
-    const zone = await solver.prepare(SUB, run())
+    const { sub, value } = placesOf(get())
+    const zone = await solver.prepare(sub, run())
     expect(zone === null ? SUB : `.${zone.name.replace(/\.$/, '')}.`).toMatch(/\.example\.com\.$/)
-    expect(await inDns(SUB)).toEqual([])
-    await solver.present(SUB, 'Zm9v_-Bar', run())
-    expect(await inDns(SUB)).toEqual(['Zm9v_-Bar'])
-    await solver.cleanUp(SUB, 'Zm9v_-Bar', run())
-    expect(await inDns(SUB)).toEqual([])
+    expect(await inDns(sub)).toEqual([])
+    await solver.present(sub, value('Zm9v_-Bar'), run())
+    expect(await inDns(sub)).toEqual([value('Zm9v_-Bar')])
+    await solver.cleanUp(sub, value('Zm9v_-Bar'), run())
+    if (can.removes) expect(await inDns(sub)).toEqual([])
   })
 
   it('holds the values of a wildcard and its apex side by side', async () => {
     const { solver, run, inDns } = get()
-    await solver.present(APEX, 'apex', run())
-    await solver.present(APEX, 'wildcard', run())
-    expect(await inDns(APEX)).toEqual(['apex', 'wildcard'])
-    await solver.cleanUp(APEX, 'apex', run())
-    expect(await inDns(APEX)).toEqual(['wildcard'])
-    await solver.cleanUp(APEX, 'wildcard', run())
-    expect(await inDns(APEX)).toEqual([])
+    const { apex, value } = placesOf(get())
+    await solver.present(apex, value('apex'), run())
+    await solver.present(apex, value('wildcard'), run())
+    expect(await inDns(apex)).toEqual([value('apex'), value('wildcard')])
+    await solver.cleanUp(apex, value('apex'), run())
+    expect(await inDns(apex)).toContain(value('wildcard'))
+    if (!can.removes) return
+    expect(await inDns(apex)).toEqual(['wildcard'])
+    await solver.cleanUp(apex, 'wildcard', run())
+    expect(await inDns(apex)).toEqual([])
   })
 
+  it('presents the same value twice as one', async () => {
+    const { solver, run, inDns } = get()
+    const { sub, value } = placesOf(get())
+    await solver.present(sub, value('v'), run())
+    await solver.present(sub, value('v'), run())
+    expect(await inDns(sub)).toEqual([value('v')])
+  })
+}
+
+function sharedTests(get: Get): void {
   it('keeps the values of others, before and after', async () => {
     const { solver, run, inDns, otherWrites } = get()
     await otherWrites(APEX, 'theirs "quoted" \\ and; more')
@@ -247,13 +313,6 @@ function valueTests(get: Get): void {
     await solver.cleanUp(APEX, 'ours', run())
     expect(await inDns(APEX)).toEqual(['later', 'theirs "quoted" \\ and; more'])
     expect(await inDns('mail.example.com')).toEqual(['v=spf1 -all'])
-  })
-
-  it('presents the same value twice as one', async () => {
-    const { solver, run, inDns } = get()
-    await solver.present(SUB, 'v', run())
-    await solver.present(SUB, 'v', run())
-    expect(await inDns(SUB)).toEqual(['v'])
   })
 
   it('cleans up twice, and what was never there', async () => {
@@ -298,27 +357,31 @@ function valueTests(get: Get): void {
   })
 }
 
-function passingTests(get: Get): void {
+function passingTests(get: Get, can: Abilities): void {
   it('gets over one 5xx of each call', async () => {
     const { solver, run, inDns, faults, operations } = get()
+    const { sub, value } = placesOf(get())
     for (const operation of operations) faults.add({ operations: [operation], status: 502, body: '<html>' })
-    await solver.present(SUB, 'v', run())
-    expect(await inDns(SUB)).toEqual(['v'])
+    await solver.present(sub, value('v'), run())
+    expect(await inDns(sub)).toEqual([value('v')])
+    if (!can.removes) return
     for (const operation of operations) faults.add({ operations: [operation], status: 502, body: '<html>' })
-    await solver.cleanUp(SUB, 'v', run())
-    expect(await inDns(SUB)).toEqual([])
+    await solver.cleanUp(sub, value('v'), run())
+    expect(await inDns(sub)).toEqual([])
   })
 
   it.each(['before', 'after'] as const)('gets over a connection that breaks %s the effect', async drop => {
     const { solver, run, inDns, faults, writes, removals, otherWrites } = get()
-    await otherWrites(APEX, 'theirs')
+    const { apex, value } = placesOf(get())
+    if (can.shares) await otherWrites(apex, 'theirs')
+    const theirs = can.shares ? ['theirs'] : []
     for (const operation of writes) faults.add({ operations: [operation], drop })
-    await solver.present(APEX, 'v', run())
-    expect(await inDns(APEX)).toEqual(['theirs', 'v'])
+    await solver.present(apex, value('v'), run())
+    expect(await inDns(apex)).toEqual([...theirs, value('v')])
     faults.clear()
     for (const operation of removals) faults.add({ operations: [operation], drop })
-    await solver.cleanUp(APEX, 'v', run())
-    expect(await inDns(APEX)).toEqual(['theirs'])
-    expect(faults.calls.filter(({ status }) => status === null)).toHaveLength(2)
+    await solver.cleanUp(apex, value('v'), run())
+    if (can.removes) expect(await inDns(apex)).toEqual(theirs)
+    expect(faults.calls.filter(({ status }) => status === null)).toHaveLength(can.removes ? 2 : 1)
   })
 }

@@ -117,6 +117,79 @@ it('nothing is compared where the settings name the servers', async () => {
   await expect(requireSameZone(location, written, given)).resolves.toBeUndefined()
 })
 
+describe('a delegation that the zone itself contradicts', () => {
+  const SUB = '_acme-challenge.iot.sub.example.com'
+  const [OLD, NEW] = ['ns.sub.example.com', 'ns.new.test']
+
+  /** The zone has moved to a new service, and says so in both places; the zone above still names the old one. */
+  const startMoved = async () => {
+    const sub: Zone = {
+      name: 'sub.example.com',
+      ns: [
+        { name: OLD, address: CHILD },
+        { name: NEW, address: OTHER },
+      ],
+    }
+    const bench = await start([example(), sub])
+    const { zones } = bench.dns
+    const at = (name: string) => zones.list.find(it => it.name === name)
+    const [above, below] = [at('example.com'), at('sub.example.com')]
+    if (!above || !below) throw new Error('the zones are missing')
+    const nameIn = (zone: typeof above, ...values: string[]) =>
+      zones.set({ zone, name: 'sub.example.com', type: 'NS', values })
+    nameIn(below, NEW)
+    nameIn(above, OLD)
+    const soaOf = (primary: string) =>
+      zones.set({
+        ...{ zone: below, name: 'sub.example.com', type: 'SOA' as const },
+        values: [`${primary} hostmaster.sub.example.com 1 7200 900 1209600 300`],
+      })
+    soaOf(OLD)
+    return { ...bench, above, nameIn, soaOf }
+  }
+
+  it('is seen: resolvers are sent to the servers that the zone above names', async () => {
+    const bench = await startMoved()
+    expect(await locate(SUB, bench.access())).toMatchObject({
+      ...{ zone: 'sub.example.com', nameServers: [NEW], delegation: [OLD] },
+      servers: [{ address: OTHER }, { address: CHILD }],
+    })
+    const written = { name: 'sub.example.com', nameServers: [NEW] }
+    expect(await errorOf(compare(bench, SUB, written))).toMatchObject({
+      code: 'delegation-mismatch',
+      message: `DNS: sub.example.com is delegated to ${OLD}, but the solver writes to ${NEW}`,
+      hint: expect.stringContaining('Where sub.example.com is registered'),
+    })
+  })
+
+  it('is none when both name the solver\u2019s, one of them at least', async () => {
+    const { above, nameIn, ...bench } = await startMoved()
+    nameIn(above, OLD, NEW)
+    await compare(bench, SUB, { name: 'sub.example.com', nameServers: [NEW] })
+  })
+
+  it('is none when its servers copy the zone from the solver\u2019s', async () => {
+    const { soaOf, ...bench } = await startMoved()
+    soaOf(NEW)
+    await compare(bench, SUB, { name: 'sub.example.com', nameServers: [NEW] })
+  })
+
+  it('is not known when the zone above cannot be asked', async () => {
+    const bench = await startMoved()
+    for (const address of [A, B]) bench.dns.setNode(address, { servfail: ['NS'] })
+    expect(await locate(SUB, bench.access())).toMatchObject({ nameServers: [NEW], delegation: [] })
+    await compare(bench, SUB, { name: 'sub.example.com', nameServers: [NEW] })
+  })
+
+  it('keeps a value from being shown to the CA before the servers above have it', async () => {
+    const bench = await startMoved()
+    bench.dns.setNode(CHILD, { lagMs: 20_000 })
+    bench.dns.zones.set(txt(SUB, 'v'))
+    await bench.wait(SUB, 'v')
+    expect(bench.clock.waits.reduce((sum, ms) => sum + ms, 0)).toBeGreaterThanOrEqual(20_000)
+  })
+})
+
 describe('a lame delegation', () => {
   it('of all servers: they refuse', async () => {
     const bench = await start([
@@ -134,8 +207,8 @@ describe('a lame delegation', () => {
 
   it('of all servers: they only refer to others', async () => {
     const { access, dns } = await start([example(), child('sub.example.com')])
-    const zone = dns.zones.list.find(({ name }) => name === 'sub.example.com')
-    if (zone) dns.zones.set({ zone, name: zone.name, type: 'NS', values: ['ns1.example.com'] })
+    for (const zone of dns.zones.list)
+      dns.zones.set({ zone, name: 'sub.example.com', type: 'NS', values: ['ns1.example.com'] })
     expect(await errorOf(locate('_acme-challenge.iot.sub.example.com', access()))).toMatchObject({
       code: 'delegation-mismatch',
       message: `DNS: the NS records of sub.example.com name servers that do not serve it (ns1.example.com (${A}): it is no authority for the zone)`,

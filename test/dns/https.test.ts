@@ -29,6 +29,7 @@ describe('where a name leads', () => {
     expect(await locate('_acme-challenge.iot.example.com.', access())).toEqual({
       name: '_acme-challenge.iot.example.com',
       aliases: [],
+      delegation: [],
       zone: 'example.com',
       nameServers: ['ns1.example.com', 'ns2.example.com'],
       servers: [],

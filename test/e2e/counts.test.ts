@@ -23,6 +23,7 @@ const ROTATION = [
   'dns.SOA',
   'dns.CNAME',
   'dns.NS',
+  'dns.SOA',
   'dns.A + dns.AAAA',
   'dns.CNAME',
   // The order and its one authorization.
@@ -34,6 +35,7 @@ const ROTATION = [
   'dns.SOA',
   'dns.CNAME',
   'dns.NS',
+  'dns.SOA',
   'dns.A + dns.AAAA',
   'dns.CNAME',
   'dns.NS',

@@ -52,6 +52,19 @@ describe('which source is asked', () => {
     expect(choose({ b: waiting(HOUR_MS) }, order('b'))).toBe(HOUR_MS)
   })
 
+  test('a wait that was written by a clock that ran ahead is none', () => {
+    const written = (aheadMs: number): States => ({
+      a: {
+        failures: 1,
+        failedForGood: false,
+        notBefore: { at: NOW + aheadMs + HOUR_MS, why: 'too many', since: NOW + aheadMs },
+      },
+    })
+    expect(choose(written(30 * 24 * HOUR_MS))).toBe('a')
+    expect(choose(written(HOUR_MS / 2))).toBe(1.5 * HOUR_MS)
+    expect(choose(written(-HOUR_MS / 2))).toBe(HOUR_MS / 2)
+  })
+
   test('documents of earlier versions keep one wait, which is the first source’s', () => {
     const notBefore = { at: NOW + HOUR_MS, why: 'too many' }
     expect(choose({}, { notBefore })).toBe(HOUR_MS)
