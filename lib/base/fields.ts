@@ -15,6 +15,8 @@ export interface Reference {
   readonly value: string
   /** Null, and no mistake, when the environment variable is not set. */
   readonly optional?: boolean
+  /** Nobody can write it there: a mistake in it is told of the object around it. */
+  readonly implied?: boolean
 }
 
 export const isReference = (value: unknown): value is Reference =>
@@ -23,7 +25,7 @@ export const isReference = (value: unknown): value is Reference =>
 /** What an environment variable says, for a setting that nobody wrote. */
 export const environmentReference = (
   name: string,
-  as: { secret: boolean; optional: boolean },
+  as: { secret: boolean; optional: boolean; implied?: boolean },
 ): Reference => ({
   reference: true,
   scheme: 'env',

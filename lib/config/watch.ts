@@ -102,7 +102,7 @@ export async function loadWatch(
   around: Surroundings,
 ): Promise<WatchSettings> {
   const place = watchPlace(from, around.env)
-  const remote = around.remote ? createRemoteReader(around.remote, around.env) : null
+  const remote = around.remote ? createRemoteReader(around.remote, around) : null
   const { text, where, folder } = await readSettings(place, around, remote)
   const raw = parseJson(text, where)
   const parsed = v.safeParse(shape, raw)
@@ -115,7 +115,7 @@ export async function loadWatch(
   const read = around.isFunction ? null : (path: string): Promise<string> => readText(resolve(folder, path))
   const literals = onlyLoopback({ ...asRecord(raw), sources: {}, solvers: {} })
   const resolver = createResolver({
-    ...{ env: around.env, read, remote, literals, mistakes },
+    ...{ env: around.env, absent: around.absent, read, remote, literals, mistakes },
     withoutValues: around.withoutValues ?? false,
   })
   const whole = (await resolver(parsed.output, '')) as v.InferOutput<typeof shape>
