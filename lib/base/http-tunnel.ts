@@ -1,7 +1,7 @@
-import { type ClientRequest, request as overTcp } from 'node:http'
-import { request as overTls } from 'node:https'
 import { isIP, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { connect } from 'node:tls'
+import { Client } from 'undici'
 import { HttpFailure, TLS_FAILED, type Way, type WayOptions } from './http.ts'
 import { send } from './http-direct.ts'
 import type { Secret } from './secret.ts'
@@ -16,56 +16,54 @@ const authorizationOf = ({ username, password }: URL): Record<string, string> =>
   return { 'proxy-authorization': `Basic ${pair.toString('base64')}` }
 }
 
-/** Asks the proxy for a tunnel to `to`. https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6 */
-const requestTunnel = (proxy: URL, to: string, signal: AbortSignal): ClientRequest => {
-  const isTls = proxy.protocol === 'https:'
-  return (isTls ? overTls : overTcp)({
-    ...{ method: 'CONNECT', path: to, agent: false, signal },
-    ...{ host: bare(proxy.hostname), port: proxy.port || (isTls ? 443 : 80) },
-    headers: { host: to, ...authorizationOf(proxy) },
-    ...(isTls ? { rejectUnauthorized: true } : {}),
-  })
-}
-
 /** Why the proxy opens no tunnel, by the status of its answer. */
 const refusal = (status: number, { username }: URL, to: string): string => {
   if (status !== 407) return `opens no tunnel to ${to} (${status})`
   return username === '' ? 'wants a name and a password (407)' : 'refuses the name and the password (407)'
 }
 
+/** Why there is no answer of the proxy, by the code of the error. */
+const silence = (code: string): string => {
+  if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'UND_ERR_HEADERS_TIMEOUT')
+    return 'does not answer in time'
+  if (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET') return 'hangs up'
+  if (TLS_FAILED.test(code)) return `cannot be trusted: TLS with it failed (${code})`
+  return `cannot be reached (${code})`
+}
+
 /**
- * A connection through the proxy. It is tried once: who asks decides whether to ask again.
+ * A connection through the proxy (RFC 9110 section 9.3.6). It is asked for once, by a client of its own: undici's
+ * ProxyAgent asks a proxy that hangs up again and again, without pause.
  * @throws HttpFailure that names the proxy, without its password; whatever the signal brings about
  */
-const openSocket = (proxy: URL, to: string, within: number, signal: AbortSignal): Promise<Socket> =>
-  new Promise((resolve, reject) => {
-    const request = requestTunnel(proxy, to, signal)
-    const fail = (why: string, cause?: unknown): void => {
-      reject(new HttpFailure('proxy', `the proxy ${proxy.origin} ${why}`, false, cause))
-      request.destroy()
-    }
-    const timer = setTimeout(() => fail('does not answer in time'), within)
-    request.once('close', () => clearTimeout(timer))
-    request.once('connect', ({ statusCode = 0 }, socket) => {
-      clearTimeout(timer)
-      if (statusCode >= 200 && statusCode < 300) return resolve(socket)
-      socket.destroy()
-      fail(refusal(statusCode, proxy, to))
-    })
-    request.on('error', (error: NodeJS.ErrnoException) => {
-      if (signal.aborted) return reject(error)
-      const { code = error.message } = error
-      if (code === 'ECONNRESET') return fail('hangs up', error)
-      if (TLS_FAILED.test(code)) return fail(`cannot be trusted: TLS with it failed (${code})`, error)
-      fail(`cannot be reached (${code})`, error)
-    })
-    request.end()
+async function openSocket(proxy: URL, to: string, within: number, signal: AbortSignal): Promise<Duplex> {
+  const failed = (why: string, cause?: unknown): HttpFailure =>
+    new HttpFailure('proxy', `the proxy ${proxy.origin} ${why}`, false, cause)
+  const client = new Client(proxy.origin, {
+    connect: { timeout: within, rejectUnauthorized: true },
+    headersTimeout: within,
   })
+  try {
+    const { statusCode, socket } = await client.connect({
+      ...{ path: to, signal },
+      headers: { host: to, ...authorizationOf(proxy) },
+    })
+    if (statusCode >= 200 && statusCode < 300) return socket
+    socket.on('error', () => {}).destroy()
+    throw failed(refusal(statusCode, proxy, to))
+  } catch (thrown) {
+    if (signal.aborted || thrown instanceof HttpFailure) throw thrown
+    const { code, message } = thrown as NodeJS.ErrnoException
+    throw failed(silence(code ?? message), thrown)
+  } finally {
+    void client.destroy()
+  }
+}
 
 /** Sends https requests through a proxy that tunnels, so that TLS is with whoever answers, not with the proxy. */
 export function openTunnel({ connectTimeoutMs, tls }: WayOptions, proxy: Secret): Way {
   const at = new URL(proxy.reveal())
-  const open = new Set<Socket>()
+  const open = new Set<Duplex>()
   return {
     exchange: async exchange => {
       const { url, signal } = exchange
