@@ -71,7 +71,7 @@ const now = [
 const core = await oneCore(modules, {
   core: 'lib/app.ts',
   now,
-  doors: ['functions/event.ts', 'functions/output.ts', 'functions/remaining.ts'],
+  doors: ['functions/event.ts', 'functions/output.ts', 'functions/remaining.ts', 'lib/base/visible.ts'],
 })
 
 await rm(out, { recursive: true, force: true })

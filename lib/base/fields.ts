@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import * as v from 'valibot'
 import { parseDuration } from './time.ts'
 
@@ -103,6 +104,13 @@ export const serverField = () =>
   v.pipe(
     text('a server, host or host:port'),
     v.regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?$/, 'must be host or host:port'),
+  )
+
+/** Not valibot's `ip`, whose expressions Node takes longer to compile than all else to check. */
+export const addressField = () =>
+  v.pipe(
+    v.string('must be an IP address'),
+    v.check(text => isIP(text) > 0, 'must be an IP address'),
   )
 
 export const portField = () =>

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
-import { durationField, nameField, pemField, portField } from '../base/fields.ts'
+import { addressField, durationField, nameField, pemField, portField } from '../base/fields.ts'
 import type { HttpProxy } from '../base/http.ts'
 import type { DeviceProfile } from '../fleet.ts'
 import {
@@ -71,7 +71,7 @@ const shape = v.strictObject({
         port: v.optional(portField(), 8883),
         /** Default: the host. */
         sni: v.optional(v.nullable(host('a domain name')), null),
-        addresses: v.optional(v.array(v.pipe(v.string(), v.ip('must be an IP address'))), []),
+        addresses: v.optional(v.array(addressField()), []),
         roots: v.optional(v.nullable(pemField()), null),
         /** As `targets[].profiles` of the rotator, without canaries: no device is connected. */
         profiles: profilesField(),
