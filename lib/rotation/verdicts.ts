@@ -37,6 +37,7 @@ export function doubtsOf(
   if (chainPem === null) return []
   const lines = judge({
     chainPem,
+    asSent: true,
     profile,
     roots: rootsOf(target, profile),
     at: run.clock.now(),
