@@ -3,7 +3,7 @@ import { formatDuration, iso, SECOND_MS } from '../base/time.ts'
 import type { DeviceProfile } from '../fleet.ts'
 import { leafOf } from '../x509/certificate.ts'
 import { isSelfIssued, pinOf, rareCriticalExtension, signatureAlgorithmOf } from '../x509/details.ts'
-import { verifySent } from '../x509/sent.ts'
+import { strayAmong, verifySent } from '../x509/sent.ts'
 import { type Check, caution, type Facts, familyOf, type Objection, pathOf, refuse } from './facts.ts'
 
 /** Checks of the whole chain: does it lead to a root that the devices hold, for how long, and can they read it? */
@@ -39,6 +39,8 @@ const algorithmsOf = (facts: Facts): readonly string[] => [
   ...new Set(signedOnPath(facts).map(signatureAlgorithmOf)),
 ]
 
+const strayOf = ({ chain, roots }: Facts): X509Certificate | null => strayAmong(chain, roots.certificates)
+
 const bytesOf = ({ chain }: Facts): number => chain.reduce((sum, { raw }) => sum + raw.length, 0)
 
 export const TRUST_CHECKS: readonly Check[] = [
@@ -55,6 +57,20 @@ export const TRUST_CHECKS: readonly Check[] = [
               ? 'have the source give a chain to a root these devices hold'
               : 'have it issued again, or mend the chain',
           ),
+  },
+  {
+    check: 'whole-chain',
+    applies: (_, { profile }) => profile?.needsWholeChain === true,
+    value: facts => (strayOf(facts) === null ? 'whole' : 'with strays'),
+    object: (facts, { served }) => {
+      const stray = strayOf(facts)
+      if (stray === null) return null
+      const said = `"${titleOf(stray)}" is sent and leads to none of ${facts.roots.whose}`
+      const remedy =
+        'have the source give a chain that ends at their root, or, if they were built to look at the leaf alone (wolfSSL: WOLFSSL_ALT_CERT_CHAINS), set needsWholeChain to false'
+      // What devices live with today must not end renewals.
+      return served !== null && strayOf(served) !== null ? caution(said, remedy) : refuse(said, remedy)
+    },
   },
   {
     check: 'trusted-until',

@@ -3,7 +3,7 @@ import type { Clock } from '../base/time.ts'
 import { type Canary, credentialsOf } from '../devices/canary.ts'
 import type { Leaf, Served } from '../model.ts'
 import { covers, leafOf, parseChain } from '../x509/certificate.ts'
-import { verifySent } from '../x509/sent.ts'
+import { strayAmong, verifySent } from '../x509/sent.ts'
 import { LOOK_TIMEOUT_MS } from './endpoint.ts'
 import { connectOnce } from './mqtt.ts'
 import { type Session, type SessionOptions, type TlsLimits, textOf, withSession } from './tls.ts'
@@ -16,6 +16,8 @@ export interface PlayedDevice {
   /** The only ones it knows. */
   readonly roots: readonly X509Certificate[]
   readonly canary: Canary | null
+  /** Every certificate sent must lead to one of the roots. */
+  readonly needsWholeChain: boolean
 }
 
 /**
@@ -80,9 +82,11 @@ function objection(chain: readonly X509Certificate[], leaf: Leaf, options: Judge
     return trouble(`it is served ${nameOf(leaf)}, which is for ${names}`, 'chain')
   }
   const path = verifySent({ chain, roots: device.roots, at: clock.now() })
-  return path.ok
+  if (!path.ok) return trouble(`it does not trust what it is sent: ${path.message}`, 'chain')
+  const stray = device.needsWholeChain ? strayAmong(chain, device.roots) : null
+  return stray === null
     ? { ...FINE, untidy: path.untidy }
-    : trouble(`it does not trust what it is sent: ${path.message}`, 'chain')
+    : trouble(`it is sent "${leafOf(stray).subject}" besides, which leads to none of its roots`, 'chain')
 }
 
 /** What a device without limits of its own makes of what a look showed: no handshake of its own is needed. */

@@ -59,17 +59,14 @@ export function inOrder(chain: readonly X509Certificate[]): readonly X509Certifi
   }
 }
 
-/**
- * The first certificate sent that leads to no root, by itself or by what follows it; null: they all do. The leaf may be
- * trusted all the same.
- */
+/** Of what follows the leaf, the last certificate that leads to no root, itself or by what follows it; null: none. */
 export function strayAmong(
   chain: readonly X509Certificate[],
   roots: readonly X509Certificate[],
 ): X509Certificate | null {
   const isHeld = (one: X509Certificate): boolean => roots.some(r => r.fingerprint256 === one.fingerprint256)
   const known = [...roots]
-  for (const one of chain.toReversed()) {
+  for (const one of chain.slice(1).toReversed()) {
     if (!isHeld(one) && !known.some(ca => one.checkIssued(ca) && one.verify(ca.publicKey))) return one
     known.push(one)
   }

@@ -87,3 +87,21 @@ test('the CA drops the cross-signed chain: refused before anything changes, with
   expect(await s.run()).toMatchObject({ outcome: 'rotated' })
   expect(ordered()).toBe(1)
 })
+
+test('devices that want all of the chain, as wolfSSL does, get the one that ends at their root', async () => {
+  s.ca.options.chains = ['cross-signed', 'short']
+  const devices = (more: object) =>
+    s.configure(settings => {
+      settings.targets[0].profiles = [
+        { name: 'meter-v1', preset: 'wolfssl', trustedRoots: [s.ca.newRootPem], ...more },
+      ]
+    })
+  await devices({})
+  const result = await s.run({ force: true })
+  expect(result, JSON.stringify(result.error)).toMatchObject({ outcome: 'rotated' })
+  expect(boundChain()).toHaveLength(2)
+  await devices({ needsWholeChain: false })
+  s.clock.advance(DAY_MS)
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+  expect(boundChain()).toHaveLength(3)
+})

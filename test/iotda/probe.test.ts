@@ -48,6 +48,7 @@ const device = (changes: Partial<PlayedDevice> = {}): PlayedDevice => ({
   offer: {},
   roots: rootsOf(root),
   canary: null,
+  needsWholeChain: false,
   ...changes,
 })
 const options = (changes: Partial<AttemptOptions> = {}): AttemptOptions => ({
@@ -155,6 +156,17 @@ describe('a device', () => {
       expect(await attempt(options({ device: withCanary() }))).toMatchObject({ ...odd, canary: 'accepted' })
     },
   )
+
+  test('wants all of the chain, as wolfSSL does: a stranger cuts it off, the root and a duplicate do not', async () => {
+    const strict = options({ device: device({ needsWholeChain: true }) })
+    for (const more of ['', root.certPem, issuer.certPem]) {
+      endpoint.switches.serve = { certPem: first.chainPem + more, keyPem: first.keyPem }
+      expect(await attempt(strict)).toMatchObject({ problem: null })
+    }
+    endpoint.switches.serve = { certPem: first.chainPem + stranger.certPem, keyPem: first.keyPem }
+    const why = /^it is sent ".*Stranger Root" besides, which leads to none of its roots/
+    expect(await attempt(strict)).toMatchObject({ problem: expect.stringMatching(why), fault: 'chain' })
+  })
 
   test('judges by the clock it is given', async () => {
     const at = (instant: number) => attempt(options({ clock: { ...systemClock, now: () => instant } }))

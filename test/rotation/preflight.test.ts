@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { DeviceProfile } from '../../lib/fleet.ts'
 import type { Target } from '../../lib/model.ts'
 import { examine } from '../../lib/rotation/examine.ts'
-import { acceptable, checkRollback, suitable } from '../../lib/rotation/preflight.ts'
+import { chainRefusals, checkRollback, suitable } from '../../lib/rotation/preflight.ts'
 import type { Job, World } from '../../lib/rotation/world.ts'
 import { leafOf } from '../../lib/x509/certificate.ts'
 import { profile } from '../devices/profile.ts'
@@ -38,11 +38,11 @@ describe('a chain among others for the same leaf', () => {
     ['what is wrong with every chain of this leaf', [devices({ keyTypes: ['rsa-2048'] })], true],
     ['the clock', [devices({ clockLagMs: 90 * 86_400_000 })], true],
   ])('%s', (_, sharing, expected) => {
-    expect(acceptable(world(...sharing), job, PEM)).toBe(expected)
+    expect(chainRefusals(world(...sharing), job, PEM).length === 0).toBe(expected)
   })
 
   test('never throws', () => {
-    expect(acceptable(world({}), job, 'no PEM')).toBe(false)
+    expect(chainRefusals(world({}), job, 'no PEM')).toHaveLength(1)
     expect(suitable(world({}), job, 'no PEM')).toBe(false)
   })
 })
@@ -50,6 +50,8 @@ describe('a chain among others for the same leaf', () => {
 test('a leaf that another source may do better than', () => {
   expect(suitable(world(devices({ keyTypes: ['rsa-2048'] })), job, PEM)).toBe(false)
   expect(suitable(world(devices({ clockLagMs: 60 * 86_400_000 })), job, PEM)).toBe(true)
+  // Of another target that shares it.
+  expect(suitable(world({}, devices({ needsCommonName: true })), job, PEM)).toBe(false)
   // Devices that would take it for valid only when it is over.
   expect(suitable(world(devices({ clockLagMs: 900 * 86_400_000 })), job, PEM)).toBe(false)
 })
