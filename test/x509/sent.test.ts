@@ -13,6 +13,8 @@ const ca = (subject: string, issuer?: Issued) =>
   issue({ subject, ...(issuer ? { issuer } : {}), ...LIFE, extensions: caExtensions() })
 
 const root = await ca('CN=Root')
+/** The root before it had another key. */
+const rootBefore = await ca('CN=Root')
 const upper = await ca('CN=Upper', root)
 const lower = await ca('CN=Lower', upper)
 const leaf = await issue({ subject: 'CN=Leaf', issuer: lower, extensions: leafExtensions(DOMAIN) })
@@ -45,12 +47,19 @@ const ROWS: readonly Row[] = [
   ],
   ['a stranger after the leaf', [leaf, stranger, lower, upper], true, /"CN=Leaf" is not issued by/],
   ['the root before the issuers', [leaf, root, lower, upper], true, /is not issued by "CN=Root"/],
+  [
+    'a namesake of the root after it',
+    [leaf, lower, upper, root, rootBefore],
+    true,
+    /not issued by "CN=Root"/,
+  ],
   ['the root, twice', [leaf, lower, upper, root, root], true, /"CN=Root" comes twice/],
   ['the leaf, twice', [leaf, leaf, lower, upper], true, /"CN=Leaf" comes twice/],
   ['all of it, twice', [leaf, lower, upper, leaf, lower, upper], true, /comes twice/],
   ['an issuer, twice', [leaf, lower, lower, upper], true, /"CN=Lower" comes twice/],
-  ['a namesake before the issuer', [leaf, namesake, lower, upper], true, /not issued by "CN=Lower"/],
-  // Mbed TLS looks for an issuer in what follows only.
+  // Mbed TLS 2.28.3 takes the rows above, and refuses these: it looks for an issuer in what follows only, and takes
+  // the first of its name.
+  ['a namesake before the issuer', [leaf, namesake, lower, upper], true, 'refused'],
   ['issuers in reverse', [leaf, upper, lower], true, 'refused'],
   ['a stranger in place of an issuer', [leaf, lower, stranger], false, 'refused'],
   ['a namesake in place of the issuer', [leaf, namesake, upper], false, 'refused'],
@@ -69,7 +78,7 @@ describe('what a port sends, side by side with openssl', () => {
     expect((await opensslVerifies(question)) === true).toBe(theirs)
     const found = verifySent(input(sent))
     expect(found.ok).toBe(ours !== 'refused')
-    if (!found.ok) return expect(found).toEqual(verifyPath(input(sent)))
+    if (!found.ok) return expect(verifyPath(input(sent)).ok).toBe(false)
     expect(found.path.map(({ subject }) => subject)).toEqual(['CN=Leaf', 'CN=Lower', 'CN=Upper', 'CN=Root'])
     if (ours === 'tidy') expect(found.untidy).toBeNull()
     else expect(found.untidy).toMatch(ours as RegExp)
