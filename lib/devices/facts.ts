@@ -26,8 +26,8 @@ export interface Circumstances {
   readonly otherKeyAsked: boolean
   /** How old a certificate is at least when it is bound. */
   readonly minAgeMs: number
-  /** Whether the platform staples OCSP answers. */
-  readonly stapling: boolean
+  /** Whether the platform staples OCSP answers; null when it is not known. */
+  readonly stapling: boolean | null
 }
 
 /** What is wrong with a chain, and what helps. */

@@ -45,7 +45,7 @@ export function doubtsOf(
     domain: target.domain,
     otherKeyAsked: false,
     minAgeMs: 0,
-    stapling: false,
+    stapling: null,
   })
   return lines.filter(line => line.verdict !== 'ok').map(({ passesAt: _, ...line }) => line)
 }

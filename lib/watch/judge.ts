@@ -87,7 +87,7 @@ function refusalOf(chainPem: string, domain: string, { roots, profiles, now }: L
   const lines = profiles.flatMap(profile =>
     judge({
       ...{ chainPem, profile, roots: rootsOf({ trustedRoots: roots }, profile), at: now, servedPem: null },
-      ...{ asSent: true, domain, otherKeyAsked: false, minAgeMs: 0, stapling: false },
+      ...{ asSent: true, domain, otherKeyAsked: false, minAgeMs: 0, stapling: null },
     }),
   )
   const first = lines.find(({ verdict }) => verdict === 'refuse')

@@ -5,12 +5,13 @@ import type { DeviceProfile } from '../../lib/fleet.ts'
 import type { Target } from '../../lib/model.ts'
 import { examine } from '../../lib/rotation/examine.ts'
 import { chainRefusals, checkRollback, suitable } from '../../lib/rotation/preflight.ts'
+import { doubtsOf } from '../../lib/rotation/verdicts.ts'
 import type { Job, World } from '../../lib/rotation/world.ts'
 import { leafOf } from '../../lib/x509/certificate.ts'
 import { profile } from '../devices/profile.ts'
 import { build } from '../support/chain.ts'
 import { fakeClock } from '../support/clock.ts'
-import { leafExtensions, NOW } from '../support/issue.ts'
+import { der, extension, leafExtensions, NOW } from '../support/issue.ts'
 import { DOMAIN, inspection, newRun, rotateAll, target } from './facts.ts'
 
 const built = await build({ leaf: { extensions: leafExtensions(DOMAIN) } })
@@ -109,6 +110,19 @@ describe('the OCSP guard', () => {
     expect(lineFor(PEM, ON, 'require-url')).toMatchObject({ ...none, verdict: 'refuse' })
     expect(lineFor(PEM, ON, 'follow-certificate')).toMatchObject({ ...none, verdict: 'ok' })
     expect(lineFor(PEM, { ocsp_stapling_enable: false }, 'require-url')).toBeUndefined()
+  })
+
+  test('stapling that the bind switches off is none for a leaf that must be stapled', async () => {
+    const mustStaple = extension('1.3.6.1.5.5.7.1.24', der(0x30, der(0x02, Buffer.from([5]))))
+    const extensions = [...leafExtensions(DOMAIN), mustStaple]
+    const { root, leaf, middle } = await build({ leaf: { extensions } })
+    const { world, job } = atWork(ON, { ocsp: 'follow-certificate', trustedRoots: root.pem })
+    const refusals = examine(world, job, leaf.pem + middle.pem).filter(l => l.verdict === 'refuse')
+    expect(refusals.map(({ check }) => check)).toEqual(['must-staple'])
+    // Who looks at the port does not know.
+    expect(doubtsOf(world, null, leaf.pem + middle.pem).map(l => `${l.check} ${l.verdict}`)).toEqual([
+      'must-staple warn',
+    ])
   })
 })
 
