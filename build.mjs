@@ -2,14 +2,17 @@ import { chmod, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { build } from 'esbuild'
 import { leanAws4fetch } from './deploy/aws4fetch.mjs'
+import { leanCommander } from './deploy/commander.mjs'
 import { oneCore } from './deploy/core.mjs'
+import { leftOut } from './deploy/sdk.mjs'
 
 /**
  * Bundles the doors into dist/, or the folder that OUTDIR names. acme-client's axios, node-forge and debug are
- * replaced by shims: its transport is ours, its legacy crypto and its log are not used. BUNDLE_AWS_SDK=1 takes the
- * optional packages of AWS in, for a solver `route53` or a source `acm` where nobody else provides them, as Lambda does.
+ * replaced by shims: its transport is ours, its legacy crypto and its log are not used. Packages of AWS's SDK are taken
+ * in where the settings want them and nobody else provides them (deploy/sdk.mjs).
  */
 const out = process.env.OUTDIR || 'dist'
+const { onLambda, elsewhere } = await leftOut(process.env)
 const shims = {
   axios: './lib/acme/shims/axios.ts',
   'node-forge': './lib/acme/shims/node-forge.ts',
@@ -29,8 +32,7 @@ const common = {
 }
 const door = {
   ...common,
-  plugins: [leanAws4fetch],
-  external: process.env.BUNDLE_AWS_SDK === '1' ? [] : ['@aws-sdk/*'],
+  plugins: [leanAws4fetch, leanCommander],
   metafile: true,
 }
 /** CommonJS dependencies inside an ES module ask for `require`; chunks without any do not pay for it. */
@@ -45,7 +47,8 @@ async function dropUnused(file, helpers) {
     .replace(/\bimport"\.[^"]*";/g, found =>
       helpers.some(it => found.includes(it)) ? ' '.repeat(found.length) : found,
     )
-  const isUnused = banner === requireBanner && !/\brequire\b/.test(code)
+  // Not the word in a text, as in "require-url".
+  const isUnused = banner === requireBanner && !/\brequire\b(?!["'`-])/.test(code)
   await writeFile(file, [isUnused ? '' : banner, code].join('\n'))
 }
 
@@ -53,6 +56,7 @@ const modules = {
   ...door,
   entryPoints: { cli: 'functions/cli.ts', lambda: 'functions/lambda.ts', watch: 'functions/watch.ts' },
   outdir: out,
+  external: onLambda,
   outExtension: { '.js': '.mjs' },
   chunkNames: 'chunks/[name]-[hash]',
   format: 'esm',
@@ -67,22 +71,24 @@ const now = [
 const core = await oneCore(modules, {
   core: 'lib/app.ts',
   now,
-  doors: ['functions/event.ts', 'functions/output.ts'],
+  doors: ['functions/event.ts', 'functions/output.ts', 'functions/remaining.ts', 'lib/base/visible.ts'],
 })
 
 await rm(out, { recursive: true, force: true })
 const [esm, cjs, watch] = await Promise.all([
-  build({ ...modules, plugins: [leanAws4fetch, core] }),
+  build({ ...modules, plugins: [...door.plugins, core] }),
   build({
     ...door,
     entryPoints: ['functions/functiongraph.ts'],
     outfile: `${out}/functiongraph/index.js`,
+    external: elsewhere,
     format: 'cjs',
   }),
   build({
     ...door,
     entryPoints: ['functions/watch.ts'],
     outfile: `${out}/functiongraph-watch/index.js`,
+    external: ['@aws-sdk/*'],
     format: 'cjs',
   }),
   // What deployment itself runs.
@@ -93,6 +99,7 @@ const [esm, cjs, watch] = await Promise.all([
       functiongraph: 'deploy/huawei/functiongraph.ts',
     },
     outdir: `${out}/deploy`,
+    external: ['@aws-sdk/*'],
     outExtension: { '.js': '.mjs' },
     format: 'esm',
     banner: { js: requireBanner },

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { CLOUDS, type Cloud, doctor, permissions } from '../lib/advice.ts'
+import type { doctor } from '../lib/advice.ts'
 import { RotationError } from '../lib/base/errors.ts'
 import { silentLog } from '../lib/base/log.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
@@ -37,6 +37,9 @@ export function findingsText(findings: readonly Finding[], colour: boolean): str
   return `${lines.join('\n')}\n`
 }
 
+const CLOUDS = ['aws', 'huawei'] as const
+type Cloud = (typeof CLOUDS)[number]
+
 const cloudOf = (given: string | undefined): Cloud => {
   const cloud = CLOUDS.find(it => it === given)
   if (cloud) return cloud
@@ -58,6 +61,7 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
     .option('-v, --verbose', 'log every call to standard error')
     .exitOverride()
     .action(async ({ config, write = false, notify = false, json, verbose }: Flags) => {
+      const { doctor } = await import('../lib/advice.ts')
       const answer = await doctor({
         ...{ config: config ?? null, write, notify, deadline: systemClock.now() + 10 * MINUTE_MS },
         log: verbose ? jsonLog('debug') : silentLog,
@@ -76,7 +80,13 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
     .option('--json', 'as it is: the policy is JSON')
     .exitOverride()
     .action(async ({ config, cloud, watch = false }: Flags) => {
+      const { permissions } = await import('../lib/advice.ts')
       const policy = await permissions({ config: config ?? null, cloud: cloudOf(cloud), isWatch: watch })
       process.stdout.write(`${JSON.stringify(policy, null, 2)}\n`)
+      // Standard output is the policy, to be piped.
+      if (policy.Statement.some(it => 'Sid' in it && it.Sid === 'ChallengeWrite'))
+        process.stderr.write(
+          'note  where an _acme-challenge name is a CNAME, list where it leads in challengeNames of the solver route53\n',
+        )
     })
 }

@@ -11,7 +11,6 @@ import { exitCode } from './exit.ts'
 import { jsonLog } from './output.ts'
 import { parseHost } from './probe-host.ts'
 import { statusOptions, statusOutput } from './status.ts'
-import { errorText, progressPrinter, resultText } from './text.ts'
 import { watchCommand } from './watch-command.ts'
 
 interface Flags {
@@ -56,9 +55,12 @@ function userName(): string {
   }
 }
 
+/** What people read; a run for a program is spared it. */
+const words = () => import('./text.ts')
+
 async function perform(action: Action, flags: Flags, host?: string): Promise<number> {
   const { force, until, accept, target, profile, reason, certificate } = flags
-  const event = parseEvent({
+  const asked = parseEvent({
     action,
     ...(target ? { targets: target } : {}),
     ...(force ? { force } : {}),
@@ -69,6 +71,9 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
     ...(reason === undefined ? {} : { reason }),
     ...(certificate === undefined ? {} : { certificate }),
   })
+  // Who has it done although it is not due, or not good: of anything else nobody asks.
+  const isBold = asked.force || asked.accept !== null || action === 'revoke'
+  const event = isBold ? { ...asked, askedBy: userName() } : asked
   const interrupt = new AbortController()
   process.once('SIGINT', () => interrupt.abort(new Error('interrupted')))
   process.once('SIGTERM', () => interrupt.abort(new Error('terminated')))
@@ -77,14 +82,10 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
     deadline: systemClock.now() + 30 * MINUTE_MS,
     signal: interrupt.signal,
   }
-  const ask = (): Promise<Answer> =>
-    run({
-      ...common,
-      event: { ...event, askedBy: userName() },
-      trigger: 'manual',
-      log: flags.verbose ? jsonLog('debug') : silentLog,
-      ...(flags.json || flags.prometheus ? {} : { progress: progressPrinter(process.stderr) }),
-    })
+  const isSilent = flags.json || flags.prometheus
+  const progress = isSilent ? {} : { progress: (await words()).progressPrinter(process.stderr) }
+  const log = flags.verbose ? jsonLog('debug') : silentLog
+  const ask = (): Promise<Answer> => run({ ...common, event, trigger: 'manual', log, ...progress })
   const answer =
     host === undefined
       ? await ask()
@@ -94,7 +95,7 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
     said ??
       (flags.json
         ? `${JSON.stringify(answer, null, 2)}\n`
-        : resultText(answer, action, process.stdout.isTTY)),
+        : (await words()).resultText(answer, action, process.stdout.isTTY)),
   )
   return exitCode(answer)
 }
@@ -205,7 +206,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       process.stdout.write(
         `${JSON.stringify({ version: 1, ok: false, results: [], error: { code: errorCode, message, hint } }, null, 2)}\n`,
       )
-    } else if (!isUsage) process.stderr.write(errorText(error))
+    } else if (!isUsage) process.stderr.write((await words()).errorText(error))
     return ERROR_CODES[error.code].exit
   }
 }

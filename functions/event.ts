@@ -10,6 +10,24 @@ export const rotateEverything: RunEvent = {
   accept: null,
 }
 
+/**
+ * The event of a platform's schedule: rotate everything. What an event of ours would have in it, or in the parts
+ * that are named, says that somebody wants something else of it, which must not be lost. @throws RotationError `usage`
+ */
+export function scheduledEvent(payload: object, parts: readonly string[] = []): RunEvent {
+  const paths = ['', ...parts].flatMap(part => {
+    const inside = part === '' ? payload : (payload as Readonly<Record<string, unknown>>)[part]
+    const isObject = typeof inside === 'object' && inside !== null
+    const keys = isObject ? Object.keys(inside).filter(key => KEYS.includes(key)) : []
+    return keys.map(key => (part === '' ? key : `${part}.${key}`))
+  })
+  if (paths.length === 0) return rotateEverything
+  throw bad(
+    `"${paths.join('", "')}" in the event of a schedule, which rotates everything`,
+    'Send the event by itself, as the constant input of the schedule: {"action":"plan"}.',
+  )
+}
+
 /** Actions of a later version. */
 export const RESERVED = ['doctor']
 const KEYS = ['action', 'targets', 'force', 'until', 'accept', 'profiles', 'certificate', 'reason']

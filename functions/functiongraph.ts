@@ -2,15 +2,15 @@ import { warmUp } from '../lib/app.ts'
 import { RotationError } from '../lib/base/errors.ts'
 import { SECOND_MS } from '../lib/base/time.ts'
 import type { RunEvent } from '../lib/model.ts'
-import { parseEvent, rotateEverything } from './event.ts'
+import { parseEvent, scheduledEvent } from './event.ts'
 import { invoke, warm } from './invocation.ts'
 
-/** https://support.huaweicloud.com/devg-functiongraph/functiongraph_02_0410.html */
+/** https://support.huaweicloud.com/devg-functiongraph/functiongraph_02_0410.html; by hand there may be less. */
 interface FunctionGraphContext {
   getRemainingTimeInMilliSeconds?(): number
   /** The configured timeout. */
   getRunningTimeInSeconds?(): number
-  getUserData(key: string): string | undefined
+  getUserData?(key: string): string | undefined
   getRequestID?(): string
   /** Temporary keys of the function's agency; getAccessKey and getSecretKey are no longer kept up. */
   getSecurityAccessKey?(): string | undefined
@@ -22,7 +22,7 @@ interface FunctionGraphContext {
 
 /** Asked anew for each event: the runtime renews the keys. */
 const runtimeOf = (context: FunctionGraphContext) => ({
-  userData: (name: string) => context.getUserData(name) || undefined,
+  userData: (name: string) => context.getUserData?.(name) || undefined,
   credentials: () => {
     const accessKey = context.getSecurityAccessKey?.()
     const secretKey = context.getSecuritySecretKey?.()
@@ -33,48 +33,60 @@ const runtimeOf = (context: FunctionGraphContext) => ({
 })
 
 const configOf = (context: FunctionGraphContext): string | null =>
-  context.getUserData('IOTDA_CERT_CONFIG') || null
+  context.getUserData?.('IOTDA_CERT_CONFIG') || null
 
 /**
  * Huawei FunctionGraph: a TIMER event rotates everything, or does what its `user_event` says; any other body is
  * an event. Throws when a target failed, so that the asynchronous failure destination is told.
  */
-export async function handler(payload: unknown, context: FunctionGraphContext): Promise<unknown> {
-  const leftMs = context.getRemainingTimeInMilliSeconds?.() ?? Number.NaN
+export async function handler(payload: unknown, given?: FunctionGraphContext | null): Promise<unknown> {
+  const context = given ?? {}
+  const timeoutS = context.getRunningTimeInSeconds?.()
   return invoke({
     config: configOf(context),
     runtime: runtimeOf(context),
-    remainingMs: Number.isFinite(leftMs)
-      ? leftMs
-      : (context.getRunningTimeInSeconds?.() ?? 0) * SECOND_MS - SECOND_MS,
+    remainingMs: [
+      context.getRemainingTimeInMilliSeconds?.(),
+      ...(timeoutS ? [(timeoutS - 1) * SECOND_MS] : []),
+    ],
     requestId: context.getRequestID?.(),
     read: () =>
       (payload as { trigger_type?: unknown } | null)?.trigger_type === 'TIMER'
-        ? { event: timerEvent(payload as { user_event?: unknown }), trigger: 'schedule' }
+        ? { event: timerEvent(payload as TimerEvent), trigger: 'schedule' }
         : { event: parseEvent(payload ?? {}), trigger: 'manual' },
   })
 }
 
 /** Reads the settings when an instance starts. A mistake in them is told by the first event, which can fail. */
 export function initializer(
-  context: FunctionGraphContext,
+  given: FunctionGraphContext | null | undefined,
   callback: (error: unknown, result: string) => void,
 ): void {
+  const context = given ?? {}
   warmUp({ config: configOf(context), runtime: runtimeOf(context), warm }).then(
     () => callback(null, 'ready'),
     () => callback(null, 'ready, but the settings cannot be read'),
   )
 }
 
-function timerEvent({ user_event: text }: { user_event?: unknown }): RunEvent {
-  if (typeof text !== 'string' || text.trim() === '') return rotateEverything
+interface TimerEvent {
+  readonly trigger_type: 'TIMER'
+  /** What a person wrote: a text, or an object where the event is sent by hand. */
+  readonly user_event?: unknown
+}
+
+function timerEvent(payload: TimerEvent): RunEvent {
+  const everything = scheduledEvent(payload)
+  const { user_event: said = null } = payload
+  if (said === null || (typeof said === 'string' && said.trim() === '')) return everything
   try {
-    return parseEvent(JSON.parse(text))
-  } catch (error) {
-    if (error instanceof RotationError) throw error
-    throw new RotationError('usage', "the timer's user_event is no JSON", {
+    return parseEvent(typeof said === 'string' ? JSON.parse(said) : said)
+  } catch (thrown) {
+    const isParsed = thrown instanceof RotationError
+    throw new RotationError('usage', `user_event: ${isParsed ? thrown.message : 'it is no JSON'}`, {
+      cause: thrown,
       retry: 'never',
-      hint: 'Leave it empty, or set it to {"action":"rotate"}.',
+      hint: (isParsed && thrown.hint) || 'Leave it empty, or set it to {"action":"rotate"}.',
     })
   }
 }

@@ -2,13 +2,14 @@ import { type Answer, failed, keepWarm, type Request, run } from '../lib/app.ts'
 import { asRotationError, RotationError } from '../lib/base/errors.ts'
 import { SECOND_MS, systemClock } from '../lib/base/time.ts'
 import { answerError, doorError, jsonLog } from './output.ts'
+import { timeLeft } from './remaining.ts'
 
 /** One event as a platform delivers it. */
 export interface Invocation extends Pick<Request, 'config' | 'runtime'> {
-  /** What the runtime says is left. */
-  readonly remainingMs: number
+  /** What the runtime says is left, the best of its statements first. */
+  readonly remainingMs: readonly unknown[]
   /** Names the event; the same when it is delivered again. */
-  readonly requestId: string | undefined
+  readonly requestId: unknown
   /** Parses the payload. @throws RotationError `usage` */
   readonly read: () => Pick<Request, 'event' | 'trigger'>
   /** Told of the answer, whatever becomes of it. */
@@ -17,6 +18,8 @@ export interface Invocation extends Pick<Request, 'config' | 'runtime'> {
 
 /** Less is the platform's default, or a mistake: nothing could ever be done in it. */
 const AT_LEAST_MS = 10 * SECOND_MS
+/** What the deployment sets, for a runtime that does not say it. */
+const CONFIGURED_MS = 900 * SECOND_MS
 /** What is kept for the answer: a tenth of the time, three seconds at most. */
 const marginOf = (remainingMs: number): number => Math.min(3 * SECOND_MS, remainingMs / 10)
 
@@ -51,7 +54,9 @@ export async function invoke(invocation: Invocation): Promise<Answer> {
 const REFUSED = ['unauthorized', 'forbidden']
 
 async function inTime(invocation: Invocation, log: ReturnType<typeof jsonLog>): Promise<Answer> {
-  const { config, runtime, remainingMs, requestId, read } = invocation
+  const { config, runtime, read } = invocation
+  const remainingMs = timeLeft(invocation.remainingMs, CONFIGURED_MS)
+  const requestId = typeof invocation.requestId === 'string' ? invocation.requestId || null : null
   const { event, trigger } = read()
   const startedAt = systemClock.now()
   if (!(remainingMs >= AT_LEAST_MS)) throw tooShort(remainingMs)
@@ -66,7 +71,7 @@ async function inTime(invocation: Invocation, log: ReturnType<typeof jsonLog>): 
     warm,
     signal: over.signal,
     ...(runtime ? { runtime } : {}),
-    ...(requestId === undefined ? {} : { deliveryId: requestId }),
+    ...(requestId === null ? {} : { deliveryId: requestId }),
   })
   // What ignores its signal is left behind; every later call to IoTDA or the CA is refused by that same signal.
   running.catch(() => {})

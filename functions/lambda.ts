@@ -1,10 +1,10 @@
 import { emfLines } from './emf.ts'
-import { parseEvent, rotateEverything } from './event.ts'
+import { parseEvent, scheduledEvent } from './event.ts'
 import { invoke } from './invocation.ts'
 
-/** https://docs.aws.amazon.com/lambda/latest/dg/nodejs-context.html */
+/** https://docs.aws.amazon.com/lambda/latest/dg/nodejs-context.html; whoever calls by hand may give less. */
 interface LambdaContext {
-  getRemainingTimeInMillis(): number
+  getRemainingTimeInMillis?(): number
   readonly awsRequestId?: string
   readonly functionName?: string
 }
@@ -13,25 +13,25 @@ interface LambdaContext {
  * AWS Lambda: an EventBridge schedule rotates everything, any other payload is an event. Throws when a target
  * failed, so that the platform's error metric and alarms see it; a run that only waits answers `ok: false`.
  */
-export async function handler(payload: unknown, context: LambdaContext): Promise<unknown> {
+export async function handler(payload: unknown, context?: LambdaContext | null): Promise<unknown> {
   return invoke({
     config: null,
     // The keys of the function's role are in its environment, as every SDK of AWS expects them.
     runtime: {},
-    remainingMs: context.getRemainingTimeInMillis(),
-    requestId: context.awsRequestId,
+    remainingMs: [context?.getRemainingTimeInMillis?.()],
+    requestId: context?.awsRequestId,
     answered: answer => {
       if (answer.results.some(r => r.decision.reason !== 'probed'))
-        process.stdout.write(emfLines(answer, context.functionName ?? 'iotda-cert').join(''))
+        process.stdout.write(emfLines(answer, context?.functionName ?? 'iotda-cert').join(''))
     },
     read: () =>
       isScheduleEvent(payload)
-        ? { event: rotateEverything, trigger: 'schedule' }
+        ? { event: scheduledEvent(payload, ['detail']), trigger: 'schedule' }
         : { event: parseEvent(payload ?? {}), trigger: 'manual' },
   })
 }
 
-function isScheduleEvent(payload: unknown): boolean {
+function isScheduleEvent(payload: unknown): payload is object {
   const { source, 'detail-type': type } = (payload ?? {}) as { source?: unknown; 'detail-type'?: unknown }
   return source === 'aws.events' || source === 'aws.scheduler' || type === 'Scheduled Event'
 }

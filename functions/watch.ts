@@ -2,6 +2,7 @@ import { asRotationError } from '../lib/base/errors.ts'
 import { SECOND_MS, systemClock } from '../lib/base/time.ts'
 import { type WatchAnswer, watch } from '../lib/watch/watch.ts'
 import { doorError, jsonLog } from './output.ts'
+import { timeLeft } from './remaining.ts'
 
 /** What Lambda or FunctionGraph tells of the event; each has its own half. */
 interface WatchContext {
@@ -30,10 +31,11 @@ const runtimeOf = (context: WatchContext) => ({
  * The watchdog, on AWS Lambda and on FunctionGraph: whatever the event says, every target of IOTDA_CERT_WATCH is
  * looked at. What is found is told by its notifiers; it throws when that could not be told, or it cannot look at all.
  */
-export async function handler(_payload: unknown, context: WatchContext = {}): Promise<WatchAnswer> {
+export async function handler(_payload: unknown, given?: WatchContext | null): Promise<WatchAnswer> {
+  const context = given ?? {}
   const log = jsonLog('info')
-  const left = context.getRemainingTimeInMillis?.() ?? context.getRemainingTimeInMilliSeconds?.()
-  const remainingMs = left !== undefined && Number.isFinite(left) ? left : DEFAULT_MS
+  const said = [context.getRemainingTimeInMillis?.(), context.getRemainingTimeInMilliSeconds?.()]
+  const remainingMs = timeLeft(said, DEFAULT_MS)
   try {
     const answer = await watch({
       config: null,

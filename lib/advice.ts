@@ -6,8 +6,6 @@ import { driverSchemas } from './parts.ts'
 import { type AwsPolicy, type HuaweiPolicy, type PermissionsRequest, policyFor } from './permissions.ts'
 import { remoteOf } from './remote.ts'
 
-export { CLOUDS, type Cloud } from './permissions.ts'
-
 /** The policy that settings need in one cloud; no secret is looked up for it. @throws RotationError for the settings */
 export async function permissions(request: PermissionsRequest): Promise<AwsPolicy | HuaweiPolicy> {
   const { config, isWatch, surroundings = processSurroundings(), clock = systemClock } = request

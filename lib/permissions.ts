@@ -8,12 +8,9 @@ import { remoteOf } from './remote.ts'
 
 export type { AwsPolicy, HuaweiPolicy }
 
-export const CLOUDS = ['aws', 'huawei'] as const
-export type Cloud = (typeof CLOUDS)[number]
-
 export interface PermissionsRequest {
   readonly config: string | null
-  readonly cloud: Cloud
+  readonly cloud: 'aws' | 'huawei'
   /** Of the watchdog, whose settings these are. */
   readonly isWatch?: boolean
   readonly surroundings?: Surroundings
@@ -26,7 +23,7 @@ export async function policyFor(request: PermissionsRequest): Promise<AwsPolicy 
   const { env } = surroundings
   const remote = surroundings.remote ?? remoteOf(surroundings, clock)
   const place = isWatch ? watchPlace(request.config, env) : placeOf(request.config, surroundings)
-  const { text, where } = await readSettings(place, surroundings, createRemoteReader(remote, env))
+  const { text, where } = await readSettings(place, surroundings, createRemoteReader(remote, surroundings))
   const raw = parseJson(text, where)
   if (cloud === 'huawei') return (isWatch ? huaweiWatchPolicy : huaweiPolicy)(raw, place)
   return (isWatch ? awsWatchPolicy : awsPolicy)(raw, place, env.AWS_REGION ?? env.AWS_DEFAULT_REGION ?? '')

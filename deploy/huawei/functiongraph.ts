@@ -2,17 +2,19 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { asRotationError, RotationError } from '../../lib/base/errors.ts'
+import { isLoopbackUrl } from '../../lib/base/fields.ts'
 import { createHttp } from '../../lib/base/http-client.ts'
 import { type Secret, secret } from '../../lib/base/secret.ts'
 import { systemClock } from '../../lib/base/time.ts'
 import { proxyFrom } from '../../lib/config/proxy.ts'
-import { checkSettings } from '../../lib/deployment.ts'
+import { checkSettings, checkWatch } from '../../lib/deployment.ts'
 import { createHuaweiClient } from '../../lib/huawei/client.ts'
 import { namesOf } from '../../lib/permissions/raw.ts'
+import { missingFrom } from '../sdk.mjs'
 import { openApi } from './api.ts'
-import { changesFor, PACKAGE, type Wanted } from './reconcile.ts'
+import { type Change, changesFor, MARK_LENGTH, PACKAGE, type Wanted } from './reconcile.ts'
 
-/** `npm run deploy:functiongraph -- --dry-run …`: brings one function of FunctionGraph to what it should be. */
+/** `npm run deploy:functiongraph -- --dry-run …`: brings functions of FunctionGraph to what they should be. */
 
 const HELP = `Creates or updates the function, its timer and its failure notice. Run it again after a new build,
 or when it was interrupted: what is right already is left alone.
@@ -29,6 +31,9 @@ or when it was interrupted: what is right already is left alone.
   --memory MB            default 256
   --endpoint URL         default https://functiongraph.REGION.myhuaweicloud.com
   --zip FILE             default the zip beside this program
+  --watch FILE           what the watchdog watches: makes it, too, as the function NAME-watch
+  --watch-agency NAME    agency with what "iotda-cert permissions --cloud huawei --watch" prints, if that is anything
+  --watch-schedule CRON  default "CRON_TZ=Etc/UTC 0 20 0,6,12,18 * * ?"
   --dry-run              says what would be done, and does nothing
 
 Keys: HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN. What the settings refer to as env:NAME
@@ -39,6 +44,7 @@ const text = { type: 'string' } as const
 const OPTIONS = {
   ...{ region: text, 'project-id': text, agency: text, settings: text, config: text, 'topic-urn': text },
   ...{ name: text, schedule: text, runtime: text, memory: text, endpoint: text, zip: text },
+  ...{ watch: text, 'watch-agency': text, 'watch-schedule': text },
   'dry-run': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -67,7 +73,7 @@ function secretsOf(settings: unknown): Readonly<Record<string, Secret>> {
   return Object.fromEntries(names.map(name => [name, secret(env[name] ?? '')]))
 }
 
-async function readSettings(file: string): Promise<unknown> {
+async function readSettings(file: string, check: (text: string) => Promise<void>): Promise<unknown> {
   let settings: unknown
   try {
     settings = JSON.parse(await readFile(file, 'utf8'))
@@ -75,46 +81,118 @@ async function readSettings(file: string): Promise<unknown> {
     const { code } = error as NodeJS.ErrnoException
     throw usage(`the settings file ${file} ${code ? `cannot be read (${code})` : 'is no valid JSON'}`)
   }
-  await checkSettings(JSON.stringify(settings))
+  await check(JSON.stringify(settings))
   return settings
+}
+
+/** Drivers that work by AWS's SDK have it only where it was bundled. A zip from elsewhere is taken as it is. */
+async function requireSdk(settings: unknown): Promise<void> {
+  const meta = JSON.parse(await readFile(new URL('../meta.json', import.meta.url), 'utf8'))
+  const missing = missingFrom(meta.cjs.inputs, settings as Readonly<Record<string, unknown>>)
+  if (missing.length === 0) return
+  throw new RotationError('usage', `the zip is without ${missing.join(', ')}, which the settings want`, {
+    retry: 'never',
+    hint: 'IOTDA_CERT_SETTINGS=FILE, with these settings, before the command: packaging reads it.',
+  })
 }
 
 /** The environment of a function takes 4096 characters in all. */
 const ENVIRONMENT_AT_MOST = 4_096
 
-async function wantedFrom(flags: Flags, region: string): Promise<Wanted> {
-  const settings = await readSettings(need(flags.settings, '--settings'))
+function requireRoom(userData: object, secrets: Wanted['secrets'], way: string): void {
+  const ofSecrets = Object.values(secrets).reduce((sum, it) => sum + it.reveal().length, 0)
+  const size = JSON.stringify(userData).length + MARK_LENGTH + ofSecrets
+  if (size > ENVIRONMENT_AT_MOST)
+    throw usage(
+      `the environment would have ${size} characters, and a function takes ${ENVIRONMENT_AT_MOST}: ${way}`,
+    )
+}
+
+const zipBeside = (name: string): string => fileURLToPath(new URL(`../${name}.zip`, import.meta.url))
+
+const codeIn = (zip: string): Promise<Uint8Array> =>
+  readFile(zip).catch(() => {
+    throw usage(`there is no ${zip}: npm run package`)
+  })
+
+/** The option, if it begins with a time zone. */
+function scheduleOf(option: string, given: string | undefined, standard: string): string {
+  if (given && !/^CRON_TZ=\S+ /.test(given))
+    throw usage(`--${option} must begin with its time zone, e.g. "${standard}"`)
+  return given ?? standard
+}
+
+/** What both functions have. */
+function commonOf(flags: Flags) {
+  const memoryMb = Number(flags.memory ?? 256)
+  if (!Number.isInteger(memoryMb) || memoryMb < 128)
+    throw usage('--memory must be a number of MB, 128 at least')
+  return {
+    runtime: flags.runtime ?? 'Node.js20.15',
+    memoryMb,
+    topicUrn: flags['topic-urn'] ?? null,
+  }
+}
+
+async function rotatorFrom(flags: Flags, region: string): Promise<Wanted> {
+  const settings = await readSettings(need(flags.settings, '--settings'), checkSettings)
   const secrets = secretsOf(settings)
   const userData = {
     IOTDA_CERT_CONFIG: flags.config ?? JSON.stringify(settings),
     HUAWEICLOUD_SDK_REGION: region,
   }
-  const size =
-    JSON.stringify(userData).length + Object.values(secrets).reduce((sum, it) => sum + it.reveal().length, 0)
-  if (size > ENVIRONMENT_AT_MOST)
-    throw usage(
-      `the environment would have ${size} characters, and a function takes ${ENVIRONMENT_AT_MOST}: put the settings into CSMS and give --config csms:NAME`,
-    )
-  const memoryMb = Number(flags.memory ?? 256)
-  if (!Number.isInteger(memoryMb) || memoryMb < 128)
-    throw usage('--memory must be a number of MB, 128 at least')
+  requireRoom(userData, secrets, 'put the settings into CSMS and give --config csms:NAME')
   if (flags.config && !/^csms:./.test(flags.config)) throw usage('--config must be csms:NAME')
-  if (flags.schedule && !/^CRON_TZ=\S+ /.test(flags.schedule))
-    throw usage('--schedule must begin with its time zone, e.g. "CRON_TZ=Etc/UTC 0 5,35 * * * ?"')
-  const zip = flags.zip ?? fileURLToPath(new URL('../iotda-cert-functiongraph.zip', import.meta.url))
-  const code = await readFile(zip).catch(() => {
-    throw usage(`there is no ${zip}: npm run package`)
-  })
+  if (flags.zip === undefined) await requireSdk(settings)
   return {
-    name: flags.name ?? 'iotda-cert',
-    runtime: flags.runtime ?? 'Node.js20.15',
-    memoryMb,
+    ...commonOf(flags),
+    ...{ description: 'Keeps the server certificates of IoTDA custom domains fresh.' },
+    ...{ name: flags.name ?? 'iotda-cert', timer: 'iotda-cert' },
+    ...{ initializer: 'index.initializer', timeoutS: 900, eventAgeS: 900 },
     agency: need(flags.agency, '--agency'),
-    code,
+    code: await codeIn(flags.zip ?? zipBeside('iotda-cert-functiongraph')),
     userData,
     secrets,
-    schedule: flags.schedule ?? 'CRON_TZ=Etc/UTC 0 5,35 * * * ?',
-    topicUrn: flags['topic-urn'] ?? null,
+    schedule: scheduleOf('schedule', flags.schedule, 'CRON_TZ=Etc/UTC 0 5,35 * * * ?'),
+  }
+}
+
+/** The watchdog, a function of its own; nothing where nobody says what to watch. */
+async function watchdogFrom(flags: Flags, region: string): Promise<readonly Wanted[]> {
+  const { watch: file, 'watch-agency': agency = null, 'watch-schedule': schedule } = flags
+  if (file === undefined) {
+    if (agency !== null || schedule !== undefined) throw usage('--watch is not given: what is to be watched?')
+    return []
+  }
+  const settings = await readSettings(file, checkWatch)
+  const secrets = secretsOf(settings)
+  const userData = { IOTDA_CERT_WATCH: JSON.stringify(settings), HUAWEICLOUD_SDK_REGION: region }
+  requireRoom(userData, secrets, 'watch fewer targets')
+  const name = `${flags.name ?? 'iotda-cert'}-watch`
+  const watchdog: Wanted = {
+    ...commonOf(flags),
+    ...{ name, timer: name, description: 'Looks at the device ports of iotda-cert, and at its last run.' },
+    ...{ initializer: null, timeoutS: 120, eventAgeS: 3_600 },
+    agency,
+    code: await codeIn(zipBeside('iotda-cert-functiongraph-watch')),
+    userData,
+    secrets,
+    schedule: scheduleOf('watch-schedule', schedule, 'CRON_TZ=Etc/UTC 0 20 0,6,12,18 * * ?'),
+  }
+  return [watchdog]
+}
+
+/** Keys are sent there: by TLS, or not further than this machine. */
+function endpointOf({ endpoint }: Flags, region: string): string {
+  const url = endpoint ?? `https://functiongraph.${region}.myhuaweicloud.com`
+  if (isLoopbackUrl(url) || (URL.canParse(url) && new URL(url).protocol === 'https:')) return url
+  throw usage('--endpoint must be an https URL')
+}
+
+async function carryOut(changes: readonly Change[], isDry: boolean): Promise<void> {
+  for (const { what, apply } of changes) {
+    if (!isDry) await apply()
+    console.log(`${isDry ? 'would' : 'done:'} ${what}`)
   }
 }
 
@@ -124,21 +202,21 @@ async function deploy(flags: Flags): Promise<void> {
   const accessKey = secret(need(undefined, 'the access key', 'HUAWEICLOUD_SDK_AK'))
   const secretKey = secret(need(undefined, 'the secret key', 'HUAWEICLOUD_SDK_SK'))
   const token = env.HUAWEICLOUD_SDK_SECURITY_TOKEN
-  const wanted = await wantedFrom(flags, region)
+  const endpoint = endpointOf(flags, region)
+  const functions = [await rotatorFrom(flags, region), ...(await watchdogFrom(flags, region))]
   const http = createHttp({ proxy: proxyFrom({ env }) })
   try {
     const client = createHuaweiClient({
       ...{ http, clock: systemClock, region, projectId, signing: 'standard', driver: 'functiongraph' },
-      endpoint: flags.endpoint ?? `https://functiongraph.${region}.myhuaweicloud.com`,
+      endpoint,
       keys: async () => ({ accessKey, secretKey, securityToken: token ? secret(token) : null }),
     })
-    const urn = `urn:fss:${region}:${projectId}:function:${PACKAGE}:${wanted.name}:latest`
-    const changes = await changesFor(openApi(client, urn), wanted)
-    for (const { what, apply } of changes) {
-      if (!flags['dry-run']) await apply()
-      console.log(`${flags['dry-run'] ? 'would' : 'done:'} ${what}`)
+    for (const wanted of functions) {
+      const urn = `urn:fss:${region}:${projectId}:function:${PACKAGE}:${wanted.name}:latest`
+      const changes = await changesFor(openApi(client, urn), wanted)
+      await carryOut(changes, flags['dry-run'] === true)
+      if (changes.length === 0) console.log(`nothing to do: ${urn} is as it should be`)
     }
-    if (changes.length === 0) console.log(`nothing to do: ${urn} is as it should be`)
   } finally {
     await http.close()
   }

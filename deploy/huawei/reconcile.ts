@@ -1,14 +1,22 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes, scryptSync } from 'node:crypto'
 import type { Secret } from '../../lib/base/secret.ts'
 import type { AsyncInvoke, FunctionGraphApi, ShownFunction } from './api.ts'
 
 /** A function as it should be. */
 export interface Wanted {
   readonly name: string
+  readonly description: string
+  /** Called once when an instance starts; null: nothing is. */
+  readonly initializer: string | null
+  readonly timeoutS: number
+  /** How long an event that could not be taken may wait. */
+  readonly eventAgeS: number
+  /** Name of its timer. */
+  readonly timer: string
   readonly runtime: string
   readonly memoryMb: number
-  /** Name of the agency whose permissions it has. */
-  readonly agency: string
+  /** Name of the agency whose permissions it has; null: it needs none. */
+  readonly agency: string | null
   readonly code: Uint8Array
   /** Shown in the console. */
   readonly userData: Readonly<Record<string, string>>
@@ -26,10 +34,6 @@ export interface Change {
 }
 
 export const PACKAGE = 'default'
-const TIMER = 'iotda-cert'
-const CODE_NAME = 'iotda-cert-functiongraph.zip'
-const TIMEOUT_S = 900
-const EVENT_AGE_S = 900
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b))
 const sorted = (value: unknown): unknown =>
@@ -42,42 +46,86 @@ const sorted = (value: unknown): unknown =>
     : value
 
 /** What can be read back, and so compared. */
-const visible = ({ runtime, memoryMb, agency, userData }: Wanted) => ({
+const visible = ({ runtime, memoryMb, agency, description, initializer, timeoutS }: Wanted) => ({
   runtime,
   handler: 'index.handler',
-  timeout: TIMEOUT_S,
+  timeout: timeoutS,
   memory_size: memoryMb,
-  xrole: agency,
-  description: 'Keeps the server certificates of IoTDA custom domains fresh.',
-  initializer_handler: 'index.initializer',
-  initializer_timeout: 60,
-  user_data: JSON.stringify(userData),
+  xrole: agency ?? '',
+  description,
+  ...(initializer === null ? {} : { initializer_handler: initializer, initializer_timeout: 60 }),
 })
 
-const encrypted = ({ secrets }: Wanted) =>
-  Object.keys(secrets).length === 0
-    ? {}
-    : {
-        encrypted_user_data: JSON.stringify(
-          Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, value.reveal()])),
-        ),
-      }
+// --- secrets -------------------------------------------------------------------------------------------------
 
-const codeOf = ({ code }: Wanted) => ({
+/**
+ * Secrets are never shown again, so a mark of what was set stands in the user data: scrypt over all of them with a
+ * salt of its own, which tells whether they are the same and nothing else.
+ */
+const MARK = 'IOTDA_CERT_SECRETS_MARK'
+/** Length of a mark as it stands there, with its name. */
+export const MARK_LENGTH = 90
+const SALT = /^([\w-]{22})\.[\w-]{22}$/
+
+const textOf = ({ secrets }: Wanted): string =>
+  JSON.stringify(
+    sorted(Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, value.reveal()]))),
+  )
+
+const markOf = (wanted: Wanted, salt: string): string =>
+  `${salt}.${scryptSync(textOf(wanted), salt, 16).toString('base64url')}`
+
+const parsed = (text: string | null | undefined): Readonly<Record<string, unknown>> => {
+  try {
+    return JSON.parse(text || '{}') ?? {}
+  } catch {
+    return {}
+  }
+}
+
+/** The mark as it should be: with the salt of the one that is there. */
+const markFor = (wanted: Wanted, there: ShownFunction | null): string => {
+  const [, salt = randomBytes(16).toString('base64url')] = SALT.exec(
+    String(parsed(there?.user_data)[MARK]),
+  ) ?? ['']
+  return markOf(wanted, salt)
+}
+
+/** Everything that belongs together: the mark is never there without what it stands for. */
+const wholeConfig = (wanted: Wanted, mark: string) => ({
+  func_name: wanted.name,
+  ...visible(wanted),
+  user_data: JSON.stringify({ ...wanted.userData, [MARK]: mark }),
+  // Also when there is none: what is left out stays as it is.
+  encrypted_user_data: textOf(wanted),
+})
+
+const namesOf = ({ secrets }: Wanted): readonly string[] => {
+  const names = Object.keys(secrets).map(name => `${name} (encrypted)`)
+  return names.length === 0 ? ['no secrets'] : names
+}
+
+// --- the function --------------------------------------------------------------------------------------------
+
+const codeOf = ({ code, name }: Wanted) => ({
   code_type: 'zip',
-  code_filename: CODE_NAME,
+  code_filename: `${name}.zip`,
   func_code: { file: Buffer.from(code).toString('base64') },
 })
 
 function configChange(api: FunctionGraphApi, wanted: Wanted, there: ShownFunction): Change | null {
-  const names = Object.keys(wanted.secrets)
+  const { [MARK]: mark, ...userData } = parsed(there.user_data)
+  const shouldBe = markFor(wanted, there)
   const differing = Object.entries(visible(wanted))
-    .filter(([key, value]) => there[key as keyof ShownFunction] !== value)
+    .filter(([key, value]) => (there[key as keyof ShownFunction] ?? '') !== value)
     .map(([key]) => key)
-  if (differing.length === 0 && names.length === 0) return null
-  const said = [...differing, ...names.map(name => `${name} (encrypted, cannot be compared)`)]
-  const body = { func_name: wanted.name, ...visible(wanted), ...encrypted(wanted) }
-  return { what: `set ${said.join(', ')}`, apply: () => api.updateConfig(body) }
+  const said = [
+    ...differing,
+    ...(same(userData, wanted.userData) ? [] : ['user_data']),
+    ...(mark === shouldBe ? [] : namesOf(wanted)),
+  ]
+  if (said.length === 0) return null
+  return { what: `set ${said.join(', ')}`, apply: () => api.updateConfig(wholeConfig(wanted, shouldBe)) }
 }
 
 function functionChanges(
@@ -87,26 +135,20 @@ function functionChanges(
 ): readonly Change[] {
   if (there === null) {
     const body = {
-      func_name: wanted.name,
-      package: PACKAGE,
-      type: 'v2',
+      ...{ func_name: wanted.name, package: PACKAGE, type: 'v2' },
       ...visible(wanted),
+      user_data: JSON.stringify(wanted.userData),
       ...codeOf(wanted),
     }
-    const config = { func_name: wanted.name, ...visible(wanted), ...encrypted(wanted) }
     return [
       {
         what: `create the function ${wanted.name} (${wanted.code.length} bytes)`,
         apply: () => api.create(body),
       },
-      ...(Object.keys(wanted.secrets).length === 0
-        ? []
-        : [
-            {
-              what: `set ${Object.keys(wanted.secrets).join(', ')} (encrypted)`,
-              apply: () => api.updateConfig(config),
-            },
-          ]),
+      {
+        what: `set ${namesOf(wanted).join(', ')}`,
+        apply: () => api.updateConfig(wholeConfig(wanted, markFor(wanted, null))),
+      },
     ]
   }
   const digest = createHash('sha512').update(wanted.code).digest('hex')
@@ -135,9 +177,9 @@ async function timerChanges(
   wanted: Wanted,
   exists: boolean,
 ): Promise<readonly Change[]> {
-  const data = { name: TIMER, schedule_type: 'Cron', schedule: wanted.schedule, user_event: '' }
+  const data = { name: wanted.timer, schedule_type: 'Cron', schedule: wanted.schedule, user_event: '' }
   const all = exists ? await api.triggers() : []
-  const ours = all.filter(it => it.trigger_type_code === 'TIMER' && it.event_data.name === TIMER)
+  const ours = all.filter(it => it.trigger_type_code === 'TIMER' && it.event_data.name === wanted.timer)
   const right = ours.filter(
     it =>
       it.trigger_status === 'ACTIVE' &&
@@ -169,7 +211,7 @@ async function noticeChange(
   const param = JSON.stringify({ topic_urn: topicUrn })
   const body: AsyncInvoke = {
     max_async_retry_attempts: 0,
-    max_async_event_age_in_seconds: EVENT_AGE_S,
+    max_async_event_age_in_seconds: wanted.eventAgeS,
     ...(topicUrn === null ? {} : { destination_config: { on_failure: { destination: 'SMN', param } } }),
   }
   const there = exists ? await api.asyncInvoke() : null

@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import { RotationError } from '../base/errors.ts'
-import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../base/http.ts'
+import { CHECK_PROXY, type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../base/http.ts'
 import { parseRetryAfter, SECOND_MS } from '../base/time.ts'
 import type { Run } from '../contracts.ts'
 import { refusal } from './problem.ts'
@@ -30,6 +30,8 @@ const failed = (connection: AcmeConnection, call: string, failure: HttpFailure, 
   const late = run.clock.now() >= run.deadline || (hurried && failure.reason === 'timeout')
   if (run.signal.aborted || late) return outOfTime(settings, call, failure)
   const message = `${settings}: ${call}: ${failure.message}`
+  if (failure.reason === 'proxy')
+    return new RotationError('unreachable', message, { cause: failure, hint: CHECK_PROXY })
   if (failure.reason === 'connect')
     return new RotationError('unreachable', message, {
       cause: failure,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { AwsV4Signer } from 'aws4fetch'
 import { asRotationError, RotationError } from '../base/errors.ts'
-import { type Http, HttpFailure, type HttpResponse } from '../base/http.ts'
+import { CHECK_PROXY, type Http, HttpFailure, type HttpResponse } from '../base/http.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Clock } from '../base/time.ts'
 import { awsRefused, UNCERTAIN } from './answer.ts'
@@ -58,7 +58,10 @@ const unanswered = (thrown: unknown, call: AwsCall, driver: string): RotationErr
   if (!thrown.sent)
     return new RotationError('unreachable', `${what} could not be sent: ${thrown.message}`, {
       cause: thrown,
-      hint: 'Check region and endpoint, and that the address can be reached from here.',
+      hint:
+        thrown.reason === 'proxy'
+          ? CHECK_PROXY
+          : 'Check region and endpoint, and that the address can be reached from here.',
     })
   const uncertain = (call.changes ?? call.method !== 'GET') ? UNCERTAIN : ''
   return new RotationError('unavailable', `${what} got no answer: ${thrown.message}${uncertain}`, {

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import * as v from 'valibot'
 import { parseDuration } from './time.ts'
 
@@ -15,6 +16,8 @@ export interface Reference {
   readonly value: string
   /** Null, and no mistake, when the environment variable is not set. */
   readonly optional?: boolean
+  /** Nobody can write it there: a mistake in it is told of the object around it. */
+  readonly implied?: boolean
 }
 
 export const isReference = (value: unknown): value is Reference =>
@@ -23,7 +26,7 @@ export const isReference = (value: unknown): value is Reference =>
 /** What an environment variable says, for a setting that nobody wrote. */
 export const environmentReference = (
   name: string,
-  as: { secret: boolean; optional: boolean },
+  as: { secret: boolean; optional: boolean; implied?: boolean },
 ): Reference => ({
   reference: true,
   scheme: 'env',
@@ -101,6 +104,13 @@ export const serverField = () =>
   v.pipe(
     text('a server, host or host:port'),
     v.regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?$/, 'must be host or host:port'),
+  )
+
+/** Not valibot's `ip`, whose expressions Node takes longer to compile than all else to check. */
+export const addressField = () =>
+  v.pipe(
+    v.string('must be an IP address'),
+    v.check(text => isIP(text) > 0, 'must be an IP address'),
   )
 
 export const portField = () =>

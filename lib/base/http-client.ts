@@ -1,9 +1,6 @@
-import { type Http, HttpFailure, type HttpOptions, type HttpProxy, type Way } from './http.ts'
+import { type Http, HttpFailure, type HttpOptions, type HttpProxy, TLS_FAILED, type Way } from './http.ts'
 import { openDirect } from './http-direct.ts'
 import { abortAfter, SECOND_MS } from './time.ts'
-
-const TLS_FAILED =
-  /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_|PATH_LENGTH)/
 
 /** What stood in the way; `ready`: the request can have been sent. */
 const asFailure = (

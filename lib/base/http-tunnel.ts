@@ -1,84 +1,86 @@
-import { ProxyAgent } from 'undici'
-import {
-  type Exchange,
-  type HttpResponse,
-  joinHeaders,
-  MAX_BODY_BYTES,
-  tooLarge,
-  type Way,
-  type WayOptions,
-} from './http.ts'
+import { isIP, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { connect } from 'node:tls'
+import { Client } from 'undici'
+import { HttpFailure, TLS_FAILED, type Way, type WayOptions } from './http.ts'
+import { send } from './http-direct.ts'
 import type { Secret } from './secret.ts'
 
-/** One request by undici's lowest interface, which needs none of its streams. */
-const exchangeOver = (
-  agent: ProxyAgent,
-  { method, url, headers, body, encoding, signal, onReady }: Exchange,
-): Promise<HttpResponse> =>
-  new Promise((resolve, reject) => {
-    let status = 0
-    let answered: Record<string, string> = {}
-    const chunks: Uint8Array[] = []
-    let size = 0
-    let stop: (reason?: Error) => void = () => {}
-    const onAbort = (): void => {
-      stop(signal.reason)
-      reject(signal.reason)
-    }
-    const settled = (): void => signal.removeEventListener('abort', onAbort)
-    signal.addEventListener('abort', onAbort)
-    const { origin, pathname, search } = url
-    const options = { origin, path: pathname + search, method, headers, body: body ?? null }
-    agent.dispatch(options, {
-      onConnect: abort => {
-        stop = abort
-        if (signal.aborted) abort(signal.reason)
-        else onReady()
-      },
-      onHeaders: (code, raw) => {
-        // 1xx: the answer is still to come.
-        if (code >= 200) [status, answered] = [code, joinHeaders(raw.map(part => part.toString('latin1')))]
-        return true
-      },
-      onData: chunk => {
-        size += chunk.length
-        if (size > MAX_BODY_BYTES) stop(tooLarge())
-        else chunks.push(chunk)
-        return true
-      },
-      onComplete: () => {
-        settled()
-        resolve({ status, headers: answered, text: Buffer.concat(chunks).toString(encoding) })
-      },
-      onError: error => {
-        settled()
-        reject(error)
-      },
-    })
-  })
+/** A host as sockets take it: without the brackets of an IPv6 address. */
+const bare = (hostname: string): string => hostname.replace(/^\[|\]$/g, '')
 
-/** Sends requests through a proxy that tunnels (CONNECT), so that TLS is with whoever answers, not with the proxy. */
+/** RFC 9110 section 11.7.2, RFC 7617. */
+const authorizationOf = ({ username, password }: URL): Record<string, string> => {
+  if (username === '') return {}
+  const pair = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`)
+  return { 'proxy-authorization': `Basic ${pair.toString('base64')}` }
+}
+
+/** Why the proxy opens no tunnel, by the status of its answer. */
+const refusal = (status: number, { username }: URL, to: string): string => {
+  if (status !== 407) return `opens no tunnel to ${to} (${status})`
+  return username === '' ? 'wants a name and a password (407)' : 'refuses the name and the password (407)'
+}
+
+/** Why there is no answer of the proxy, by the code of the error. */
+const silence = (code: string): string => {
+  if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'UND_ERR_HEADERS_TIMEOUT')
+    return 'does not answer in time'
+  if (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET') return 'hangs up'
+  if (TLS_FAILED.test(code)) return `cannot be trusted: TLS with it failed (${code})`
+  return `cannot be reached (${code})`
+}
+
+/**
+ * A connection through the proxy (RFC 9110 section 9.3.6). It is asked for once, by a client of its own: undici's
+ * ProxyAgent asks a proxy that hangs up again and again, without pause.
+ * @throws HttpFailure that names the proxy, without its password; whatever the signal brings about
+ */
+async function openSocket(proxy: URL, to: string, within: number, signal: AbortSignal): Promise<Duplex> {
+  const failed = (why: string, cause?: unknown): HttpFailure =>
+    new HttpFailure('proxy', `the proxy ${proxy.origin} ${why}`, false, cause)
+  const client = new Client(proxy.origin, {
+    connect: { timeout: within, rejectUnauthorized: true },
+    headersTimeout: within,
+  })
+  try {
+    const { statusCode, socket } = await client.connect({
+      ...{ path: to, signal },
+      headers: { host: to, ...authorizationOf(proxy) },
+    })
+    if (statusCode >= 200 && statusCode < 300) return socket
+    socket.on('error', () => {}).destroy()
+    throw failed(refusal(statusCode, proxy, to))
+  } catch (thrown) {
+    if (signal.aborted || thrown instanceof HttpFailure) throw thrown
+    const { code, message } = thrown as NodeJS.ErrnoException
+    throw failed(silence(code ?? message), thrown)
+  } finally {
+    void client.destroy()
+  }
+}
+
+/** Sends https requests through a proxy that tunnels, so that TLS is with whoever answers, not with the proxy. */
 export function openTunnel({ connectTimeoutMs, tls }: WayOptions, proxy: Secret): Way {
-  const timeout = connectTimeoutMs
-  const open = new Set<ProxyAgent>()
+  const at = new URL(proxy.reveal())
+  const open = new Set<Duplex>()
   return {
     exchange: async exchange => {
-      // For each request one of its own: what is given up before there is a tunnel would be tried for ever.
-      const agent = new ProxyAgent({
-        uri: proxy.reveal(),
-        requestTls: { ...tls, timeout },
-        proxyTls: { rejectUnauthorized: true, timeout },
-      })
-      open.add(agent)
+      const { url, signal } = exchange
+      const host = bare(url.hostname)
+      const tunnel = await openSocket(at, `${url.hostname}:${url.port || 443}`, connectTimeoutMs, signal)
+      open.add(tunnel)
       try {
-        return await exchangeOver(agent, exchange)
+        const servername = isIP(host) ? '' : host
+        const createConnection = (): Socket => connect({ ...tls, socket: tunnel, host, servername })
+        return await send(exchange, { createConnection }, connectTimeoutMs)
       } finally {
-        open.delete(agent)
-        void agent.destroy()
+        open.delete(tunnel)
+        tunnel.destroy()
       }
     },
     close: async () => {
-      await Promise.all([...open].map(agent => agent.destroy()))
+      for (const tunnel of open) tunnel.destroy()
     },
   }
 }

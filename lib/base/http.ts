@@ -22,7 +22,7 @@ export interface HttpResponse {
 /** Why no answer came. `sent` false: the request cannot have taken effect. */
 export class HttpFailure extends Error {
   override readonly name = 'HttpFailure'
-  readonly reason: 'connect' | 'tls' | 'timeout' | 'dropped' | 'aborted' | 'too-large'
+  readonly reason: 'proxy' | 'connect' | 'tls' | 'timeout' | 'dropped' | 'aborted' | 'too-large'
   readonly sent: boolean
 
   constructor(reason: HttpFailure['reason'], message: string, sent: boolean, cause?: unknown) {
@@ -87,6 +87,13 @@ export function joinHeaders(raw: readonly string[]): Record<string, string> {
   }
   return headers
 }
+
+/** What to do when `reason` is `proxy`. */
+export const CHECK_PROXY = 'Check HTTPS_PROXY, with its name and password, and NO_PROXY.'
+
+/** Codes of errors that TLS brings about. */
+export const TLS_FAILED =
+  /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_|PATH_LENGTH)/
 
 export const MAX_BODY_BYTES = 4 * 1024 * 1024
 

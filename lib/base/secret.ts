@@ -1,5 +1,3 @@
-import { inspect } from 'node:util'
-
 /** A secret value that shows itself as `[secret]` wherever it is printed, serialised or inspected. */
 export interface Secret {
   /** The value; call it only in the expression that needs it. */
@@ -9,13 +7,15 @@ export interface Secret {
 }
 
 const MASK = '[secret]'
+/** `inspect.custom`, without the module. https://nodejs.org/api/util.html#utilinspectcustom */
+const INSPECTED = Symbol.for('nodejs.util.inspect.custom')
 
 /** Wraps a value so that no log, error, report or JSON text can show it by accident. */
 export function secret(value: string): Secret {
   const it = {
     toString: () => MASK,
     toJSON: () => MASK,
-    [inspect.custom]: () => MASK,
+    [INSPECTED]: () => MASK,
   }
   // Not enumerable: object spread and structured logging never see it.
   Object.defineProperty(it, 'reveal', { value: () => value, enumerable: false })

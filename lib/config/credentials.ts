@@ -12,8 +12,8 @@ export const SECRET_KEY = 'HUAWEICLOUD_SDK_SK'
 export const SECURITY_TOKEN = 'HUAWEICLOUD_SDK_SECURITY_TOKEN'
 export const PROJECT_ID = 'HUAWEICLOUD_SDK_PROJECT_ID'
 
-const fromEnvironment = (name: string, optional = false): Secret =>
-  environmentReference(name, { secret: true, optional }) as unknown as Secret
+const fromEnvironment = (name: string, as: { optional?: boolean; implied: boolean }): Secret =>
+  environmentReference(name, { secret: true, optional: false, ...as }) as unknown as Secret
 
 const optionalSecret = () => v.optional(v.nullable(secretField()), null)
 
@@ -48,9 +48,13 @@ export const credentialsField = () =>
       v.check((it: Given) => !isMissing(it.secretKey, it.accessKey), 'is missing'),
       ['secretKey'],
     ),
-    v.transform(({ accessKey, secretKey, securityToken }) => ({
-      accessKey: accessKey ?? fromEnvironment(ACCESS_KEY),
-      secretKey: secretKey ?? fromEnvironment(SECRET_KEY),
-      securityToken: accessKey === null ? fromEnvironment(SECURITY_TOKEN, true) : securityToken,
-    })),
+    v.transform(({ type, accessKey, secretKey, securityToken }) => {
+      const implied = type === 'functiongraph'
+      return {
+        accessKey: accessKey ?? fromEnvironment(ACCESS_KEY, { implied }),
+        secretKey: secretKey ?? fromEnvironment(SECRET_KEY, { implied }),
+        securityToken:
+          accessKey === null ? fromEnvironment(SECURITY_TOKEN, { optional: true, implied }) : securityToken,
+      }
+    }),
   )

@@ -16,11 +16,17 @@ export interface Runtime {
   readonly projectId?: () => string | undefined
 }
 
+const NO_AGENCY =
+  'the function has no keys: the runtime gives it none, since it has no agency. Give it one in its configuration, with the permissions that `iotda-cert permissions --cloud huawei` prints'
+
 type Lookup = (name: string) => string | undefined
 
 /** An environment that is asked rather than copied. */
 const asEnvironment = (lookup: Lookup): Surroundings['env'] =>
   new Proxy({}, { get: (_, name) => (typeof name === 'string' ? lookup(name) : undefined) })
+
+/** What the agency gives. */
+const OF_AGENCY = [ACCESS_KEY, SECRET_KEY]
 
 /** Folders in which Lambda and FunctionGraph unpack the code. */
 const CODE_FOLDERS = ['LAMBDA_TASK_ROOT', 'RUNTIME_CODE_ROOT']
@@ -30,6 +36,8 @@ export function functionSurroundings(around: Surroundings, runtime: Runtime): Su
   const set: Lookup = name => runtime.userData?.(name) || around.env[name] || undefined
   const ownKeys = set(ACCESS_KEY) !== undefined && set(SECRET_KEY) !== undefined
   const given = ownKeys ? null : (runtime.credentials?.() ?? null)
+  const isKeyless = runtime.credentials !== undefined && !ownKeys && given === null
+  const absent: Lookup = name => (isKeyless && OF_AGENCY.includes(name) ? NO_AGENCY : undefined)
   const keys: Readonly<Record<string, string>> = given
     ? { [ACCESS_KEY]: given.accessKey, [SECRET_KEY]: given.secretKey, [SECURITY_TOKEN]: given.securityToken }
     : {}
@@ -37,7 +45,7 @@ export function functionSurroundings(around: Surroundings, runtime: Runtime): Su
   const lookup: Lookup = name =>
     (Object.hasOwn(keys, name) ? keys[name] : set(name)) ?? (name === PROJECT_ID ? project() : undefined)
   const folder = CODE_FOLDERS.map(name => around.env[name]).find(Boolean) ?? around.folder
-  return { ...around, env: asEnvironment(lookup), folder, isFunction: true }
+  return { ...around, env: asEnvironment(lookup), absent, folder, isFunction: true }
 }
 
 /** The same surroundings, with a note of every variable that was asked for and what it said. */

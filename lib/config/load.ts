@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
@@ -77,7 +76,7 @@ export async function loadSettings(
   around: Surroundings = processSurroundings(),
   salvaged: (alerting: Alerting) => void = () => {},
 ): Promise<Settings> {
-  const remote = around.remote ? createRemoteReader(around.remote, around.env) : null
+  const remote = around.remote ? createRemoteReader(around.remote, around) : null
   const place = placeOf(from, around)
   const { text, where, folder, isFile = false } = await readSettings(place, around, remote)
   const proxy = proxyFrom(around)
@@ -88,10 +87,10 @@ export async function loadSettings(
   const chosen = await chooseDrivers(raw, drivers, mistakes)
   await checkPage(raw, chosen, drivers, mistakes)
   if (around.isFunction) refuseInFunction(chosen, mistakes)
-  const { env, isFunction = false, withoutValues = false } = around
+  const { env, absent, isFunction = false, withoutValues = false } = around
   const read = isFunction ? null : (path: string): Promise<string> => readText(resolve(folder, path))
   const literals = onlyLoopback(raw)
-  const resolver = createResolver({ env, read, remote, literals, withoutValues, mistakes })
+  const resolver = createResolver({ env, absent, read, remote, literals, withoutValues, mistakes })
   const shape = await resolver(parsed.output, '')
   const resolved = await resolveChosen(chosen, resolver)
   // What is whole is checked further although something else is not, so that nothing comes to light one by one.
@@ -135,14 +134,22 @@ function currentFolder(): string {
 }
 
 const LIMIT_BYTES = 1024 * 1024
+const CHUNK_BYTES = 64 * 1024
 /** Reads a file or a pipe, up to 1 MiB: one without an end must not be read for ever. @throws `EFBIG` */
 export async function readText(path: string): Promise<string> {
-  let bytes = Buffer.alloc(0)
-  for await (const chunk of createReadStream(path)) {
-    bytes = Buffer.concat([bytes, chunk as Buffer])
-    if (bytes.length > LIMIT_BYTES) throw Object.assign(new Error('larger than 1 MiB'), { code: 'EFBIG' })
+  const file = await open(path)
+  try {
+    const chunks: Buffer[] = []
+    for (let size = 0; ; ) {
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES)
+      if (bytesRead === 0) return Buffer.concat(chunks).toString('utf8')
+      chunks.push(buffer.subarray(0, bytesRead))
+      size += bytesRead
+      if (size > LIMIT_BYTES) throw Object.assign(new Error('larger than 1 MiB'), { code: 'EFBIG' })
+    }
+  } finally {
+    await file.close()
   }
-  return bytes.toString('utf8')
 }
 
 /** The settings as a text. @throws RotationError `settings-invalid` */

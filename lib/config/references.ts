@@ -3,12 +3,15 @@ import { isLoopbackUrl, isReference, type Reference } from '../base/fields.ts'
 import { secret } from '../base/secret.ts'
 import { joinPath, type Mistake } from './mistakes.ts'
 import type { RemoteScheme } from './remote.ts'
+import type { Surroundings } from './surroundings.ts'
 
 /** Puts the text or Secret in the place of every reference in a value that stands at `path` of the settings. */
 export type Resolver = <T>(value: T, path: string) => Promise<T>
 
 export interface ResolverOptions {
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Why a variable is not set, where there is more to say of it. */
+  readonly absent?: Surroundings['absent'] | undefined
   /** Reads a file relative to the settings; null where nothing but the settings is there. */
   readonly read: ((path: string) => Promise<string>) | null
   /** References are only checked: nothing is looked up, and secrets are empty. */
@@ -35,7 +38,7 @@ export function createResolver(options: ResolverOptions): Resolver {
 }
 
 async function resolveReference(
-  { scheme, value, secret: isSecret, optional }: Reference,
+  { scheme, value, secret: isSecret, optional, implied }: Reference,
   path: string,
   options: ResolverOptions,
 ): Promise<unknown> {
@@ -44,7 +47,9 @@ async function resolveReference(
   if (options.withoutValues && isElsewhere) return isSecret ? secret('') : ''
   const text = await textOf(scheme, value, path, options)
   if (!text.ok) {
-    options.mistakes.push({ path, message: text.why })
+    const mistake = { path: implied ? path.replace(/\.[^.]+$/, '') : path, message: text.why }
+    if (!options.mistakes.some(it => it.path === mistake.path && it.message === mistake.message))
+      options.mistakes.push(mistake)
     return isSecret ? secret('') : ''
   }
   if (scheme === 'literal' && isSecret && !options.literals) {
@@ -62,13 +67,14 @@ async function textOf(
   scheme: Reference['scheme'],
   value: string,
   path: string,
-  { env, read, remote }: ResolverOptions,
+  { env, absent, read, remote }: ResolverOptions,
 ): Promise<Text> {
   const fail = (why: string): Text => ({ ok: false, why })
   if (scheme === 'literal') return { ok: true, value }
   if (scheme === 'env') {
     const found = env[value]
-    return found ? { ok: true, value: found } : fail(`environment variable ${value} is not set`)
+    if (found) return { ok: true, value: found }
+    return fail(absent?.(value) ?? `environment variable ${value} is not set`)
   }
   if (scheme !== 'file') {
     if (remote === null) return fail(`references to ${scheme}: cannot be read here`)

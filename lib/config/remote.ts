@@ -37,19 +37,26 @@ export type Remote = (question: RemoteQuestion) => Promise<string>
 
 type Env = Readonly<Record<string, string | undefined>>
 
+interface Around {
+  readonly env: Env
+  /** Why a variable is not set, where there is more to say of it. */
+  readonly absent?: (name: string) => string | undefined
+}
+
 /** Reads each value once, however often it is referred to. */
-export function createRemoteReader(remote: Remote, env: Env) {
+export function createRemoteReader(remote: Remote, around: Around) {
   const known = new Map<string, Promise<string>>()
   return (scheme: RemoteScheme, name: string): Promise<string> => {
     const id = `${scheme}:${name}`
-    const reading = known.get(id) ?? ask(remote, env, scheme, name)
+    const reading = known.get(id) ?? ask(remote, around, scheme, name)
     known.set(id, reading)
     return reading
   }
 }
 
-async function ask(remote: Remote, env: Env, scheme: RemoteScheme, name: string): Promise<string> {
-  const need = needFrom(env, scheme)
+async function ask(remote: Remote, around: Around, scheme: RemoteScheme, name: string): Promise<string> {
+  const { env } = around
+  const need = needFrom(around, scheme)
   const question = scheme === 'csms' ? huaweiQuestion(name, env, need) : awsQuestion(scheme, name, env, need)
   need.check()
   return remote(question)
@@ -61,7 +68,7 @@ interface Need {
   check(): void
 }
 
-const needFrom = (env: Env, scheme: RemoteScheme): Need => {
+const needFrom = ({ env, absent }: Around, scheme: RemoteScheme): Need => {
   const missing: string[] = []
   const need = (...names: readonly string[]): string => {
     const found = names.map(name => env[name]).find(value => value)
@@ -70,10 +77,11 @@ const needFrom = (env: Env, scheme: RemoteScheme): Need => {
   }
   const check = (): void => {
     if (missing.length === 0) return
+    const [why] = missing.flatMap(name => absent?.(name) ?? [])
     const are = missing.length === 1 ? 'is' : 'are'
     throw new RotationError(
       'settings-invalid',
-      `environment variable ${missing.join(', ')} ${are} not set, which ${scheme}: needs`,
+      why ?? `environment variable ${missing.join(', ')} ${are} not set, which ${scheme}: needs`,
       { retry: 'never' },
     )
   }

@@ -1,6 +1,7 @@
 import { domainToASCII } from 'node:url'
 import * as v from 'valibot'
 import {
+  addressField,
   durationField,
   environmentReference,
   nameField,
@@ -125,10 +126,7 @@ const probe = v.strictObject({
   host: optionalText(),
   port: v.optional(portField(), 8883),
   /** IP addresses to ask instead of those the host resolves to. */
-  addresses: v.optional(
-    v.array(v.pipe(v.string('must be an IP address'), v.ip('must be an IP address'))),
-    [],
-  ),
+  addresses: v.optional(v.array(addressField()), []),
   steady: v.optional(
     v.pipe(
       v.number('must be a number'),

@@ -3,6 +3,8 @@ import type { Remote } from './remote.ts'
 /** What the process stands on; the CLI and the functions give the real ones. */
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Why a variable is not set, where there is more to say of it. */
+  readonly absent?: (name: string) => string | undefined
   readonly folder: string
   /** How to read settings and secrets that stand in a cloud service. */
   readonly remote?: Remote

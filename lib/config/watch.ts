@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
-import { durationField, nameField, pemField, portField } from '../base/fields.ts'
+import { addressField, durationField, nameField, pemField, portField } from '../base/fields.ts'
 import type { HttpProxy } from '../base/http.ts'
 import type { DeviceProfile } from '../fleet.ts'
 import {
@@ -71,7 +71,7 @@ const shape = v.strictObject({
         port: v.optional(portField(), 8883),
         /** Default: the host. */
         sni: v.optional(v.nullable(host('a domain name')), null),
-        addresses: v.optional(v.array(v.pipe(v.string(), v.ip('must be an IP address'))), []),
+        addresses: v.optional(v.array(addressField()), []),
         roots: v.optional(v.nullable(pemField()), null),
         /** As `targets[].profiles` of the rotator, without canaries: no device is connected. */
         profiles: profilesField(),
@@ -102,7 +102,7 @@ export async function loadWatch(
   around: Surroundings,
 ): Promise<WatchSettings> {
   const place = watchPlace(from, around.env)
-  const remote = around.remote ? createRemoteReader(around.remote, around.env) : null
+  const remote = around.remote ? createRemoteReader(around.remote, around) : null
   const { text, where, folder } = await readSettings(place, around, remote)
   const raw = parseJson(text, where)
   const parsed = v.safeParse(shape, raw)
@@ -115,7 +115,7 @@ export async function loadWatch(
   const read = around.isFunction ? null : (path: string): Promise<string> => readText(resolve(folder, path))
   const literals = onlyLoopback({ ...asRecord(raw), sources: {}, solvers: {} })
   const resolver = createResolver({
-    ...{ env: around.env, read, remote, literals, mistakes },
+    ...{ env: around.env, absent: around.absent, read, remote, literals, mistakes },
     withoutValues: around.withoutValues ?? false,
   })
   const whole = (await resolver(parsed.output, '')) as v.InferOutput<typeof shape>

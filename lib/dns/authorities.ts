@@ -1,4 +1,3 @@
-import { createSocket } from 'node:dgram'
 import { isIP } from 'node:net'
 import { asRotationError, RotationError } from '../base/errors.ts'
 import type { PropagationSettings, Run } from '../contracts.ts'
@@ -35,8 +34,9 @@ export const serverLabel = ({ name, address }: NameServer): string =>
   name === address ? address : `${name} (${address})`
 
 /** Whether packets to this address have anywhere to go; asks the routing table, sends nothing. */
-const hasRoute = (address: string, port: number): Promise<boolean> =>
-  new Promise(resolve => {
+const hasRoute = async (address: string, port: number): Promise<boolean> => {
+  const { createSocket } = await import('node:dgram')
+  return new Promise(resolve => {
     const socket = createSocket('udp6')
     const done = (routed: boolean) => (): void => {
       socket.removeAllListeners()
@@ -48,6 +48,7 @@ const hasRoute = (address: string, port: number): Promise<boolean> =>
     socket.once('connect', done(true))
     socket.connect(port, address)
   })
+}
 
 async function reachable(servers: readonly NameServer[], run: Run): Promise<readonly NameServer[]> {
   const routed = await Promise.all(

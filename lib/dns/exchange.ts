@@ -1,4 +1,3 @@
-import { createSocket } from 'node:dgram'
 import { connect } from 'node:net'
 import { RotationError } from '../base/errors.ts'
 import { abortAfter, SECOND_MS } from '../base/time.ts'
@@ -57,8 +56,14 @@ const overTcp = (server: DnsServer, message: Buffer, call: string, signal: Abort
     socket.on('close', () => reject(lost(call, server, 'the connection was closed')))
   })
 
-const overUdp = (server: DnsServer, message: Buffer, call: string, signal: AbortSignal): Promise<Buffer> =>
-  new Promise((resolve, reject) => {
+const overUdp = async (
+  server: DnsServer,
+  message: Buffer,
+  call: string,
+  signal: AbortSignal,
+): Promise<Buffer> => {
+  const { createSocket } = await import('node:dgram')
+  return new Promise((resolve, reject) => {
     const socket = createSocket(server.address.includes(':') ? 'udp6' : 'udp4')
     const end = (settle: () => void): void => {
       signal.removeEventListener('abort', onAbort)
@@ -78,6 +83,7 @@ const overUdp = (server: DnsServer, message: Buffer, call: string, signal: Abort
     // Connected, so that only this server is heard, and so that a closed port is told.
     socket.connect(server.port, server.address, () => socket.send(message))
   })
+}
 
 /**
  * Sends one message and waits for its answer, ten seconds unless told otherwise.

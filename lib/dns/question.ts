@@ -1,4 +1,4 @@
-import { lookup, Resolver } from 'node:dns/promises'
+import type { Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { RotationError } from '../base/errors.ts'
 import { SECOND_MS } from '../base/time.ts'
@@ -70,6 +70,7 @@ export async function serverAddresses(
   const at = { port: port === undefined ? defaultPort : Number(port) }
   if (isIP(host)) return [{ ...at, address: host }]
   try {
+    const { lookup } = await import('node:dns/promises')
     return (await lookup(host, { all: true })).map(({ address }) => ({ ...at, address }))
   } catch (cause) {
     const { code = 'failed' } = cause as NodeJS.ErrnoException
@@ -90,6 +91,7 @@ export async function ask<T>(
   question: (resolver: Resolver) => Promise<readonly T[]>,
   run: Run,
 ): Promise<Said<T>> {
+  const { Resolver } = await import('node:dns/promises')
   if (run.signal.aborted) throw stopped(run, 'DNS question')
   const resolver = new Resolver({ timeout: TIMEOUT_MS, tries: TRIES })
   if (servers) resolver.setServers(servers)

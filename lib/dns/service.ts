@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { RotationError } from '../base/errors.ts'
-import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../base/http.ts'
+import { CHECK_PROXY, type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../base/http.ts'
 import { parseRetryAfter } from '../base/time.ts'
 import type { Run } from '../contracts.ts'
 import type { ErrorCode } from '../model.ts'
@@ -66,10 +66,10 @@ export const excerpt = (text: string, secrets: readonly string[]): string => {
 /** The error for a call without an answer. */
 export const unanswered = (call: string, failure: HttpFailure, hint: string): RotationError => {
   const { reason } = failure
-  const code = reason === 'connect' || reason === 'tls' ? 'unreachable' : 'unavailable'
+  const code = ['proxy', 'connect', 'tls'].includes(reason) ? 'unreachable' : 'unavailable'
   return new RotationError(reason === 'aborted' ? 'out-of-time' : code, `${call}: ${failure.message}`, {
     cause: failure,
-    hint: reason === 'tls' ? CHECK_TLS : hint,
+    hint: reason === 'proxy' ? CHECK_PROXY : reason === 'tls' ? CHECK_TLS : hint,
     retry: reason === 'timeout' || reason === 'dropped' ? 'now' : 'later',
   })
 }

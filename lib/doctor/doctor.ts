@@ -135,30 +135,35 @@ async function sourceFindings(name: string, source: CertificateSource, practice:
   return { findings, issuer }
 }
 
-/** Every name with the solver of the first source of its certificate, once. */
+/** Every name with each solver that one of its sources would use, once, and the CAs that it is for. */
 function namesOf(
   { settings, run, request, clients }: Practice,
   solver: SourceContext['solver'],
   cas: Readonly<Record<string, Ca>>,
 ): readonly NamePatient[] {
-  const patients = new Map<string, NamePatient>()
-  for (const { names, sources } of Object.values(settings.certificates)) {
-    const [first = ''] = sources
-    const { solver: reference } = (settings.sources[first]?.settings ?? {}) as { solver?: SolverReference }
-    if (reference === undefined) continue
-    for (const name of names) {
-      const domain = name.replace(/^\*\./, '')
-      const chosen = solver(reference, domain)
-      const known = patients.get(domain)?.wildcards ?? []
-      patients.set(domain, {
-        ...{ domain, solver: chosen, write: request.write },
-        wildcards: [...new Set([...known, domain !== name])],
-        issuer: cas[first]?.issuer ?? UNKNOWN_ISSUER,
-        access: { propagation: chosen.propagation, http: clients.http, run },
-      })
+  const patients = new Map<string, NamePatient[]>()
+  const admit = (name: string, source: string): void => {
+    const { solver: reference } = (settings.sources[source]?.settings ?? {}) as { solver?: SolverReference }
+    if (reference === undefined) return
+    const domain = name.replace(/^\*\./, '')
+    const chosen = solver(reference, domain)
+    const others = patients.get(domain)?.filter(it => it.solver !== chosen) ?? []
+    const known = patients.get(domain)?.find(it => it.solver === chosen)
+    const patient: NamePatient = {
+      ...{ domain, solver: chosen, write: request.write },
+      wildcards: [...new Set([...(known?.wildcards ?? []), domain !== name])],
+      issuers: { ...known?.issuers, [source]: cas[source]?.issuer ?? UNKNOWN_ISSUER },
+      access: { propagation: chosen.propagation, http: clients.http, run },
+      isShared: false,
     }
+    patients.set(domain, [...others, patient])
   }
-  return [...patients.values()]
+  for (const { names, sources } of Object.values(settings.certificates))
+    for (const name of names) for (const source of sources) admit(name, source)
+  return [...patients.values()].flatMap(all => {
+    const isShared = new Set(all.flatMap(it => Object.keys(it.issuers))).size > 1
+    return all.map(it => ({ ...it, isShared }))
+  })
 }
 
 async function issuingFindings(practice: Practice): Promise<readonly Finding[]> {

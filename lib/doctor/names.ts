@@ -15,7 +15,10 @@ export interface NamePatient {
   /** True for its wildcard, false for itself; one or both. */
   readonly wildcards: readonly boolean[]
   readonly solver: DnsSolver
-  readonly issuer: Issuer
+  /** By source: the CAs that the solver works for. */
+  readonly issuers: Readonly<Record<string, Issuer>>
+  /** Several sources may be asked for the name: each finding says whose it is. */
+  readonly isShared: boolean
   readonly access: DnsAccess
   /** Whether a TXT value may be written, seen and removed. */
   readonly write: boolean
@@ -80,31 +83,41 @@ async function writeFinding({ domain, solver, access }: NamePatient, fqdn: strin
   return ok(about, `a TXT value was written, seen at every server, and removed (${took})`)
 }
 
-async function caaFindings({ domain, wildcards, issuer, access }: NamePatient): Promise<readonly Finding[]> {
+const whose = ({ isShared }: NamePatient, sources: readonly string[]): string =>
+  isShared ? `${sources.join(', ')}: ` : ''
+
+async function caaFindings(patient: NamePatient): Promise<readonly Finding[]> {
+  const { domain, wildcards, issuers, access } = patient
   const relevant = await relevantCaa(domain, access)
-  return wildcards.map(isWildcard => {
-    const about = { check: 'caa', subject: isWildcard ? `*.${domain}` : domain }
-    const verdict = judgeCaa(relevant, isWildcard, issuer)
-    if (verdict.kind === 'allowed') return ok(about, verdict.why)
-    if (verdict.kind === 'forbidden') return fail(about, verdict.why, verdict.remedy)
-    return warn(about, verdict.why, 'Make sure that the CA is among these.')
-  })
+  return wildcards.flatMap(isWildcard =>
+    Object.entries(issuers).map(([source, issuer]) => {
+      const about = { check: 'caa', subject: isWildcard ? `*.${domain}` : domain }
+      const verdict = judgeCaa(relevant, isWildcard, issuer)
+      const why = `${whose(patient, [source])}${verdict.why}`
+      if (verdict.kind === 'allowed') return ok(about, why)
+      if (verdict.kind === 'forbidden') return fail(about, why, verdict.remedy)
+      return warn(about, why, 'Make sure that the CA is among these.')
+    }),
+  )
 }
 
-/** Zone, solver, CAA and, if asked to, a TXT value of one name. */
-export async function examineName(patient: NamePatient): Promise<readonly Finding[]> {
+async function solverFindings(patient: NamePatient): Promise<readonly Finding[]> {
   let fqdn: string | null = null
   const zone = await looked({ check: 'dns-zone', subject: patient.domain }, async () => {
     const found = await zoneFindings(patient)
     fqdn = found.fqdn
     return found.findings
   })
+  const target: string | null = fqdn
+  if (target === null || !patient.write || zone.some(it => it.verdict === 'fail')) return zone
+  const about = { check: 'dns-write', subject: patient.domain }
+  return [...zone, ...(await looked(about, () => writeFinding(patient, target)))]
+}
+
+/** Zone, solver, CAA and, if asked to, a TXT value of one name. */
+export async function examineName(patient: NamePatient): Promise<readonly Finding[]> {
+  const solved = await solverFindings(patient)
   const caa = await looked({ check: 'caa', subject: patient.domain }, () => caaFindings(patient))
-  const isWritable = zone.every(it => it.verdict !== 'fail')
-  if (fqdn === null || !patient.write || !isWritable) return [...zone, ...caa]
-  const target = fqdn
-  const written = await looked({ check: 'dns-write', subject: patient.domain }, () =>
-    writeFinding(patient, target),
-  )
-  return [...zone, ...caa, ...written]
+  const of = whose(patient, Object.keys(patient.issuers))
+  return [...solved.map(it => ({ ...it, message: `${of}${it.message}` })), ...caa]
 }

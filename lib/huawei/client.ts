@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { asRotationError, RotationError } from '../base/errors.ts'
-import { type Http, HttpFailure, type HttpResponse } from '../base/http.ts'
+import { CHECK_PROXY, type Http, HttpFailure, type HttpResponse } from '../base/http.ts'
 import { type Clock, SECOND_MS } from '../base/time.ts'
 import { type Asked, type Refusal, readAnswer, refused, settingName, succeeded, UNCERTAIN } from './answer.ts'
 import { algorithmFor, type HuaweiKeys, sign } from './signer.ts'
@@ -82,7 +82,10 @@ const unanswered = (thrown: unknown, request: HuaweiCall, options: HuaweiClientO
   if (!thrown.sent)
     return new RotationError('unreachable', `${what} could not be sent: ${thrown.message}`, {
       cause: thrown,
-      hint: `Check ${settingName(options.driver, 'endpoint')}, and that it can be reached ${thrown.reason === 'tls' ? 'with a certificate that is trusted here' : 'from here'}.`,
+      hint:
+        thrown.reason === 'proxy'
+          ? CHECK_PROXY
+          : `Check ${settingName(options.driver, 'endpoint')}, and that it can be reached ${thrown.reason === 'tls' ? 'with a certificate that is trusted here' : 'from here'}.`,
     })
   const uncertain = request.method === 'GET' ? '' : UNCERTAIN
   return new RotationError('unavailable', `${what} got no answer: ${thrown.message}${uncertain}`, {

@@ -1,5 +1,4 @@
 import type { X509Certificate } from 'node:crypto'
-import { isIP } from 'node:net'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { SECOND_MS } from '../base/time.ts'
 
@@ -66,12 +65,15 @@ const chainOf = (socket: TLSSocket): readonly X509Certificate[] => {
   return chain
 }
 
+/** Not `isIP`, whose expression for IPv6 takes Node longer than a handshake. */
+const isAddress = (host: string): boolean => host.includes(':') || /^[\d.]+$/.test(host)
+
 const connectionOptions = ({ address, port, serverName, tls }: SessionOptions): ConnectionOptions => ({
   ...tls,
   host: address,
   port,
   // An IP address must not be sent as SNI (RFC 6066 section 3), nor a final dot.
-  ...(isIP(serverName) ? {} : { servername: serverName.replace(/\.$/, '') }),
+  ...(isAddress(serverName) ? {} : { servername: serverName.replace(/\.$/, '') }),
   // Judged by fingerprint, and by our own path validation where anything is sent: an expired or foreign
   // certificate must be seen as what it is.
   rejectUnauthorized: false,

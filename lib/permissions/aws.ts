@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url'
 import { asRaw, entriesOf, namesOf, type Raw, textOf } from './raw.ts'
 
 /** One statement of a policy of AWS. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html */
@@ -74,11 +75,14 @@ function ofSecrets(raw: Raw, config: string | null, partition: string): readonly
 }
 
 /** The names under which challenges are answered, as Route 53 writes them: lower case, no final dot, `*` as \052. */
-const challengeNames = (raw: Raw): readonly string[] => {
-  const names = entriesOf(raw.certificates)
-    .flatMap(({ names }) => (Array.isArray(names) ? names : []))
-    .map(name => `_acme-challenge.${String(name).toLowerCase().replace(/^\*\./, '')}`)
-  return [...new Set(names)].sort()
+const challengeNames = (raw: Raw, solvers: readonly Raw[]): readonly string[] => {
+  const listOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : [])
+  const ascii = (name: string): string => domainToASCII(name.replace(/\.$/, '')).toLowerCase()
+  const own = entriesOf(raw.certificates)
+    .flatMap(({ names }) => listOf(names))
+    .map(name => `_acme-challenge.${ascii(name.trim().replace(/^\*\./, ''))}`)
+  const ledTo = solvers.flatMap(it => listOf(it.challengeNames)).map(ascii)
+  return [...new Set([...own, ...ledTo])].sort()
 }
 
 function ofRoute53(raw: Raw, partition: string): readonly AwsStatement[] {
@@ -92,7 +96,7 @@ function ofRoute53(raw: Raw, partition: string): readonly AwsStatement[] {
     allow('ChallengeWrite', ['route53:ChangeResourceRecordSets'], zones, {
       'ForAllValues:StringEquals': { 'route53:ChangeResourceRecordSetsRecordTypes': ['TXT'] },
       'ForAllValues:StringLike': {
-        'route53:ChangeResourceRecordSetsNormalizedRecordNames': challengeNames(raw),
+        'route53:ChangeResourceRecordSetsNormalizedRecordNames': challengeNames(raw, solvers),
       },
     }),
     allow('ChallengeWait', ['route53:GetChange'], [arn('change/*')]),

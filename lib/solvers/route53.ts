@@ -21,6 +21,20 @@ const settings = v.pipe(
     sessionToken: v.optional(v.nullable(secretField()), null),
     /** Chooses the zone, when there are several of a name or the key may not list zones. It is then taken as delegated. */
     hostedZoneId: v.optional(v.nullable(nameField()), null),
+    /**
+     * Where `_acme-challenge` names that are CNAMEs lead: the policy that `permissions` prints lets TXT values be
+     * written there, too. DNS is followed without it.
+     */
+    challengeNames: v.optional(
+      v.array(
+        v.pipe(
+          v.string('must be a name'),
+          v.regex(/^[\p{L}\p{N}_-]+(\.[\p{L}\p{N}_-]+)+\.?$/u, 'must be a name such as a.example.net'),
+        ),
+        'must be a list of names',
+      ),
+      [],
+    ),
     /** The partition's region; Route 53 is global. */
     region: v.optional(nameField(), 'us-east-1'),
     /** Default: the SDK's own for the region. */

@@ -269,15 +269,22 @@ export default defineStore({
   }),
   create: (settings): StateStore => {
     const path = resolve(settings.path)
-    const writer = newWriter()
+    let own: string | null = null
+    // A run that only reads needs no name.
+    const writer = (): string => {
+      own ??= newWriter()
+      return own
+    }
     return {
-      writer,
+      get writer() {
+        return writer()
+      },
       read: async key => (await readCurrent(placeOf(path, key))).document,
-      write: async (key, body, expected) => write(placeOf(path, key), body, expected, writer),
+      write: async (key, body, expected) => write(placeOf(path, key), body, expected, writer()),
       remove: async key => remove(placeOf(path, key)),
       isGone: async other => isGoneWriter(other),
-      ownSealKey: () => ownSealKey(path, writer),
-      publish: page => publish(path, page, writer),
+      ownSealKey: () => ownSealKey(path, writer()),
+      publish: page => publish(path, page, writer()),
     }
   },
 })

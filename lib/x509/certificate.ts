@@ -184,10 +184,11 @@ const oneLine = (name: string | undefined): string => (name ?? '').split('\n').j
  * or what node:crypto calls it. @throws RotationError `certificate-invalid` when a part of it cannot be read
  */
 export function leafOf(certificate: X509Certificate): Leaf {
-  const known = leaves.get(certificate)
+  const print = certificate.fingerprint256
+  const known = leaves.get(print)
   if (known) return known
   const leaf = {
-    fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+    fingerprint: print.replaceAll(':', '').toLowerCase(),
     serial: certificate.serialNumber.toLowerCase(),
     subject: oneLine(certificate.subject),
     issuer: oneLine(certificate.issuer),
@@ -197,12 +198,14 @@ export function leafOf(certificate: X509Certificate): Leaf {
     keyType: keyTypeOf(certificate.publicKey),
     ocspUrl: ocspUrlOf(certificate),
   }
-  leaves.set(certificate, leaf)
+  if (leaves.size >= LEAVES_AT_MOST) leaves.clear()
+  leaves.set(print, leaf)
   return leaf
 }
 
-/** Each certificate is read once, however often it is looked at. */
-const leaves = new WeakMap<X509Certificate, Leaf>()
+/** By fingerprint: the same certificate is in a slot, bound, and served, and is read once. */
+const leaves = new Map<string, Leaf>()
+const LEAVES_AT_MOST = 100
 
 // --- writing and comparing -------------------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { inspect } from 'node:util'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { HttpFailure, type HttpRequest } from '../../lib/base/http.ts'
 import { createHttp } from '../../lib/base/http-client.ts'
 import { secret } from '../../lib/base/secret.ts'
@@ -12,6 +13,7 @@ import { caExtensions, DAY_MS, type Issued, issue, leafExtensions } from '../sup
 
 const cleanUps: (() => unknown)[] = []
 afterEach(async () => {
+  vi.unstubAllEnvs()
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
 
@@ -107,7 +109,8 @@ test('name and password go to the proxy', async () => {
 })
 
 describe('nothing is sent', () => {
-  test('to a service of an unknown CA', async () => {
+  test.each(['', '0'])('to a service of an unknown CA, with NODE_TLS_REJECT_UNAUTHORIZED=%s', async set => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', set)
     const { port, asked } = await answering()
     const proxy = await proxying(port)
     const failure = await failureOf(ask(null, `http://127.0.0.1:${proxy.port}`))
@@ -123,13 +126,33 @@ describe('nothing is sent', () => {
     expect(asked).toEqual([])
   })
 
-  test.each([407, 403, 502])('by a proxy that answers %d, and no password is told', async status => {
+  test.each([
+    [407, 'refuses the name and the password (407)'],
+    [403, 'opens no tunnel to service.example.com:443 (403)'],
+    [502, 'opens no tunnel to service.example.com:443 (502)'],
+  ])('by a proxy that answers %d, and no password is told', async (status, why) => {
     const { root, port, asked } = await answering()
     const proxy = await proxying(port, { status })
     const failure = await failureOf(ask(root, `http://user:hunter2@127.0.0.1:${proxy.port}`))
-    expect(failure).toMatchObject({ reason: 'connect', sent: false })
-    expect(failure.message).toContain('service.example.com')
-    expect(String(failure.cause) + failure.message).not.toMatch(/hunter2|user/)
+    expect(failure).toMatchObject({ reason: 'proxy', sent: false })
+    expect(failure.message).toBe(`the proxy http://127.0.0.1:${proxy.port} ${why}`)
+    expect(inspect(failure)).not.toMatch(/hunter2|user:/)
+    expect(proxy.tunnels).toHaveLength(1)
+    expect(asked).toEqual([])
+  })
+
+  test('by a proxy that wants a password, and is given none', async () => {
+    const proxy = await proxying(1, { status: 407 })
+    const failure = await failureOf(ask(null, `http://127.0.0.1:${proxy.port}`))
+    expect(failure.message).toBe(`the proxy http://127.0.0.1:${proxy.port} wants a name and a password (407)`)
+  })
+
+  test.each(['', '0'])('by a proxy over TLS that nobody vouches for, with the same=%s', async set => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', set)
+    const { port, asked } = await answering()
+    const failure = await failureOf(ask(null, `https://user:hunter2@127.0.0.1:${port}`))
+    expect(failure).toMatchObject({ reason: 'proxy', sent: false })
+    expect(failure.message).toContain(`the proxy https://127.0.0.1:${port} cannot be trusted`)
     expect(asked).toEqual([])
   })
 
@@ -137,28 +160,39 @@ describe('nothing is sent', () => {
     const gone = await proxying(1)
     await cleanUps.pop()?.()
     const failure = await failureOf(ask(null, `http://127.0.0.1:${gone.port}`))
-    expect(failure).toMatchObject({ reason: 'connect', sent: false })
-    expect(failure.message).toBe('no connection to service.example.com (ECONNREFUSED)')
+    expect(failure).toMatchObject({ reason: 'proxy', sent: false })
+    expect(failure.message).toBe(`the proxy http://127.0.0.1:${gone.port} cannot be reached (ECONNREFUSED)`)
   })
 
-  test('by a proxy that hangs up, however often it is tried; and it is not tried any more afterwards', async () => {
+  test('by a proxy that hangs up, and it is asked once', async () => {
     let count = 0
     const server = createServer().on('connect', (_, client) => {
       count += 1
       client.on('error', () => {}).end()
     })
     const port = await listen(server)
-    const failure = await failureOf(ask(null, `http://127.0.0.1:${port}`, { timeoutMs: 300 }))
-    expect(failure.sent).toBe(false)
-    const tried = count
-    await new Promise(resolve => setTimeout(resolve, 200))
-    expect(count).toBeLessThanOrEqual(tried + 1)
+    const failure = await failureOf(ask(null, `http://127.0.0.1:${port}`))
+    expect(failure).toMatchObject({ reason: 'proxy', sent: false })
+    expect(failure.message).toBe(`the proxy http://127.0.0.1:${port} hangs up`)
+    expect(count).toBe(1)
+  })
+
+  test('behind a proxy that hangs up after its answer: the service is named', async () => {
+    const port = await listen(
+      createServer().on('connect', (_, client) => client.end('HTTP/1.1 200 OK\r\n\r\n')),
+    )
+    const failure = await failureOf(ask(null, `http://127.0.0.1:${port}`))
+    expect(failure).toMatchObject({ reason: 'connect', sent: false })
+    expect(failure.message).toContain('service.example.com')
   })
 
   test('by a proxy that says nothing', async () => {
     const proxy = await proxying(1, { silent: true })
     const failure = await failureOf(ask(null, `http://127.0.0.1:${proxy.port}`, { timeoutMs: 100 }))
     expect(failure).toMatchObject({ reason: 'timeout', sent: false })
+    const patient = await failureOf(ask(null, `http://127.0.0.1:${proxy.port}`, {}, 100))
+    expect(patient).toMatchObject({ reason: 'proxy', sent: false })
+    expect(patient.message).toBe(`the proxy http://127.0.0.1:${proxy.port} does not answer in time`)
   })
 
   test('after an abort', async () => {

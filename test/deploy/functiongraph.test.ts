@@ -64,7 +64,7 @@ const deploy = async ({ args = [], env = {}, settings = onHuawei() }: Run = {}) 
 const changes = () => faults.calls.map(it => it.operation).filter(it => !READS.test(it))
 const lines = (text: string) => text.trim().split('\n')
 
-test('a first deployment makes everything, and a second one finds nothing to do but the secrets', async () => {
+test('a first deployment makes everything, and a second one finds nothing to do', async () => {
   expect(await deploy()).toMatchObject({ code: 0, stderr: '' })
   const made = graph.functions.get(URN)
   expect(made).toMatchObject({
@@ -92,6 +92,9 @@ test('a first deployment makes everything, and a second one finds nothing to do 
   expect(made?.code.equals(await readFile(built.zip('functiongraph')))).toBe(true)
   const { user_data: plain, encrypted_user_data: encrypted } = made?.config ?? {}
   const environment = JSON.parse(String(plain))
+  expect(Object.keys(environment)).toEqual([
+    ...['IOTDA_CERT_CONFIG', 'HUAWEICLOUD_SDK_REGION', 'IOTDA_CERT_SECRETS_MARK'],
+  ])
   expect(JSON.parse(environment.IOTDA_CERT_CONFIG)).toEqual(onHuawei())
   expect(JSON.parse(String(encrypted))).toEqual({ SEAL_KEY })
   expect(String(plain)).not.toContain(SEAL_KEY)
@@ -99,15 +102,103 @@ test('a first deployment makes everything, and a second one finds nothing to do 
   expect(changes().at(-1)).toBe('functiongraph.CreateFunctionTrigger')
 
   faults.clearCalls()
-  const again = await deploy()
-  expect(lines(again.stdout)).toEqual([expect.stringContaining('SEAL_KEY (encrypted, cannot be compared)')])
-  expect(changes()).toEqual(['functiongraph.UpdateFunctionConfig'])
-  faults.clearCalls()
-  const noSecrets = onHuawei(s => Object.assign(s.store, { sealKey: 'csms:seal-key' }))
-  await deploy({ settings: noSecrets })
-  faults.clearCalls()
-  expect((await deploy({ settings: noSecrets })).stdout).toContain('nothing to do')
+  expect(lines((await deploy()).stdout)).toEqual([expect.stringContaining('nothing to do')])
   expect(changes()).toEqual([])
+})
+
+describe('secrets', () => {
+  const shown = () => graph.functions.get(URN)?.config ?? {}
+  const marked = () => JSON.parse(String(shown().user_data)).IOTDA_CERT_SECRETS_MARK as string
+
+  test('another value is set, and what stands beside it tells nothing of it', async () => {
+    await deploy()
+    const mark = marked()
+    const other = Buffer.alloc(32, 2).toString('base64')
+    const { stdout } = await deploy({ env: { SEAL_KEY: other } })
+    expect(lines(stdout)).toEqual(['done: set SEAL_KEY (encrypted)'])
+    expect(JSON.parse(String(shown().encrypted_user_data))).toEqual({ SEAL_KEY: other })
+    expect(marked()).not.toBe(mark)
+    // The salt stays, another deployment of the same secret has another one: no table tells what it is.
+    expect(marked().split('.')[0]).toBe(mark.split('.')[0])
+    await graph.dispose()
+    const keys = new Map([['AKDEPLOY', { secretKey: 'SKDEPLOY', securityToken: 'TOKEN' }]])
+    graph = await createFunctionGraph({ faults, keys, projectId: PROJECT })
+    await deploy()
+    expect(marked().split('.')[1]).not.toBe(mark.split('.')[1])
+  })
+
+  test('one that the settings name no more goes from the function', async () => {
+    await deploy()
+    const settings = onHuawei(s => Object.assign(s.store, { sealKey: 'csms:seal-key' }))
+    expect(lines((await deploy({ settings })).stdout)).toEqual(['done: set user_data, no secrets'])
+    expect(shown().encrypted_user_data).toBe('{}')
+    faults.clearCalls()
+    expect((await deploy({ settings })).stdout).toContain('nothing to do')
+    expect(changes()).toEqual([])
+  })
+
+  test('a deployment that broke off before them sets them', async () => {
+    faults.add({ operations: ['functiongraph.UpdateFunctionConfig'], status: 500, times: 10 })
+    expect((await deploy()).code).toBe(1)
+    faults.clear()
+    expect((await deploy()).stdout).toContain('set SEAL_KEY (encrypted)')
+    expect(JSON.parse(String(shown().encrypted_user_data))).toEqual({ SEAL_KEY })
+  })
+
+  test('of a function from before there was a mark are set once', async () => {
+    await deploy()
+    const { IOTDA_CERT_SECRETS_MARK: _, ...userData } = JSON.parse(String(shown().user_data))
+    Object.assign(shown(), { user_data: JSON.stringify(userData) })
+    expect(lines((await deploy()).stdout)).toEqual(['done: set SEAL_KEY (encrypted)'])
+    expect((await deploy()).stdout).toContain('nothing to do')
+  })
+})
+
+describe('the watchdog', () => {
+  const WATCH = `${URN}-watch`
+  const watched = {
+    version: 1,
+    targets: [{ name: 'factory-1', host: 'iot.example.com' }],
+    notifiers: [{ type: 'webhook', url: 'env:WATCH_URL' }],
+  }
+  const withWatch = async (...more: string[]) => {
+    const file = join(folder, 'watch.json')
+    await writeFile(file, JSON.stringify(watched))
+    const env = { WATCH_URL: 'https://hooks.example.com/secret' }
+    return deploy({ env, args: ['--watch', file, ...more] })
+  }
+
+  test('is a function of its own beside the rotator, with no secret and no agency of it', async () => {
+    const dry = await withWatch('--dry-run')
+    expect(changes()).toEqual([])
+    const real = await withWatch()
+    expect(real).toMatchObject({ code: 0, stderr: '' })
+    expect(lines(dry.stdout).map(it => it.replace(/^would /, ''))).toEqual(
+      lines(real.stdout).map(it => it.replace(/^done: /, '')),
+    )
+    const made = graph.functions.get(WATCH)
+    expect(made).toMatchObject({
+      maxInstances: 1,
+      config: { handler: 'index.handler', timeout: 120, xrole: '' },
+      triggers: [{ data: { name: 'iotda-cert-watch', schedule: 'CRON_TZ=Etc/UTC 0 20 0,6,12,18 * * ?' } }],
+      asyncInvoke: { max_async_retry_attempts: 0, max_async_event_age_in_seconds: 3600 },
+    })
+    expect(made?.code.equals(await readFile(built.zip('functiongraph-watch')))).toBe(true)
+    expect(made?.config).not.toHaveProperty('initializer_handler')
+    expect(JSON.parse(JSON.parse(String(made?.config.user_data)).IOTDA_CERT_WATCH)).toEqual(watched)
+    expect(JSON.parse(String(made?.config.encrypted_user_data))).toEqual({
+      WATCH_URL: 'https://hooks.example.com/secret',
+    })
+    expect(real.stdout + dry.stdout).not.toContain('hooks.example.com')
+
+    faults.clearCalls()
+    const again = await withWatch()
+    expect(lines(again.stdout).every(it => it.startsWith('nothing to do'))).toBe(true)
+    expect(changes()).toEqual([])
+    expect((await withWatch('--watch-agency', 'watcher')).stdout).toContain('set xrole')
+    expect(graph.functions.get(WATCH)?.config.xrole).toBe('watcher')
+    expect(graph.functions.get(URN)?.config.xrole).toBe('iotda-cert')
+  })
 })
 
 test('--dry-run says the same and does nothing', async () => {
@@ -133,7 +224,7 @@ test('what somebody changed is put right, and other timers stay', async () => {
   faults.clearCalls()
   const { stdout } = await deploy({ args: ['--schedule', 'CRON_TZ=Asia/Shanghai 0 */20 * * * ?'] })
   expect(stdout).toContain('upload the code')
-  expect(stdout).toContain('set timeout, SEAL_KEY')
+  expect(stdout).toContain('done: set timeout\n')
   expect(made).toMatchObject({ maxInstances: 1, config: { timeout: 900 } })
   expect(made.triggers.map(it => [it.data.name, it.status, it.data.schedule])).toEqual([
     ['theirs', 'ACTIVE', undefined],
@@ -172,11 +263,23 @@ describe('is refused before anything is done', () => {
       { settings: onHuawei(s => Object.assign(s, { stroe: {}, version: 9 })) },
       'stroe: is not a setting; did you mean "store"?',
     ],
+    [
+      'a solver whose SDK is not in the zip',
+      { settings: onHuawei(s => Object.assign(s.solvers, { dns: { type: 'route53' } })) },
+      'the zip is without @aws-sdk/client-route-53',
+    ],
     ['a list', { settings: '[]' }, 'no JSON object'],
     ['a memory that is no number', { args: ['--memory', 'abc'] }, '--memory must be'],
     ['a timer without a time zone', { args: ['--schedule', '0 5 * * * ?'] }, 'CRON_TZ='],
     ['settings from nowhere', { args: ['--config', 'cmss:typo'] }, '--config must be csms:NAME'],
     ['too much', { settings: onHuawei(s => Object.assign(s, { $schema: 'x'.repeat(4_100) })) }, 'csms:NAME'],
+    ['a watchdog that watches nothing', { args: ['--watch-agency', 'x'] }, '--watch is not given'],
+    [
+      'keys that would go in the clear',
+      { args: ['--endpoint', 'http://fg.example.com'] },
+      '--endpoint must be',
+    ],
+    ['an endpoint that is none', { args: ['--endpoint', 'fg.example.com'] }, '--endpoint must be'],
     ['no zip', { args: ['--zip', '/nowhere.zip'] }, 'npm run package'],
   ])('%s', async (_, run, message) => {
     const { code, stderr } = await deploy(run)

@@ -30,14 +30,23 @@ interface Deployed {
   readonly runtime: Runtime
 }
 
+type Change = Parameters<FunctionRig['config']>[0]
+
 /** The settings are in the environment of Lambda, and in the user data of FunctionGraph. */
-async function deploy(kind: Kind, daysLeft?: number): Promise<Deployed> {
+async function deploy(
+  kind: Kind,
+  daysLeft?: number,
+  change: Change = () => {},
+  more: Readonly<Record<string, string>> = {},
+): Promise<Deployed> {
   const rig = await openFunctionRig(daysLeft)
   const config = rig.config(settings => {
     if (kind === 'functiongraph') settings.credentials.cn = { type: 'functiongraph' }
+    change(settings)
   })
   const env = { IOTDA_CERT_CONFIG: config }
-  const runtime = await startRuntime(kind, built.zip(kind), kind === 'lambda' ? env : {})
+  const own = { ...more, ...(kind === 'lambda' ? env : {}) }
+  const runtime = await startRuntime(kind, built.zip(kind), own)
   const { accessKey, secretKey } = rig.sandbox.keys
   rig.sandbox.accessKeys.set(accessKey, { secretKey, securityToken: 'token' })
   if (kind === 'lambda') rig.sandbox.accessKeys.set(accessKey, { secretKey })
@@ -75,6 +84,23 @@ describe.each(KINDS)('%s', kind => {
     expect(outcomes(again)).toEqual(['idle'])
     expect(again.answer.results[0]?.warnings.map(it => it.code)).toContain('delivered-again')
     expect(rig.boundId()).toBe(bound)
+  }, 60_000)
+
+  test('a whole rotation takes less than 128 MB', async () => {
+    const { schedule } = await deploy(kind)
+    const said = await schedule()
+    expect(outcomes(said)).toEqual(['rotated'])
+    expect(said.peakMb).toBeGreaterThan(20)
+    expect(said.peakMb).toBeLessThan(128)
+  }, 60_000)
+
+  test('NODE_TLS_REJECT_UNAUTHORIZED=0 lets no stranger be the CA', async () => {
+    const strange: Change = settings => Object.assign(settings.sources.sandbox, { caCertificates: null })
+    const { rig, schedule } = await deploy(kind, undefined, strange, { NODE_TLS_REJECT_UNAUTHORIZED: '0' })
+    const said = await schedule()
+    expect(said.message).toContain('TLS with')
+    expect(rig.changes()).toEqual([])
+    expect(rig.sandbox.faults.calls.filter(it => it.operation.startsWith('acme.'))).toEqual([])
   }, 60_000)
 
   test('two at once: one rotates, the other makes room', async () => {
@@ -119,6 +145,56 @@ describe.each(KINDS)('%s', kind => {
     expect(runtime.log()).not.toMatch(/\n\s+at /)
   }, 60_000)
 })
+
+describe.each(KINDS)('%s, by hand or with a runtime that is not well', kind => {
+  async function open() {
+    const rig = await openFunctionRig(60)
+    const runtime = await startRuntime(kind, built.zip(kind), { IOTDA_CERT_CONFIG: rig.config() })
+    return { rig, look: (more: Partial<Invocation>) => runtime.invoke({ event: SCHEDULES[kind], ...more }) }
+  }
+
+  test('no context, an empty one, or a time that cannot be true: as long as the deployment sets', async () => {
+    const { look } = await open()
+    for (const context of ['none', 'empty'] as const) {
+      expect(outcomes(await look({ context })), context).toEqual(['idle'])
+      expect(outcomes(await look({ context, initialize: kind === 'functiongraph' })), context).toEqual([
+        'idle',
+      ])
+    }
+    for (const remaining of ['1e12', 'Infinity', 'NaN', '2147483648'])
+      expect(outcomes(await look({ remaining })), remaining).toEqual(['idle'])
+  }, 60_000)
+
+  test('no time left: says so, and touches nothing', async () => {
+    const { rig, look } = await open()
+    for (const remaining of ['-1', '-1e12', '-Infinity', '0', '9999']) {
+      const said = await look({ remaining })
+      expect(said, remaining).toMatchObject({ ok: false, name: 'IotdaCertError[out-of-time]' })
+      expect(said.message, remaining).toContain('Set the timeout of the function to 900 seconds')
+      noStack(said)
+    }
+    expect(rig.sandbox.faults.calls).toEqual([])
+  }, 60_000)
+})
+
+test('a function without an agency says that it has none', async () => {
+  const { rig, schedule } = await deploy('functiongraph')
+  const keys = { accessKey: '', secretKey: '', securityToken: '' }
+  const said = await schedule({ keys })
+  expect(said).toMatchObject({ ok: false, name: 'IotdaCertError[settings-invalid]' })
+  expect(said.message).toContain(
+    'credentials.cn: the function has no keys: the runtime gives it none, since it has no agency',
+  )
+  expect(said.message).toContain('permissions --cloud huawei')
+  expect(said.message).not.toMatch(/accessKey|HUAWEICLOUD_SDK|mistakes/)
+  const userData = {
+    ...{ IOTDA_CERT_CONFIG: 'csms:settings', HUAWEICLOUD_SDK_REGION: 'cn-north-4' },
+    HUAWEICLOUD_SDK_PROJECT_ID: 'p',
+  }
+  const remote = await schedule({ keys, userData })
+  expect(remote.message).toContain('the function has no keys')
+  expect(rig.changes()).toEqual([])
+}, 60_000)
 
 describe('the watchdog beside it', () => {
   async function watching(kind: Kind) {

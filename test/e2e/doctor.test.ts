@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { doctor } from '../../lib/advice.ts'
 import { silentLog } from '../../lib/base/log.ts'
+import { createAcmeCa } from '../../sandbox/acme-ca/ca.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { createRig, type Rig } from '../support/rig.ts'
@@ -157,6 +158,42 @@ describe('a broken link is told, with the remedy', () => {
       message: expect.stringContaining('only for the account https://elsewhere.test/1'),
       remedy: expect.stringMatching(/accounturi=http\S+\/accounts\//),
     })
+  })
+
+  test('of several sources, the second one', async () => {
+    const rig = await open(s => {
+      s.sources.other = { ...s.sources.sandbox, solver: 'elsewhere' }
+      s.solvers.elsewhere = { ...s.solvers.dns, url: 'http://127.0.0.1:1' }
+      s.certificates.iot.source = ['sandbox', 'other']
+    })
+    expect(await wrong(rig, 'dns-solver')).toMatchObject({
+      verdict: 'fail',
+      message: expect.stringMatching(/^other: /),
+    })
+    const { findings } = await examine(rig)
+    expect(findings.filter(it => it.check === 'caa').map(it => it.message)).toEqual([
+      expect.stringMatching(/^sandbox: /),
+      expect.stringMatching(/^other: /),
+    ])
+  })
+
+  test('CAA records that leave the second CA out', async () => {
+    const rig = await open()
+    const { ca, dns, domain, faults } = rig.sandbox
+    const other = await createAcmeCa({
+      ...{ faults, dnsServer: ca.options.dnsServer, keyAlgorithm: 'ec-256' },
+      caaIdentities: ['other-ca.test'],
+    })
+    cleanups.push(other.dispose)
+    await rig.configure(s => {
+      const at = { directory: other.directoryUrl, caCertificates: other.caPem }
+      s.sources.other = { ...s.sources.sandbox, ...at }
+      s.certificates.iot.source = ['sandbox', 'other']
+    })
+    dns.zones.set({ name: `${domain}.`, type: 'CAA', values: ['0 issue "sandbox-ca.test"'] })
+    const finding = await wrong(rig, 'caa')
+    expect(finding).toMatchObject({ ok: false, verdict: 'fail' })
+    expect(finding.message).toMatch(/^other: .*allows sandbox-ca\.test/)
   })
 
   test('a name server that does not serve the zone', async () => {

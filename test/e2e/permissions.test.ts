@@ -1,5 +1,8 @@
 /** `iotda-cert permissions` against what whole rotations really call, as the sandbox logged it. */
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { permissions } from '../../lib/advice.ts'
 import type { AwsPolicy } from '../../lib/permissions/aws.ts'
@@ -23,6 +26,7 @@ import {
 } from '../stores/cloud.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { fakeClock } from '../support/clock.ts'
+import { ROOT } from '../support/modules.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 import { openAcm } from './acm.ts'
 
@@ -172,6 +176,37 @@ describe('what is printed', () => {
       },
     })
     expect(JSON.stringify(await asked('huawei', onAws()))).not.toMatch(/csms|smn|dns:/)
+  })
+
+  test('names a challenge as Route 53 does, and where its CNAME leads', async () => {
+    const settings = onAws(it => {
+      it.certificates.iot.names = ['bücher.example', '*.Bücher.example', 'iot.example.com']
+      it.targets[0].domain = 'bücher.example'
+      const [solver] = Object.values(it.solvers) as Record<string, unknown>[]
+      if (solver) solver.challengeNames = ['Iot.Rôle.example.net.']
+    })
+    const { Statement } = (await asked('aws', settings)) as AwsPolicy
+    expect(Statement.find(it => it.Sid === 'ChallengeWrite')?.Condition).toMatchObject({
+      'ForAllValues:StringLike': {
+        'route53:ChangeResourceRecordSetsNormalizedRecordNames': [
+          '_acme-challenge.iot.example.com',
+          '_acme-challenge.xn--bcher-kva.example',
+          'iot.xn--rle-kna.example.net',
+        ],
+      },
+    })
+  })
+
+  test('is all that goes to standard output; what is to be thought of is said beside it', async () => {
+    const print = async (cloud: string, settings: object) =>
+      promisify(execFile)(process.execPath, [
+        ...[join(ROOT, 'dist', 'cli.mjs'), 'permissions', '--cloud', cloud],
+        ...['--config', JSON.stringify(settings)],
+      ])
+    const ofAws = await print('aws', onAws())
+    expect(JSON.parse(ofAws.stdout).Version).toBe('2012-10-17')
+    expect(ofAws.stderr).toContain('list where it leads in challengeNames')
+    expect(await print('huawei', onHuawei())).toMatchObject({ stderr: '' })
   })
 
   test('follows the settings', async () => {

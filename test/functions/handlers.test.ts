@@ -36,13 +36,25 @@ afterEach(() => {
 describe('Lambda', () => {
   const schedules = [
     { source: 'aws.events', 'detail-type': 'Scheduled Event', detail: {}, version: '0' },
-    { source: 'aws.scheduler', time: '2026-06-15T12:00:00Z' },
+    { source: 'aws.scheduler', time: '2026-06-15T12:00:00Z', detail: '{}' },
   ]
   test.each(schedules)('a schedule is understood, and bad settings are told: %j', async event => {
     process.env.IOTDA_CERT_CONFIG = BAD
     await expect(lambda(event, lambdaContext)).rejects.toMatchObject({
       code: 'settings-invalid',
       message: expect.stringContaining('targets: must have at least one target'),
+    })
+  })
+
+  test.each([
+    [{ source: 'aws.scheduler', action: 'plan', force: true }, '"action", "force"'],
+    [{ source: 'aws.events', detail: { targets: ['factory-1'] } }, '"detail.targets"'],
+  ])('what stands beside a schedule is never lost: %j', async (event, paths) => {
+    process.env.IOTDA_CERT_CONFIG = BAD
+    await expect(lambda(event, lambdaContext)).rejects.toMatchObject({
+      code: 'usage',
+      message: expect.stringContaining(`${paths} in the event of a schedule`),
+      hint: expect.stringContaining('{"action":"plan"}'),
     })
   })
 
@@ -78,7 +90,9 @@ describe('FunctionGraph', () => {
     timer(),
     timer({ user_event: '' }),
     timer({ user_event: ' ' }),
+    timer({ user_event: null }),
     timer({ user_event: '{"action":"plan"}' }),
+    timer({ user_event: { action: 'plan' } }),
     { action: 'rotate', force: true },
     {},
     null,
@@ -87,8 +101,11 @@ describe('FunctionGraph', () => {
   })
 
   test.each([
-    [timer({ user_event: 'rotate' }), "the timer's user_event is no JSON"],
-    [timer({ user_event: '{"action":"delete"}' }), 'unknown action'],
+    [timer({ user_event: 'rotate' }), 'user_event: it is no JSON'],
+    [timer({ user_event: '{"action":"delete"}' }), 'user_event: the event is not understood: unknown action'],
+    [timer({ user_event: { action: 'delete' } }), 'user_event: the event is not understood: unknown action'],
+    [timer({ user_event: 42 }), 'user_event: the event is not understood: it is no object'],
+    [timer({ action: 'plan' }), '"action" in the event of a schedule'],
     [timer({ user_event: '[]' }), 'it is no object'],
     [{ action: 'delete' }, 'unknown action'],
     [{ trigger_type: 'SMN' }, 'unknown key "trigger_type"'],

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
 import { RotationError } from '../../lib/base/errors.ts'
-import type { Http } from '../../lib/base/http.ts'
+import { CHECK_PROXY, type Http } from '../../lib/base/http.ts'
 import { secret } from '../../lib/base/secret.ts'
 import type { Clock } from '../../lib/base/time.ts'
 import { createHuaweiClient, serviceCodeOf } from '../../lib/huawei/client.ts'
@@ -170,6 +170,17 @@ describe('trying again', () => {
 })
 
 describe('no answer', () => {
+  it('a proxy that is not there is named, without its password, and no setting of ours is blamed', async () => {
+    const proxy = { url: secret('http://user:hunter2@127.0.0.1:1'), covers: () => true }
+    const { client, received } = await createRig({ http: { proxy } })
+    const error = await failureOf(client.call(write))
+    expect(error).toMatchObject({ code: 'unreachable', retry: 'later', hint: CHECK_PROXY })
+    expect(error.message).toBe(
+      'iotda: CreateThing could not be sent: the proxy http://127.0.0.1:1 cannot be reached (ECONNREFUSED)',
+    )
+    expect(received).toEqual([])
+  })
+
   it('a closed port is unreachable, and says which setting to check', async () => {
     const { client, served, faults } = await createRig()
     await served.dispose()

@@ -18,7 +18,7 @@ export async function buildAndPackage(env: Readonly<Record<string, string>> = {}
   const cache = join(ROOT, 'node_modules', '.cache', 'iotda-cert')
   await mkdir(cache, { recursive: true })
   const folder = await mkdtemp(join(cache, 'build-'))
-  const options = { cwd: ROOT, env: { ...process.env, ...env, OUTDIR: folder } }
+  const options = { cwd: ROOT, env: { ...process.env, BUNDLE_AWS_SDK: '0', ...env, OUTDIR: folder } }
   await run(process.execPath, ['build.mjs'], options)
   await run(process.execPath, ['deploy/package.mjs'], options)
   return {

@@ -50,10 +50,26 @@ const graphContext = ({ requestId, remainingMs, startedAt, userData = {}, keys =
   getSecurityToken: () => keys.securityToken ?? '',
 })
 
+/** What whoever calls by hand gives, or a runtime that is not well: `remaining` is a number that JSON has not. */
+const contextOf = about => {
+  if (about.context === 'none') return undefined
+  if (about.context === 'empty') return {}
+  const whole = (kind === 'lambda' ? lambdaContext : graphContext)({ ...about, startedAt: Date.now() })
+  if (about.remaining === undefined) return whole
+  const say = () => Number(about.remaining)
+  return { ...whole, getRemainingTimeInMillis: say, getRemainingTimeInMilliSeconds: say }
+}
+
 process.on('message', async ({ id, event, ...about }) => {
-  const context = (kind === 'lambda' ? lambdaContext : graphContext)({ ...about, startedAt: Date.now() })
+  const context = contextOf(about)
   const began = performance.now()
-  const say = outcome => process.send({ id, durationMs: performance.now() - began, ...outcome })
+  const say = outcome =>
+    process.send({
+      id,
+      durationMs: performance.now() - began,
+      peakMb: process.resourceUsage().maxRSS / 1024,
+      ...outcome,
+    })
   try {
     if (about.initialize)
       await new Promise(resolve => handlers.initializer(context, (error, result) => resolve([error, result])))

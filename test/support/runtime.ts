@@ -16,12 +16,18 @@ export interface Invoked {
   readonly message: string
   readonly stack: string
   readonly durationMs: number
+  /** The most memory that the process has had so far, in MB. */
+  readonly peakMb: number
 }
 
 export interface Invocation {
   readonly event: unknown
   readonly requestId?: string
   readonly remainingMs?: number
+  /** What the context says is left, whatever it is: a text that `Number` reads. */
+  readonly remaining?: string
+  /** None, or an empty one, instead of a real one. */
+  readonly context?: 'none' | 'empty'
   readonly userData?: Readonly<Record<string, string>>
   readonly keys?: { readonly accessKey: string; readonly secretKey: string; readonly securityToken: string }
   readonly initialize?: boolean
@@ -36,7 +42,7 @@ export interface Runtime {
 const RUNTIME = fileURLToPath(new URL('./runtime.mjs', import.meta.url))
 let count = 0
 
-/** Unpacks a zip and starts a process in an empty folder; ended after the test. */
+/** Unpacks a zip and starts a process in an empty folder, by the Node that TEST_NODE names; ended after the test. */
 export async function startRuntime(
   kind: 'lambda' | 'functiongraph',
   zip: string,
@@ -49,6 +55,7 @@ export async function startRuntime(
   cleanups.push(() => rm(empty, { recursive: true, force: true }))
   const child = fork(RUNTIME, [kind, code, entry], {
     cwd: empty,
+    execPath: process.env.TEST_NODE || process.execPath,
     env: { ...(process.env.PATH ? { PATH: process.env.PATH } : {}), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
