@@ -14,7 +14,7 @@ describe('records', () => {
         hostmaster: 'hostmaster.example.com',
         minttl: 60,
       })
-      expect(await resolver.resolveCaa('example.com')).toEqual([
+      expect(await resolver.resolveCaa('example.com')).toMatchObject([
         { critical: 0, issue: 'ca.test; accounturi=https://ca.test/1' },
       ])
       expect(await resolver.resolveCname('alias.example.com')).toEqual(['www.example.com'])
