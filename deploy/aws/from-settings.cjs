@@ -12,31 +12,41 @@ const OUT = resolve(ROOT, process.env.OUTDIR || 'dist')
 /** Lambda takes 4 KB of environment in all. */
 const INLINE_AT_MOST = 3_500
 
+/** The text of the first of the files that is there; null: none is. It may begin with a byte order mark. */
+function firstOf(files) {
+  const file = files.map(it => resolve(ROOT, it)).find(it => existsSync(it))
+  return file === undefined ? null : readFileSync(file, 'utf8').replace(/^\uFEFF/, '')
+}
+
+const isElsewhere = place => /^(s3:\/\/|awssm:)/.test(place ?? '')
+/** Settings themselves, where others write the name of a file or service. */
+const isInline = place => /^\s*\{/.test(place ?? '')
+
 /** Where the settings stand for the function; a file is taken along in the environment. */
 function read(stage) {
   const place = process.env.IOTDA_CERT_CONFIG
   const named = process.env.IOTDA_CERT_SETTINGS
   if (place?.startsWith('csms:'))
     throw new Error(`IOTDA_CERT_CONFIG is ${place}: a function on AWS reads s3://bucket/key or awssm:NAME`)
-  if (place && /^(s3:\/\/|awssm:)/.test(place)) {
-    if (!named)
-      throw new Error(
-        `IOTDA_CERT_CONFIG is ${place}: IOTDA_CERT_SETTINGS must name a copy of it, for the role`,
-      )
-    return { text: readFileSync(resolve(ROOT, named), 'utf8'), config: place }
-  }
-  const files = named ? [named] : [`settings.${stage}.json`, 'settings.json']
-  const file = files.map(it => resolve(ROOT, it)).find(it => existsSync(it))
-  if (file === undefined) throw new Error(`there are no settings: write ${files.join(' or ')} (see README)`)
-  return { text: readFileSync(file, 'utf8'), config: null }
+  if (isElsewhere(place) && !named)
+    throw new Error(`IOTDA_CERT_CONFIG is ${place}: IOTDA_CERT_SETTINGS must name a copy of it, for the role`)
+  if (isInline(place) && !named) return { text: place, config: null }
+  const own = place && !isElsewhere(place) && !isInline(place) ? [place] : []
+  const files = named ? [named] : own.length > 0 ? own : [`settings.${stage}.json`, 'settings.json']
+  const text = firstOf(files)
+  if (text === null) throw new Error(`there are no settings: write ${files.join(' or ')} (see README)`)
+  return { text, config: isElsewhere(place) ? place : null }
 }
 
 function parse(text) {
+  let settings
   try {
-    return JSON.parse(text)
+    settings = JSON.parse(text)
   } catch {
     throw new Error('the settings are no valid JSON')
   }
+  if (typeof settings === 'object' && settings !== null && !Array.isArray(settings)) return settings
+  throw new Error('the settings are no object: they begin with { and end with }')
 }
 
 function refuseReferences(settings, namesOf) {
@@ -62,11 +72,14 @@ function refuse(settings, namesOf) {
 function readWatch(stage) {
   const place = process.env.IOTDA_CERT_WATCH
   const named = process.env.IOTDA_CERT_WATCH_SETTINGS
-  const files = (named ? [named] : [`watch.${stage}.json`, 'watch.json']).map(it => resolve(ROOT, it))
-  const file = files.find(it => existsSync(it))
-  if (named && file === undefined) throw new Error(`IOTDA_CERT_WATCH_SETTINGS: there is no ${named}`)
-  const settings = file === undefined ? null : parse(readFileSync(file, 'utf8'))
-  if (place && /^(s3:\/\/|awssm:)/.test(place)) {
+  if (isInline(place) && !named) return { settings: parse(place), config: null }
+  const own = place && !isElsewhere(place) && !isInline(place) ? [place] : []
+  const files = named ? [named] : own.length > 0 ? own : [`watch.${stage}.json`, 'watch.json']
+  const text = firstOf(files)
+  if (text === null && (named || own.length > 0))
+    throw new Error(`${named ? 'IOTDA_CERT_WATCH_SETTINGS' : 'IOTDA_CERT_WATCH'}: there is no ${files[0]}`)
+  const settings = text === null ? null : parse(text)
+  if (isElsewhere(place)) {
     if (settings === null)
       throw new Error(
         `IOTDA_CERT_WATCH is ${place}: IOTDA_CERT_WATCH_SETTINGS must name a copy of it, for the role`,
@@ -149,7 +162,15 @@ async function watching(stage, rotator, { awsWatchPolicy, checkWatch, namesOf },
   }
 }
 
-module.exports = async ({ options, resolveVariable }) => {
+/** The stack's bucket is where the stack is. */
+function refuseRegion({ type, bucket, endpoint, region }, stack) {
+  if (type !== 's3' || endpoint || region === undefined || region === stack) return
+  throw new Error(
+    `store.region is ${region}, and the bucket ${bucket} is made with everything else in ${stack}: leave store.region out, or deploy with --region ${region}`,
+  )
+}
+
+async function fromSettings({ options, resolveVariable }) {
   const permissions = join(OUT, 'deploy', 'permissions.mjs')
   if (!existsSync(permissions)) throw new Error('there is no build: npm run package')
   const { permissionsForDeployment } = await import(pathToFileURL(permissions).href)
@@ -166,6 +187,7 @@ module.exports = async ({ options, resolveVariable }) => {
     )
   const region = await resolveVariable('self:provider.region')
   const { type, bucket, endpoint } = settings.store
+  refuseRegion(settings.store, region)
   return {
     statements: awsPolicy(settings, config, region).Statement,
     hasBucket: String(type === 's3' && !endpoint),
@@ -175,3 +197,9 @@ module.exports = async ({ options, resolveVariable }) => {
     artifact: join(OUT, 'iotda-cert-lambda.zip'),
   }
 }
+
+/** What is refused is a mistake of whoever deploys: it is told without the place in this file. */
+module.exports = given =>
+  fromSettings(given).catch(error => {
+    throw Object.assign(error, { stack: `${error.name}: ${error.message}` })
+  })

@@ -76,7 +76,7 @@ function secretsOf(settings: unknown): Readonly<Record<string, Secret>> {
 async function readSettings(file: string, check: (text: string) => Promise<void>): Promise<unknown> {
   let settings: unknown
   try {
-    settings = JSON.parse(await readFile(file, 'utf8'))
+    settings = JSON.parse((await readFile(file, 'utf8')).replace(/^\uFEFF/, ''))
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw usage(`the settings file ${file} ${code ? `cannot be read (${code})` : 'is no valid JSON'}`)

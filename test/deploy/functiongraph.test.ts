@@ -233,6 +233,15 @@ test('what somebody changed is put right, and other timers stay', async () => {
   expect(made.asyncInvoke?.max_async_retry_attempts).toBe(0)
 })
 
+test('settings may begin with a byte order mark', async () => {
+  await deploy()
+  const settings = `\ufeff${JSON.stringify(onHuawei())}`
+  expect(await deploy({ settings })).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('nothing to do'),
+  })
+})
+
 test('a deployment that broke off is finished by the next', async () => {
   faults.add({ operations: ['functiongraph.UpdateFunctionMaxInstanceConfig'], status: 500, times: 10 })
   expect((await deploy()).code).toBe(1)
