@@ -222,6 +222,8 @@ async function deploy(flags: Flags): Promise<void> {
   }
 }
 
+const AGAIN = 'Run it again: what is right already is left alone.'
+
 try {
   const { values } = parseArgs({ options: OPTIONS, args: process.argv.slice(2), strict: true })
   if (values.help) process.stdout.write(HELP)
@@ -229,8 +231,7 @@ try {
 } catch (thrown) {
   const isUsage = (thrown as { code?: string }).code?.startsWith('ERR_PARSE_ARGS') === true
   const error = isUsage ? usage((thrown as Error).message) : asRotationError(thrown)
-  process.stderr.write(
-    `error  ${error.code}: ${error.message}\n${error.hint ? `hint   ${error.hint}\n` : ''}`,
-  )
+  const hint = error.hint ?? (error.retry === 'never' ? null : AGAIN)
+  process.stderr.write(`error  ${error.code}: ${error.message}\n${hint ? `hint   ${hint}\n` : ''}`)
   process.exitCode = error.code === 'usage' || error.code === 'settings-invalid' ? 2 : 1
 }

@@ -250,6 +250,19 @@ test('a deployment that broke off is finished by the next', async () => {
   expect(graph.functions.get(URN)).toMatchObject({ maxInstances: 1, triggers: [{ status: 'ACTIVE' }] })
 })
 
+test('a lost answer: what is asked again may be done already, what is not says to run it again', async () => {
+  await deploy()
+  faults.add({ operations: ['functiongraph.DeleteFunctionTrigger'], drop: 'after' })
+  const args = ['--schedule', 'CRON_TZ=Asia/Shanghai 0 7 * * * ?']
+  expect(await deploy({ args })).toMatchObject({ code: 0, stderr: '' })
+  expect(graph.functions.get(URN)?.triggers.map(it => it.data.schedule)).toEqual([args[1]])
+  faults.add({ operations: ['functiongraph.CreateFunctionTrigger'], drop: 'after' })
+  const { code, stderr } = await deploy()
+  expect(code).toBe(1)
+  expect(stderr).toContain('hint   Run it again')
+  expect((await deploy()).stdout).toContain('nothing to do')
+})
+
 describe('is refused before anything is done', () => {
   test.each<[string, Run, string]>([
     ['a secret that is not set', { env: { SEAL_KEY: '' } }, 'env:SEAL_KEY, which is not set here'],
