@@ -66,6 +66,8 @@ function refuse(settings, namesOf) {
   refuseReferences(settings, namesOf)
   const { type } = settings.store ?? { type: 'file' }
   if (type === 'file') throw new Error('store.type "file" is not for a function: use s3 or secretsmanager')
+  if (type === 'csms')
+    throw new Error('store.type "csms" has no lock, and Lambda may run two at once: use s3 or secretsmanager')
 }
 
 /** Where the watchdog's own settings stand, if there are any. */

@@ -14,7 +14,7 @@ import { answer, result } from '../functions/answers.ts'
 import { type Built, buildAndPackage } from '../support/built.ts'
 import { ROOT } from '../support/modules.ts'
 import { entriesOf } from '../support/unzip.ts'
-import { onAws, type Sample } from './sample.ts'
+import { onAws, onHuawei, type Sample } from './sample.ts'
 
 const run = promisify(execFile)
 const OSLS = join(ROOT, 'node_modules', '.bin', 'osls')
@@ -480,6 +480,11 @@ describe('is refused, with the reason', () => {
     ],
     ['an unknown key', s => Object.assign(s, { stroe: {} }), 'did you mean "store"?'],
     ['state on its own disk', s => Object.assign(s, { store: { type: 'file' } }), 'store.type "file"'],
+    [
+      'a store without a lock, where two may run at once',
+      s => Object.assign(s, { store: { ...onHuawei().store, sealKey: 'awssm:iotda-cert/seal-key' } }),
+      'store.type "csms" has no lock',
+    ],
     [
       'a bucket in another region than the stack that makes it',
       s => Object.assign(s.store, { region: 'us-east-1' }),
