@@ -62,6 +62,21 @@ function refuseReferences(settings, namesOf) {
     )
 }
 
+/** The environment of the function has no keys of Huawei Cloud. */
+function refuseKeyless(settings, namesOf) {
+  const [secret] = namesOf('csms', settings)
+  if (secret !== undefined)
+    throw new Error(
+      `the settings refer to csms:${secret}, which a function on AWS has no keys for: write awssm:NAME`,
+    )
+  const { credentials = {} } = settings
+  const keyless = Object.keys(credentials).find(name => (credentials[name].accessKey ?? null) === null)
+  if (keyless !== undefined)
+    throw new Error(
+      `credentials.${keyless} has no keys, and a function on AWS is given none: write accessKey and secretKey as awssm:NAME`,
+    )
+}
+
 function refuse(settings, namesOf) {
   refuseReferences(settings, namesOf)
   const { type } = settings.store ?? { type: 'file' }
@@ -144,6 +159,7 @@ async function watching(stage, rotator, { awsWatchPolicy, checkWatch, namesOf },
   if (settings) {
     refuseReferences(settings, namesOf)
     await checkWatch(JSON.stringify(settings))
+    refuseKeyless(settings, namesOf)
   }
   const chosen = settings ?? watchOf(rotator)
   if (chosen.targets.length === 0)
@@ -182,6 +198,7 @@ async function fromSettings({ options, resolveVariable }) {
   const settings = parse(text)
   refuse(settings, namesOf)
   await checkSettings(text)
+  refuseKeyless(settings, namesOf)
   const inline = JSON.stringify(settings)
   if (config === null && Buffer.byteLength(inline) > INLINE_AT_MOST)
     throw new Error(

@@ -66,6 +66,11 @@ function need(flag: string | undefined, option: string, variable?: string): stri
 const OF_THE_RUNTIME = /^(HUAWEICLOUD_SDK_(AK|SK|SECURITY_TOKEN|PROJECT_ID)|RUNTIME_\w+)$/
 
 function secretsOf(settings: unknown): Readonly<Record<string, Secret>> {
+  const [elsewhere] = namesOf('awssm', settings)
+  if (elsewhere !== undefined && !namesOf('env', settings).includes('AWS_ACCESS_KEY_ID'))
+    throw usage(
+      `the settings refer to awssm:${elsewhere}, which a function on FunctionGraph has no keys for: write csms:NAME or env:NAME`,
+    )
   const names = namesOf('env', settings).filter(name => !OF_THE_RUNTIME.test(name))
   const missing = names.filter(name => !env[name])
   if (missing.length > 0)

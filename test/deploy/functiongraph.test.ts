@@ -281,6 +281,11 @@ describe('is refused before anything is done', () => {
       'store.sealKey: a secret must not stand in the settings',
     ],
     [
+      'a secret in the other cloud',
+      { settings: onHuawei(s => Object.assign(s.store, { sealKey: 'awssm:seal-key' })) },
+      'awssm:seal-key, which a function on FunctionGraph has no keys for',
+    ],
+    [
       'settings that the function would refuse',
       { settings: onHuawei(s => Object.assign(s, { stroe: {}, version: 9 })) },
       'stroe: is not a setting; did you mean "store"?',

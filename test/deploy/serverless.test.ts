@@ -481,8 +481,18 @@ describe('is refused, with the reason', () => {
     ['an unknown key', s => Object.assign(s, { stroe: {} }), 'did you mean "store"?'],
     ['state on its own disk', s => Object.assign(s, { store: { type: 'file' } }), 'store.type "file"'],
     [
+      'a secret in the other cloud',
+      s => Object.assign(s.store, { sealKey: 'csms:seal-key' }),
+      'csms:seal-key, which a function on AWS has no keys for',
+    ],
+    [
+      'keys of an agency that is not there',
+      s => Object.assign(s.credentials, { cn: { type: 'functiongraph' } }),
+      'credentials.cn has no keys',
+    ],
+    [
       'a store without a lock, where two may run at once',
-      s => Object.assign(s, { store: { ...onHuawei().store, sealKey: 'awssm:iotda-cert/seal-key' } }),
+      s => Object.assign(s, { store: { ...onHuawei().store, credentials: 'cn', sealKey: 'awssm:seal' } }),
       'store.type "csms" has no lock',
     ],
     [
