@@ -21,6 +21,8 @@ export interface DeviceProfile {
   readonly maxChainBytes: number | null
   /** Certificates sent, the leaf included. */
   readonly maxChainDepth: number | null
+  /** Every certificate sent must lead to a root, not only the leaf. */
+  readonly needsWholeChain: boolean
   readonly needsCommonName: boolean
   readonly needsKeyEncipherment: boolean
   /** How far the devices' clocks may be behind. */

@@ -102,6 +102,16 @@ describe.each(bad)('%s', (_, break_, event) => {
   })
 })
 
+test('more than the chain is sent: clients pass over it, and nothing is said', async () => {
+  const w = await openWatched()
+  const { s } = w
+  const own = s.iotda.certificates().find(({ id }) => id === s.boundId())
+  const certPem = `${own?.certificatePem}${otherRoot.certPem}${s.ca.rootPem}`
+  s.device.switches.serve = { certPem, keyPem: own?.keyPem } as never
+  expect(await w.look()).toMatchObject({ ok: true, results: [{ problems: [] }] })
+  expect(w.said()).toEqual([])
+})
+
 test('it recovers', async () => {
   const w = await openWatched()
   await leafOf(w.s, [w.s.domain])

@@ -71,6 +71,8 @@ const profileObject = v.pipe(
     maxChainBytes: v.optional(limit('must be a number of bytes', 256)),
     /** Certificates sent, the leaf included. */
     maxChainDepth: v.optional(limit('must be a number of certificates', 1)),
+    /** Every certificate sent must lead to a root of these devices, not only the leaf: true for some stacks. */
+    needsWholeChain: v.optional(v.boolean('must be true or false')),
     needsCommonName: v.optional(v.boolean('must be true or false')),
     needsKeyEncipherment: v.optional(v.boolean('must be true or false')),
     /** How far these devices' clocks may be behind. */
@@ -166,6 +168,7 @@ export function toProfile(given: ProfilesShape[number]): DeviceProfile {
     signatureAlgorithms: own.signatureAlgorithms ?? stack.signatureAlgorithms ?? null,
     maxChainBytes: own.maxChainBytes ?? stack.maxChainBytes ?? null,
     maxChainDepth: own.maxChainDepth ?? stack.maxChainDepth ?? null,
+    needsWholeChain: own.needsWholeChain ?? stack.needsWholeChain ?? false,
     needsCommonName: own.needsCommonName ?? false,
     needsKeyEncipherment: own.needsKeyEncipherment ?? false,
     clockLagMs: clockLag ?? 0,

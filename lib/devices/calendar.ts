@@ -4,7 +4,7 @@ import type { DeviceProfile } from '../fleet.ts'
 import type { Target } from '../model.ts'
 import { leafOf, parseChain } from '../x509/certificate.ts'
 import { pinOf } from '../x509/details.ts'
-import { verifyPath } from '../x509/path.ts'
+import { verifySent } from '../x509/sent.ts'
 import { profilesOf, rootsOf } from './roots.ts'
 
 export interface CalendarInput {
@@ -49,7 +49,7 @@ export function calendar({
     found.set(fingerprint, isMore ? { ...known, profiles: [...known.profiles, profile.name] } : known)
   }
   for (const { profile, certificates } of chain.length === 0 ? [] : trusted) {
-    const verdict = verifyPath({ chain, roots: certificates, at })
+    const verdict = verifySent({ chain, roots: certificates, at })
     const root = verdict.ok ? verdict.path.at(-1) : undefined
     if (root) note(root, IN_USE, profile)
   }

@@ -2,7 +2,8 @@ import type { X509Certificate } from 'node:crypto'
 import type { CheckVerdict, DeviceProfile } from '../fleet.ts'
 import type { Leaf } from '../model.ts'
 import { leafOf, parseChain } from '../x509/certificate.ts'
-import { type PathResult, verifyPath } from '../x509/path.ts'
+import { verifyPath } from '../x509/path.ts'
+import { type SentResult, verifySent } from '../x509/sent.ts'
 import type { Roots } from './roots.ts'
 
 /** A chain as devices of one profile would see it at one instant. */
@@ -10,7 +11,7 @@ export interface Facts {
   readonly chain: readonly X509Certificate[]
   readonly leaf: X509Certificate
   readonly info: Leaf
-  readonly path: PathResult
+  readonly path: SentResult
   readonly roots: Roots
   readonly at: number
 }
@@ -25,8 +26,8 @@ export interface Circumstances {
   readonly otherKeyAsked: boolean
   /** How old a certificate is at least when it is bound. */
   readonly minAgeMs: number
-  /** Whether the platform staples OCSP answers. */
-  readonly stapling: boolean
+  /** Whether the platform staples OCSP answers; null when it is not known. */
+  readonly stapling: boolean | null
 }
 
 /** What is wrong with a chain, and what helps. */
@@ -47,15 +48,26 @@ export interface Check {
   readonly object: (facts: Facts, around: Circumstances) => Objection | null
 }
 
-/** @throws RotationError `certificate-invalid` when the PEM text is not only certificates */
-export function factsOf(chainPem: string, roots: Roots, at: number): Facts {
+export interface FactsOptions {
+  readonly roots: Roots
+  readonly at: number
+  readonly asSent: boolean
+}
+
+/**
+ * What is uploaded must be right; what is sent by a port may be untidy.
+ * @throws RotationError `certificate-invalid` when the PEM text is not only certificates
+ */
+export function factsOf(chainPem: string, { roots, at, asSent }: FactsOptions): Facts {
   const chain = parseChain(chainPem)
   const leaf = chain[0] as X509Certificate
+  const input = { chain, roots: roots.certificates, at }
+  const strict = asSent ? null : verifyPath(input)
   return {
     chain,
     leaf,
     info: leafOf(leaf),
-    path: verifyPath({ chain, roots: roots.certificates, at }),
+    path: strict === null ? verifySent(input) : strict.ok ? { ...strict, untidy: null } : strict,
     roots,
     at,
   }

@@ -156,12 +156,12 @@ export const IDENTITY_CHECKS: readonly Check[] = [
     check: 'must-staple',
     applies: ({ leaf }) => mustStaple(leaf),
     value: ({ leaf }) => (mustStaple(leaf) ? 'yes' : 'no'),
-    object: (_, { stapling }) =>
-      stapling
-        ? null
-        : refuse(
-            'it must be served with a stapled OCSP answer, and OCSP stapling is off',
-            'have it issued without must-staple, or switch stapling on',
-          ),
+    object: (_, { stapling }) => {
+      if (stapling) return null
+      const remedy = 'have it issued without must-staple, or switch stapling on'
+      return stapling === null
+        ? caution('it must be served with a stapled OCSP answer, and whether it is was not looked at', remedy)
+        : refuse('it must be served with a stapled OCSP answer, and OCSP stapling is off', remedy)
+    },
   },
 ]

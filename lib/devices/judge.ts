@@ -7,8 +7,10 @@ import type { Roots } from './roots.ts'
 import { TRUST_CHECKS } from './trust.ts'
 
 export interface JudgeInput extends Omit<Circumstances, 'served'> {
-  /** Exactly what is to be uploaded. */
+  /** Exactly what is to be uploaded, or what a port sends. */
   readonly chainPem: string
+  /** By a port, which may send more than was uploaded: that is doubtful, not wrong. Default: false. */
+  readonly asSent?: boolean
   readonly roots: Roots
   readonly at: number
   /** PEM of what devices are given now; null when it is not known. */
@@ -25,11 +27,11 @@ export interface JudgeLine extends CheckLine {
  * for each property, today's value beside the new one. Pure; nothing is fetched, no store of the system helps.
  */
 export function judge(input: JudgeInput): readonly JudgeLine[] {
-  const { chainPem, roots, at, servedPem, ...around } = input
+  const { chainPem, roots, at, servedPem, asSent = false, ...around } = input
   const served = readServed(servedPem, roots, at)
   const circumstances = { ...around, served }
   try {
-    const facts = factsOf(chainPem, roots, at)
+    const facts = factsOf(chainPem, { roots, at, asSent })
     return [...TRUST_CHECKS, ...IDENTITY_CHECKS, FORM_CHECK]
       .filter(({ applies }) => applies === undefined || applies(facts, circumstances))
       .map(check => lineOf(check, facts, circumstances))
@@ -44,7 +46,7 @@ export const isAcceptable = (lines: readonly CheckLine[]): boolean =>
 
 const readServed = (pem: string | null, roots: Roots, at: number): Facts | null => {
   try {
-    return pem === null ? null : factsOf(pem, roots, at)
+    return pem === null ? null : factsOf(pem, { roots, at, asSent: true })
   } catch {
     return null
   }

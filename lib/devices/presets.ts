@@ -10,6 +10,7 @@ export interface Preset {
   readonly signatureAlgorithms?: readonly string[]
   readonly maxChainBytes?: number
   readonly maxChainDepth?: number
+  readonly needsWholeChain?: boolean
 }
 
 const RSA_FROM_2048 = ['rsa-2048', 'rsa-3072', 'rsa-4096']
@@ -75,6 +76,10 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     // https://github.com/wolfSSL/wolfssl/blob/001469589b30c4d8278a1aa5070988627906d1dc/wolfssl/internal.h
     maxChainDepth: 9,
     maxChainBytes: 9 * 2_048,
+    // "Without this, all certificates sent by a peer must be used in the trust chain or the connection will be
+    // rejected": WOLFSSL_ALT_CERT_CHAINS, off by default. A cross-sign beyond the root that is held ends in -188.
+    // https://github.com/wolfSSL/wolfssl/pull/7317 https://github.com/wolfSSL/wolfssl/issues/7344
+    needsWholeChain: true,
   },
   openssl: {
     // "The default value for the maximum certificate chain size is 100kB."

@@ -3,7 +3,7 @@ import { formatDuration, iso, SECOND_MS } from '../base/time.ts'
 import type { DeviceProfile } from '../fleet.ts'
 import { leafOf } from '../x509/certificate.ts'
 import { isSelfIssued, pinOf, rareCriticalExtension, signatureAlgorithmOf } from '../x509/details.ts'
-import { verifyPath } from '../x509/path.ts'
+import { strayAmong, verifySent } from '../x509/sent.ts'
 import { type Check, caution, type Facts, familyOf, type Objection, pathOf, refuse } from './facts.ts'
 
 /** Checks of the whole chain: does it lead to a root that the devices hold, for how long, and can they read it? */
@@ -27,7 +27,7 @@ function trustEnd({
     at: leafOf(certificate).notAfter,
   }))
   const ends = others.filter(end => end.at >= at && end.at < info.notAfter).toSorted((a, b) => a.at - b.at)
-  const first = ends.find(end => !verifyPath({ chain, roots: roots.certificates, at: end.at + SECOND_MS }).ok)
+  const first = ends.find(end => !verifySent({ chain, roots: roots.certificates, at: end.at + SECOND_MS }).ok)
   return first ?? { at: info.notAfter, by: titleOf(chain[0] as X509Certificate) }
 }
 
@@ -39,6 +39,8 @@ const algorithmsOf = (facts: Facts): readonly string[] => [
   ...new Set(signedOnPath(facts).map(signatureAlgorithmOf)),
 ]
 
+const strayOf = ({ chain, roots }: Facts): X509Certificate | null => strayAmong(chain, roots.certificates)
+
 const bytesOf = ({ chain }: Facts): number => chain.reduce((sum, { raw }) => sum + raw.length, 0)
 
 export const TRUST_CHECKS: readonly Check[] = [
@@ -48,13 +50,27 @@ export const TRUST_CHECKS: readonly Check[] = [
     value: ({ path }) => (path.ok ? path.path.map(titleOf).join(' < ') : `none (${path.code})`),
     object: ({ path, roots }) =>
       path.ok
-        ? doubtful(path.path)
+        ? doubtful(path)
         : refuse(
             `${path.message} (checked against ${roots.whose})`,
             path.code === 'incomplete'
               ? 'have the source give a chain to a root these devices hold'
               : 'have it issued again, or mend the chain',
           ),
+  },
+  {
+    check: 'whole-chain',
+    applies: (_, { profile }) => profile?.needsWholeChain === true,
+    value: facts => (strayOf(facts) === null ? 'whole' : 'with strays'),
+    object: (facts, { served }) => {
+      const stray = strayOf(facts)
+      if (stray === null) return null
+      const said = `"${titleOf(stray)}" is sent and leads to none of ${facts.roots.whose}`
+      const remedy =
+        'have the source give a chain that ends at their root, or, if they were built to look at the leaf alone (wolfSSL: WOLFSSL_ALT_CERT_CHAINS), set needsWholeChain to false'
+      // What devices live with today must not end renewals.
+      return served !== null && strayOf(served) !== null ? caution(said, remedy) : refuse(said, remedy)
+    },
   },
   {
     check: 'trusted-until',
@@ -227,7 +243,12 @@ function foreignFamily(facts: Facts, keyTypes: readonly string[] | null) {
 }
 
 /** A path that is right, and that some stacks refuse by their defaults all the same. */
-function doubtful(path: readonly X509Certificate[]): Objection | null {
+function doubtful({ path, untidy }: Extract<Facts['path'], { ok: true }>): Objection | null {
+  if (untidy !== null)
+    return caution(
+      `${untidy}: most clients pass over it, and some (wolfSSL) refuse it`,
+      'see what the port adds to the chain that was uploaded',
+    )
   // https://github.com/Mbed-TLS/mbedtls/issues/4060
   for (const certificate of path) {
     const rare = rareCriticalExtension(certificate)

@@ -3,7 +3,7 @@ import type { Clock } from '../base/time.ts'
 import { type Canary, credentialsOf } from '../devices/canary.ts'
 import type { Leaf, Served } from '../model.ts'
 import { covers, leafOf, parseChain } from '../x509/certificate.ts'
-import { verifyPath } from '../x509/path.ts'
+import { strayAmong, verifySent } from '../x509/sent.ts'
 import { LOOK_TIMEOUT_MS } from './endpoint.ts'
 import { connectOnce } from './mqtt.ts'
 import { type Session, type SessionOptions, type TlsLimits, textOf, withSession } from './tls.ts'
@@ -16,6 +16,8 @@ export interface PlayedDevice {
   /** The only ones it knows. */
   readonly roots: readonly X509Certificate[]
   readonly canary: Canary | null
+  /** Every certificate sent must lead to one of the roots. */
+  readonly needsWholeChain: boolean
 }
 
 /**
@@ -37,6 +39,8 @@ export interface Attempt {
   readonly problem: string | null
   /** The kind of problem; null: none. */
   readonly fault: Fault | null
+  /** What is odd about the chain, which this device passes over; null: nothing. */
+  readonly untidy: string | null
   /** What became of the canary's CONNECT; null: there is no canary, or it was not asked for. */
   readonly canary: 'accepted' | 'refused' | 'not-sent' | null
   readonly durationMs: number
@@ -61,9 +65,10 @@ export interface AttemptOptions {
 export const nameOf = ({ subject, names, issuer, fingerprint }: Leaf): string =>
   `${subject || names.join(', ')} by ${issuer} (${fingerprint.slice(0, 16)}…)`
 
-type Trouble = Pick<Attempt, 'problem' | 'fault'>
+type Trouble = Pick<Attempt, 'problem' | 'fault' | 'untidy'>
 
-const FINE: Trouble = { problem: null, fault: null }
+const FINE: Trouble = { problem: null, fault: null, untidy: null }
+const trouble = (problem: string, fault: Fault): Trouble => ({ problem, fault, untidy: null })
 
 type JudgeOptions = Pick<AttemptOptions, 'device' | 'serverName' | 'expected' | 'clock'>
 
@@ -71,13 +76,17 @@ type JudgeOptions = Pick<AttemptOptions, 'device' | 'serverName' | 'expected' | 
 function objection(chain: readonly X509Certificate[], leaf: Leaf, options: JudgeOptions): Trouble {
   const { device, serverName, expected, clock } = options
   if (expected !== null && leaf.fingerprint !== expected)
-    return { problem: `it is served ${nameOf(leaf)}`, fault: 'other-leaf' }
+    return trouble(`it is served ${nameOf(leaf)}`, 'other-leaf')
   if (!covers(leaf.names, serverName.replace(/\.$/, ''))) {
     const names = leaf.names.join(', ') || 'no name'
-    return { problem: `it is served ${nameOf(leaf)}, which is for ${names}`, fault: 'chain' }
+    return trouble(`it is served ${nameOf(leaf)}, which is for ${names}`, 'chain')
   }
-  const path = verifyPath({ chain, roots: device.roots, at: clock.now() })
-  return path.ok ? FINE : { problem: `it does not trust what it is sent: ${path.message}`, fault: 'chain' }
+  const path = verifySent({ chain, roots: device.roots, at: clock.now() })
+  if (!path.ok) return trouble(`it does not trust what it is sent: ${path.message}`, 'chain')
+  const stray = device.needsWholeChain ? strayAmong(chain, device.roots) : null
+  return stray === null
+    ? { ...FINE, untidy: path.untidy }
+    : trouble(`it is sent "${leafOf(stray).subject}" besides, which leads to none of its roots`, 'chain')
 }
 
 /** What a device without limits of its own makes of what a look showed: no handshake of its own is needed. */
@@ -85,11 +94,11 @@ export function judgeLook({ address, leaf, error, chainPem }: Served, options: J
   const { profile } = options.device
   const common = { profile, address, leaf, protocol: null, cipher: null, canary: null, durationMs: 0 }
   if (!leaf || !chainPem)
-    return { ...common, chainPem: null, problem: `no handshake: ${error}`, fault: faultOf(error ?? '') }
+    return { ...common, chainPem: null, ...trouble(`no handshake: ${error}`, faultOf(error ?? '')) }
   try {
     return { ...common, chainPem, ...objection(parseChain(chainPem), leaf, options) }
   } catch (thrown) {
-    return { ...common, chainPem, problem: (thrown as Error).message, fault: 'chain' }
+    return { ...common, chainPem, ...trouble((thrown as Error).message, 'chain') }
   }
 }
 
@@ -108,26 +117,26 @@ export async function attempt(options: AttemptOptions): Promise<Attempt> {
   let canary: Attempt['canary'] = device.canary && options.withCanary ? 'not-sent' : null
   const use = async (session: Session): Promise<Trouble> => {
     const [first] = session.chain
-    if (first === undefined) return { problem: 'no certificate was sent', fault: 'handshake' }
+    if (first === undefined) return trouble('no certificate was sent', 'handshake')
     const { chain, protocol, cipher } = session
     const leaf = leafOf(first)
     seen = { leaf, chainPem: chain.map(String).join(''), protocol, cipher }
-    const trouble = objection(chain, leaf, options)
-    if (trouble.problem !== null || canary === null || device.canary === null || options.expected === null)
-      return trouble
+    const found = objection(chain, leaf, options)
+    if (found.problem !== null || canary === null || device.canary === null || options.expected === null)
+      return found
     canary = 'refused'
     const refusal = await connectOnce(session.socket, credentialsOf(device.canary, clock.now()))
-    if (refusal !== null) return { problem: `its canary was refused: ${refusal}`, fault: 'canary' }
+    if (refusal !== null) return trouble(`its canary was refused: ${refusal}`, 'canary')
     canary = 'accepted'
-    return FINE
+    return found
   }
-  const trouble = await withSession(sessionOptions(options), use).catch((thrown): Trouble => {
+  const found = await withSession(sessionOptions(options), use).catch((thrown): Trouble => {
     const why = textOf(thrown)
     return canary === 'refused'
-      ? { problem: `its canary got no answer: ${why}`, fault: 'canary' }
-      : { problem: `no handshake: ${why}`, fault: faultOf(why) }
+      ? trouble(`its canary got no answer: ${why}`, 'canary')
+      : trouble(`no handshake: ${why}`, faultOf(why))
   })
-  return { profile: device.profile, address, ...seen, ...trouble, canary, durationMs: clock.now() - started }
+  return { profile: device.profile, address, ...seen, ...found, canary, durationMs: clock.now() - started }
 }
 
 type Seen = Pick<Attempt, 'leaf' | 'chainPem' | 'protocol' | 'cipher'>

@@ -165,7 +165,8 @@ export async function wrongWithAdopted(
   if (!covers(slot.leaf.names, target.domain))
     return `its names (${slot.leaf.names.join(', ')}) do not cover ${target.domain}`
   const { profilesOf, rootsOf } = await import('../devices/roots.ts')
-  const { inOrder, verifyPath } = await import('../x509/path.ts')
+  const { verifyPath } = await import('../x509/path.ts')
+  const { inOrder } = await import('../x509/sent.ts')
   const at = Math.min(Math.max(run.clock.now(), slot.leaf.notBefore), slot.leaf.notAfter - 1)
   const chain = parseChain(slot.certificatePem)
   /** Devices of every profile must trust it. Its order they live with, and the next certificate mends it. */

@@ -8,7 +8,7 @@ import { type CertificateDocument, keyIdOf, type PendingCertificate } from './do
 import { examine, sentence } from './examine.ts'
 import type { Lease } from './lease.ts'
 import { isHolder, newsFor, refuseRolledBack, requireNames } from './offer.ts'
-import { acceptable, chainRefusals } from './preflight.ts'
+import { chainRefusals, suitable } from './preflight.ts'
 import { recalledNow } from './renewal.ts'
 import { type Job, sourceNamed, type World } from './world.ts'
 
@@ -126,7 +126,7 @@ function predecessor({ inspection }: Job, { source }: PendingCertificate): strin
 async function refuseIfOthers(world: World, job: Job, source: string, chainPem: string): Promise<void> {
   if (!hasNext(world.spec, await job.certificateDocument.get(), source)) return
   const refusals = examine(world, job, chainPem).filter(l => l.verdict === 'refuse' && l.passesAt === null)
-  if (refusals.length === 0 && acceptable(world, job, chainPem)) return
+  if (refusals.length === 0 && suitable(world, job, chainPem)) return
   const why = refusals.map(sentence).join('; ') || 'devices of another target would refuse it'
   throw new RotationError('preflight-refused', why, { retry: 'never' })
 }

@@ -126,6 +126,7 @@ function strangersTo(
 const SHOWN_AS: Readonly<Record<string, Overruled[number]['fault']>> = {
   pem: 'chain',
   path: 'chain',
+  'whole-chain': 'chain',
   names: 'chain',
   key: 'handshake',
   ciphers: 'handshake',
@@ -135,8 +136,11 @@ const SHOWN_AS: Readonly<Record<string, Overruled[number]['fault']>> = {
 
 /** What a device would say at the port of a chain that preflight refuses. */
 function faultsIn(lines: readonly Line[]): Overruled {
-  const refused = lines.filter(line => line.verdict === 'refuse')
-  return refused.flatMap(({ profile, check }) => {
+  // A stray that devices live with today is only doubtful, and shows all the same.
+  const objected = lines.filter(
+    l => l.verdict === 'refuse' || (l.verdict === 'warn' && l.check === 'whole-chain'),
+  )
+  return objected.flatMap(({ profile, check }) => {
     const fault = SHOWN_AS[check]
     return fault === undefined ? [] : [{ profile, fault }]
   })

@@ -19,6 +19,7 @@ export const playedDevices = ({ target, canaryOf }: Question): readonly PlayedDe
     offer: profile ? offerOf(profile) : {},
     roots: rootsOf(target, profile).certificates,
     canary: canaryOf(profile?.name ?? null),
+    needsWholeChain: profile?.needsWholeChain ?? false,
   }))
 
 export interface AttemptsOptions {

@@ -19,6 +19,8 @@ export function examine(
   const soaks = !event.force && !verdict.emergency && !WITHOUT_SOAK.includes(verdict.reason)
   const configured = inspection.configuration?.serverCertificateConfig ?? {}
   const config = more.staplingBack ? { ...configured, ocsp_stapling_enable: true } : configured
+  // What the bind switches off for want of a responder is off for devices that insist on it.
+  const isOff = !more.staplingBack && !responderOf(chainPem) && target.ocsp === 'follow-certificate'
   const servedPem = inspection.bound?.slot?.certificatePem ?? null
   const lines = profilesOf(target).flatMap(profile =>
     judge({
@@ -30,7 +32,7 @@ export function examine(
       domain: target.domain,
       otherKeyAsked: more.otherKeyAsked ?? otherSpecAsked(world, job),
       minAgeMs: soaks ? target.minAgeMs : 0,
-      stapling: config.ocsp_stapling_enable === true,
+      stapling: config.ocsp_stapling_enable === true && !isOff,
     }),
   )
   return [...lines, ...ocspLines(target, config, chainPem, servedPem)]

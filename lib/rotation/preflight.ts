@@ -154,13 +154,18 @@ export function checkRollback(
 }
 
 /** What a chain itself decides; the rest is the leaf's, the same with every chain. */
-const OF_THE_CHAIN: readonly string[] = ['pem', 'path', 'signatures', 'issuer-keys', 'bytes', 'depth', 'pins']
+const OF_THE_CHAIN: readonly string[] = [
+  'pem',
+  'path',
+  'whole-chain',
+  'signatures',
+  'issuer-keys',
+  'bytes',
+  'depth',
+  'pins',
+]
 
-/** Whether devices of every target that shares the certificate take this chain, among others for the same leaf. */
-export const acceptable = (world: World, job: Job, chainPem: string): boolean =>
-  chainRefusals(world, job, chainPem).length === 0
-
-/** Why devices of one of the targets would not take this chain. */
+/** Why devices of a target that shares the certificate would not take this chain, among others for the same leaf. */
 export const chainRefusals = (world: World, job: Job, chainPem: string): readonly string[] =>
   forEveryTarget(world, job, chainPem)
     .filter(({ check, verdict }) => verdict === 'refuse' && OF_THE_CHAIN.includes(check))
@@ -168,11 +173,16 @@ export const chainRefusals = (world: World, job: Job, chainPem: string): readonl
 
 /** Whether they take this chain and this leaf, once their clocks allow: else another source may do better. */
 export const suitable = (world: World, job: Job, chainPem: string): boolean =>
-  forEveryTarget(world, job, chainPem).every(
+  forEveryTarget(world, job, chainPem, job.inspection.bound?.slot?.certificatePem ?? null).every(
     ({ check, verdict, passesAt }) => verdict !== 'refuse' || (check === 'clock' && passesAt !== null),
   )
 
-function forEveryTarget({ sharing, run }: World, { inspection }: Job, chainPem: string): readonly Line[] {
+function forEveryTarget(
+  { sharing, run }: World,
+  { inspection }: Job,
+  chainPem: string,
+  servedPem: string | null = null,
+): readonly Line[] {
   const config = inspection.configuration?.serverCertificateConfig ?? {}
   return sharing.flatMap(target =>
     profilesOf(target).flatMap(profile =>
@@ -181,7 +191,7 @@ function forEveryTarget({ sharing, run }: World, { inspection }: Job, chainPem: 
         profile,
         roots: rootsOf(target, profile),
         at: run.clock.now(),
-        servedPem: null,
+        servedPem,
         domain: target.domain,
         otherKeyAsked: true,
         minAgeMs: 0,

@@ -19,6 +19,8 @@ export type Reading =
       readonly served: readonly Served[]
       /** Devices that could not connect before the bind either, or for whom preflight was overruled. */
       readonly complaints: readonly Complaint[]
+      /** What devices pass over in the chain that is sent, each once. */
+      readonly untidy: readonly string[]
     }
   | { readonly kind: 'old'; readonly where: string }
   | { readonly kind: 'unreachable'; readonly where: string }
@@ -124,7 +126,12 @@ function withDevices(reading: ReadingNew, expected: Expected, attempts: readonly
     profile: a.profile,
     why: `${isOverruled(a, expected) ? 'as preflight said' : 'as before the bind'}, at ${complaintOf(a, reading.served)}`,
   }))
-  return { ...reading, complaints: [...reading.complaints, ...complaints] }
+  const untidy = attempts.flatMap(a => (a.untidy === null ? [] : [`${a.address}: ${a.untidy}`]))
+  return {
+    ...reading,
+    complaints: [...reading.complaints, ...complaints],
+    untidy: [...new Set([...reading.untidy, ...untidy])],
+  }
 }
 
 const isOverruled = ({ profile, fault }: Attempt, { overruled }: Expected): boolean =>
@@ -154,7 +161,7 @@ function readingOf(
   const served = silentStill.length < all.length ? all.filter(s => !silentStill.includes(s)) : all
   const others = served.filter(s => s.leaf?.fingerprint !== wanted)
   if (served.length > 0 && others.length === 0)
-    return { kind: 'new', silent: silentStill.map(s => s.address), served, complaints: [] }
+    return { kind: 'new', silent: silentStill.map(s => s.address), served, complaints: [], untidy: [] }
   const wrong = others.find(s => s.leaf && !old.includes(s.leaf.fingerprint))
   if (wrong?.leaf) return { kind: 'wrong', where: `${wrong.address} serves ${nameOf(wrong.leaf)}` }
   const silent = others.find(s => !s.leaf)

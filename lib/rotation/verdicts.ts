@@ -37,6 +37,7 @@ export function doubtsOf(
   if (chainPem === null) return []
   const lines = judge({
     chainPem,
+    asSent: true,
     profile,
     roots: rootsOf(target, profile),
     at: run.clock.now(),
@@ -44,7 +45,7 @@ export function doubtsOf(
     domain: target.domain,
     otherKeyAsked: false,
     minAgeMs: 0,
-    stapling: false,
+    stapling: null,
   })
   return lines.filter(line => line.verdict !== 'ok').map(({ passesAt: _, ...line }) => line)
 }

@@ -52,6 +52,7 @@ export const verify: Step = async (world, job) => {
   if (reading.silent.length > 0)
     warn(job, 'unverified', `not reached before or after the bind: ${reading.silent.join(', ')}`)
   for (const { why } of reading.complaints) warn(job, 'device-refuses', why)
+  for (const what of reading.untidy) warn(job, 'chain-untidy', `the port sends more than the chain: ${what}`)
   return done(
     `served at every address${toWhom(target, reading.complaints)}, ${target.probe.steady} times in a row, after ${took}`,
   )

@@ -8,7 +8,8 @@ import type { DeviceProfile } from '../fleet.ts'
 import type { Handshake } from '../iotda/endpoint.ts'
 import type { Leaf } from '../model.ts'
 import { covers, parseChain } from '../x509/certificate.ts'
-import { parseRoots, verifyPath } from '../x509/path.ts'
+import { parseRoots } from '../x509/path.ts'
+import { verifySent } from '../x509/sent.ts'
 
 /** What was seen of one device port. */
 export interface Look {
@@ -77,7 +78,7 @@ function complaintOf({ address, leaf, chainPem }: Handshake, look: Look): Condit
 }
 
 function distrust(chainPem: string, { roots, now }: Look): string | null {
-  const path = verifyPath({ chain: parseChain(chainPem), roots: parseRoots(roots), at: now })
+  const path = verifySent({ chain: parseChain(chainPem), roots: parseRoots(roots), at: now })
   return path.ok ? null : path.message
 }
 
@@ -86,7 +87,7 @@ function refusalOf(chainPem: string, domain: string, { roots, profiles, now }: L
   const lines = profiles.flatMap(profile =>
     judge({
       ...{ chainPem, profile, roots: rootsOf({ trustedRoots: roots }, profile), at: now, servedPem: null },
-      ...{ domain, otherKeyAsked: false, minAgeMs: 0, stapling: false },
+      ...{ asSent: true, domain, otherKeyAsked: false, minAgeMs: 0, stapling: null },
     }),
   )
   const first = lines.find(({ verdict }) => verdict === 'refuse')

@@ -29,6 +29,12 @@ export type PathResult =
   | { readonly ok: true /** Leaf to root. */; readonly path: readonly X509Certificate[] }
   | PathFailure
 
+export interface PathInput {
+  readonly chain: readonly X509Certificate[]
+  readonly roots: readonly X509Certificate[]
+  readonly at: number
+}
+
 export interface PathFailure {
   readonly ok: false
   readonly code: PathCode
@@ -246,12 +252,7 @@ const checkAnchor = (root: X509Certificate, below: readonly X509Certificate[], a
  * at the last certificate a root issues, so what is sent beyond a root that devices hold does no harm. A root
  * is checked like any other CA, except for its own signature.
  */
-export function verifyPath(input: {
-  readonly chain: readonly X509Certificate[]
-  readonly roots: readonly X509Certificate[]
-  readonly at: number
-}): PathResult {
-  const { chain, roots, at } = input
+export function verifyPath({ chain, roots, at }: PathInput): PathResult {
   try {
     const bad = checkChain(chain, at)
     if (bad) return bad
@@ -280,19 +281,6 @@ const incomplete = (last: X509Certificate): PathFailure =>
       ? `the chain ends at ${subjectOf(last)}, which is none of the roots; trust it on the devices, or use another CA`
       : `no root issues ${subjectOf(last)}; add the certificate of "${leafOf(last).issuer}" to the chain, or trust it`,
   )
-
-/** The leaf, and of what follows it in any order the certificates that issue one another. */
-export function inOrder(chain: readonly X509Certificate[]): readonly X509Certificate[] {
-  const ordered = chain.slice(0, 1)
-  for (;;) {
-    const last = ordered.at(-1)
-    const next = chain.find(
-      one => last?.checkIssued(one) && !ordered.some(o => o.fingerprint256 === one.fingerprint256),
-    )
-    if (next === undefined) return ordered
-    ordered.push(next)
-  }
-}
 
 /** Roots from PEM text, or the ones Node.js comes with when null. @throws RotationError `certificate-invalid` */
 export function parseRoots(pem: string | null): readonly X509Certificate[] {

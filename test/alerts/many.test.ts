@@ -15,7 +15,7 @@ import type { World } from '../../lib/rotation/world.ts'
 import { tellEnd } from '../../lib/telling/tell.ts'
 import { noteQuietRun, type ToldRun } from '../../lib/telling/telling.ts'
 import { result } from '../functions/answers.ts'
-import { fakeClock } from '../support/clock.ts'
+import { fakeClock, untilInTurn } from '../support/clock.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
@@ -320,6 +320,7 @@ describe('a store that takes nothing', () => {
     f.behaviour.refuses = () => true
     const said: string[] = []
     const storeDown: State = { code: 'unavailable', says: 'test store: read: no answer' }
+    f.clock.advance(untilInTurn(f.clock.now()))
     for (let i = 0; i < 24; i += 1) said.push(...(await f.run(everybody(storeDown))).said)
     expect(said).toEqual(Array.from({ length: 4 }, () => 'new failed warning many:500'))
   }, 60_000)

@@ -26,6 +26,7 @@ describe('profiles', () => {
       signatureAlgorithms: ['sha256WithRSAEncryption'],
       maxChainBytes: 8192,
       maxChainDepth: 3,
+      needsWholeChain: true,
       needsCommonName: true,
       needsKeyEncipherment: true,
       clockLag: '6h',
@@ -43,6 +44,7 @@ describe('profiles', () => {
         signatureAlgorithms: ['sha256WithRSAEncryption'],
         maxChainBytes: 8192,
         maxChainDepth: 3,
+        needsWholeChain: true,
         needsCommonName: true,
         needsKeyEncipherment: true,
         clockLagMs: 6 * 3_600_000,
@@ -59,8 +61,14 @@ describe('profiles', () => {
       name: 'meter',
       maxChainDepth: 3,
       maxChainBytes: PRESETS.wolfssl?.maxChainBytes,
+      needsWholeChain: true,
       tls: { min: 'TLSv1.3', max: 'TLSv1.3' },
     })
+  })
+
+  test('what a preset says of the whole chain may be false of a build', async () => {
+    const raw = withProfiles({ name: 'meter', preset: 'wolfssl', needsWholeChain: false })
+    expect((await load(raw)).targets[0]?.profiles).toMatchObject([{ needsWholeChain: false }])
   })
 })
 

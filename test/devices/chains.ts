@@ -149,6 +149,8 @@ const policies = (name: string) => {
 
 const ANY_USE = '2.5.29.37.0'
 
+const wolfssl = toProfile({ name: 'meter-v1', preset: 'wolfssl', canary: null })
+
 const ipOnly = extension('2.5.29.17', der(0x30, der(0x87, Buffer.from([192, 0, 2, 1]))))
 const pinOfNothing = Buffer.alloc(32, 1).toString('base64')
 
@@ -656,6 +658,31 @@ const BAD_FOR_A_PROFILE: readonly Case[] = [
       from({ leaf: { keys: await newRsaKeys() } }, { profile: profile({ keyTypes: ['rsa-2048'] }) })(),
     verdict: 'warn',
     because: ['signatures', /the path is signed with ecdsa-with-SHA256/],
+  },
+  {
+    name: 'a cross-sign beyond the root, with a preset that wants all of the chain',
+    make: async () => {
+      const { built, cross } = await crossSigned(NOW + 900 * DAY_MS)
+      return { pem: pems(built.leaf, built.middle, cross), roots: [built.root], profile: wolfssl }
+    },
+    verdict: 'refuse',
+    because: ['whole-chain', /"CN=Root" is sent and leads to none of its trustedRoots: "CN=Root"/],
+  },
+  {
+    name: 'a cross-sign beyond the root, which they live with today',
+    make: async () => {
+      const { built, cross } = await crossSigned(NOW + 900 * DAY_MS)
+      const pem = pems(built.leaf, built.middle, cross)
+      return { pem, roots: [built.root], profile: wolfssl, servedPem: pem }
+    },
+    verdict: 'warn',
+    because: ['whole-chain', /"CN=Root" is sent and leads to none/],
+  },
+  {
+    name: 'the short chain, with a preset that wants all of the chain',
+    make: async () => from({}, { profile: wolfssl })(),
+    verdict: 'ok',
+    because: null,
   },
   {
     name: 'a short RSA key further up, with a preset that knows none',

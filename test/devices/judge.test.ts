@@ -258,6 +258,8 @@ describe('what a profile may say', () => {
       verdict: 'ok',
       new: 'yes',
     })
+    // Nobody who only looks at the port is alarmed for it.
+    expect(lineOf(judged(sent, { stapling: null }), 'must-staple').verdict).toBe('warn')
   })
 
   test('a chain that lasts to the last second of the leaf is not warned of', async () => {

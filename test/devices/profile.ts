@@ -11,6 +11,7 @@ export const profile = (more: Partial<DeviceProfile> = {}): DeviceProfile => ({
   signatureAlgorithms: null,
   maxChainBytes: null,
   maxChainDepth: null,
+  needsWholeChain: false,
   needsCommonName: false,
   needsKeyEncipherment: false,
   clockLagMs: 0,

@@ -11,6 +11,7 @@ import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, PROJECT, REGION } from '../stores/cloud.ts'
 import { receiveAlerts } from '../support/alert-receiver.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { untilInTurn } from '../support/clock.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
 
 const ROUTING_KEY = randomBytes(16).toString('hex')
@@ -258,6 +259,7 @@ describe('errors before there is a target', () => {
     const { rm } = await import('node:fs/promises')
     await rm(join(s.rig.folder, 'state'), { recursive: true })
     await writeFile(join(s.rig.folder, 'state'), 'a file where a folder was')
+    s.clock.advance(untilInTurn(s.clock.now()))
     for (let i = 0; i < 48; i += 1) {
       await s.run().catch(() => {})
       s.clock.advance(HOUR_MS / 2)

@@ -87,3 +87,49 @@ test('the CA drops the cross-signed chain: refused before anything changes, with
   expect(await s.run()).toMatchObject({ outcome: 'rotated' })
   expect(ordered()).toBe(1)
 })
+
+test('devices that want all of the chain, as wolfSSL does, get the one that ends at their root', async () => {
+  s.ca.options.chains = ['cross-signed', 'short']
+  const devices = (more: object) =>
+    s.configure(settings => {
+      settings.targets[0].profiles = [
+        { name: 'meter-v1', preset: 'wolfssl', trustedRoots: [s.ca.newRootPem], ...more },
+      ]
+    })
+  await devices({})
+  const result = await s.run({ force: true })
+  expect(result, JSON.stringify(result.error)).toMatchObject({ outcome: 'rotated' })
+  expect(boundChain()).toHaveLength(2)
+  await devices({ needsWholeChain: false })
+  s.clock.advance(DAY_MS)
+  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+  expect(boundChain()).toHaveLength(3)
+})
+
+test('there is no such chain: renewed while devices live with it, refused once they do without, and accepted', async () => {
+  const next = async (chain: 'cross-signed' | 'short', event = {}) => {
+    s.ca.options.chains = [chain]
+    s.clock.advance(80 * DAY_MS)
+    return s.run(event)
+  }
+  await s.configure(settings => {
+    const roots = [s.ca.newRootPem]
+    settings.targets[0].profiles = [{ name: 'meter-v1', preset: 'wolfssl', trustedRoots: roots }]
+  })
+  s.ca.options.chains = ['cross-signed']
+  const renewed = await s.run()
+  expect(renewed, JSON.stringify(renewed.error)).toMatchObject({ outcome: 'rotated' })
+  expect(renewed.warnings.map(({ code }) => code)).toContain('device-refuses')
+
+  expect(await next('short')).toMatchObject({ outcome: 'rotated', warnings: [] })
+  const bound = s.boundId()
+  const refused = await next('cross-signed')
+  expect(refused).toMatchObject({ outcome: 'refused', error: { code: 'preflight-refused' } })
+  expect(refused.error?.message).toMatch(
+    /profile meter-v1: ".*" is sent and leads to none of its trustedRoots/,
+  )
+  expect(s.boundId()).toBe(bound)
+  const [, accept = ''] = /--accept ([0-9a-f]{64})/.exec(refused.error?.hint ?? '') ?? []
+  expect(await s.run({ accept, force: true })).toMatchObject({ outcome: 'rotated' })
+  expect(boundChain()).toHaveLength(3)
+})

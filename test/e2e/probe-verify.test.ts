@@ -96,6 +96,27 @@ describe('device profiles', () => {
     expect(why).toMatch(/, after \d+s$/)
   })
 
+  test('the platform adds what nobody asked for: devices pass over it, a warning says so, and it stays', async () => {
+    const { s, bound } = await openVerify(withProfiles([TLS12]))
+    const stranger = await createRoot({ commonName: 'Stranger Root' })
+    s.iotda.onBind(now => {
+      const certPem = `${now?.certificatePem}${stranger.certPem}${s.ca.rootPem}`
+      s.device.switches.serve = now && s.boundId() !== bound ? { certPem, keyPem: now.keyPem } : null
+    })
+    const result = await s.run()
+    expect(result, JSON.stringify(result.error)).toMatchObject({ outcome: 'rotated' })
+    expect(s.boundId()).not.toBe(bound)
+    expect(result.warnings).toEqual([
+      {
+        code: 'chain-untidy',
+        message: expect.stringMatching(
+          /sends more than the chain: 127\.0\.0\.1: .* by .*Stranger Root", which/,
+        ),
+      },
+    ])
+    expect(await s.run()).toMatchObject({ outcome: 'idle', warnings: [] })
+  })
+
   test('at one of two addresses', async () => {
     const { s, bound } = await openVerify(withProfiles([TLS12], { addresses: [A, B] }))
     s.iotda.onBind(now => {

@@ -144,6 +144,21 @@ test('the first gives a chain that devices refuse: the second, and no more order
   expect(s.obtained()).toBe(1)
 })
 
+test('the first gives a leaf that devices of another target refuse, which shares it: the second', async () => {
+  s.ca.options.commonName = false
+  await s.configure(settings => {
+    adjust(settings)
+    const [target] = settings.targets
+    // Nobody answers there: what its devices need is known all the same.
+    const instance = { ...target.instance, instanceId: null, endpoint: 'http://127.0.0.1:9' }
+    settings.targets.push({ ...target, name: 'factory-2', instance, profiles: [] })
+    settings.targets[1].profiles = [{ name: 'old', needsCommonName: true }]
+  })
+  const { results } = await s.rig.run({}, { clock: s.clock })
+  expect(results.map(({ outcome }) => outcome)).toEqual(['rotated', 'failed'])
+  expect(issuerOfBound()).toBe('second')
+})
+
 test('the second gives a chain that devices refuse: refused with its reasons, once', async () => {
   await s.configure(settings => {
     adjust(settings)

@@ -48,6 +48,7 @@ const device = (changes: Partial<PlayedDevice> = {}): PlayedDevice => ({
   offer: {},
   roots: rootsOf(root),
   canary: null,
+  needsWholeChain: false,
   ...changes,
 })
 const options = (changes: Partial<AttemptOptions> = {}): AttemptOptions => ({
@@ -145,9 +146,26 @@ describe('a device', () => {
       /not issued by ".*Stranger Root", which follows/,
     ],
     ['with a duplicate', () => first.chainPem + issuer.certPem, /comes twice/],
-  ])('does not take a chain %s', async (_, sent, why) => {
-    endpoint.switches.serve = { certPem: sent(), keyPem: first.keyPem }
-    expect(await attempt(options())).toMatchObject({ problem: expect.stringMatching(why), fault: 'chain' })
+  ])(
+    'passes over what is odd in a chain %s, as OpenSSL and Mbed TLS do, and says so',
+    async (_, sent, why) => {
+      expect(await attempt(options())).toMatchObject({ problem: null, untidy: null })
+      endpoint.switches.serve = { certPem: sent(), keyPem: first.keyPem }
+      const odd = { problem: null, fault: null, untidy: expect.stringMatching(why) }
+      expect(await attempt(options())).toMatchObject(odd)
+      expect(await attempt(options({ device: withCanary() }))).toMatchObject({ ...odd, canary: 'accepted' })
+    },
+  )
+
+  test('wants all of the chain, as wolfSSL does: a stranger cuts it off, the root and a duplicate do not', async () => {
+    const strict = options({ device: device({ needsWholeChain: true }) })
+    for (const more of ['', root.certPem, issuer.certPem]) {
+      endpoint.switches.serve = { certPem: first.chainPem + more, keyPem: first.keyPem }
+      expect(await attempt(strict)).toMatchObject({ problem: null })
+    }
+    endpoint.switches.serve = { certPem: first.chainPem + stranger.certPem, keyPem: first.keyPem }
+    const why = /^it is sent ".*Stranger Root" besides, which leads to none of its roots/
+    expect(await attempt(strict)).toMatchObject({ problem: expect.stringMatching(why), fault: 'chain' })
   })
 
   test('judges by the clock it is given', async () => {

@@ -4,13 +4,14 @@ import { describe, expect, test } from 'vitest'
 import type { DeviceProfile } from '../../lib/fleet.ts'
 import type { Target } from '../../lib/model.ts'
 import { examine } from '../../lib/rotation/examine.ts'
-import { acceptable, checkRollback, suitable } from '../../lib/rotation/preflight.ts'
+import { chainRefusals, checkRollback, suitable } from '../../lib/rotation/preflight.ts'
+import { doubtsOf } from '../../lib/rotation/verdicts.ts'
 import type { Job, World } from '../../lib/rotation/world.ts'
 import { leafOf } from '../../lib/x509/certificate.ts'
 import { profile } from '../devices/profile.ts'
 import { build } from '../support/chain.ts'
 import { fakeClock } from '../support/clock.ts'
-import { leafExtensions, NOW } from '../support/issue.ts'
+import { der, extension, leafExtensions, NOW } from '../support/issue.ts'
 import { DOMAIN, inspection, newRun, rotateAll, target } from './facts.ts'
 
 const built = await build({ leaf: { extensions: leafExtensions(DOMAIN) } })
@@ -38,11 +39,11 @@ describe('a chain among others for the same leaf', () => {
     ['what is wrong with every chain of this leaf', [devices({ keyTypes: ['rsa-2048'] })], true],
     ['the clock', [devices({ clockLagMs: 90 * 86_400_000 })], true],
   ])('%s', (_, sharing, expected) => {
-    expect(acceptable(world(...sharing), job, PEM)).toBe(expected)
+    expect(chainRefusals(world(...sharing), job, PEM).length === 0).toBe(expected)
   })
 
   test('never throws', () => {
-    expect(acceptable(world({}), job, 'no PEM')).toBe(false)
+    expect(chainRefusals(world({}), job, 'no PEM')).toHaveLength(1)
     expect(suitable(world({}), job, 'no PEM')).toBe(false)
   })
 })
@@ -50,6 +51,8 @@ describe('a chain among others for the same leaf', () => {
 test('a leaf that another source may do better than', () => {
   expect(suitable(world(devices({ keyTypes: ['rsa-2048'] })), job, PEM)).toBe(false)
   expect(suitable(world(devices({ clockLagMs: 60 * 86_400_000 })), job, PEM)).toBe(true)
+  // Of another target that shares it.
+  expect(suitable(world({}, devices({ needsCommonName: true })), job, PEM)).toBe(false)
   // Devices that would take it for valid only when it is over.
   expect(suitable(world(devices({ clockLagMs: 900 * 86_400_000 })), job, PEM)).toBe(false)
 })
@@ -107,6 +110,19 @@ describe('the OCSP guard', () => {
     expect(lineFor(PEM, ON, 'require-url')).toMatchObject({ ...none, verdict: 'refuse' })
     expect(lineFor(PEM, ON, 'follow-certificate')).toMatchObject({ ...none, verdict: 'ok' })
     expect(lineFor(PEM, { ocsp_stapling_enable: false }, 'require-url')).toBeUndefined()
+  })
+
+  test('stapling that the bind switches off is none for a leaf that must be stapled', async () => {
+    const mustStaple = extension('1.3.6.1.5.5.7.1.24', der(0x30, der(0x02, Buffer.from([5]))))
+    const extensions = [...leafExtensions(DOMAIN), mustStaple]
+    const { root, leaf, middle } = await build({ leaf: { extensions } })
+    const { world, job } = atWork(ON, { ocsp: 'follow-certificate', trustedRoots: root.pem })
+    const refusals = examine(world, job, leaf.pem + middle.pem).filter(l => l.verdict === 'refuse')
+    expect(refusals.map(({ check }) => check)).toEqual(['must-staple'])
+    // Who looks at the port does not know.
+    expect(doubtsOf(world, null, leaf.pem + middle.pem).map(l => `${l.check} ${l.verdict}`)).toEqual([
+      'must-staple warn',
+    ])
   })
 })
 

@@ -38,6 +38,7 @@ async function probe(...beyond: readonly Handshake[]) {
       signatureAlgorithms: null,
       maxChainBytes: null,
       maxChainDepth: null,
+      needsWholeChain: false,
       needsCommonName: false,
     },
     ...{ needsKeyEncipherment: false, clockLagMs: 0, pins: [] },

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Clock } from '../../lib/base/time.ts'
+import { type Clock, HOUR_MS, MINUTE_MS } from '../../lib/base/time.ts'
 
 /** A clock that a test moves; sleeping moves it too, and yields to real sockets for a moment. */
 export interface FakeClock extends Clock {
@@ -20,3 +20,9 @@ export function fakeClock(startsAt = Date.now()): FakeClock {
     },
   }
 }
+
+/**
+ * To the next turn to tell of a run that remembers nothing, and 25 minutes into it: past where a run that came late
+ * would have it twice.
+ */
+export const untilInTurn = (now: number): number => 6 * HOUR_MS - (now % (6 * HOUR_MS)) + 25 * MINUTE_MS
