@@ -12,7 +12,10 @@ import { leftOut } from './deploy/sdk.mjs'
  * in where the settings want them and nobody else provides them (deploy/sdk.mjs).
  */
 const out = process.env.OUTDIR || 'dist'
-const { onLambda, elsewhere } = await leftOut(process.env)
+const { onLambda, elsewhere } = await leftOut(process.env).catch(({ message }) => {
+  console.error(`error  ${message}`)
+  process.exit(2)
+})
 const shims = {
   axios: './lib/acme/shims/axios.ts',
   'node-forge': './lib/acme/shims/node-forge.ts',

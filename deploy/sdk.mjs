@@ -13,7 +13,7 @@ async function settingsOf({ IOTDA_CERT_SETTINGS: named }) {
     throw new Error(`the settings ${file} cannot be read (${error.code})`)
   })
   try {
-    return JSON.parse(text) ?? {}
+    return JSON.parse(text.replace(/^\uFEFF/, '')) ?? {}
   } catch {
     throw new Error(`the settings ${file} are no valid JSON`)
   }

@@ -1,4 +1,5 @@
 import { RotationError } from '../lib/base/errors.ts'
+import { quoted } from '../lib/base/visible.ts'
 import { ACTIONS, type Action, REVOCATION_REASONS, type RunEvent, type StepName } from '../lib/model.ts'
 
 /** What a bare schedule event means: rotate everything. */
@@ -43,7 +44,7 @@ export function parseEvent(value: unknown): RunEvent {
     throw bad('it is no object', 'Send {"action":"rotate"}.')
   const event = value as Record<string, unknown>
   const unknown = Object.keys(event).find(key => !KEYS.includes(key))
-  if (unknown !== undefined) throw bad(`unknown key "${unknown}"`, `Known keys: ${KEYS.join(', ')}.`)
+  if (unknown !== undefined) throw bad(`unknown key ${quoted(unknown)}`, `Known keys: ${KEYS.join(', ')}.`)
   return {
     action: actionOf(event.action),
     targets: targetsOf(event.targets),

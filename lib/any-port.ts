@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { RotationError } from './base/errors.ts'
 import { abortAfter, type Clock, iso, systemClock } from './base/time.ts'
+import { quoted } from './base/visible.ts'
 import type { Settings } from './config/load.ts'
 import { toProfile } from './config/profiles.ts'
 import { PRESETS } from './devices/presets.ts'
@@ -61,7 +62,7 @@ async function profilesNamed(
     if (profile) return profile
     if (Object.hasOwn(PRESETS, name)) return toProfile(name)
     const known = [...new Set([...own.map(p => p.name), ...Object.keys(PRESETS)])].join(', ')
-    throw new RotationError('usage', `there is no profile "${name}"`, {
+    throw new RotationError('usage', `there is no profile ${quoted(name)}`, {
       retry: 'never',
       hint: `Known here: ${known}. Profiles of a settings file are known with --config FILE.`,
     })

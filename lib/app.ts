@@ -5,6 +5,7 @@ import { RotationError } from './base/errors.ts'
 import type { Log } from './base/log.ts'
 import { inParallel } from './base/parallel.ts'
 import { abortAfter, type Clock, iso, systemClock } from './base/time.ts'
+import { quoted } from './base/visible.ts'
 import { functionSurroundings, type Runtime } from './config/function.ts'
 import {
   type Alerting,
@@ -288,7 +289,7 @@ function chosenTargets(settings: Settings, { targets }: RunEvent): readonly Targ
   return targets.map(name => {
     const target = settings.targets.find(t => t.name === name)
     if (target) return target
-    throw new RotationError('usage', `there is no target "${name}"`, {
+    throw new RotationError('usage', `there is no target ${quoted(name)}`, {
       retry: 'never',
       hint: `Targets in the settings: ${settings.targets.map(t => t.name).join(', ')}.`,
     })

@@ -12,31 +12,41 @@ const OUT = resolve(ROOT, process.env.OUTDIR || 'dist')
 /** Lambda takes 4 KB of environment in all. */
 const INLINE_AT_MOST = 3_500
 
+/** The text of the first of the files that is there; null: none is. It may begin with a byte order mark. */
+function firstOf(files) {
+  const file = files.map(it => resolve(ROOT, it)).find(it => existsSync(it))
+  return file === undefined ? null : readFileSync(file, 'utf8').replace(/^\uFEFF/, '')
+}
+
+const isElsewhere = place => /^(s3:\/\/|awssm:)/.test(place ?? '')
+/** Settings themselves, where others write the name of a file or service. */
+const isInline = place => /^\s*\{/.test(place ?? '')
+
 /** Where the settings stand for the function; a file is taken along in the environment. */
 function read(stage) {
   const place = process.env.IOTDA_CERT_CONFIG
   const named = process.env.IOTDA_CERT_SETTINGS
   if (place?.startsWith('csms:'))
     throw new Error(`IOTDA_CERT_CONFIG is ${place}: a function on AWS reads s3://bucket/key or awssm:NAME`)
-  if (place && /^(s3:\/\/|awssm:)/.test(place)) {
-    if (!named)
-      throw new Error(
-        `IOTDA_CERT_CONFIG is ${place}: IOTDA_CERT_SETTINGS must name a copy of it, for the role`,
-      )
-    return { text: readFileSync(resolve(ROOT, named), 'utf8'), config: place }
-  }
-  const files = named ? [named] : [`settings.${stage}.json`, 'settings.json']
-  const file = files.map(it => resolve(ROOT, it)).find(it => existsSync(it))
-  if (file === undefined) throw new Error(`there are no settings: write ${files.join(' or ')} (see README)`)
-  return { text: readFileSync(file, 'utf8'), config: null }
+  if (isElsewhere(place) && !named)
+    throw new Error(`IOTDA_CERT_CONFIG is ${place}: IOTDA_CERT_SETTINGS must name a copy of it, for the role`)
+  if (isInline(place) && !named) return { text: place, config: null }
+  const own = place && !isElsewhere(place) && !isInline(place) ? [place] : []
+  const files = named ? [named] : own.length > 0 ? own : [`settings.${stage}.json`, 'settings.json']
+  const text = firstOf(files)
+  if (text === null) throw new Error(`there are no settings: write ${files.join(' or ')} (see README)`)
+  return { text, config: isElsewhere(place) ? place : null }
 }
 
 function parse(text) {
+  let settings
   try {
-    return JSON.parse(text)
+    settings = JSON.parse(text)
   } catch {
     throw new Error('the settings are no valid JSON')
   }
+  if (typeof settings === 'object' && settings !== null && !Array.isArray(settings)) return settings
+  throw new Error('the settings are no object: they begin with { and end with }')
 }
 
 function refuseReferences(settings, namesOf) {
@@ -52,21 +62,41 @@ function refuseReferences(settings, namesOf) {
     )
 }
 
+/** The environment of the function has no keys of Huawei Cloud. */
+function refuseKeyless(settings, namesOf) {
+  const [secret] = namesOf('csms', settings)
+  if (secret !== undefined)
+    throw new Error(
+      `the settings refer to csms:${secret}, which a function on AWS has no keys for: write awssm:NAME`,
+    )
+  const { credentials = {} } = settings
+  const keyless = Object.keys(credentials).find(name => (credentials[name].accessKey ?? null) === null)
+  if (keyless !== undefined)
+    throw new Error(
+      `credentials.${keyless} has no keys, and a function on AWS is given none: write accessKey and secretKey as awssm:NAME`,
+    )
+}
+
 function refuse(settings, namesOf) {
   refuseReferences(settings, namesOf)
   const { type } = settings.store ?? { type: 'file' }
   if (type === 'file') throw new Error('store.type "file" is not for a function: use s3 or secretsmanager')
+  if (type === 'csms')
+    throw new Error('store.type "csms" has no lock, and Lambda may run two at once: use s3 or secretsmanager')
 }
 
 /** Where the watchdog's own settings stand, if there are any. */
 function readWatch(stage) {
   const place = process.env.IOTDA_CERT_WATCH
   const named = process.env.IOTDA_CERT_WATCH_SETTINGS
-  const files = (named ? [named] : [`watch.${stage}.json`, 'watch.json']).map(it => resolve(ROOT, it))
-  const file = files.find(it => existsSync(it))
-  if (named && file === undefined) throw new Error(`IOTDA_CERT_WATCH_SETTINGS: there is no ${named}`)
-  const settings = file === undefined ? null : parse(readFileSync(file, 'utf8'))
-  if (place && /^(s3:\/\/|awssm:)/.test(place)) {
+  if (isInline(place) && !named) return { settings: parse(place), config: null }
+  const own = place && !isElsewhere(place) && !isInline(place) ? [place] : []
+  const files = named ? [named] : own.length > 0 ? own : [`watch.${stage}.json`, 'watch.json']
+  const text = firstOf(files)
+  if (text === null && (named || own.length > 0))
+    throw new Error(`${named ? 'IOTDA_CERT_WATCH_SETTINGS' : 'IOTDA_CERT_WATCH'}: there is no ${files[0]}`)
+  const settings = text === null ? null : parse(text)
+  if (isElsewhere(place)) {
     if (settings === null)
       throw new Error(
         `IOTDA_CERT_WATCH is ${place}: IOTDA_CERT_WATCH_SETTINGS must name a copy of it, for the role`,
@@ -129,6 +159,7 @@ async function watching(stage, rotator, { awsWatchPolicy, checkWatch, namesOf },
   if (settings) {
     refuseReferences(settings, namesOf)
     await checkWatch(JSON.stringify(settings))
+    refuseKeyless(settings, namesOf)
   }
   const chosen = settings ?? watchOf(rotator)
   if (chosen.targets.length === 0)
@@ -149,7 +180,15 @@ async function watching(stage, rotator, { awsWatchPolicy, checkWatch, namesOf },
   }
 }
 
-module.exports = async ({ options, resolveVariable }) => {
+/** The stack's bucket is where the stack is. */
+function refuseRegion({ type, bucket, endpoint, region }, stack) {
+  if (type !== 's3' || endpoint || region === undefined || region === stack) return
+  throw new Error(
+    `store.region is ${region}, and the bucket ${bucket} is made with everything else in ${stack}: leave store.region out, or deploy with --region ${region}`,
+  )
+}
+
+async function fromSettings({ options, resolveVariable }) {
   const permissions = join(OUT, 'deploy', 'permissions.mjs')
   if (!existsSync(permissions)) throw new Error('there is no build: npm run package')
   const { permissionsForDeployment } = await import(pathToFileURL(permissions).href)
@@ -159,6 +198,7 @@ module.exports = async ({ options, resolveVariable }) => {
   const settings = parse(text)
   refuse(settings, namesOf)
   await checkSettings(text)
+  refuseKeyless(settings, namesOf)
   const inline = JSON.stringify(settings)
   if (config === null && Buffer.byteLength(inline) > INLINE_AT_MOST)
     throw new Error(
@@ -166,6 +206,7 @@ module.exports = async ({ options, resolveVariable }) => {
     )
   const region = await resolveVariable('self:provider.region')
   const { type, bucket, endpoint } = settings.store
+  refuseRegion(settings.store, region)
   return {
     statements: awsPolicy(settings, config, region).Statement,
     hasBucket: String(type === 's3' && !endpoint),
@@ -175,3 +216,9 @@ module.exports = async ({ options, resolveVariable }) => {
     artifact: join(OUT, 'iotda-cert-lambda.zip'),
   }
 }
+
+/** What is refused is a mistake of whoever deploys: it is told without the place in this file. */
+module.exports = given =>
+  fromSettings(given).catch(error => {
+    throw Object.assign(error, { stack: `${error.name}: ${error.message}` })
+  })

@@ -93,8 +93,11 @@ export function openApi(client: HuaweiClient, urn: string): FunctionGraphApi {
         expect: v.array(timer),
       }),
     addTrigger: body => change('CreateFunctionTrigger', 'POST', timers, body, 'never'),
-    removeTrigger: ({ trigger_type_code: type, trigger_id: id }) =>
-      change('DeleteFunctionTrigger', 'DELETE', `${timers}/${type}/${encodeURIComponent(id)}`),
+    // Gone already: asked a second time because the first answer was lost.
+    removeTrigger: async ({ trigger_type_code: type, trigger_id: id }) => {
+      const path = `${timers}/${type}/${encodeURIComponent(id)}`
+      await ifThere(change('DeleteFunctionTrigger', 'DELETE', path))
+    },
     asyncInvoke: () =>
       ifThere(
         client.call({

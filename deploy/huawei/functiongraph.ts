@@ -66,6 +66,11 @@ function need(flag: string | undefined, option: string, variable?: string): stri
 const OF_THE_RUNTIME = /^(HUAWEICLOUD_SDK_(AK|SK|SECURITY_TOKEN|PROJECT_ID)|RUNTIME_\w+)$/
 
 function secretsOf(settings: unknown): Readonly<Record<string, Secret>> {
+  const [elsewhere] = namesOf('awssm', settings)
+  if (elsewhere !== undefined && !namesOf('env', settings).includes('AWS_ACCESS_KEY_ID'))
+    throw usage(
+      `the settings refer to awssm:${elsewhere}, which a function on FunctionGraph has no keys for: write csms:NAME or env:NAME`,
+    )
   const names = namesOf('env', settings).filter(name => !OF_THE_RUNTIME.test(name))
   const missing = names.filter(name => !env[name])
   if (missing.length > 0)
@@ -76,7 +81,7 @@ function secretsOf(settings: unknown): Readonly<Record<string, Secret>> {
 async function readSettings(file: string, check: (text: string) => Promise<void>): Promise<unknown> {
   let settings: unknown
   try {
-    settings = JSON.parse(await readFile(file, 'utf8'))
+    settings = JSON.parse((await readFile(file, 'utf8')).replace(/^\uFEFF/, ''))
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw usage(`the settings file ${file} ${code ? `cannot be read (${code})` : 'is no valid JSON'}`)
@@ -222,6 +227,8 @@ async function deploy(flags: Flags): Promise<void> {
   }
 }
 
+const AGAIN = 'Run it again: what is right already is left alone.'
+
 try {
   const { values } = parseArgs({ options: OPTIONS, args: process.argv.slice(2), strict: true })
   if (values.help) process.stdout.write(HELP)
@@ -229,8 +236,7 @@ try {
 } catch (thrown) {
   const isUsage = (thrown as { code?: string }).code?.startsWith('ERR_PARSE_ARGS') === true
   const error = isUsage ? usage((thrown as Error).message) : asRotationError(thrown)
-  process.stderr.write(
-    `error  ${error.code}: ${error.message}\n${error.hint ? `hint   ${error.hint}\n` : ''}`,
-  )
+  const hint = error.hint ?? (error.retry === 'never' ? null : AGAIN)
+  process.stderr.write(`error  ${error.code}: ${error.message}\n${hint ? `hint   ${hint}\n` : ''}`)
   process.exitCode = error.code === 'usage' || error.code === 'settings-invalid' ? 2 : 1
 }

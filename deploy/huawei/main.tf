@@ -69,7 +69,8 @@ resource "huaweicloud_fgs_function" "rotate" {
     IOTDA_CERT_CONFIG      = var.settings_location == "" ? jsonencode(local.settings) : var.settings_location
     HUAWEICLOUD_SDK_REGION = var.region
   })
-  encrypted_user_data = length(var.secrets) == 0 ? null : jsonencode(var.secrets)
+  # Also where there is none: the provider leaves out what is null, and the service then keeps what was there.
+  encrypted_user_data = jsonencode(var.secrets)
 }
 
 resource "huaweicloud_fgs_function_trigger" "timer" {

@@ -66,7 +66,7 @@ resource "huaweicloud_fgs_function" "watch" {
     IOTDA_CERT_WATCH       = jsonencode(jsondecode(file(var.watch_file)))
     HUAWEICLOUD_SDK_REGION = var.region
   })
-  encrypted_user_data = length(var.watch_secrets) == 0 ? null : jsonencode(var.watch_secrets)
+  encrypted_user_data = jsonencode(var.watch_secrets)
 }
 
 resource "huaweicloud_fgs_function_trigger" "watch" {

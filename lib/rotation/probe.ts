@@ -1,5 +1,6 @@
 import { asRotationError, RotationError } from '../base/errors.ts'
 import { MINUTE_MS } from '../base/time.ts'
+import { quoted } from '../base/visible.ts'
 import type { DeviceProfile } from '../fleet.ts'
 import type { Endpoint } from '../iotda/endpoint.ts'
 import type { Leaf, Target } from '../model.ts'
@@ -62,7 +63,7 @@ function chosenProfiles(
     const profile = profiles.find(p => p.name === wanted)
     if (profile) return profile
     const known = profiles.map(p => p.name).join(', ') || 'none'
-    throw new RotationError('usage', `target ${name} has no profile "${wanted}"`, {
+    throw new RotationError('usage', `target ${name} has no profile ${quoted(wanted)}`, {
       retry: 'never',
       hint: `Its profiles: ${known}.`,
     })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { findingsText } from '../../functions/advice.ts'
 import { resultText } from '../../functions/text.ts'
 import { watchText } from '../../functions/watch-command.ts'
-import { allVisible, visible } from '../../lib/base/visible.ts'
+import { allVisible, quoted, visible } from '../../lib/base/visible.ts'
 import { answer, reported, result } from '../functions/answers.ts'
 
 test.each([
@@ -13,6 +13,12 @@ test.each([
 ])('%j is shown as %s', (text, shown) => {
   expect(visible(text)).toBe(shown)
   expect(allVisible({ a: [{ b: text }], c: 1, d: null })).toEqual({ a: [{ b: shown }], c: 1, d: null })
+})
+
+test('a name that somebody asked for is repeated on one line, and not to the end', () => {
+  expect(quoted('factory-1')).toBe('"factory-1"')
+  expect(quoted('a\nb')).toBe('"a\\u000ab"')
+  expect(quoted('x'.repeat(1_000_000))).toBe(`"${'x'.repeat(80)}…"`)
 })
 
 test('a name in a certificate moves no cursor', () => {

@@ -85,6 +85,9 @@ describe('what is left out', () => {
 
   test('settings that cannot be read are said', async () => {
     await expect(of('{')).rejects.toThrow('are no valid JSON')
+    await expect(of('\ufeff{"sources":{"a":{"type":"acm"}}}')).resolves.toMatchObject({
+      elsewhere: ['@aws-sdk/client-route-53'],
+    })
     await expect(leftOut({ IOTDA_CERT_SETTINGS: join(folder, 'none.json') })).rejects.toThrow('ENOENT')
   })
 })

@@ -233,12 +233,34 @@ test('what somebody changed is put right, and other timers stay', async () => {
   expect(made.asyncInvoke?.max_async_retry_attempts).toBe(0)
 })
 
+test('settings may begin with a byte order mark', async () => {
+  await deploy()
+  const settings = `\ufeff${JSON.stringify(onHuawei())}`
+  expect(await deploy({ settings })).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('nothing to do'),
+  })
+})
+
 test('a deployment that broke off is finished by the next', async () => {
   faults.add({ operations: ['functiongraph.UpdateFunctionMaxInstanceConfig'], status: 500, times: 10 })
   expect((await deploy()).code).toBe(1)
   faults.clear()
   expect((await deploy()).code).toBe(0)
   expect(graph.functions.get(URN)).toMatchObject({ maxInstances: 1, triggers: [{ status: 'ACTIVE' }] })
+})
+
+test('a lost answer: what is asked again may be done already, what is not says to run it again', async () => {
+  await deploy()
+  faults.add({ operations: ['functiongraph.DeleteFunctionTrigger'], drop: 'after' })
+  const args = ['--schedule', 'CRON_TZ=Asia/Shanghai 0 7 * * * ?']
+  expect(await deploy({ args })).toMatchObject({ code: 0, stderr: '' })
+  expect(graph.functions.get(URN)?.triggers.map(it => it.data.schedule)).toEqual([args[1]])
+  faults.add({ operations: ['functiongraph.CreateFunctionTrigger'], drop: 'after' })
+  const { code, stderr } = await deploy()
+  expect(code).toBe(1)
+  expect(stderr).toContain('hint   Run it again')
+  expect((await deploy()).stdout).toContain('nothing to do')
 })
 
 describe('is refused before anything is done', () => {
@@ -257,6 +279,11 @@ describe('is refused before anything is done', () => {
       'a secret in the settings',
       { settings: onHuawei(s => Object.assign(s.store, { sealKey: 'PLAINTEXT' })) },
       'store.sealKey: a secret must not stand in the settings',
+    ],
+    [
+      'a secret in the other cloud',
+      { settings: onHuawei(s => Object.assign(s.store, { sealKey: 'awssm:seal-key' })) },
+      'awssm:seal-key, which a function on FunctionGraph has no keys for',
     ],
     [
       'settings that the function would refuse',

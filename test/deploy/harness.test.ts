@@ -58,6 +58,7 @@ async function deploy(
 
 const outcomes = ({ ok, answer, message }: Invoked): readonly string[] =>
   ok ? answer.results.map(it => it.outcome) : [message]
+const LONG = `\u001b[2J${'x'.repeat(300_000)}`
 const noStack = ({ stack }: Invoked): void => expect(stack).not.toMatch(/\n\s+at /)
 
 describe.each(KINDS)('%s', kind => {
@@ -136,9 +137,14 @@ describe.each(KINDS)('%s', kind => {
       42,
       [],
       { targets: ['none'] },
+      { [LONG]: 1 },
+      { targets: [LONG] },
     ]) {
       const bad = await invoke({ event })
       expect(bad).toMatchObject({ ok: false, name: 'IotdaCertError[usage]' })
+      // A destination of failures takes 256 KB and drops what is longer.
+      expect(bad.message.length).toBeLessThan(500)
+      expect(bad.message).not.toContain('\u001b')
       noStack(bad)
     }
     expect(rig.changes()).toEqual([])

@@ -14,7 +14,7 @@ import { answer, result } from '../functions/answers.ts'
 import { type Built, buildAndPackage } from '../support/built.ts'
 import { ROOT } from '../support/modules.ts'
 import { entriesOf } from '../support/unzip.ts'
-import { onAws, type Sample } from './sample.ts'
+import { onAws, onHuawei, type Sample } from './sample.ts'
 
 const run = promisify(execFile)
 const OSLS = join(ROOT, 'node_modules', '.bin', 'osls')
@@ -33,7 +33,7 @@ afterAll(async () => {
 })
 
 /** The template that CloudFormation would get; an environment without any credentials. */
-async function osls(settings: object, args: readonly string[] = [], env: Record<string, string> = {}) {
+async function osls(settings: unknown, args: readonly string[] = [], env: Record<string, string> = {}) {
   const file = join(folder, 'settings.json')
   await writeFile(file, JSON.stringify(settings))
   const out = await mkdtemp(join(folder, 'out-'))
@@ -49,7 +49,7 @@ async function osls(settings: object, args: readonly string[] = [], env: Record<
 }
 
 /** What osls says when it refuses. */
-const refusal = (settings: object, env: Record<string, string> = {}): Promise<string> =>
+const refusal = (settings: unknown, env: Record<string, string> = {}): Promise<string> =>
   osls(settings, [], env).then(
     () => expect.unreachable('it was packaged'),
     (error: { stdout: string; stderr: string }) => `${error.stdout}${error.stderr}`,
@@ -429,6 +429,36 @@ describe('a watchdog that is told by hand', () => {
   }, 120_000)
 })
 
+describe('settings are taken', () => {
+  const configOf = (template: Sample) =>
+    template.Resources.RotateLambdaFunction.Properties.Environment.Variables.IOTDA_CERT_CONFIG
+  const unnamed = { IOTDA_CERT_SETTINGS: '' }
+
+  test('from the environment, or from the file that it names', async () => {
+    const named = onAws(s => Object.assign(s.store, { bucket: 'named-by-the-environment' }))
+    const inline = JSON.stringify(named)
+    expect(configOf(await osls(onAws(), [], { ...unnamed, IOTDA_CERT_CONFIG: inline }))).toBe(inline)
+    const file = join(folder, 'elsewhere.json')
+    await writeFile(file, `\ufeff${inline}`)
+    expect(configOf(await osls(onAws(), [], { ...unnamed, IOTDA_CERT_CONFIG: file }))).toBe(inline)
+    const nowhere = { ...unnamed, IOTDA_CERT_CONFIG: join(folder, 'nowhere.json') }
+    expect(await refusal(onAws(), nowhere)).toContain('there are no settings')
+  }, 120_000)
+
+  test('of the watchdog likewise', async () => {
+    const watch = JSON.stringify({
+      version: 1,
+      targets: [{ name: 'a', host: 'a.example.com' }],
+      notifiers: [{ type: 'sns', topicArn: 'arn:aws:sns:eu-central-1:123456789012:people' }],
+    })
+    const { Resources } = await osls(onAws(), [], { IOTDA_CERT_WATCH: watch })
+    expect(Resources.WatchLambdaFunction?.Properties.Environment.Variables).toEqual({
+      IOTDA_CERT_WATCH: { 'Fn::Sub': watch },
+    })
+    expect(await refusal(onAws(), { IOTDA_CERT_WATCH: 'nowhere.json' })).toContain('there is no nowhere.json')
+  }, 120_000)
+})
+
 describe('is refused, with the reason', () => {
   test.each<[string, (settings: Sample) => void, string]>([
     [
@@ -450,12 +480,34 @@ describe('is refused, with the reason', () => {
     ],
     ['an unknown key', s => Object.assign(s, { stroe: {} }), 'did you mean "store"?'],
     ['state on its own disk', s => Object.assign(s, { store: { type: 'file' } }), 'store.type "file"'],
+    [
+      'a secret in the other cloud',
+      s => Object.assign(s.store, { sealKey: 'csms:seal-key' }),
+      'csms:seal-key, which a function on AWS has no keys for',
+    ],
+    [
+      'keys of an agency that is not there',
+      s => Object.assign(s.credentials, { cn: { type: 'functiongraph' } }),
+      'credentials.cn has no keys',
+    ],
+    [
+      'a store without a lock, where two may run at once',
+      s => Object.assign(s, { store: { ...onHuawei().store, credentials: 'cn', sealKey: 'awssm:seal' } }),
+      'store.type "csms" has no lock',
+    ],
+    [
+      'a bucket in another region than the stack that makes it',
+      s => Object.assign(s.store, { region: 'us-east-1' }),
+      'deploy with --region us-east-1',
+    ],
     ['no store', s => Object.assign(s, { store: undefined }), 'store.type "file"'],
     ['too much', s => Object.assign(s, { $schema: 'x'.repeat(4_000) }), 'IOTDA_CERT_CONFIG=s3://'],
   ])(
     '%s',
     async (_, change, message) => {
-      expect(await refusal(onAws(change))).toContain(message)
+      const said = await refusal(onAws(change))
+      expect(said).toContain(message)
+      expect(said).not.toMatch(/\n\s+at /)
     },
     60_000,
   )
@@ -465,6 +517,14 @@ describe('is refused, with the reason', () => {
       'IOTDA_CERT_CONFIG=s3://',
     )
   }, 60_000)
+
+  test.each([[null], [[]], ['text']])(
+    'settings that are %j',
+    async settings => {
+      expect(await refusal(settings)).toContain('the settings are no object')
+    },
+    60_000,
+  )
 
   test('settings in another cloud', async () => {
     expect(await refusal(onAws(), { IOTDA_CERT_CONFIG: 'csms:settings' })).toContain('s3://bucket/key')
