@@ -45,8 +45,10 @@ export function parseEvent(value: unknown): RunEvent {
   const event = value as Record<string, unknown>
   const unknown = Object.keys(event).find(key => !KEYS.includes(key))
   if (unknown !== undefined) throw bad(`unknown key ${quoted(unknown)}`, `Known keys: ${KEYS.join(', ')}.`)
+  const action = actionOf(event.action)
+  refuseIdle(event, action)
   return {
-    action: actionOf(event.action),
+    action,
     targets: targetsOf(event.targets),
     force: forceOf(event.force),
     until: untilOf(event.until),
@@ -63,6 +65,21 @@ function actionOf(action: unknown): Action {
   if (typeof action === 'string' && RESERVED.includes(action))
     throw bad(`action "${action}" is reserved and not supported yet`, `Actions: ${ACTIONS.join(', ')}.`)
   throw bad('unknown action', `Actions: ${ACTIONS.join(', ')}.`)
+}
+
+/** What a person may say besides, by the actions that heed it. */
+const HEEDED: Readonly<Record<string, readonly Action[]>> = {
+  force: ['rotate', 'plan', 'revoke'],
+  until: ['rotate'],
+  accept: ['rotate', 'rollback'],
+}
+
+/** Whoever forces a hold expects something of it that will not happen. */
+function refuseIdle(event: Record<string, unknown>, action: Action): void {
+  for (const [key, actions] of Object.entries(HEEDED)) {
+    if ((event[key] ?? false) === false || actions.includes(action)) continue
+    throw bad(`"${key}" with action "${action}"`, `Leave it out: it is for ${actions.join(', ')} only.`)
+  }
 }
 
 function targetsOf(targets: unknown): readonly string[] | null {

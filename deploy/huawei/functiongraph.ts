@@ -101,11 +101,21 @@ async function requireSdk(settings: unknown): Promise<void> {
   })
 }
 
-/** The environment of a function takes 4096 characters in all. */
+/** What the environment of a function takes in all, in characters and in variables. */
 const ENVIRONMENT_AT_MOST = 4_096
+const VARIABLES_AT_MOST = 20
 
 function requireRoom(userData: object, secrets: Wanted['secrets'], way: string): void {
-  const ofSecrets = Object.values(secrets).reduce((sum, it) => sum + it.reveal().length, 0)
+  const ofSecrets = Object.entries(secrets).reduce(
+    (sum, [name, it]) => sum + name.length + it.reveal().length,
+    0,
+  )
+  // With the mark of the secrets.
+  const count = Object.keys(userData).length + Object.keys(secrets).length + 1
+  if (count > VARIABLES_AT_MOST)
+    throw usage(
+      `the environment would have ${count} variables, and a function takes ${VARIABLES_AT_MOST}: put some secrets into CSMS and name them csms:NAME`,
+    )
   const size = JSON.stringify(userData).length + MARK_LENGTH + ofSecrets
   if (size > ENVIRONMENT_AT_MOST)
     throw usage(

@@ -263,6 +263,8 @@ test('a lost answer: what is asked again may be done already, what is not says t
   expect((await deploy()).stdout).toContain('nothing to do')
 })
 
+const HOOKS = Array.from({ length: 20 }, (_, i) => `HOOK_${i}`)
+
 describe('is refused before anything is done', () => {
   test.each<[string, Run, string]>([
     ['a secret that is not set', { env: { SEAL_KEY: '' } }, 'env:SEAL_KEY, which is not set here'],
@@ -300,6 +302,16 @@ describe('is refused before anything is done', () => {
     ['a timer without a time zone', { args: ['--schedule', '0 5 * * * ?'] }, 'CRON_TZ='],
     ['settings from nowhere', { args: ['--config', 'cmss:typo'] }, '--config must be csms:NAME'],
     ['too much', { settings: onHuawei(s => Object.assign(s, { $schema: 'x'.repeat(4_100) })) }, 'csms:NAME'],
+    [
+      'more variables than a function takes',
+      {
+        settings: onHuawei(s =>
+          Object.assign(s, { notifiers: HOOKS.map(name => ({ type: 'webhook', url: `env:${name}` })) }),
+        ),
+        env: Object.fromEntries(HOOKS.map(name => [name, 'https://hooks.example.com/a'])),
+      },
+      'would have 24 variables, and a function takes 20',
+    ],
     ['a watchdog that watches nothing', { args: ['--watch-agency', 'x'] }, '--watch is not given'],
     [
       'keys that would go in the clear',
