@@ -26,7 +26,18 @@ const row = it => {
     it.expired === 0
       ? '0'
       : `${it.expired} (${it.outlasted}), ${Math.round(it.longestExpiredMs / HOUR_MS)} h at most`
-  const cells = [it.what, it.tick, it.ticks, it.runs, it.deaths, it.orders, it.ideal, inside, expired]
+  const cells = [
+    it.what,
+    it.tick,
+    it.ticks,
+    it.runs,
+    it.deaths,
+    it.orders,
+    it.ideal,
+    it.pace.toFixed(3),
+    inside,
+    expired,
+  ]
   return `| ${cells.join(' | ')} |`
 }
 
@@ -42,13 +53,14 @@ Serial numbers are new each time, so that numbers differ a little from one writi
   be due, after a run that was not idle, and one in two days (drawn) in between, each of which has to find nothing due.
 - *ideal*: orders of a client that wakes at the same ticks, takes the one nearest to the middle of the window, never
   dies, and is back at the first tick after an outage.
+- *pace*: the time after which that client makes as many, to ours; 1.05 is one order too many in twenty.
 - *inside*: orders within the window that the CA suggests, of those that neither an outage nor a death disturbed.
 - *expired*: how often what was served had expired, and in brackets how often the outage outlasted it; else it ended
   before the next tick or with a run that died. Each time the first run since the start of the outage that found the
   CA up, and lived, renewed.
 
-| lifetime | a tick every | ticks | run | died | orders | ideal | inside the window | expired |
-|-|-|--:|--:|--:|--:|--:|--:|-|
+| lifetime | a tick every | ticks | run | died | orders | ideal | pace | inside the window | expired |
+|-|-|--:|--:|--:|--:|--:|--:|--:|-|
 ${lives.map(row).join('\n')}
 
 (1) The window (2 % of the lifetime) is narrower than the schedule and mostly holds no tick: these renewals came at the

@@ -26,9 +26,20 @@ async function writeDown(what: string, tick: string, lived: Lived, life: Life): 
   const folder = process.env.DAYS_RESULTS
   if (!folder) return
   const calm = lived.renewals.filter(renewal => !renewal.isDisturbed)
-  const { ticks, runs, deaths, orders, ideal, expired } = lived
+  const { ticks, runs, deaths, orders, ideal, pace, expired } = lived
   const result = {
-    ...{ what, tick, lifetimeMs: life.lifetimeMs, tickMs: life.tickMs, ticks, runs, deaths, orders, ideal },
+    ...{
+      what,
+      tick,
+      lifetimeMs: life.lifetimeMs,
+      tickMs: life.tickMs,
+      ticks,
+      runs,
+      deaths,
+      orders,
+      ideal,
+      pace,
+    },
     ...{ calm: calm.length, inside: calm.filter(isInside).length, isInsidePossible: isInsidePossible(life) },
     ...{ outages: lived.outages.length, expired: expired.length },
     outlasted: expired.filter(({ isOutlasted }) => isOutlasted).length,
@@ -53,8 +64,9 @@ export function liveDays(what: string, lifetimeMs: number, firstSeed: number): v
         expect(lived.outages.some(({ start, end }) => end - start === 7 * DAY_MS)).toBe(true)
         expect(lived.expired.filter(it => !it.isExcused || (tickMs < DAY_MS && !it.isOutlasted))).toEqual([])
 
-        const { orders, ideal } = lived
-        expect(Math.abs(orders - ideal), `${orders} orders, ideal: ${ideal}`).toBeLessThanOrEqual(ideal / 20)
+        const { orders, ideal, pace } = lived
+        expect(Math.abs(pace - 1), `${orders} orders, ideal: ${ideal}`).toBeLessThanOrEqual(1 / 20)
+        expect(Math.abs(orders - ideal)).toBeLessThanOrEqual(Math.max(1, ideal / 20))
         const calm = lived.renewals.filter(renewal => !renewal.isDisturbed)
         expect(calm.length).toBeGreaterThan(0)
         const isRight = isInsidePossible(life) ? isInside : isJustBefore(tickMs)

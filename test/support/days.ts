@@ -47,6 +47,8 @@ export interface Lived {
   /** Orders that the CA took, and those of a client that does it all right. */
   readonly orders: number
   readonly ideal: number
+  /** The time after which that client makes as many, to ours: 1.05 is one too many in twenty. */
+  readonly pace: number
   readonly renewals: readonly Renewal[]
   /**
    * While what was bound had expired. Excused: the first run since the outage began that could end it did. Outlasted:
@@ -217,6 +219,13 @@ const renewalsOf = ({ orders, runs }: Seen, outages: readonly Span[], tickMs: nu
     return { orderedAt: at, window, isDisturbed: died || outages.some(outage => overlaps(outage, watched)) }
   })
 
+/** By the time of the last order, not by a count: whether the next one lies just before the end of the days is luck. */
+function paceOf({ orders }: Seen, life: Life, startedAt: number, outages: readonly Span[]): number {
+  const takenMs = (orders.at(-1)?.at ?? Number.NaN) - startedAt
+  const ideal = idealOrders({ ...life, days: 2 * life.days }, startedAt, outages)
+  return ((ideal[orders.length - 1] ?? Number.NaN) - startedAt) / takenMs
+}
+
 const expiredIn = ({ binds, runs }: Seen, outages: readonly Span[], end: number): Lived['expired'] =>
   binds.flatMap(({ dates }, i) => {
     const until = binds[i + 1]?.at ?? end
@@ -267,6 +276,7 @@ export async function liveThrough(life: Life): Promise<Lived> {
     outages,
     orders: seen.orders.length,
     ideal: idealOrders(life, startedAt, outages).length,
+    pace: paceOf(seen, life, startedAt, outages),
     renewals: renewalsOf(seen, outages, tickMs),
     expired: expiredIn(seen, outages, startedAt + ticks * tickMs),
     objections,
