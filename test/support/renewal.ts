@@ -178,8 +178,9 @@ export const killedRun = (
   rig: Rig,
   when: 'before' | 'after',
   fault: Pick<Fault, 'operations' | 'skip'>,
+  command: 'rotate' | 'rollback' = 'rotate',
 ): Promise<Ended> =>
   // The child is told of by the same loop that answers its first call: the fault is there before.
-  spawnCli(['rotate', '--json'], { IOTDA_CERT_CONFIG: rig.settingsFile }, pid =>
+  spawnCli([command, '--json'], { IOTDA_CERT_CONFIG: rig.settingsFile }, pid =>
     rig.sandbox.faults.add({ ...fault, kill: { pid, when } }),
   )
