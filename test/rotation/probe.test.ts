@@ -3,6 +3,7 @@ import { systemClock } from '../../lib/base/time.ts'
 import { createEndpoint, type Endpoint, type Handshake } from '../../lib/iotda/endpoint.ts'
 import { probeAnyPort } from '../../lib/rotation/probe.ts'
 import { type Authority, createRoot, type Issued, issueLeaf } from '../../sandbox/kit/pki.ts'
+import { profile } from '../devices/profile.ts'
 import { domain, start } from '../sandbox/device-rig.ts'
 
 /** Addresses that a machine has no way to, which no test machine has for certain. */
@@ -31,21 +32,16 @@ async function probe(...beyond: readonly Handshake[]) {
       ...beyond,
     ],
   }
-  const profile = {
-    ...{ name: 'meter', trustedRoots: root.certPem, tls: null, ciphers: null, keyTypes: null },
-    ...{
-      issuerKeyTypes: null,
-      signatureAlgorithms: null,
-      maxChainBytes: null,
-      maxChainDepth: null,
-      needsWholeChain: false,
-      needsCommonName: false,
-    },
-    ...{ needsKeyEncipherment: false, clockLagMs: 0, pins: [] },
-  }
   const run = { clock: systemClock, signal: new AbortController().signal }
   return (host: string) =>
-    probeAnyPort({ host, port: device.port, serverName: domain, profiles: [profile], run, endpoint })
+    probeAnyPort({
+      host,
+      port: device.port,
+      serverName: domain,
+      profiles: [profile({ name: 'meter', trustedRoots: root.certPem })],
+      run,
+      endpoint,
+    })
 }
 
 test.each(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'])(
