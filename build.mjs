@@ -69,10 +69,10 @@ const modules = {
 /** Loaded by nearly every run, whatever the settings choose. */
 const now = [
   ...['lib/stores/file.ts', 'lib/stores/s3.ts', 'lib/sources/acme.ts', 'lib/solvers/huaweicloud.ts'],
-  ...['lib/solvers/webhook.ts', 'lib/telling/telling.ts', 'lib/devices/calendar.ts'],
+  ...['lib/solvers/webhook.ts', 'lib/alerts/telling.ts', 'lib/devices/calendar.ts'],
 ]
 const core = await oneCore(modules, {
-  core: 'lib/app.ts',
+  core: 'lib/app/run.ts',
   now,
   doors: ['functions/event.ts', 'functions/output.ts', 'functions/remaining.ts', 'lib/base/visible.ts'],
 })
@@ -98,7 +98,7 @@ const [esm, cjs, watch] = await Promise.all([
   build({
     ...door,
     entryPoints: {
-      permissions: 'lib/deployment.ts',
+      permissions: 'lib/app/deployment.ts',
       functiongraph: 'deploy/huawei/functiongraph.ts',
     },
     outdir: `${out}/deploy`,

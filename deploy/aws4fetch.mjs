@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 
-const WEB = fileURLToPath(new URL('../lib/aws/shims/web.ts', import.meta.url))
+const WEB = fileURLToPath(new URL('../lib/clouds/aws/shims/web.ts', import.meta.url))
 
-/** An esbuild plugin: aws4fetch with what it takes of the web's interfaces from lib/aws/shims. */
+/** An esbuild plugin: aws4fetch with what it takes of the web's interfaces from lib/clouds/aws/shims. */
 export const leanAws4fetch = {
   name: 'lean-aws4fetch',
   setup: ({ onLoad }) =>

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import type { doctor } from '../lib/advice.ts'
-import { RotationError } from '../lib/base/errors.ts'
+import type { doctor } from '../lib/app/advice.ts'
 import { silentLog } from '../lib/base/log.ts'
+import { RotationError } from '../lib/base/rotation-error.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
 import { allVisible } from '../lib/base/visible.ts'
 import { jsonLog } from './output.ts'
@@ -61,7 +61,7 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
     .option('-v, --verbose', 'log every call to standard error')
     .exitOverride()
     .action(async ({ config, write = false, notify = false, json, verbose }: Flags) => {
-      const { doctor } = await import('../lib/advice.ts')
+      const { doctor } = await import('../lib/app/advice.ts')
       const answer = await doctor({
         ...{ config: config ?? null, write, notify, deadline: systemClock.now() + 10 * MINUTE_MS },
         log: verbose ? jsonLog('debug') : silentLog,
@@ -80,7 +80,7 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
     .option('--json', 'as it is: the policy is JSON')
     .exitOverride()
     .action(async ({ config, cloud, watch = false }: Flags) => {
-      const { permissions } = await import('../lib/advice.ts')
+      const { permissions } = await import('../lib/app/advice.ts')
       const policy = await permissions({ config: config ?? null, cloud: cloudOf(cloud), isWatch: watch })
       process.stdout.write(`${JSON.stringify(policy, null, 2)}\n`)
       // Standard output is the policy, to be piped.

@@ -1,10 +1,12 @@
 import { userInfo } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
-import { type Answer, probePort, rollover, run } from '../lib/app.ts'
-import { asRotationError, RotationError } from '../lib/base/errors.ts'
+import { type Answer, probePort, rollover, run } from '../lib/app/run.ts'
 import { silentLog } from '../lib/base/log.ts'
+import { asRotationError, RotationError } from '../lib/base/rotation-error.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
-import { type Action, ERROR_CODES, REVOCATION_REASONS } from '../lib/model.ts'
+import { REVOCATION_REASONS } from '../lib/model/certificate.ts'
+import { ERROR_CODES } from '../lib/model/errors.ts'
+import type { Action } from '../lib/model/outcomes.ts'
 import { adviceCommands } from './advice.ts'
 import { parseEvent } from './event.ts'
 import { exitCode } from './exit.ts'
@@ -56,7 +58,7 @@ function userName(): string {
 }
 
 /** What people read; a run for a program is spared it. */
-const words = () => import('./text.ts')
+const words = () => import('../lib/present/text.ts')
 
 async function perform(action: Action, flags: Flags, host?: string): Promise<number> {
   const { force, until, accept, target, profile, reason, certificate } = flags

@@ -1,6 +1,7 @@
-import { RotationError } from '../lib/base/errors.ts'
+import { RotationError } from '../lib/base/rotation-error.ts'
 import { quoted } from '../lib/base/visible.ts'
-import { ACTIONS, type Action, REVOCATION_REASONS, type RunEvent, type StepName } from '../lib/model.ts'
+import { REVOCATION_REASONS } from '../lib/model/certificate.ts'
+import { ACTIONS, type Action, type RunEvent, type StepName } from '../lib/model/outcomes.ts'
 
 /** What a bare schedule event means: rotate everything. */
 export const rotateEverything: RunEvent = {

@@ -1,5 +1,6 @@
-import type { Answer } from '../lib/app.ts'
-import { ERROR_CODES, OUTCOMES } from '../lib/model.ts'
+import type { Answer } from '../lib/app/run.ts'
+import { ERROR_CODES } from '../lib/model/errors.ts'
+import { OUTCOMES } from '../lib/model/outcomes.ts'
 
 /** The exit code of an answer: failures first, then set-up, then waiting. */
 export function exitCode(answer: Answer): number {

@@ -1,7 +1,7 @@
-import { warmUp } from '../lib/app.ts'
-import { RotationError } from '../lib/base/errors.ts'
+import { warmUp } from '../lib/app/run.ts'
+import { RotationError } from '../lib/base/rotation-error.ts'
 import { SECOND_MS } from '../lib/base/time.ts'
-import type { RunEvent } from '../lib/model.ts'
+import type { RunEvent } from '../lib/model/outcomes.ts'
 import { parseEvent, scheduledEvent } from './event.ts'
 import { invoke, warm } from './invocation.ts'
 

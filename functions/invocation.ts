@@ -1,5 +1,5 @@
-import { type Answer, failed, keepWarm, type Request, run } from '../lib/app.ts'
-import { asRotationError, RotationError } from '../lib/base/errors.ts'
+import { type Answer, failed, keepWarm, type Request, run } from '../lib/app/run.ts'
+import { asRotationError, RotationError } from '../lib/base/rotation-error.ts'
 import { SECOND_MS, systemClock } from '../lib/base/time.ts'
 import { answerError, doorError, jsonLog } from './output.ts'
 import { timeLeft } from './remaining.ts'

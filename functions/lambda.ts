@@ -1,4 +1,4 @@
-import { emfLines } from './emf.ts'
+import { emfLines } from '../lib/present/emf.ts'
 import { parseEvent, scheduledEvent } from './event.ts'
 import { invoke } from './invocation.ts'
 

@@ -1,6 +1,6 @@
-import type { Answer } from '../lib/app.ts'
-import type { RotationError } from '../lib/base/errors.ts'
+import type { Answer } from '../lib/app/run.ts'
 import type { Log } from '../lib/base/log.ts'
+import type { RotationError } from '../lib/base/rotation-error.ts'
 import { systemClock } from '../lib/base/time.ts'
 
 /** A log whose lines are all out when `flush` resolves. */

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { RotationError } from '../lib/base/errors.ts'
+import { RotationError } from '../lib/base/rotation-error.ts'
 
 /** `HOST[:PORT]` and what to ask it for. */
 export interface ProbedHost {

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import type { Answer } from '../lib/app.ts'
-import { RotationError } from '../lib/base/errors.ts'
+import type { Answer } from '../lib/app/run.ts'
+import { RotationError } from '../lib/base/rotation-error.ts'
 
 interface Flags {
   readonly json?: boolean
@@ -25,12 +25,12 @@ export async function statusOutput(answer: Answer, flags: Flags): Promise<string
       hint: 'iotda-cert status --help says more.',
     })
   if (flags.html !== undefined) {
-    const { pageOf } = await import('../lib/page/page.ts')
+    const { pageOf } = await import('../lib/present/page/page.ts')
     await writePage(flags.html, pageOf(answer))
   }
-  if (flags.prometheus) return (await import('./prometheus.ts')).prometheusText(answer)
+  if (flags.prometheus) return (await import('../lib/present/prometheus.ts')).prometheusText(answer)
   if (flags.json) return null
-  const { overviewText } = await import('./overview.ts')
+  const { overviewText } = await import('../lib/present/overview.ts')
   const { isTTY, columns } = process.stdout
   return overviewText(answer, {
     colour: Boolean(isTTY),

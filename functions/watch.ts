@@ -1,4 +1,4 @@
-import { asRotationError } from '../lib/base/errors.ts'
+import { asRotationError } from '../lib/base/rotation-error.ts'
 import { SECOND_MS, systemClock } from '../lib/base/time.ts'
 import { type WatchAnswer, watch } from '../lib/watch/watch.ts'
 import { doorError, jsonLog } from './output.ts'

@@ -6,13 +6,19 @@
  * NOT write a secret anywhere but to the service it is meant for. Methods MAY be called again after any crash.
  */
 import type { GenericSchema, InferOutput } from 'valibot'
-import type { Http } from './base/http.ts'
 import type { Log } from './base/log.ts'
 import type { Secret } from './base/secret.ts'
 import type { Clock } from './base/time.ts'
-import type { AlertEvent } from './events.ts'
-import type { HuaweiKeys } from './huawei/signer.ts'
-import type { CertificateSpec, Leaf, RenewalInfo, RevocationReason } from './model.ts'
+import type { Http } from './http/http.ts'
+import type { CertificateSpec, Leaf, RenewalInfo, RevocationReason } from './model/certificate.ts'
+import type { AlertEvent } from './model/events.ts'
+
+/** AK/SK of Huawei Cloud, with the security token of temporary ones. */
+export interface HuaweiKeys {
+  readonly accessKey: Secret
+  readonly secretKey: Secret
+  readonly securityToken: Secret | null
+}
 
 /** What every call of one run shares. */
 export interface Run {
@@ -269,7 +275,7 @@ export const defineStore = <S extends GenericSchema>(driver: StoreDriver<S>) => 
 
 // --- notifiers ---------------------------------------------------------------------------------------------
 
-export type { AlertEvent, AlertLeaf } from './events.ts'
+export type { AlertEvent, AlertLeaf } from './model/events.ts'
 
 export const LANGUAGES = ['en', 'zh'] as const
 export type Language = (typeof LANGUAGES)[number]

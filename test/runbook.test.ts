@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { composeAlert } from '../lib/alerts/compose.ts'
 import type { Message } from '../lib/alerts/decide.ts'
-import { EVENT_NAMES } from '../lib/events.ts'
-import { ERROR_CODES } from '../lib/model.ts'
+import { ERROR_CODES } from '../lib/model/errors.ts'
+import { EVENT_NAMES } from '../lib/model/events.ts'
 
 const text = await readFile(fileURLToPath(new URL('../RUNBOOK.md', import.meta.url)), 'utf8')
 const sections = new Map(

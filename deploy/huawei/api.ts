@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { type HuaweiCall, type HuaweiClient, serviceCodeOf } from '../../lib/huawei/client.ts'
+import { type HuaweiCall, type HuaweiClient, serviceCodeOf } from '../../lib/clouds/huawei/client.ts'
 
 /** A function's configuration, as far as it is compared; whatever else the service says is kept out. */
 const shown = v.object({

@@ -1,11 +1,11 @@
 import type { X509Certificate } from 'node:crypto'
-import { asRotationError } from '../base/errors.ts'
-import type { Http } from '../base/http.ts'
+import { asRotationError } from '../base/rotation-error.ts'
 import { DAY_MS, HOUR_MS, iso, MINUTE_MS, parseRetryAfter } from '../base/time.ts'
 import type { Run } from '../contracts.ts'
-import type { Leaf, RenewalInfo } from '../model.ts'
+import type { Http } from '../http/http.ts'
+import type { Leaf, RenewalInfo } from '../model/certificate.ts'
 import { certId } from '../x509/certificate.ts'
-import { ask, jsonObject } from './transport.ts'
+import { ask, jsonObject } from './protocol/transport.ts'
 
 const UNUSABLE_RETRY_MS = 6 * HOUR_MS
 const SOONEST_MS = MINUTE_MS

@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto'
-import { RotationError } from '../base/errors.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import type { Revocation } from '../contracts.ts'
-import { REVOCATION_REASONS } from '../model.ts'
-import { type AccountAccess, clientWith, openAccount } from './account.ts'
-import { problemOf } from './problem.ts'
+import { REVOCATION_REASONS } from '../model/certificate.ts'
+import { type AccountAccess, clientWith, openAccount } from './account/account.ts'
+import { problemOf } from './protocol/problem.ts'
 
 /**
  * Revokes a certificate (RFC 8555 section 7.6). A compromised key signs for itself where it is held, so that the

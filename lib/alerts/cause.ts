@@ -1,4 +1,4 @@
-import type { EventName } from '../events.ts'
+import type { EventName } from '../model/events.ts'
 import type { Open } from './ledger.ts'
 
 export type Cause = Open['error']

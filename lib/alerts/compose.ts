@@ -1,7 +1,7 @@
 import { iso } from '../base/time.ts'
 import { visible } from '../base/visible.ts'
 import type { AlertEvent, AlertLeaf } from '../contracts.ts'
-import { EVENTS, type EventName } from '../events.ts'
+import { EVENTS, type EventName } from '../model/events.ts'
 import type { Message } from './decide.ts'
 
 /** What a message is about. */

@@ -1,5 +1,5 @@
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../base/time.ts'
-import { EVENTS, type EventName, isWorse, type Severity, worst } from '../events.ts'
+import { EVENTS, type EventName, isWorse, type Severity, worst } from '../model/events.ts'
 import { type Cause, causeOf } from './cause.ts'
 import type { Ledger, Open } from './ledger.ts'
 import { severityOf } from './levels.ts'

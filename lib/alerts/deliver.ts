@@ -1,7 +1,7 @@
-import { asRotationError } from '../base/errors.ts'
+import { asRotationError } from '../base/rotation-error.ts'
 import { DAY_MS, SECOND_MS } from '../base/time.ts'
 import type { AlertEvent, Notifier, Run } from '../contracts.ts'
-import { type EventName, isWorse, SEVERITIES, type Severity } from '../events.ts'
+import { type EventName, isWorse, SEVERITIES, type Severity } from '../model/events.ts'
 import type { Ledger, Undelivered } from './ledger.ts'
 
 /** Which alerts a notifier is told of. */

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import type { AlertEvent } from '../contracts.ts'
-import { SEVERITIES } from '../events.ts'
+import { SEVERITIES } from '../model/events.ts'
 
 /** What was told and what is still to be told, kept between runs. Instants are milliseconds since the epoch. */
 

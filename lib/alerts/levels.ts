@@ -1,5 +1,5 @@
 import { DAY_MS } from '../base/time.ts'
-import type { Severity } from '../events.ts'
+import type { Severity } from '../model/events.ts'
 
 /** Days left at which a person is told, for a certificate of 90 days or more. */
 export const LEVELS_IN_DAYS = [30, 14, 7, 3, 1, 0] as const

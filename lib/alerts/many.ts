@@ -1,4 +1,4 @@
-import { worst } from '../events.ts'
+import { worst } from '../model/events.ts'
 import { causeOf, isOfMany, MANY_ABOVE } from './cause.ts'
 import type { Subject } from './compose.ts'
 import type { Condition } from './decide.ts'

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
-import { RotationError } from './errors.ts'
+import { RotationError } from './rotation-error.ts'
 import { type Secret, secret } from './secret.ts'
 
 const VERSION = 'v1'

@@ -1,4 +1,4 @@
-import type { BindWindow } from '../model.ts'
+import type { BindWindow } from '../model/target.ts'
 import { DAY_MS, MINUTE_MS } from './time.ts'
 
 const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']

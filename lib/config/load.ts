@@ -1,10 +1,11 @@
 import { open, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
-import { RotationError } from '../base/errors.ts'
-import type { HttpProxy } from '../base/http.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import type { Canary } from '../devices/canary.ts'
-import type { CertificateSpec, Target } from '../model.ts'
+import type { HttpProxy } from '../http/http.ts'
+import type { CertificateSpec } from '../model/certificate.ts'
+import type { Target } from '../model/target.ts'
 import {
   type Alerting,
   type ChosenStore,

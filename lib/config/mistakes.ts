@@ -1,5 +1,5 @@
 import type * as v from 'valibot'
-import { RotationError } from '../base/errors.ts'
+import { RotationError } from '../base/rotation-error.ts'
 
 /** One thing that is wrong in the settings. */
 export interface Mistake {

@@ -1,7 +1,7 @@
-import { RotationError } from '../base/errors.ts'
 import { isLoopbackUrl } from '../base/fields.ts'
-import type { HttpProxy } from '../base/http.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { secret } from '../base/secret.ts'
+import type { HttpProxy } from '../http/http.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /**

@@ -1,5 +1,5 @@
-import { asRotationError, RotationError } from '../base/errors.ts'
 import { isLoopbackUrl, isReference, type Reference } from '../base/fields.ts'
+import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import { secret } from '../base/secret.ts'
 import { joinPath, type Mistake } from './mistakes.ts'
 import type { RemoteScheme } from './remote.ts'

@@ -1,5 +1,5 @@
-import { RotationError } from '../base/errors.ts'
 import { isLoopbackUrl } from '../base/fields.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { type Secret, secret } from '../base/secret.ts'
 
 /** Values that stand in a cloud service: settings as a whole, or single secrets. */

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
 import * as v from 'valibot'
-import { RotationError } from '../base/errors.ts'
 import { addressField, durationField, nameField, pemField, portField } from '../base/fields.ts'
-import type { HttpProxy } from '../base/http.ts'
-import type { DeviceProfile } from '../fleet.ts'
+import { RotationError } from '../base/rotation-error.ts'
+import type { HttpProxy } from '../http/http.ts'
+import type { DeviceProfile } from '../model/device-profile.ts'
 import {
   type ChosenNotifier,
   type ChosenStore,

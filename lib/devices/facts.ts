@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
-import type { CheckVerdict, DeviceProfile } from '../fleet.ts'
-import type { Leaf } from '../model.ts'
+import type { Leaf } from '../model/certificate.ts'
+import type { CheckVerdict, DeviceProfile } from '../model/device-profile.ts'
 import { leafOf, parseChain } from '../x509/certificate.ts'
 import { verifyPath } from '../x509/path.ts'
 import { type SentResult, verifySent } from '../x509/sent.ts'

@@ -1,5 +1,5 @@
-import type { RotationError } from '../base/errors.ts'
-import type { CheckLine } from '../fleet.ts'
+import type { RotationError } from '../base/rotation-error.ts'
+import type { CheckLine } from '../model/device-profile.ts'
 import { type Check, type Circumstances, type Facts, factsOf } from './facts.ts'
 import { FORM_CHECK } from './form.ts'
 import { IDENTITY_CHECKS } from './identity.ts'

@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
-import type { DeviceProfile } from '../fleet.ts'
-import type { Target } from '../model.ts'
+import type { DeviceProfile } from '../model/device-profile.ts'
+import type { Target } from '../model/target.ts'
 import { leafOf } from '../x509/certificate.ts'
 import { parseRoots } from '../x509/path.ts'
 

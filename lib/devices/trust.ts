@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { formatDuration, iso, SECOND_MS } from '../base/time.ts'
-import type { DeviceProfile } from '../fleet.ts'
+import type { DeviceProfile } from '../model/device-profile.ts'
 import { leafOf } from '../x509/certificate.ts'
 import { isSelfIssued, pinOf, rareCriticalExtension, signatureAlgorithmOf } from '../x509/details.ts'
 import { strayAmong, verifySent } from '../x509/sent.ts'

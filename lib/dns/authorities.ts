@@ -1,10 +1,10 @@
 import { isIP } from 'node:net'
-import { asRotationError, RotationError } from '../base/errors.ts'
+import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import type { PropagationSettings, Run } from '../contracts.ts'
-import { askServer } from './direct.ts'
-import { CHOOSE_RESOLVER, type DnsAccess, given, type Lookup, openLookup } from './lookup.ts'
 import { addressesOf, delegationOf, parentOf, zoneAbove } from './parent.ts'
-import { bareName, checkName, type Said, serverAddresses } from './question.ts'
+import { askServer } from './resolve/direct.ts'
+import { CHOOSE_RESOLVER, type DnsAccess, given, type Lookup, openLookup } from './resolve/lookup.ts'
+import { bareName, checkName, type Said, serverAddresses } from './resolve/question.ts'
 
 /** One address of an authoritative server. */
 export interface NameServer {

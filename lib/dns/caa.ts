@@ -1,6 +1,6 @@
-import { asRotationError, RotationError } from '../base/errors.ts'
-import type { CaaRecord } from './answer.ts'
-import { type DnsAccess, openPublicLookup } from './lookup.ts'
+import { asRotationError, RotationError } from '../base/rotation-error.ts'
+import type { CaaRecord } from './resolve/answer.ts'
+import { type DnsAccess, openPublicLookup } from './resolve/lookup.ts'
 
 /** The CA and account that ask for a certificate. */
 export interface Issuer {

@@ -1,10 +1,10 @@
-import { RotationError } from '../base/errors.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import type { SolverZone } from '../contracts.ts'
 import { type Location, type NameServer, wildcardOver } from './authorities.ts'
-import { askServer } from './direct.ts'
-import { type DnsAccess, openLookup } from './lookup.ts'
 import { addressesOf } from './parent.ts'
-import { bareName, type Said } from './question.ts'
+import { askServer } from './resolve/direct.ts'
+import { type DnsAccess, openLookup } from './resolve/lookup.ts'
+import { bareName, type Said } from './resolve/question.ts'
 
 /** Whether what a solver writes would be seen where DNS leads. */
 

@@ -1,6 +1,6 @@
-import { RotationError } from '../base/errors.ts'
-import { askServer } from './direct.ts'
-import { CHOOSE_RESOLVER, type DnsAccess, given, type Lookup } from './lookup.ts'
+import { RotationError } from '../base/rotation-error.ts'
+import { askServer } from './resolve/direct.ts'
+import { CHOOSE_RESOLVER, type DnsAccess, given, type Lookup } from './resolve/lookup.ts'
 
 /** What stands above a name: its zone, and the servers to which the zone above that one refers. */
 

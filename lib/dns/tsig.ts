@@ -2,7 +2,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Secret } from '../base/secret.ts'
 import { SECOND_MS } from '../base/time.ts'
-import { CLASS, type DnsAnswer, encodeName, encodeRecord, TYPE } from './message.ts'
+import { CLASS, type DnsAnswer, encodeName, encodeRecord, TYPE } from './resolve/message.ts'
 
 export const TSIG_ALGORITHMS = ['hmac-sha256', 'hmac-sha512'] as const
 export type TsigAlgorithm = (typeof TSIG_ALGORITHMS)[number]

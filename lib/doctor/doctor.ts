@@ -1,4 +1,13 @@
 import { randomUUID } from 'node:crypto'
+import { openNotifiers } from '../alerts/telling.ts'
+import {
+  buildSolvers,
+  buildSources,
+  contextOf,
+  huaweiClient,
+  openClients,
+  openState,
+} from '../app/drivers.ts'
 import type { Log } from '../base/log.ts'
 import { inParallel } from '../base/parallel.ts'
 import { seal, unseal } from '../base/seal.ts'
@@ -6,12 +15,10 @@ import { abortAfter, type Clock, iso, SECOND_MS } from '../base/time.ts'
 import type { Settings } from '../config/load.ts'
 import type { AlertEvent, CertificateSource, Run, SolverReference, SourceContext } from '../contracts.ts'
 import type { Issuer } from '../dns/caa.ts'
-import { EVENTS } from '../events.ts'
 import { createEndpoint } from '../iotda/endpoint.ts'
-import { buildSolvers, buildSources, contextOf, huaweiClient, openClients, openState } from '../parts.ts'
-import { takeLease } from '../rotation/lease.ts'
-import { missingNames } from '../rotation/offer.ts'
-import { openNotifiers } from '../telling/telling.ts'
+import { EVENTS } from '../model/events.ts'
+import { missingNames } from '../rotation/observe/source-inventory.ts'
+import { takeLease } from '../state/lease.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
 import { examineInstance } from './instance.ts'
 import { examineName, type NamePatient } from './names.ts'

@@ -1,4 +1,4 @@
-import { asRotationError, type RotationError } from '../base/errors.ts'
+import { asRotationError, type RotationError } from '../base/rotation-error.ts'
 
 export type Verdict = 'ok' | 'warn' | 'fail'
 

@@ -1,11 +1,11 @@
-import { RotationError } from '../base/errors.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { iso } from '../base/time.ts'
+import { type HuaweiClient, serviceCodeOf } from '../clouds/huawei/client.ts'
+import { algorithmFor } from '../clouds/huawei/signer.ts'
 import type { Run } from '../contracts.ts'
-import { type HuaweiClient, serviceCodeOf } from '../huawei/client.ts'
-import { algorithmFor } from '../huawei/signer.ts'
 import { createIotdaClient, type DomainConfiguration, type ServerCertificate } from '../iotda/client.ts'
 import type { Endpoint } from '../iotda/endpoint.ts'
-import type { Target } from '../model.ts'
+import type { Target } from '../model/target.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
 
 /** What one target is looked at with. */

@@ -4,8 +4,8 @@ import type { DnsSolver } from '../contracts.ts'
 import { locate, serverLabel } from '../dns/authorities.ts'
 import { type Issuer, judgeCaa, relevantCaa } from '../dns/caa.ts'
 import { lameServers, requireSameZone, zoneError } from '../dns/delegation.ts'
-import type { DnsAccess } from '../dns/lookup.ts'
 import { awaitPropagation } from '../dns/propagation.ts'
+import type { DnsAccess } from '../dns/resolve/lookup.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
 
 /** One name of a certificate, as DNS must be for it. */

@@ -1,7 +1,7 @@
-import { RotationError } from '../base/errors.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import type { Secret } from '../base/secret.ts'
-import { isUnknownPath } from '../huawei/answer.ts'
-import { type HuaweiCall, type HuaweiClient, serviceCodeOf } from '../huawei/client.ts'
+import { isUnknownPath } from '../clouds/huawei/answer.ts'
+import { type HuaweiCall, type HuaweiClient, serviceCodeOf } from '../clouds/huawei/client.ts'
 import {
   certificatePage,
   configurationPage,

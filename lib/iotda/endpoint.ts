@@ -1,5 +1,6 @@
 import { type Clock, SECOND_MS, systemClock } from '../base/time.ts'
-import type { ProbeSettings, Served } from '../model.ts'
+import type { Served } from '../model/certificate.ts'
+import type { ProbeSettings } from '../model/target.ts'
 import { leafOf } from '../x509/certificate.ts'
 import { onStop, type SessionOptions, textOf, withSession } from './tls.ts'
 

@@ -1,4 +1,4 @@
-import type { DeviceProfile } from '../fleet.ts'
+import type { DeviceProfile } from '../model/device-profile.ts'
 import type { TlsLimits } from './tls.ts'
 
 /**

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Clock } from '../base/time.ts'
 import { type Canary, credentialsOf } from '../devices/canary.ts'
-import type { Leaf, Served } from '../model.ts'
+import type { Leaf, Served } from '../model/certificate.ts'
 import { covers, leafOf, parseChain } from '../x509/certificate.ts'
 import { strayAmong, verifySent } from '../x509/sent.ts'
 import { LOOK_TIMEOUT_MS } from './endpoint.ts'

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { pemField, secretField, urlField } from '../base/fields.ts'
-import { postJson } from '../base/post.ts'
 import { defineNotifier } from '../contracts.ts'
+import { postJson } from '../http/post.ts'
 import { pagerduty } from './formats/pagerduty.ts'
 
 /** PagerDuty's Events API v2. https://developer.pagerduty.com/docs/events-api-v2/overview/ */

@@ -1,9 +1,9 @@
 import * as v from 'valibot'
 import { nameField, pemField, urlField } from '../base/fields.ts'
-import { POST_TIMEOUT_MS } from '../base/post.ts'
+import { createHuaweiClient } from '../clouds/huawei/client.ts'
 import { defineNotifier } from '../contracts.ts'
-import { createHuaweiClient } from '../huawei/client.ts'
-import { plainText, withinBytes, wordingOf } from './formats/wording.ts'
+import { POST_TIMEOUT_MS } from '../http/post.ts'
+import { plainText, withinBytes, wordingOf } from './shared/wording.ts'
 
 const TOPIC = /^urn:smn:([a-z0-9-]+):([0-9A-Za-z]{1,64}):([\w-]{1,255})$/
 const SUBJECT_AT_MOST_BYTES = 512

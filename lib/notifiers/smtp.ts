@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
-import { RotationError } from '../base/errors.ts'
 import { isLoopbackUrl, pemField, portField, secretField } from '../base/fields.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { abortAfter, SECOND_MS } from '../base/time.ts'
 import { type AlertEvent, defineNotifier, type Language } from '../contracts.ts'
-import { plainText, wordingOf } from './formats/wording.ts'
+import { plainText, wordingOf } from './shared/wording.ts'
 
 const address = () =>
   v.pipe(

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
-import { createAwsClient } from '../aws/client.ts'
-import { awsDomain } from '../aws/s3.ts'
-import { awsSettings } from '../aws/settings.ts'
-import { POST_TIMEOUT_MS } from '../base/post.ts'
+import { createAwsClient } from '../clouds/aws/client.ts'
+import { awsDomain } from '../clouds/aws/s3.ts'
+import { awsSettings } from '../clouds/aws/settings.ts'
 import { type AlertEvent, defineNotifier, type Language } from '../contracts.ts'
-import { plainText, wordingOf } from './formats/wording.ts'
+import { POST_TIMEOUT_MS } from '../http/post.ts'
+import { plainText, wordingOf } from './shared/wording.ts'
 
 const TOPIC = /^arn:aws[\w-]*:sns:([a-z0-9-]+):\d{12}:([\w-]{1,256}(?:\.fifo)?)$/
 const ASCII_AT_MOST = 100

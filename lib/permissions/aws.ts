@@ -119,7 +119,7 @@ function ofTopics(raw: Raw): readonly AwsStatement[] {
   return topics.length > 0 ? [allow('Alerts', ['sns:Publish'], [...new Set(topics)])] : []
 }
 
-/** The document in which the rotator says that it ran (lib/rotation/record.ts). */
+/** The document in which the rotator says that it ran (lib/state/state.ts). */
 const LAST_RUN = 'runs/last'
 
 /** The watchdog only reads of the rotator's state, and of that one document. */

@@ -1,5 +1,5 @@
-import { asRotationError } from '../base/errors.ts'
-import type { StepName } from '../model.ts'
+import { asRotationError } from '../base/rotation-error.ts'
+import type { StepName } from '../model/outcomes.ts'
 import type { Job, StepResult, World } from './world.ts'
 
 /** A job at its start: nothing looked at, nothing decided. */

@@ -1,7 +1,8 @@
-import type { RotationError } from '../base/errors.ts'
-import { ERROR_CODES, type ErrorCode, type Outcome } from '../model.ts'
-import { backOffMs } from './decide.ts'
-import type { TargetDocument } from './documents.ts'
+import type { RotationError } from '../base/rotation-error.ts'
+import { ERROR_CODES, type ErrorCode } from '../model/errors.ts'
+import type { Outcome } from '../model/outcomes.ts'
+import type { TargetDocument } from '../state/documents.ts'
+import { backOffMs } from './decide/decide.ts'
 import type { Job, World } from './world.ts'
 
 const HISTORY_AT_MOST = 50

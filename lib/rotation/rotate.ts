@@ -1,18 +1,18 @@
-import { asRotationError, RotationError } from '../base/errors.ts'
-import type { Outcome, StepName } from '../model.ts'
-import { lookAhead } from './ahead.ts'
-import { decide } from './decide.ts'
-import { inspect } from './inspect.ts'
+import { asRotationError, RotationError } from '../base/rotation-error.ts'
+import type { Outcome, StepName } from '../model/outcomes.ts'
+import { report, type TargetResult } from '../report/result.ts'
+import { takeLease } from '../state/lease.ts'
+import { instanceKey } from '../state/state.ts'
+import { decide } from './decide/decide.ts'
+import { recallOf } from './decide/renewal-window.ts'
+import { planned, requireConfiguration, warnOfTime } from './decide/requirements.ts'
 import { describe, startJob, timed } from './job.ts'
-import { takeLease } from './lease.ts'
-import { sweep } from './leftovers.ts'
-import { noteOffer } from './offer.ts'
+import { lookAhead } from './observe/ahead.ts'
+import { inspect } from './observe/inspect.ts'
+import { noteOffer } from './observe/source-inventory.ts'
+import { squareUp } from './observe/square-up.ts'
 import { afterFailure, afterRun, outcomeOf } from './outcome.ts'
-import { instanceKey } from './record.ts'
-import { recallOf } from './renewal.ts'
-import { report, type TargetResult } from './report.ts'
-import { planned, requireConfiguration, warnOfTime } from './requirements.ts'
-import { squareUp } from './square-up.ts'
+import { sweep } from './steps/leftovers.ts'
 import { type Job, type Plan, type Step, type World, warn } from './world.ts'
 
 const ATTEMPTS = 3
@@ -29,9 +29,9 @@ const RECIPES: Readonly<Record<Plan, readonly StepName[]>> = {
 /** The steps of a plan; their code is loaded only when something is due. */
 async function stepsOf(plan: Plan): Promise<readonly (readonly [StepName, Step])[]> {
   if (plan === 'none') return []
-  const { add, bind, free, rebind } = await import('./deploy.ts')
-  const { rollBack, verify, verifyRepair } = await import('./verify.ts')
-  const { record } = await import('./settle.ts')
+  const { add, bind, free, rebind } = await import('./steps/deploy.ts')
+  const { rollBack, verify, verifyRepair } = await import('./steps/verify.ts')
+  const { record } = await import('./steps/record.ts')
   const obtaining = plan === 'deploy' ? await loadObtaining() : {}
   const repairing = plan === 'repair' ? { bind: rebind, verify: verifyRepair } : {}
   const steps: Partial<Record<StepName, Step>> = {
@@ -46,7 +46,10 @@ async function stepsOf(plan: Plan): Promise<readonly (readonly [StepName, Step])
 }
 
 async function loadObtaining(): Promise<Partial<Record<StepName, Step>>> {
-  const [{ obtain }, { preflight }] = await Promise.all([import('./obtain.ts'), import('./preflight.ts')])
+  const [{ obtain }, { preflight }] = await Promise.all([
+    import('./steps/obtain.ts'),
+    import('./steps/preflight.ts'),
+  ])
   return { obtain, preflight }
 }
 
@@ -173,7 +176,7 @@ async function settleLeftover(world: World, job: Job): Promise<void> {
   const { bound, documents } = job.inspection
   const { pending } = documents.certificate
   if (!pending?.fingerprint || pending.fingerprint !== bound?.slot?.leaf?.fingerprint) return
-  const { settleCertificate } = await import('./settle.ts')
+  const { settleCertificate } = await import('./steps/record.ts')
   await settleCertificate(world, job).catch(error =>
     world.run.log.warn(
       { target: world.target.name, error: (error as Error).message },

@@ -1,29 +1,18 @@
-import { RotationError } from '../base/errors.ts'
 import type { Turns } from '../base/parallel.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import type { Secret } from '../base/secret.ts'
 import { MINUTE_MS } from '../base/time.ts'
 import type { CertificateSource, Offer, Run, StateStore } from '../contracts.ts'
 import type { Canary } from '../devices/canary.ts'
-import type { CheckLine, DeviceOutlook } from '../fleet.ts'
 import type { DomainConfiguration, IotdaClient } from '../iotda/client.ts'
 import type { Endpoint } from '../iotda/endpoint.ts'
-import type {
-  CertificateSpec,
-  Decision,
-  Leaf,
-  Outcome,
-  RenewalInfo,
-  RunEvent,
-  Served,
-  Slot,
-  StepName,
-  StepRecord,
-  Target,
-  Warning,
-} from '../model.ts'
-import type { CertificateDocument, PendingCertificate, TargetDocument } from './documents.ts'
-import type { Lease } from './lease.ts'
-import type { Document, Records } from './record.ts'
+import type { CertificateSpec, Leaf, RenewalInfo, Served, Slot } from '../model/certificate.ts'
+import type { CheckLine, DeviceOutlook } from '../model/device-profile.ts'
+import type { Decision, Outcome, RunEvent, StepName, StepRecord, Warning } from '../model/outcomes.ts'
+import type { Target } from '../model/target.ts'
+import type { CertificateDocument, PendingCertificate, TargetDocument } from '../state/documents.ts'
+import type { Lease } from '../state/lease.ts'
+import type { Document, Records } from '../state/state.ts'
 
 /** All that the rotation of one target may touch. Built by the app; the steps never reach around it. */
 export interface World {

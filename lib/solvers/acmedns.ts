@@ -1,13 +1,13 @@
 import * as v from 'valibot'
-import { RotationError } from '../base/errors.ts'
 import { pemField, propagationField, secretField, urlField } from '../base/fields.ts'
-import type { HttpRequest, HttpResponse } from '../base/http.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
-import { bareName, checkName } from '../dns/question.ts'
-import { repeated } from '../dns/repeat.ts'
-import { codeOfStatus, createService, type Problem, type Service } from '../dns/service.ts'
-import { inTurn } from '../dns/turns.ts'
-import type { ErrorCode } from '../model.ts'
+import { bareName, checkName } from '../dns/resolve/question.ts'
+import type { HttpRequest, HttpResponse } from '../http/http.ts'
+import { repeated } from '../http/repeat.ts'
+import { codeOfStatus, createService, type Problem, type Service } from '../http/service.ts'
+import type { ErrorCode } from '../model/errors.ts'
+import { inTurn } from './shared/turns.ts'
 
 const word = (what: string) =>
   v.pipe(v.string(`must be ${what}`), v.minLength(1, `must be ${what}, not empty`))

@@ -1,14 +1,14 @@
 import * as v from 'valibot'
 import { secretField } from '../base/fields.ts'
-import type { HttpRequest, HttpResponse } from '../base/http.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
-import { bareName } from '../dns/question.ts'
-import { createRecordSolver, type TxtEntry } from '../dns/records.ts'
-import { codeOfStatus, createService, type Problem, type Service, serviceCodeOf } from '../dns/service.ts'
-import { serviceFields, ttlField } from '../dns/service-settings.ts'
-import { quotedTxt, textOfTxt } from '../dns/txt.ts'
-import { longestZone } from '../dns/zone.ts'
-import type { ErrorCode } from '../model.ts'
+import { bareName } from '../dns/resolve/question.ts'
+import type { HttpRequest, HttpResponse } from '../http/http.ts'
+import { codeOfStatus, createService, type Problem, type Service, serviceCodeOf } from '../http/service.ts'
+import type { ErrorCode } from '../model/errors.ts'
+import { createRecordSolver, type TxtEntry } from './shared/records.ts'
+import { serviceFields, ttlField } from './shared/service-settings.ts'
+import { quotedTxt, textOfTxt } from './shared/txt.ts'
+import { longestZone } from './shared/zone.ts'
 
 const settings = v.strictObject({
   /** An API token with `Zone: Read` and `DNS: Edit` for the zones; no global API key. */

@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process'
 import * as v from 'valibot'
-import { RotationError } from '../base/errors.ts'
 import { durationField, propagationField, secretField } from '../base/fields.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import type { Secret } from '../base/secret.ts'
 import { abortAfter, formatDuration } from '../base/time.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
-import { bareName, checkName, stopped } from '../dns/question.ts'
-import { excerpt } from '../dns/service.ts'
-import { inTurn } from '../dns/turns.ts'
+import { bareName, checkName, stopped } from '../dns/resolve/question.ts'
+import { excerpt } from '../http/service.ts'
+import { inTurn } from './shared/turns.ts'
 
 const settings = v.strictObject({
   /** A program, by its path or found in /usr/local/bin, /usr/bin or /bin; no shell reads it. */

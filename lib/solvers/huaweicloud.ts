@@ -1,14 +1,14 @@
 import * as v from 'valibot'
-import { RotationError } from '../base/errors.ts'
 import { nameField, pemField, propagationField, urlField } from '../base/fields.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
+import { createHuaweiClient, type HuaweiClient, serviceCodeOf } from '../clouds/huawei/client.ts'
 import { type DriverContext, defineSolver, type Run, type SolverZone } from '../contracts.ts'
-import { bareName, stopped } from '../dns/question.ts'
-import { ttlField } from '../dns/service-settings.ts'
-import { inTurn } from '../dns/turns.ts'
-import { quotedTxt, textOfTxt } from '../dns/txt.ts'
-import { longestZone } from '../dns/zone.ts'
-import { createHuaweiClient, type HuaweiClient, serviceCodeOf } from '../huawei/client.ts'
+import { bareName, stopped } from '../dns/resolve/question.ts'
+import { ttlField } from './shared/service-settings.ts'
+import { inTurn } from './shared/turns.ts'
+import { quotedTxt, textOfTxt } from './shared/txt.ts'
+import { longestZone } from './shared/zone.ts'
 
 const settings = v.strictObject({
   /** Name of an entry of `credentials`. */

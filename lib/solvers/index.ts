@@ -1,4 +1,4 @@
-import { RotationError } from '../base/errors.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import type { SolverReference } from '../contracts.ts'
 
 /** Every DNS solver by its `type` in the settings; loaded when chosen. */

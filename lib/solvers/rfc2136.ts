@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto'
 import * as v from 'valibot'
-import { RotationError } from '../base/errors.ts'
 import { propagationField, secretField, serverField } from '../base/fields.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { type DriverContext, defineSolver, type Run, type SolverZone } from '../contracts.ts'
-import { type DnsServer, exchange } from '../dns/exchange.ts'
+import { type DnsServer, exchange } from '../dns/resolve/exchange.ts'
 import {
   CLASS,
   type DnsAnswer,
@@ -14,13 +14,13 @@ import {
   OPCODE,
   type ResourceRecord,
   TYPE,
-} from '../dns/message.ts'
-import { bareName, checkName, serverAddresses, stopped } from '../dns/question.ts'
-import { repeated } from '../dns/repeat.ts'
-import { ttlField } from '../dns/service-settings.ts'
+} from '../dns/resolve/message.ts'
+import { bareName, checkName, serverAddresses, stopped } from '../dns/resolve/question.ts'
 import { signMessage, TSIG_ALGORITHMS, type TsigKey, type TsigVerdict, verifyAnswer } from '../dns/tsig.ts'
-import { inTurn } from '../dns/turns.ts'
-import type { ErrorCode } from '../model.ts'
+import { repeated } from '../http/repeat.ts'
+import type { ErrorCode } from '../model/errors.ts'
+import { ttlField } from './shared/service-settings.ts'
+import { inTurn } from './shared/turns.ts'
 
 const settings = v.strictObject({
   /** The primary server of the zones, `host` or `host:port`. */

@@ -1,16 +1,16 @@
 import { createHash, createHmac } from 'node:crypto'
 import * as v from 'valibot'
 import { secretField } from '../base/fields.ts'
-import type { HttpRequest, HttpResponse } from '../base/http.ts'
 import type { Secret } from '../base/secret.ts'
 import { iso, SECOND_MS } from '../base/time.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
-import { bareName } from '../dns/question.ts'
-import { createRecordSolver, type TxtEntry } from '../dns/records.ts'
-import { codeOfStatus, createService, type Problem, type Service, serviceCodeOf } from '../dns/service.ts'
-import { serviceFields, ttlField } from '../dns/service-settings.ts'
-import { longestZone, relativeName } from '../dns/zone.ts'
-import type { ErrorCode } from '../model.ts'
+import { bareName } from '../dns/resolve/question.ts'
+import type { HttpRequest, HttpResponse } from '../http/http.ts'
+import { codeOfStatus, createService, type Problem, type Service, serviceCodeOf } from '../http/service.ts'
+import type { ErrorCode } from '../model/errors.ts'
+import { createRecordSolver, type TxtEntry } from './shared/records.ts'
+import { serviceFields, ttlField } from './shared/service-settings.ts'
+import { longestZone, relativeName } from './shared/zone.ts'
 
 const settings = v.strictObject({
   /** Of a CAM user with dnspod:DescribeDomainList, DescribeRecordList, CreateRecord and DeleteRecord. */

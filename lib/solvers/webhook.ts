@@ -1,13 +1,13 @@
 import { connect } from 'node:net'
 import * as v from 'valibot'
-import { RotationError } from '../base/errors.ts'
 import { pemField, propagationField, secretField, urlField } from '../base/fields.ts'
-import { type Http, HttpFailure, type HttpResponse } from '../base/http.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { abortAfter, parseRetryAfter, SECOND_MS } from '../base/time.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
-import { checkName, stopped } from '../dns/question.ts'
-import { repeated } from '../dns/repeat.ts'
-import { excerpt, unanswered } from '../dns/service.ts'
+import { checkName, stopped } from '../dns/resolve/question.ts'
+import { type Http, HttpFailure, type HttpResponse } from '../http/http.ts'
+import { repeated } from '../http/repeat.ts'
+import { excerpt, unanswered } from '../http/service.ts'
 
 const settings = v.strictObject({
   /** Base URL; `/present` and `/cleanup` are appended to its path, its query is kept. */

@@ -1,11 +1,10 @@
 import type { ACMClient, CertificateDetail } from '@aws-sdk/client-acm'
 import * as v from 'valibot'
-import { ARN, notRenewed, regionOf, requireUsable, termsFor, troubleOf } from '../aws/acm.ts'
-import { openSdk, type SdkTerms, sdkError } from '../aws/sdk.ts'
-import { RotationError } from '../base/errors.ts'
 import { pemField, secretField, urlField } from '../base/fields.ts'
-import { HttpFailure } from '../base/http.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { secret } from '../base/secret.ts'
+import { ARN, notRenewed, regionOf, requireUsable, termsFor, troubleOf } from '../clouds/aws/acm.ts'
+import { openSdk, type SdkTerms, sdkError } from '../clouds/aws/sdk.ts'
 import {
   type CertificateSource,
   defineSource,
@@ -13,9 +12,10 @@ import {
   type Run,
   type SourceContext,
 } from '../contracts.ts'
-import { stopped } from '../dns/question.ts'
-import { repeated } from '../dns/repeat.ts'
-import { unanswered } from '../dns/service.ts'
+import { stopped } from '../dns/resolve/question.ts'
+import { HttpFailure } from '../http/http.ts'
+import { repeated } from '../http/repeat.ts'
+import { unanswered } from '../http/service.ts'
 import { type Bundle, readBundle } from '../x509/bundle.ts'
 import { newPassphrase } from '../x509/key.ts'
 

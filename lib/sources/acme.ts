@@ -1,10 +1,9 @@
 import { X509Certificate } from 'node:crypto'
 import * as v from 'valibot'
-import type { AccountAccess } from '../acme/account.ts'
-import { mainJournal, rehearsalJournal, stagingMemory, withRehearsal } from '../acme/staging.ts'
-import { asRotationError } from '../base/errors.ts'
+import type { AccountAccess } from '../acme/account/account.ts'
+import { mainJournal, rehearsalJournal, stagingMemory, withRehearsal } from '../acme/order/staging.ts'
 import { durationField, nameField, pemField, secretField, urlField } from '../base/fields.ts'
-import type { Http } from '../base/http.ts'
+import { asRotationError } from '../base/rotation-error.ts'
 import {
   type CertificateSource,
   defineSource,
@@ -12,6 +11,7 @@ import {
   type SourceContext,
   type SourceMemory,
 } from '../contracts.ts'
+import type { Http } from '../http/http.ts'
 
 const areZones = (solvers: Readonly<Record<string, string>>): boolean => {
   const zones = Object.keys(solvers)
@@ -67,7 +67,7 @@ const settings = v.strictObject({
 })
 
 type Settings = v.InferOutput<typeof settings>
-type Client = import('../acme/client.ts').AcmeClient
+type Client = import('../acme/protocol/client.ts').AcmeClient
 type OpenClient = (run: Run, options: { create: boolean; forget: boolean }) => Promise<Client | null>
 
 /** Opens the account one caller at a time, so that two orders never make two accounts or fetch two directories. */
@@ -75,7 +75,7 @@ const createOpener = (accessOf: (run: Run) => AccountAccess): OpenClient => {
   let last: Promise<unknown> = Promise.resolve()
   return (run, options) => {
     const opened = last.then(async () => {
-      const { openAccount } = await import('../acme/account.ts')
+      const { openAccount } = await import('../acme/account/account.ts')
       return openAccount(accessOf(run), options)
     })
     last = opened.catch(() => {})
@@ -122,8 +122,8 @@ const orderParts = async (
   { names, replaces }: { readonly names: readonly string[]; readonly replaces: string | null },
   run: Run,
 ) => {
-  const { createDns01 } = await import('../acme/dns01.ts')
-  const { barrenMs, openBudget } = await import('../acme/budget.ts')
+  const { createDns01 } = await import('../acme/order/dns01.ts')
+  const { barrenMs, openBudget } = await import('../acme/order/budget.ts')
   const limits = {
     ...own.budget,
     barrenMs: barrenMs(own.budget.perMs, lifetimeMs(replaces)),
@@ -146,7 +146,7 @@ const withAccount = async <T>(door: Door, run: Run, work: (client: Client) => Pr
   try {
     return await work(client)
   } catch (thrown) {
-    const { problemOf } = await import('../acme/problem.ts')
+    const { problemOf } = await import('../acme/protocol/problem.ts')
     const isLost = problemOf(thrown)?.type === 'accountDoesNotExist'
     if (!isLost && client.newAccountUrl === newAccountUrl) throw thrown
     return work(await open(true))
@@ -165,15 +165,15 @@ const obtainAt =
       { names: request.spec.names, replaces: request.replaces },
       run,
     )
-    const { obtainCertificate } = await import('../acme/order.ts')
+    const { obtainCertificate } = await import('../acme/order/order.ts')
     const budget = budgetAt(door)
     // No account is made, and no CA asked, for names whose records could not be written anyway.
-    const { knowsAccount } = await import('../acme/account.ts')
+    const { knowsAccount } = await import('../acme/account/account.ts')
     if (!(await knowsAccount(door.accessOf(run))))
       await dns.prepare(request.spec.names, null, request.emergency)
     if (staging === null)
       return withAccount(door, run, client => obtainCertificate({ client, dns, request, journal, budget }))
-    const { rehearse } = await import('../acme/rehearsal.ts')
+    const { rehearse } = await import('../acme/order/rehearsal.ts')
     const waits = await rehearse({ request, journal, budget, run }, work =>
       withAccount(staging, run, client => work({ client, dns, budget: budgetAt(staging) })),
     )
@@ -188,7 +188,7 @@ const abandonAt =
   (own: Settings, context: SourceContext, door: Door, staging: Door | null): CertificateSource['abandon'] =>
   async (journal, run) => {
     const { dns } = await orderParts(own, context, { names: [], replaces: null }, run)
-    const { abandonOrder } = await import('../acme/abandon.ts')
+    const { abandonOrder } = await import('../acme/order/abandon.ts')
     const openAt = (there: Door | null) => async () =>
       there === null ? null : there.open(run, { create: false, forget: false })
     await abandonOrder(openAt(staging), dns, rehearsalJournal(journal), run)
@@ -217,15 +217,15 @@ const create = (own: Settings, context: SourceContext): CertificateSource => {
     revoke: async (revocation, run) =>
       (await import('../acme/revoke.ts')).revokeCertificate(door.accessOf(run), revocation),
     check: async run => {
-      const { checkCa } = await import('../acme/check.ts')
+      const { checkCa } = await import('../acme/account/check.ts')
       return checkCa(door.accessOf(run), () => door.open(run, { create: false, forget: false }))
     },
-    rollover: async run => (await import('../acme/rollover.ts')).rolloverAccount(door.accessOf(run)),
+    rollover: async run => (await import('../acme/account/rollover.ts')).rolloverAccount(door.accessOf(run)),
     renewalInfo: async (leafPem, leaf, run) => {
       const { connection } = door.accessOf(run)
       const { fetchRenewalInfo, noRenewalInfo } = await import('../acme/renewal-info.ts')
       try {
-        const { loadDirectory, resourceUrl } = await import('../acme/directory.ts')
+        const { loadDirectory, resourceUrl } = await import('../acme/protocol/directory.ts')
         const url = resourceUrl(await loadDirectory(connection, context.memory), 'renewalInfo')
         if (url === null) return null
         const certificate = new X509Certificate(leafPem)

@@ -1,9 +1,9 @@
 import * as v from 'valibot'
-import { RotationError } from '../base/errors.ts'
 import { secretField } from '../base/fields.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { iso } from '../base/time.ts'
 import { type CertificateSource, defineSource, type Offer, type SourceContext } from '../contracts.ts'
-import type { Leaf } from '../model.ts'
+import type { Leaf } from '../model/certificate.ts'
 import { type Bundle, readBundle } from '../x509/bundle.ts'
 
 const settings = v.strictObject({

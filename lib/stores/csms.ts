@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
-import { enclose, newToken, open } from '../base/envelope.ts'
-import { asRotationError, RotationError } from '../base/errors.ts'
 import { nameField, pemField, urlField } from '../base/fields.ts'
+import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import { SECOND_MS } from '../base/time.ts'
-import { newWriter } from '../base/writer.ts'
+import { createCsms } from '../clouds/huawei/csms.ts'
 import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
-import { createCsms } from '../huawei/csms.ts'
+import { enclose, newToken, open } from './shared/envelope.ts'
+import { newWriter } from './shared/writer.ts'
 
 /**
  * One secret of Huawei Cloud's CSMS for each document; each write makes a version, of which the service keeps

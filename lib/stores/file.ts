@@ -2,12 +2,12 @@ import { createHash, randomBytes } from 'node:crypto'
 import { link, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import * as v from 'valibot'
-import { codeOf, makeFolder, replaceFile, syncFolder, writeNew } from '../base/durable.ts'
-import { RotationError } from '../base/errors.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { newSealKey } from '../base/seal.ts'
 import { type Secret, secret } from '../base/secret.ts'
-import { isGoneWriter, newWriter } from '../base/writer.ts'
 import { defineStore, type StateStore, type StoredDocument } from '../contracts.ts'
+import { codeOf, makeFolder, replaceFile, syncFolder, writeNew } from './shared/durable.ts'
+import { isGoneWriter, newWriter } from './shared/writer.ts'
 
 /**
  * Documents in a folder, without locks: revision n of `certificates/iot` is the file

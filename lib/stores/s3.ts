@@ -1,12 +1,12 @@
 import * as v from 'valibot'
-import { awsRefusalOf } from '../aws/answer.ts'
-import { BACK_OFF_MS, createAwsClient } from '../aws/client.ts'
-import { isAbsentObject, objectUrl, readPermission } from '../aws/s3.ts'
-import { type AwsSettings, awsSettings } from '../aws/settings.ts'
-import { enclose, newToken, open } from '../base/envelope.ts'
-import { asRotationError, RotationError } from '../base/errors.ts'
-import { newWriter } from '../base/writer.ts'
+import { asRotationError, RotationError } from '../base/rotation-error.ts'
+import { awsRefusalOf } from '../clouds/aws/answer.ts'
+import { BACK_OFF_MS, createAwsClient } from '../clouds/aws/client.ts'
+import { isAbsentObject, objectUrl, readPermission } from '../clouds/aws/s3.ts'
+import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
 import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
+import { enclose, newToken, open } from './shared/envelope.ts'
+import { newWriter } from './shared/writer.ts'
 
 /**
  * One object for each document, written with `If-Match` or `If-None-Match: *`; the revision is its ETag. Every

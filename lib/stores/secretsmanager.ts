@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
-import { awsRefusalOf } from '../aws/answer.ts'
-import { BACK_OFF_MS } from '../aws/client.ts'
-import { createSecretsManager, type SecretsManager } from '../aws/secretsmanager.ts'
-import { type AwsSettings, awsSettings } from '../aws/settings.ts'
-import { asRotationError, RotationError } from '../base/errors.ts'
+import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import type { Clock } from '../base/time.ts'
-import { newWriter } from '../base/writer.ts'
+import { awsRefusalOf } from '../clouds/aws/answer.ts'
+import { BACK_OFF_MS } from '../clouds/aws/client.ts'
+import { createSecretsManager, type SecretsManager } from '../clouds/aws/secretsmanager.ts'
+import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
 import { type DriverContext, defineStore, type StateStore, type StoredDocument } from '../contracts.ts'
+import { newWriter } from './shared/writer.ts'
 
 /**
  * One secret of AWS Secrets Manager for each document; the revision is the id of the version that is AWSCURRENT.

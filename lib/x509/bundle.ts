@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
-import { asRotationError, RotationError } from '../base/errors.ts'
+import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import type { Secret } from '../base/secret.ts'
-import type { Leaf } from '../model.ts'
+import type { Leaf } from '../model/certificate.ts'
 import { leafOf, normalizePem, parseChain } from './certificate.ts'
 import { keyFits, openKey } from './key.ts'
 

@@ -1,6 +1,6 @@
 import { type KeyObject, X509Certificate } from 'node:crypto'
-import { RotationError } from '../base/errors.ts'
-import type { Leaf } from '../model.ts'
+import { RotationError } from '../base/rotation-error.ts'
+import type { Leaf } from '../model/certificate.ts'
 
 // --- DER (X.690): just enough to reach what node:crypto has no getter for ------------------------------------
 

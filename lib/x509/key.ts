@@ -6,9 +6,10 @@ import {
   type X509Certificate,
 } from 'node:crypto'
 import { promisify } from 'node:util'
-import { RotationError } from '../base/errors.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { type Secret, secret } from '../base/secret.ts'
-import type { KeyEncoding, KeyType } from '../model.ts'
+import type { KeyType } from '../model/certificate.ts'
+import type { KeyEncoding } from '../model/target.ts'
 
 const generate = promisify(generateKeyPair)
 

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { linksOf } from '../../lib/acme/transport.ts'
+import { linksOf } from '../../lib/acme/protocol/transport.ts'
 import { parseChain } from '../../lib/x509/certificate.ts'
 import { parseRoots, verifyPath } from '../../lib/x509/path.ts'
 import { createJournal } from '../support/memory.ts'

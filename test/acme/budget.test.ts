@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { barrenMs, nextOrder, type Spent } from '../../lib/acme/budget.ts'
-import { RotationError } from '../../lib/base/errors.ts'
+import { barrenMs, nextOrder, type Spent } from '../../lib/acme/order/budget.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import { createJournal } from '../support/memory.ts'
 import { type Bench, rejection, requestOf, specOf, startBench } from './rig.ts'
 

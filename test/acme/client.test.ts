@@ -3,12 +3,12 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import acmeClient from 'acme-client'
 import { describe, expect, it } from 'vitest'
-import { createAcmeClient } from '../../lib/acme/client.ts'
-import { createCsr } from '../../lib/acme/csr.ts'
-import { fetchDirectory } from '../../lib/acme/directory.ts'
-import type { ClientInternals } from '../../lib/acme/internals.ts'
-import { USER_AGENT } from '../../lib/acme/transport.ts'
-import type { HttpRequest, HttpResponse } from '../../lib/base/http.ts'
+import { createCsr } from '../../lib/acme/order/csr.ts'
+import { createAcmeClient } from '../../lib/acme/protocol/client.ts'
+import { fetchDirectory } from '../../lib/acme/protocol/directory.ts'
+import type { ClientInternals } from '../../lib/acme/protocol/internals.ts'
+import { USER_AGENT } from '../../lib/acme/protocol/transport.ts'
+import type { HttpRequest, HttpResponse } from '../../lib/http/http.ts'
 import { generateKey } from '../../lib/x509/key.ts'
 import { asSecret, startBench } from './rig.ts'
 
@@ -184,7 +184,15 @@ describe('the client', () => {
   })
 
   it('uses neither acme-client’s waiting nor its verification, nor axios', async () => {
-    for (const name of ['client', 'order', 'validation', 'account', 'abandon', 'transport', 'dns01']) {
+    for (const name of [
+      'protocol/client',
+      'order/order',
+      'order/validation',
+      'account/account',
+      'order/abandon',
+      'protocol/transport',
+      'order/dns01',
+    ]) {
       const text = await readFile(new URL(`../../lib/acme/${name}.ts`, import.meta.url), 'utf8')
       expect(text, name).not.toMatch(/\.auto\(|verifyChallenge|waitForValidStatus|axios/)
     }

@@ -1,6 +1,7 @@
 /** One process that dies at its n-th outside call, before or after the call took effect. */
-import type { Http } from '../../lib/base/http.ts'
+
 import type { DnsSolver, Journal, SourceMemory } from '../../lib/contracts.ts'
+import type { Http } from '../../lib/http/http.ts'
 import type { Outside } from './rig.ts'
 
 export class Crash extends Error {}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { RotationError } from '../../lib/base/errors.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import { createJournal } from '../support/memory.ts'
 import { obtained, rejection, requestOf, startBench } from './rig.ts'
 

@@ -1,8 +1,8 @@
 /** A CA that answers what no CA should: a run says so, and nothing of it stops the runs after it. */
 import { describe, expect, it } from 'vitest'
-import { RotationError } from '../../lib/base/errors.ts'
-import type { Http } from '../../lib/base/http.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import { DAY_MS, HOUR_MS } from '../../lib/base/time.ts'
+import type { Http } from '../../lib/http/http.ts'
 import { createJournal, type MemoryJournal } from '../support/memory.ts'
 import { type Bench, obtained, rejection, requestOf, specOf, startBench } from './rig.ts'
 

@@ -4,8 +4,8 @@
  * tried again by a later run.
  */
 import { describe, expect, it } from 'vitest'
-import { problemOf } from '../../lib/acme/problem.ts'
-import { RotationError } from '../../lib/base/errors.ts'
+import { problemOf } from '../../lib/acme/protocol/problem.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import type { Fault } from '../../sandbox/kit/faults.ts'
 import { createJournal } from '../support/memory.ts'
 import { type Bench, obtained, rejection, requestOf, specOf, startBench } from './rig.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { problemOf } from '../../lib/acme/problem.ts'
+import { problemOf } from '../../lib/acme/protocol/problem.ts'
 import { createJournal } from '../support/memory.ts'
 import { type Bench, obtained, rejection, specOf, startBench } from './rig.ts'
 

@@ -1,7 +1,7 @@
 /** Where a CA's servers send us to, and where we do not go. */
 import { describe, expect, it } from 'vitest'
-import { fetchDirectory } from '../../lib/acme/directory.ts'
-import type { Http, HttpResponse } from '../../lib/base/http.ts'
+import { fetchDirectory } from '../../lib/acme/protocol/directory.ts'
+import type { Http, HttpResponse } from '../../lib/http/http.ts'
 import { createRun } from './rig.ts'
 
 const START = 'https://ca.test/directory'

@@ -144,6 +144,6 @@ describe('the idle path', () => {
     visit(first?.imports ?? [])
     expect([...statically]).toContain('valibot')
     expect([...statically]).not.toContain('acme-client')
-    expect(await readFile(entry, 'utf8')).toContain("import('../acme/order.ts')")
+    expect(await readFile(entry, 'utf8')).toContain("import('../acme/order/order.ts')")
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { REVOCATION_REASONS, type RevocationReason } from '../../lib/model.ts'
+import { REVOCATION_REASONS, type RevocationReason } from '../../lib/model/certificate.ts'
 import { createJournal, createSourceMemory } from '../support/memory.ts'
 import { asSecret, type Bench, type Outside, obtained, rejection, startBench } from './rig.ts'
 

@@ -1,7 +1,5 @@
 /** The sandbox CA with a resolver, and runs of the ACME source against it on a clock of their own. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Http } from '../../lib/base/http.ts'
-import { createHttp } from '../../lib/base/http-client.ts'
 import { secret } from '../../lib/base/secret.ts'
 import type { Clock } from '../../lib/base/time.ts'
 import type {
@@ -12,7 +10,9 @@ import type {
   Run,
   SourceMemory,
 } from '../../lib/contracts.ts'
-import type { CertificateSpec } from '../../lib/model.ts'
+import { createHttp } from '../../lib/http/client.ts'
+import type { Http } from '../../lib/http/http.ts'
+import type { CertificateSpec } from '../../lib/model/certificate.ts'
 import acme from '../../lib/sources/acme.ts'
 import type { AcmeCaOptions } from '../../sandbox/acme-ca/ca.ts'
 import { type Rig, startRig } from '../sandbox/acme-ca-rig.ts'

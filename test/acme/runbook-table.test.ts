@@ -1,7 +1,7 @@
 /** The table of RUNBOOK.md is the test: every line is played by the sandbox CA, and comes to what it says. */
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { RotationError } from '../../lib/base/errors.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import type { Journal } from '../../lib/contracts.ts'
 import type { Fault } from '../../sandbox/kit/faults.ts'
 import { createJournal } from '../support/memory.ts'

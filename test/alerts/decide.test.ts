@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { type Condition, decideAlerts, type Message, type Sighting } from '../../lib/alerts/decide.ts'
 import { emptyLedger, type Ledger } from '../../lib/alerts/ledger.ts'
 import { levelOf, severityOf } from '../../lib/alerts/levels.ts'
-import { EVENT_NAMES, EVENTS, isWorse } from '../../lib/events.ts'
+import { EVENT_NAMES, EVENTS, isWorse } from '../../lib/model/events.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR

@@ -11,8 +11,8 @@ import {
   wants,
 } from '../../lib/alerts/deliver.ts'
 import { emptyLedger, type Undelivered } from '../../lib/alerts/ledger.ts'
-import { RotationError } from '../../lib/base/errors.ts'
 import { silentLog } from '../../lib/base/log.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import type { AlertEvent } from '../../lib/contracts.ts'
 import { fakeClock } from '../support/clock.ts'
 

@@ -1,7 +1,7 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { RotationError } from '../../lib/base/errors.ts'
+import type { RotationError } from '../../lib/base/rotation-error.ts'
 import { newSealKey, seal, unseal } from '../../lib/base/seal.ts'
 import { secret } from '../../lib/base/secret.ts'
 

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { findingsText } from '../../functions/advice.ts'
-import { resultText } from '../../functions/text.ts'
 import { watchText } from '../../functions/watch-command.ts'
 import { allVisible, quoted, visible } from '../../lib/base/visible.ts'
-import { answer, reported, result } from '../functions/answers.ts'
+import { resultText } from '../../lib/present/text.ts'
+import { answer, reported, result } from '../present/answers.ts'
 
 test.each([
   ['\u001b]0;title\u0007', '\\u001b]0;title\\u0007'],

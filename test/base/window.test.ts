@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MINUTE_MS } from '../../lib/base/time.ts'
 import { nextOpening, openMs, parseWindow } from '../../lib/base/window.ts'
-import type { BindWindow } from '../../lib/model.ts'
+import type { BindWindow } from '../../lib/model/target.ts'
 
 const at = (text: string): number => Date.parse(text)
 const window = (text: string): BindWindow => {

@@ -1,7 +1,7 @@
 import { rootCertificates } from 'node:tls'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { RotationError } from '../../lib/base/errors.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import { changed, load, type Raw, sample } from './sample.ts'
 
 type Path = readonly (string | number)[]

@@ -3,9 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect } from 'vitest'
-import { RotationError } from '../../lib/base/errors.ts'
+import { driverSchemas } from '../../lib/app/drivers.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import { type DriverSchemas, loadSettings, type Settings } from '../../lib/config/load.ts'
-import { driverSchemas } from '../../lib/parts.ts'
 import { cleanups } from '../support/cleanups.ts'
 
 export const drivers: DriverSchemas = driverSchemas

@@ -1,9 +1,9 @@
 /** The suite every DNS solver passes, over a real DNS server and the service's own API. */
 import { inspect } from 'node:util'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { RotationError } from '../../lib/base/errors.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import type { DnsSolver, Run } from '../../lib/contracts.ts'
-import type { ErrorCode } from '../../lib/model.ts'
+import type { ErrorCode } from '../../lib/model/errors.ts'
 import type { Fault, Faults } from '../../sandbox/kit/faults.ts'
 import type { TestClock } from '../solvers/rig.ts'
 

@@ -4,12 +4,12 @@
  * of Huawei Cloud as JSON. Starts when a line comes in.
  */
 import { once } from 'node:events'
-import { RotationError } from '../../lib/base/errors.ts'
-import { createHttp } from '../../lib/base/http-client.ts'
 import { silentLog } from '../../lib/base/log.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import { secret } from '../../lib/base/secret.ts'
 import { systemClock } from '../../lib/base/time.ts'
 import type { DriverContext, StateStore } from '../../lib/contracts.ts'
+import { createHttp } from '../../lib/http/client.ts'
 
 const [settings = '', mode = '', key = '', paddingBytes = '0', huaweiKeys = 'null'] = process.argv.slice(2)
 

@@ -5,10 +5,10 @@ import { parser } from '@prometheus-io/lezer-promql'
 import parsePrometheus from 'parse-prometheus-text-format'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { METRIC_NAMES, prometheusText } from '../../functions/prometheus.ts'
-import { EVENT_NAMES } from '../../lib/events.ts'
-import { ERROR_CODES } from '../../lib/model.ts'
-import { fleet } from '../functions/fleet.ts'
+import { ERROR_CODES } from '../../lib/model/errors.ts'
+import { EVENT_NAMES } from '../../lib/model/events.ts'
+import { METRIC_NAMES, prometheusText } from '../../lib/present/prometheus.ts'
+import { fleet } from '../present/fleet.ts'
 
 const fileOf = (name: string): Promise<string> =>
   readFile(fileURLToPath(new URL(`../../deploy/${name}`, import.meta.url)), 'utf8')

@@ -2,7 +2,7 @@
 import { webcrypto } from 'node:crypto'
 import { AuthorityKeyIdentifierExtension, BasicConstraintsExtension } from '@peculiar/x509'
 import { toProfile } from '../../lib/config/profiles.ts'
-import type { DeviceProfile } from '../../lib/fleet.ts'
+import type { DeviceProfile } from '../../lib/model/device-profile.ts'
 import { build, LIFE, type Parts } from '../support/chain.ts'
 import {
   basic,

@@ -1,5 +1,5 @@
 /** A device profile without limits, but for what is special about a case. */
-import type { DeviceProfile } from '../../lib/fleet.ts'
+import type { DeviceProfile } from '../../lib/model/device-profile.ts'
 
 export const profile = (more: Partial<DeviceProfile> = {}): DeviceProfile => ({
   name: 'meter-v1',

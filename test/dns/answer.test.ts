@@ -2,7 +2,7 @@
 import packet from 'dns-packet'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type RecordType, readAnswer } from '../../lib/dns/answer.ts'
+import { type RecordType, readAnswer } from '../../lib/dns/resolve/answer.ts'
 
 const TYPES: readonly RecordType[] = ['A', 'AAAA', 'CAA', 'CNAME', 'NS', 'SOA', 'TXT']
 const asked = (type: RecordType) => ({ id: 7, name: 'Example.com', type })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { RotationError } from '../../lib/base/errors.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import { awaitPropagation } from '../../lib/dns/propagation.ts'
 import { START } from '../solvers/rig.ts'
 import {

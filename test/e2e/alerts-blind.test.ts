@@ -1,7 +1,7 @@
 /** The keys of IoTDA are revoked, and nobody mends it: what people hear while the certificate runs out. */
 import { expect, test } from 'vitest'
-import { emfLines } from '../../functions/emf.ts'
-import { prometheusText } from '../../functions/prometheus.ts'
+import { emfLines } from '../../lib/present/emf.ts'
+import { prometheusText } from '../../lib/present/prometheus.ts'
 import { receiveAlerts } from '../support/alert-receiver.ts'
 import { DAY_MS, openScenario } from '../support/scenario.ts'
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { ACTIONS } from '../../lib/model.ts'
+import { ACTIONS } from '../../lib/model/outcomes.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { fillSlots } from '../../sandbox/sandbox.ts'
 import { createRig, type Rig, spawnCli } from '../support/rig.ts'

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import type { ErrorCode } from '../../lib/model.ts'
+import type { ErrorCode } from '../../lib/model/errors.ts'
 import { type Ended, type Rig, spawnCli } from '../support/rig.ts'
 
 /** A command line that must be refused, and how. */

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest'
-import type { TargetResult } from '../../lib/rotation/report.ts'
+import type { TargetResult } from '../../lib/report/result.ts'
 import { type DatedWorld, openDated, rotateInProcess, type World } from '../support/dated.ts'
 import { environmentAt } from '../support/faketime.ts'
 

@@ -1,7 +1,7 @@
 /** Every kind of certificate that may be asked for, from the settings to the device port. */
 import { X509Certificate } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { KEY_TYPES } from '../../lib/model.ts'
+import { KEY_TYPES } from '../../lib/model/certificate.ts'
 import { DAY_MS, openScenario, type Scenario } from '../support/scenario.ts'
 
 const bound = (s: Scenario): X509Certificate =>

@@ -5,7 +5,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { newWriter } from '../../lib/base/writer.ts'
+import { newWriter } from '../../lib/stores/shared/writer.ts'
 import {
   DAY_MS,
   HOUR_MS,

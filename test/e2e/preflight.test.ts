@@ -1,8 +1,8 @@
 /** What devices would not take is refused before anything on IoTDA changes; and who may let it pass. */
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { resultText } from '../../functions/text.ts'
-import type { TargetResult } from '../../lib/rotation/report.ts'
+import { resultText } from '../../lib/present/text.ts'
+import type { TargetResult } from '../../lib/report/result.ts'
 import { caExtensions, issue } from '../support/issue.ts'
 import {
   DAY_MS,

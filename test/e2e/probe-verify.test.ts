@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import type { TargetResult } from '../../lib/rotation/report.ts'
+import type { TargetResult } from '../../lib/report/result.ts'
 import { createRoot } from '../../sandbox/kit/pki.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { DAY_MS, openVerify, type ScenarioOptions, warningsOf } from '../support/scenario.ts'

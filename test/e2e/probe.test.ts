@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import type { TargetResult } from '../../lib/rotation/report.ts'
+import type { TargetResult } from '../../lib/report/result.ts'
 import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import type { SandboxSettings } from '../../sandbox/sandbox.ts'
 import { CLI, type Ended, spawnCli } from '../support/rig.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ERROR_CODES } from '../../lib/model.ts'
+import { ERROR_CODES } from '../../lib/model/errors.ts'
 import { DAY_MS, HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
 
 /** Both slots full: one is bound and due but not in an emergency, the other is what `spare` says. */

@@ -24,8 +24,8 @@ import { createSearch, type Wanted } from './secrets.ts'
 
 const { errors } = vi.hoisted(() => ({ errors: [] as Error[] }))
 // Every error of the program, also those that are caught and reported, with their causes.
-vi.mock('../../lib/base/errors.ts', async importOriginal => {
-  const original = await importOriginal<typeof import('../../lib/base/errors.ts')>()
+vi.mock('../../lib/base/rotation-error.ts', async importOriginal => {
+  const original = await importOriginal<typeof import('../../lib/base/rotation-error.ts')>()
   class RotationError extends original.RotationError {
     constructor(...given: ConstructorParameters<typeof original.RotationError>) {
       super(...given)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { rotateEverything } from '../../functions/event.ts'
-import { run } from '../../lib/app.ts'
+import { run } from '../../lib/app/run.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { HOUR_MS, openScenario, openVerify, warningsOf } from '../support/scenario.ts'
 

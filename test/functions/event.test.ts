@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseEvent, rotateEverything } from '../../functions/event.ts'
-import { RotationError } from '../../lib/base/errors.ts'
-import { ACTIONS } from '../../lib/model.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
+import { ACTIONS } from '../../lib/model/outcomes.ts'
 
 const PRINT = 'ab'.repeat(32)
 const usage = (value: unknown): RotationError => {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { exitCode } from '../../functions/exit.ts'
-import { ERROR_CODES, type ErrorCode, OUTCOMES, type Outcome } from '../../lib/model.ts'
-import type { TargetResult } from '../../lib/rotation/report.ts'
-import { answer, result } from './answers.ts'
+import { ERROR_CODES, type ErrorCode } from '../../lib/model/errors.ts'
+import { OUTCOMES, type Outcome } from '../../lib/model/outcomes.ts'
+import type { TargetResult } from '../../lib/report/result.ts'
+import { answer, result } from '../present/answers.ts'
 
 const failed = (code: ErrorCode): TargetResult =>
   result({ outcome: 'failed', error: { code, message: 'm', hint: null, retryAt: null } })

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { handler as functionGraph } from '../../functions/functiongraph.ts'
 import { handler as lambda } from '../../functions/lambda.ts'
 import { answerError, jsonLog } from '../../functions/output.ts'
-import { answer, result } from './answers.ts'
+import { answer, result } from '../present/answers.ts'
 
 const BAD = '{"version":1,"targets":[]}'
 /** The names of the runtimes' own contexts, with what they give here. */

@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { secret } from '../../lib/base/secret.ts'
-import { serviceCodeOf } from '../../lib/huawei/client.ts'
+import { serviceCodeOf } from '../../lib/clouds/huawei/client.ts'
 import type { createIotdaClient } from '../../lib/iotda/client.ts'
 import { pageOf } from '../../sandbox/iotda/store.ts'
 import {

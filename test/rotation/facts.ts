@@ -2,8 +2,11 @@
 import { silentLog } from '../../lib/base/log.ts'
 import { type Clock, DAY_MS } from '../../lib/base/time.ts'
 import type { Run } from '../../lib/contracts.ts'
-import type { CertificateSpec, Leaf, RunEvent, Slot, Target } from '../../lib/model.ts'
-import type { Facts } from '../../lib/rotation/decide.ts'
+import type { CertificateSpec, Leaf, Slot } from '../../lib/model/certificate.ts'
+import type { RunEvent } from '../../lib/model/outcomes.ts'
+import type { Target } from '../../lib/model/target.ts'
+import type { Facts } from '../../lib/rotation/decide/decide.ts'
+import type { Inspection } from '../../lib/rotation/world.ts'
 import {
   type CertificateDocument,
   newCertificate,
@@ -12,8 +15,7 @@ import {
   type PendingCertificate,
   type Replaced,
   type TargetDocument,
-} from '../../lib/rotation/documents.ts'
-import type { Inspection } from '../../lib/rotation/world.ts'
+} from '../../lib/state/documents.ts'
 
 export const NOW = Date.parse('2026-06-15T12:00:00Z')
 export const DOMAIN = 'iot.example.com'

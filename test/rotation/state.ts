@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { silentLog } from '../../lib/base/log.ts'
 import { systemClock } from '../../lib/base/time.ts'
 import type { StateStore } from '../../lib/contracts.ts'
-import { openRecords, type Records } from '../../lib/rotation/record.ts'
+import { openRecords, type Records } from '../../lib/state/state.ts'
 import file from '../../lib/stores/file.ts'
 import { cleanups } from '../support/cleanups.ts'
 

@@ -4,7 +4,9 @@ import { solvers } from '../../lib/solvers/index.ts'
 
 it('registers every driver of the folder', async () => {
   const files = await readdir(new URL('../../lib/solvers/', import.meta.url))
-  const drivers = files.filter(file => file !== 'index.ts').map(file => file.replace('.ts', ''))
+  const drivers = files
+    .filter(file => file !== 'index.ts' && file !== 'shared')
+    .map(file => file.replace('.ts', ''))
   expect(Object.keys(solvers).sort()).toEqual(drivers.sort())
 })
 

@@ -1,9 +1,9 @@
 /** What solver and propagation tests share: a clock that does not wait, a run, and a log that is kept. */
 import { Resolver } from 'node:dns/promises'
-import { createHttp } from '../../lib/base/http-client.ts'
 import type { Log } from '../../lib/base/log.ts'
 import type { Clock } from '../../lib/base/time.ts'
 import type { DriverContext, Run } from '../../lib/contracts.ts'
+import { createHttp } from '../../lib/http/client.ts'
 import type { Dns, DnsOptions } from '../../sandbox/dns/server.ts'
 import { cleanups } from '../support/cleanups.ts'
 

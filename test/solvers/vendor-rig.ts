@@ -1,7 +1,6 @@
 /** The rig of a vendor's driver: its simulator over a DNS, and two solvers, one with keys the vendor does not know. */
 
-import type { DnsSolver, DriverContext } from '../../lib/contracts.ts'
-import type { HuaweiKeys } from '../../lib/huawei/signer.ts'
+import type { DnsSolver, DriverContext, HuaweiKeys } from '../../lib/contracts.ts'
 import { createDns, type Dns } from '../../sandbox/dns/server.ts'
 import { createFaults, type Faults, type LoggedCall } from '../../sandbox/kit/faults.ts'
 import type { Served } from '../../sandbox/kit/http.ts'

@@ -1,13 +1,13 @@
 /** Stores over simulated services: the context they are made with, and what is the same for all of them. */
 import { expect } from 'vitest'
-import type { RotationError } from '../../lib/base/errors.ts'
-import { createHttp } from '../../lib/base/http-client.ts'
 import { silentLog } from '../../lib/base/log.ts'
+import type { RotationError } from '../../lib/base/rotation-error.ts'
 import { secret } from '../../lib/base/secret.ts'
 import { type Clock, systemClock } from '../../lib/base/time.ts'
 import type { DriverContext, Run, StateStore } from '../../lib/contracts.ts'
-import { newTarget, parseDocument, TargetDocument } from '../../lib/rotation/documents.ts'
-import { takeLease } from '../../lib/rotation/lease.ts'
+import { createHttp } from '../../lib/http/client.ts'
+import { newTarget, parseDocument, TargetDocument } from '../../lib/state/documents.ts'
+import { takeLease } from '../../lib/state/lease.ts'
 
 export const AWS_KEY = 'AKIAEXAMPLE000000001'
 export const AWS_SECRET = 'example/Secret+Key000000000000000000001'

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { objectUrl } from '../../lib/aws/s3.ts'
 import { secret } from '../../lib/base/secret.ts'
+import { objectUrl } from '../../lib/clouds/aws/s3.ts'
 import type { StateStore } from '../../lib/contracts.ts'
 import s3 from '../../lib/stores/s3.ts'
 import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'

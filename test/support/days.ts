@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import type { Log } from '../../lib/base/log.ts'
-import type { TargetResult } from '../../lib/rotation/report.ts'
+import type { TargetResult } from '../../lib/report/result.ts'
 import type { Fault } from '../../sandbox/kit/faults.ts'
 import { type FakeClock, fakeClock } from './clock.ts'
 import {

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import type { RunEvent } from '../../lib/model.ts'
-import type { TargetResult } from '../../lib/rotation/report.ts'
+import type { RunEvent } from '../../lib/model/outcomes.ts'
+import type { TargetResult } from '../../lib/report/result.ts'
 import type { Sandbox, SandboxOptions, SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from './cleanups.ts'
 import { type FakeClock, fakeClock } from './clock.ts'

@@ -3,7 +3,7 @@ import { rootCertificates } from 'node:tls'
 import * as x509 from '@peculiar/x509'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { RotationError } from '../../lib/base/errors.ts'
+import type { RotationError } from '../../lib/base/rotation-error.ts'
 import { certId, covers, leafOf, normalizePem, parseChain } from '../../lib/x509/certificate.ts'
 import { DAY_MS, der, dnsName, extension, issue, NOW, names, newKeys, newRsaKeys } from '../support/issue.ts'
 

@@ -1,7 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, webcrypto } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { secret } from '../../lib/base/secret.ts'
-import { KEY_TYPES } from '../../lib/model.ts'
+import { KEY_TYPES } from '../../lib/model/certificate.ts'
 import { leafOf } from '../../lib/x509/certificate.ts'
 import { encodeKey, generateKey, keyFits, newPassphrase } from '../../lib/x509/key.ts'
 import { issue, newKeys } from '../support/issue.ts'

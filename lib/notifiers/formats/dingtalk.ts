@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import type { AlertEvent } from '../../contracts.ts'
+import { withinBytes, wordingOf } from '../shared/wording.ts'
 import { byCode, type Posted, type Signing } from './posted.ts'
-import { withinBytes, wordingOf } from './wording.ts'
 
 /** What Markdown would take for a mark of its own. */
 const escaped = (text: string): string => text.replaceAll(/([\\*_`#>[\]])/g, '\\$1')

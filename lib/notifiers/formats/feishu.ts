@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto'
 import type { AlertEvent } from '../../contracts.ts'
-import type { Severity } from '../../events.ts'
+import type { Severity } from '../../model/events.ts'
+import { wordingOf } from '../shared/wording.ts'
 import { byCode, type Posted, type Signing } from './posted.ts'
-import { wordingOf } from './wording.ts'
 
 const COLOUR: Readonly<Record<Severity, string>> = { info: 'blue', warning: 'orange', critical: 'red' }
 

@@ -1,7 +1,7 @@
 import type { AlertEvent } from '../../contracts.ts'
-import type { Severity } from '../../events.ts'
+import type { Severity } from '../../model/events.ts'
+import { wordingOf } from '../shared/wording.ts'
 import type { Posted, Signing } from './posted.ts'
-import { wordingOf } from './wording.ts'
 
 const COLOUR: Readonly<Record<Severity, string>> = {
   info: 'default',

@@ -1,5 +1,5 @@
 import type { AlertEvent, Language } from '../../contracts.ts'
-import { wordingOf } from './wording.ts'
+import { wordingOf } from '../shared/wording.ts'
 
 // https://developer.pagerduty.com/docs/events-api-v2/trigger-events/
 const SUMMARY_AT_MOST = 1_024

@@ -1,6 +1,6 @@
 import type { AlertEvent } from '../../contracts.ts'
+import { type Wording, wordingOf } from '../shared/wording.ts'
 import type { Objection, Posted, Signing } from './posted.ts'
-import { type Wording, wordingOf } from './wording.ts'
 
 /** `&`, `<` and `>` are Slack's control characters. https://api.slack.com/reference/surfaces/formatting#escaping */
 const escaped = (text: string): string =>

@@ -1,6 +1,6 @@
 import type { AlertEvent } from '../../contracts.ts'
+import { withinBytes, wordingOf } from '../shared/wording.ts'
 import { byCode, type Posted, type Signing } from './posted.ts'
-import { withinBytes, wordingOf } from './wording.ts'
 
 const MARKDOWN_AT_MOST_BYTES = 4_096
 

@@ -1,0 +1,163 @@
+import { createHash, createPublicKey } from 'node:crypto'
+import * as v from 'valibot'
+import { RotationError } from '../../base/rotation-error.ts'
+import type { Secret } from '../../base/secret.ts'
+import type { SourceMemory } from '../../contracts.ts'
+import { generateKey } from '../../x509/key.ts'
+import { type AcmeClient, createAcmeClient } from '../protocol/client.ts'
+import { loadDirectory, metaText, reloadDirectory } from '../protocol/directory.ts'
+import { problemOf } from '../protocol/problem.ts'
+import type { AcmeConnection } from '../protocol/transport.ts'
+import { dropRollover, keyNameIn, promoteKey, rolloverIn } from './account-key.ts'
+import { remember } from './memory.ts'
+
+/** How an account is made and found (RFC 8555 section 7.3). */
+export interface AccountSettings {
+  readonly email: string | null
+  readonly termsOfServiceAgreed: boolean
+  /** PEM of an existing account's key; null: one is made and kept in the source's memory. */
+  readonly accountKey: Secret | null
+  readonly externalAccount: { readonly kid: string; readonly hmacKey: Secret } | null
+}
+
+/** The account as a source remembers it. */
+export const rememberedSchema = v.object({
+  directory: v.string(),
+  key: v.string(),
+  url: v.string(),
+  /** Where it was found: a CA that has moved may call the account by another URL. */
+  newAccount: v.optional(v.string()),
+})
+export type Remembered = v.InferOutput<typeof rememberedSchema>
+
+/** Tells keys apart without telling the key: SHA-256 of its public half, hex. */
+export const fingerprintOf = (settings: string, key: Secret): string => {
+  try {
+    const spki = createPublicKey(key.reveal()).export({ type: 'spki', format: 'der' })
+    return createHash('sha256').update(spki).digest('hex')
+  } catch {
+    // Not even as a cause: a parser's message may quote what it could not parse.
+    throw new RotationError('settings-invalid', `${settings}.accountKey is no private key in PEM`, {
+      retry: 'never',
+      hint: 'Give the PEM of an RSA (2048 to 4096), P-256 or P-384 key.',
+    })
+  }
+}
+
+const agreed = async ({ connection, account, memory }: AccountAccess) => {
+  const { settings } = connection
+  if (account.termsOfServiceAgreed)
+    return {
+      termsOfServiceAgreed: true as const,
+      ...(account.email === null ? {} : { contact: [`mailto:${account.email}`] }),
+    }
+  const terms = metaText(await loadDirectory(connection, memory), 'termsOfService')
+  throw new RotationError('ca-rejected', `${settings}: an account needs agreement to the CA's terms`, {
+    retry: 'never',
+    hint: `Read ${terms ?? 'the terms of service of the CA'} and set ${settings}.termsOfServiceAgreed to true.`,
+  })
+}
+
+/** The account of a client's key, if the CA knows it. */
+export const existing = async (client: AcmeClient): Promise<string | null> => {
+  try {
+    return await client.register({ onlyReturnExisting: true })
+  } catch (thrown) {
+    if (problemOf(thrown)?.type === 'accountDoesNotExist') return null
+    throw thrown
+  }
+}
+
+/** What every client of one source is made with. */
+export interface AccountAccess {
+  readonly connection: AcmeConnection
+  readonly account: AccountSettings
+  readonly memory: SourceMemory
+}
+
+/** A client that signs with this key, for an account whose URL is known, or not yet. */
+export async function clientWith(access: AccountAccess, accountKey: Secret, accountUrl: string | null) {
+  const { connection, account, memory } = access
+  return createAcmeClient({
+    connection,
+    directory: await loadDirectory(connection, memory),
+    reloadDirectory: () => reloadDirectory(connection, memory),
+    accountKey,
+    accountUrl,
+    externalAccount: account.externalAccount,
+  })
+}
+
+const newAccountKey = () => generateKey('ec-256')
+
+/** The account's own key as it is kept now. */
+const ownKey = async (memory: SourceMemory): Promise<Secret> =>
+  memory.secret(keyNameIn(await memory.read()), newAccountKey)
+
+/**
+ * A key change whose answer never came (RFC 8555 section 7.3.5): the CA is asked which key it knows, the new one
+ * first, and that one is the account's from now on.
+ */
+async function settleRollover(access: AccountAccess): Promise<void> {
+  const { connection, memory } = access
+  const { log } = connection.run
+  const name = rolloverIn(await memory.read())
+  if (name === null) return
+  const key = await memory.secret(name, newAccountKey)
+  const client = await clientWith(access, key, null)
+  const url = await existing(client)
+  if (url === null) {
+    const known = await existing(await clientWith(access, await ownKey(memory), null))
+    log.warn({ account: known }, 'the CA has not taken the new key of the account')
+    return dropRollover(memory)
+  }
+  log.info({ account: url }, 'the CA has taken the new key of the account')
+  await promoteKey(memory, name, describe(client, key, url))
+}
+
+/** What is remembered of an account. */
+const describe = ({ connection, newAccountUrl }: AcmeClient, key: Secret, url: string): Remembered => {
+  const { settings, directoryUrl: directory } = connection
+  return { directory, key: fingerprintOf(settings, key), url, newAccount: newAccountUrl }
+}
+
+/** The client of the remembered account, if that is the one of this key, and of the CA where it is now. */
+const clientOf = async (access: AccountAccess, key: Secret, remembered: Remembered | null) => {
+  const { settings, directoryUrl } = access.connection
+  const fingerprint = fingerprintOf(settings, key)
+  if (remembered?.directory !== directoryUrl || remembered.key !== fingerprint) return null
+  const client = await clientWith(access, key, remembered.url)
+  const { newAccount = client.newAccountUrl } = remembered
+  return newAccount === client.newAccountUrl ? client : null
+}
+
+/** Whether an account is remembered, so that the CA need not be asked for one. */
+export const knowsAccount = async ({ memory }: AccountAccess): Promise<boolean> =>
+  v.safeParse(rememberedSchema, (await memory.read()).account).success
+
+/**
+ * A client whose account exists at the CA, found or created; null when there is none and `create` is false.
+ * The key is stored before newAccount, and newAccount with a known key gives the same account, so that a lost
+ * answer never leads to a second one. `forget`: the CA does not know the remembered account.
+ * @throws RotationError `ca-rejected` (terms, external account), `settings-invalid`, those of AcmeClient
+ */
+export async function openAccount(
+  access: AccountAccess,
+  options: { readonly create: boolean; readonly forget: boolean },
+): Promise<AcmeClient | null> {
+  const { connection, account, memory } = access
+  const { run } = connection
+  if (account.accountKey === null) await settleRollover(access)
+  const remembered = v.safeParse(rememberedSchema, (await memory.read()).account)
+  if (!options.create && !remembered.success) return null
+  const accountKey = account.accountKey ?? (await ownKey(memory))
+  const known = options.forget || !remembered.success ? null : remembered.output
+  const usual = await clientOf(access, accountKey, known)
+  if (usual || !options.create) return usual
+  const client = await clientWith(access, accountKey, null)
+  const found = account.accountKey === null ? null : await existing(client)
+  const url = found ?? (await client.register(await agreed(access)))
+  run.log.info({ account: url, found: found !== null }, 'account at the CA')
+  await remember(memory, { account: describe(client, accountKey, url) }, run)
+  return client
+}

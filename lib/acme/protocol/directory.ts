@@ -1,0 +1,87 @@
+import * as v from 'valibot'
+import { RotationError } from '../../base/rotation-error.ts'
+import { DAY_MS } from '../../base/time.ts'
+import type { SourceMemory } from '../../contracts.ts'
+import { remember } from '../account/memory.ts'
+import { refusal } from './problem.ts'
+import { type AcmeConnection, ask, jsonObject } from './transport.ts'
+
+const MAX_AGE_MS = DAY_MS
+
+/** A CA's directory (RFC 8555 section 7.1.1), as kept between runs. */
+export interface Directory {
+  readonly url: string
+  /** Unknown keys included: CAs add random ones on purpose. */
+  readonly body: Readonly<Record<string, unknown>>
+  readonly fetchedAt: number
+}
+
+const cachedSchema = v.object({
+  url: v.string(),
+  body: v.record(v.string(), v.unknown()),
+  fetchedAt: v.number(),
+})
+
+/** The URL of a resource such as `newOrder`; null when the CA does not offer it. */
+export function resourceUrl(directory: Directory, resource: string): string | null {
+  const url = directory.body[resource]
+  return typeof url === 'string' && URL.canParse(url) ? url : null
+}
+
+const NEEDED = ['newNonce', 'newAccount', 'newOrder'] as const
+
+/** Whether orders are placed elsewhere; CAs add other keys, and random ones, at any time. */
+export const isElsewhere = (directory: Directory, other: Directory): boolean =>
+  NEEDED.some(name => resourceUrl(directory, name) !== resourceUrl(other, name))
+
+/** A text of the directory's `meta`, e.g. `termsOfService`. */
+export function metaText(directory: Directory, field: string): string | null {
+  const { meta } = directory.body
+  const value = typeof meta === 'object' && meta !== null ? (meta as Record<string, unknown>)[field] : null
+  return typeof value === 'string' ? value : null
+}
+
+const identities = v.fallback(v.array(v.string()), [])
+
+/** How the CA calls itself in CAA records (RFC 8555 section 9.7.6), lower case; empty: it does not say. */
+export function caaIdentitiesOf(directory: Directory): readonly string[] {
+  const meta = (directory.body.meta ?? {}) as { readonly caaIdentities?: unknown }
+  return v.parse(identities, meta.caaIdentities).map(it => it.toLowerCase())
+}
+
+/** Fetches the directory. @throws RotationError `unreachable`, `unavailable`, `ca-rejected`, `out-of-time` */
+export async function fetchDirectory(connection: AcmeConnection): Promise<Directory> {
+  const { directoryUrl: url, settings, run } = connection
+  const answer = await ask(connection, 'directory', { method: 'GET', url })
+  if (answer.status >= 300) throw refusal(settings, 'directory', url, answer, run.clock.now())
+  const directory = {
+    url,
+    body: jsonObject(connection, 'directory', answer.text),
+    fetchedAt: run.clock.now(),
+  }
+  const missing = NEEDED.filter(name => resourceUrl(directory, name) === null)
+  if (missing.length === 0) return directory
+  throw new RotationError('unavailable', `${settings}: directory: the answer lacks ${missing.join(', ')}`, {
+    hint: `Check that ${settings}.directory is the URL of an ACME directory.`,
+  })
+}
+
+/**
+ * The directory out of the source's memory, fetched when it is absent, of another URL, or older than a day.
+ * @throws RotationError as {@link fetchDirectory}
+ */
+export async function loadDirectory(connection: AcmeConnection, memory: SourceMemory): Promise<Directory> {
+  const { run, directoryUrl } = connection
+  const cached = v.safeParse(cachedSchema, (await memory.read()).directory)
+  const ageMs = cached.success ? run.clock.now() - cached.output.fetchedAt : 0
+  if (cached.success && cached.output.url === directoryUrl && ageMs >= 0 && ageMs < MAX_AGE_MS)
+    return cached.output
+  return reloadDirectory(connection, memory)
+}
+
+/** Fetches the directory and remembers it, whatever the memory holds. @throws RotationError as {@link fetchDirectory} */
+export async function reloadDirectory(connection: AcmeConnection, memory: SourceMemory): Promise<Directory> {
+  const directory = await fetchDirectory(connection)
+  await remember(memory, { directory }, connection.run)
+  return directory
+}

@@ -1,0 +1,211 @@
+import packageJson from '../../../package.json' with { type: 'json' }
+import { RotationError } from '../../base/rotation-error.ts'
+import { parseRetryAfter, SECOND_MS } from '../../base/time.ts'
+import type { Run } from '../../contracts.ts'
+import { CHECK_PROXY, type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
+import { refusal } from './problem.ts'
+
+/** How a CA's servers tell clients apart (RFC 8555 section 6.1 asks for it). */
+export const USER_AGENT = `iotda-cert/${packageJson.version}`
+
+const REQUEST_TIMEOUT_MS = 30 * SECOND_MS
+const REDIRECTS_AT_MOST = 3
+/** How often one request is signed again with another nonce. */
+export const MAX_BAD_NONCES = 10
+
+/** One CA as seen by one run. */
+export interface AcmeConnection {
+  /** Path of the source in the settings, for messages, e.g. `sources.letsencrypt`. */
+  readonly settings: string
+  readonly directoryUrl: string
+  readonly http: Http
+  readonly run: Run
+}
+
+const outOfTime = (settings: string, call: string, cause?: unknown): RotationError =>
+  new RotationError('out-of-time', `${settings}: ${call}: the run has no time left`, { cause, retry: 'now' })
+
+const failed = (connection: AcmeConnection, call: string, failure: HttpFailure, hurried: boolean) => {
+  const { settings, run } = connection
+  const late = run.clock.now() >= run.deadline || (hurried && failure.reason === 'timeout')
+  if (run.signal.aborted || late) return outOfTime(settings, call, failure)
+  const message = `${settings}: ${call}: ${failure.message}`
+  if (failure.reason === 'proxy')
+    return new RotationError('unreachable', message, { cause: failure, hint: CHECK_PROXY })
+  if (failure.reason === 'connect')
+    return new RotationError('unreachable', message, {
+      cause: failure,
+      hint: `Check ${settings}.directory and the way out to it.`,
+    })
+  if (failure.reason === 'tls')
+    return new RotationError('unreachable', message, {
+      cause: failure,
+      hint: `Check ${settings}.directory; a private CA needs its root in ${settings}.caCertificates.`,
+    })
+  return new RotationError('unavailable', message, { cause: failure })
+}
+
+type Asked = Pick<HttpRequest, 'method' | 'url' | 'headers' | 'body'>
+
+/** Where an answer redirects to; never from HTTPS to anything less. */
+export const movedTo = ({ status, headers }: HttpResponse, url: string): string | null => {
+  const { location } = headers
+  if (![301, 302, 303, 307, 308].includes(status) || location === undefined || !URL.canParse(location, url))
+    return null
+  const target = new URL(location, url)
+  return target.protocol === 'https:' || target.protocol === new URL(url).protocol ? target.href : null
+}
+
+/**
+ * One request within the run's time. Any answer is returned, whatever its status; redirects of GET and HEAD are
+ * followed, three at most. A signed request names its URL (RFC 8555 section 6.4) and cannot be redirected.
+ * @throws RotationError `unreachable`, `unavailable` (no whole answer), `out-of-time`
+ */
+export async function ask(connection: AcmeConnection, call: string, request: Asked): Promise<HttpResponse> {
+  let { url } = request
+  for (let redirects = 0; ; redirects += 1) {
+    const answer = await askOnce(connection, call, { ...request, url })
+    const target = request.method === 'POST' ? null : movedTo(answer, url)
+    if (target === null || redirects === REDIRECTS_AT_MOST) return answer
+    connection.run.log.warn(
+      { call, from: url, to: target },
+      `${connection.settings}: ${call} has moved to ${target}`,
+    )
+    url = target
+  }
+}
+
+const askOnce = async (connection: AcmeConnection, call: string, request: Asked): Promise<HttpResponse> => {
+  const { http, run, settings } = connection
+  const leftMs = run.deadline - run.clock.now()
+  if (run.signal.aborted || leftMs <= 0) throw outOfTime(settings, call, run.signal.reason)
+  try {
+    return await http.request({
+      ...request,
+      headers: { 'user-agent': USER_AGENT, ...request.headers },
+      timeoutMs: Math.min(REQUEST_TIMEOUT_MS, leftMs),
+      signal: run.signal,
+    })
+  } catch (thrown) {
+    if (!(thrown instanceof HttpFailure)) throw thrown
+    throw failed(connection, call, thrown, leftMs < REQUEST_TIMEOUT_MS)
+  }
+}
+
+/** Sleeps within a run. @throws RotationError `out-of-time` when the run is aborted meanwhile */
+export async function pause(connection: AcmeConnection, durationMs: number, what: string): Promise<void> {
+  const { clock, signal } = connection.run
+  try {
+    await clock.sleep(durationMs, signal)
+  } catch (thrown) {
+    throw signal.aborted ? outOfTime(connection.settings, what, thrown) : thrown
+  }
+}
+
+/** A JSON object out of an answer. @throws RotationError `unavailable` when it is something else */
+export function jsonObject(connection: AcmeConnection, call: string, text: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    value = null
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>
+  throw new RotationError('unavailable', `${connection.settings}: ${call}: the answer cannot be read`, {
+    hint: `Check that ${connection.settings}.directory is the URL of an ACME directory.`,
+  })
+}
+
+/** What acme-client expects of its HTTP layer. */
+export interface AcmeAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** The JSON object, PEM text, or an empty object when there is no body. */
+  readonly data: unknown
+}
+
+export interface Transport {
+  /** Stands in for acme-client's `http.request`. @throws RotationError, except for a nonce that can be replaced */
+  request(url: string, method: string, options?: { readonly data?: unknown }): Promise<AcmeAnswer>
+  /** A nonce that an earlier answer brought, or null. */
+  takeNonce(): string | null
+  /** Gives a nonce back that was not used. */
+  keepNonce(nonce: string): void
+  /** The instant Retry-After of the last answer named, or null. */
+  lastRetryAt(): number | null
+  /** The URLs that the last answer linked to as `alternate`. */
+  lastAlternates(): readonly string[]
+}
+
+/** URLs of one relation in a Link header (RFC 8288 section 3), against the URL that was asked. */
+export function linksOf(header: string | undefined, relation: string, base: string): readonly string[] {
+  const links = (header ?? '').matchAll(/<([^>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^",;\s]*))*)/g)
+  return [...links].flatMap(([, target = '', parameters = '']) => {
+    const [, quoted, bare] = /;\s*rel\s*=\s*(?:"([^"]*)"|([^",;\s]*))/i.exec(parameters) ?? []
+    const relations = (quoted ?? bare ?? '').toLowerCase().split(/\s+/)
+    return relations.includes(relation) && URL.canParse(target, base) ? [new URL(target, base).href] : []
+  })
+}
+
+/** Where something new is may be said from where it was asked for (RFC 9110 section 10.2.2); what is no URL is left out. */
+const withPlace = ({ location, ...rest }: HttpResponse['headers'], url: string): HttpResponse['headers'] =>
+  location !== undefined && URL.canParse(location, url)
+    ? { ...rest, location: new URL(location, url).href }
+    : rest
+
+const dataOf = (connection: AcmeConnection, call: string, method: string, text: string): unknown => {
+  if (method === 'HEAD' || text.trim() === '') return {}
+  return text.trimStart().startsWith('-----BEGIN ') ? text : jsonObject(connection, call, text)
+}
+
+/**
+ * The transport of one client in one run: nonces are kept per client (RFC 8555 section 6.5), a refused one is
+ * given back to acme-client to sign again. `nameOf` tells what a URL is called in messages.
+ */
+export function createTransport(connection: AcmeConnection, nameOf: (url: string) => string): Transport {
+  const { run, settings } = connection
+  const nonces: string[] = []
+  let badNonces = 0
+  let retryAt: number | null = null
+  let alternates: readonly string[] = []
+
+  const isBadNonce = (method: string, answer: HttpResponse): boolean =>
+    method === 'POST' && answer.status === 400 && answer.text.includes('urn:ietf:params:acme:error:badNonce')
+
+  return {
+    takeNonce: () => nonces.pop() ?? null,
+    keepNonce: nonce => void nonces.push(nonce),
+    lastRetryAt: () => retryAt,
+    lastAlternates: () => alternates,
+    request: async (url, verb, options = {}) => {
+      const method = verb.toUpperCase() as HttpRequest['method']
+      const call = nameOf(url)
+      const answer = await ask(connection, call, {
+        method,
+        url,
+        ...(options.data === undefined
+          ? {}
+          : { headers: { 'content-type': 'application/jose+json' }, body: JSON.stringify(options.data) }),
+      })
+      const now = run.clock.now()
+      retryAt = parseRetryAfter(answer.headers['retry-after'], now)
+      alternates = linksOf(answer.headers.link, 'alternate', url)
+      run.log.debug({ call, method, status: answer.status }, 'request to the CA')
+      if (isBadNonce(method, answer) && badNonces < MAX_BAD_NONCES) {
+        badNonces += 1
+        // Not kept: acme-client takes this answer's nonce for its next try.
+        return { status: 400, headers: answer.headers, data: jsonObject(connection, call, answer.text) }
+      }
+      badNonces = 0
+      const nonce = answer.headers['replay-nonce']
+      if (nonce && method === 'POST') nonces.push(nonce)
+      if (answer.status >= 300) throw refusal(settings, call, url, answer, now)
+      return {
+        status: answer.status,
+        headers: withPlace(answer.headers, url),
+        data: dataOf(connection, call, method, answer.text),
+      }
+    },
+  }
+}

@@ -1,0 +1,205 @@
+import { type Retry, RotationError } from '../../base/rotation-error.ts'
+import { parseRetryAfter } from '../../base/time.ts'
+import type { HuaweiKeys } from '../../contracts.ts'
+import type { HttpResponse } from '../../http/http.ts'
+import type { ErrorCode } from '../../model/errors.ts'
+
+/** What a service said when it refused: the cause of the RotationError. Holds no secret. */
+export interface Refusal {
+  readonly status: number
+  readonly serviceCode: string | null
+  readonly requestId: string | null
+}
+
+/** An answer as read from the wire. */
+export interface Answer extends Refusal {
+  readonly message: string | null
+  /** From `Retry-After`, milliseconds since the epoch. */
+  readonly retryAt: number | null
+  /** The parsed body: null when empty, undefined when it is no JSON. */
+  readonly json: unknown
+  /** Whether the body is of a shape that a Huawei service answers with. */
+  readonly readable: boolean
+}
+
+/** What was asked, as far as messages and hints need it. */
+export interface Asked {
+  readonly driver: string
+  readonly operation: string
+  /** Whether the call may have changed something. */
+  readonly changes: boolean
+  /** Whether it was signed with the derived key. */
+  readonly derived: boolean
+  readonly iamAction: string | null
+  readonly keys: HuaweiKeys
+  readonly body: object | null
+}
+
+/** Ends the message of a failed change that may have happened. */
+export const UNCERTAIN = '; it is unknown whether it took effect'
+
+/** Settings of an instance stand below `instance`, those of other drivers beside their type. */
+export const settingName = (driver: string, name: string): string =>
+  driver.startsWith('iotda') ? `instance.${name}` : name
+
+const MAX_TEXT_LENGTH = 300
+
+// https://support.huaweicloud.com/intl/en-us/api-iothub/ErrorCode.html and the codes of DNS and the gateway.
+const THROTTLED = new Set(['APIGW.0308', 'IOTDA.021101', 'IOTDA.021102', 'DNS.0014'])
+const LOCKED = new Set(['DNS.0021', 'DNS.0209', 'DNS.0314'])
+const UNKNOWN_INSTANCE = new Set(['IOTDA.000021', 'IOTDA.001006', 'APIGW.0310', 'APIGW.0802'])
+const UNKNOWN_PATH = new Set(['IOTDA.000029', 'APIGW.0101'])
+const QUOTAS = new Set(['DNS.0403', 'DNS.2002'])
+
+/** The gateway writes its codes with either prefix. */
+const gateway = (code: string): string => code.replace(/^APIG\./, 'APIGW.')
+
+/** Whether the code of a 404 says that the address is wrong rather than that the object is gone. */
+export const isUnknownPath = (code: string | null): boolean =>
+  code !== null && UNKNOWN_PATH.has(gateway(code))
+
+// --- reading -----------------------------------------------------------------------------------------------
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const asText = (value: unknown): string | null =>
+  typeof value === 'string' && value !== '' ? value : typeof value === 'number' ? String(value) : null
+const asToken = (value: unknown): string | null => {
+  const text = asText(value)
+  return text !== null && /^[\w.-]{1,128}$/.test(text) ? text : null
+}
+
+const parseJson = (text: string): unknown => {
+  if (text.trim() === '') return null
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** The code and text of an error in any of the shapes: IoTDA and gateway, DNS and SMN, IAM, OBS. */
+const problemOf = (json: unknown, text: string): { code: string | null; message: string | null } => {
+  if (isObject(json)) {
+    const at = isObject(json.error) ? json.error : json
+    return { code: asToken(at.error_code ?? at.code), message: asText(at.error_msg ?? at.message) }
+  }
+  if (json !== undefined || !text.includes('<Error>')) return { code: null, message: null }
+  const [, code] = /<Code>([^<]+)<\/Code>/.exec(text) ?? []
+  const [, message] = /<Message>([^<]+)<\/Message>/.exec(text) ?? []
+  return { code: asToken(code), message: asText(message) }
+}
+
+/** Reads status, error code, text, request id and body of an answer. Never throws. */
+export function readAnswer({ status, headers, text }: HttpResponse, now: number): Answer {
+  const json = parseJson(text)
+  const { code, message } = problemOf(json, text)
+  return {
+    status,
+    serviceCode: code,
+    message,
+    requestId: asToken(headers['x-request-id']) ?? (isObject(json) ? asToken(json.request_id) : null),
+    retryAt: parseRetryAfter(headers['retry-after'], now),
+    json,
+    readable: json !== undefined || code !== null,
+  }
+}
+
+/** Any 2xx whose body is JSON or empty. IoTDA reports some failures as 200 with an `error_code`. */
+export function succeeded({ status, json }: Answer): boolean {
+  if (status < 200 || status > 299 || json === undefined) return false
+  return !isObject(json) || asText(json.error_code) === null
+}
+
+// --- judging -----------------------------------------------------------------------------------------------
+
+/** A 403 of IoTDA may also mean a missing object or a full quota, by codes nobody has published. */
+const isPermission = (code: string | null): boolean => {
+  if (code === null) return true
+  return code.startsWith('IOTDA.') ? code === 'IOTDA.000022' || UNKNOWN_INSTANCE.has(code) : !QUOTAS.has(code)
+}
+
+const codeOf = ({ status, serviceCode, readable }: Answer): ErrorCode => {
+  const code = serviceCode === null ? null : gateway(serviceCode)
+  if (status === 429 || (code !== null && THROTTLED.has(code))) return 'throttled'
+  if (status === 401 || code === 'IOTDA.000004') return 'unauthorized'
+  if (status < 400 || status >= 500 || !readable) return 'unavailable'
+  return status === 403 && isPermission(code) ? 'forbidden' : 'service-refused'
+}
+
+const retryOf = (code: ErrorCode, serviceCode: string | null): Retry => {
+  if (code === 'throttled' || code === 'unavailable') return 'later'
+  return code === 'service-refused' && serviceCode !== null && LOCKED.has(serviceCode) ? 'later' : 'never'
+}
+
+const unauthorizedHint = (service: string, { driver, derived }: Asked): string => {
+  if (service === 'IOTDA.000002')
+    return (
+      `The endpoint may want the other signing scheme: set ${settingName(driver, 'signing')} to ` +
+      `"${derived ? 'standard' : 'derived'}". Otherwise check accessKey and secretKey.`
+    )
+  if (service === 'APIGW.0303')
+    return 'Check the clock of this machine: a signature may be 15 minutes off at most. Otherwise check accessKey and secretKey.'
+  return 'Check accessKey and secretKey, and that temporary keys have not expired.'
+}
+
+const hintFor = (code: ErrorCode, { status, serviceCode }: Answer, asked: Asked): string | null => {
+  const service = gateway(serviceCode ?? '')
+  const setting = (name: string): string => settingName(asked.driver, name)
+  const action = asked.iamAction ?? `for ${asked.operation}`
+  if (code === 'unauthorized') return unauthorizedHint(service, asked)
+  if (UNKNOWN_INSTANCE.has(service) || (status === 404 && isUnknownPath(serviceCode)))
+    return `Check ${setting('endpoint')}, ${setting('projectId')} and ${setting('instanceId')}: the service does not know this address or instance.`
+  if (code === 'forbidden') return `Grant the IAM action ${action} to the owner of the access key.`
+  if (code === 'service-refused' && status === 403)
+    return `If nothing else explains it, check that the owner of the access key has the IAM action ${action}.`
+  if (code === 'unavailable' && status < 500 && serviceCode === null)
+    return `Check ${setting('endpoint')}: what answers there may be no service of Huawei Cloud.`
+  return null
+}
+
+/** Every text of a request body that must not come back in a message. */
+const confidential = (value: unknown, name = ''): readonly string[] => {
+  if (typeof value === 'string') {
+    if (/password|secret|private/i.test(name)) return [value, ...value.split(/\s*\n/)]
+    return value.length > 64 ? value.split(/\s*\n/).filter(line => line.length > 15) : []
+  }
+  return typeof value === 'object' && value !== null
+    ? Object.entries(value).flatMap(([key, inner]) => confidential(inner, key))
+    : []
+}
+
+/** A service's text made fit to be shown: one short line that repeats neither the keys nor the request. */
+const shown = (text: string, { keys, body }: Asked): string => {
+  const secrets = [keys.accessKey, keys.secretKey, ...(keys.securityToken ? [keys.securityToken] : [])]
+  return [...secrets.map(it => it.reveal()), ...confidential(body)]
+    .filter(it => it !== '')
+    .sort((a, b) => b.length - a.length)
+    .reduce((clean, it) => clean.replaceAll(it, '[secret]'), text)
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim()
+    .slice(0, MAX_TEXT_LENGTH)
+}
+
+/** The error for an answer that is no success; its cause is a {@link Refusal}. */
+export function refused(answer: Answer, asked: Asked): RotationError {
+  const { status, serviceCode, requestId, message, retryAt } = answer
+  const code = codeOf(answer)
+  const hint = hintFor(code, answer, asked)
+  const text = [
+    `${asked.driver}: ${asked.operation} answered HTTP ${status}`,
+    serviceCode === null ? '' : ` ${serviceCode}`,
+    message === null ? '' : `: ${shown(message, asked)}`,
+    answer.readable ? '' : ' with a body that is no JSON',
+    requestId === null ? '' : ` (request ${requestId})`,
+    code === 'unavailable' && asked.changes ? UNCERTAIN : '',
+  ].join('')
+  const cause: Refusal = { status, serviceCode, requestId }
+  return new RotationError(code, text, {
+    cause,
+    retry: retryOf(code, serviceCode),
+    ...(hint === null ? {} : { hint }),
+    ...(retryAt === null ? {} : { retryAt }),
+  })
+}

@@ -1,0 +1,63 @@
+import { SECOND_MS } from '../../base/time.ts'
+import type { Run } from '../../contracts.ts'
+import { type Http, HttpFailure } from '../../http/http.ts'
+import { type Answers, type RecordType, readAnswer } from './answer.ts'
+import { encodeRequest, OPCODE, TYPE } from './message.ts'
+import { type Said, stopped } from './question.ts'
+
+const MEDIA_TYPE = 'application/dns-message'
+const TIMEOUT_MS = 3 * SECOND_MS
+const TRIES = 2
+
+/** Zero, as RFC 8484 section 4.1 wants it: HTTP itself tells which answer belongs to which question. */
+const ID = 0
+
+const mediaTypeOf = (header: string | undefined): string => header?.split(';')[0]?.trim().toLowerCase() ?? ''
+
+const once = async <T extends RecordType>(
+  http: Http,
+  url: string,
+  asked: { readonly name: string; readonly type: T },
+  run: Run,
+): Promise<Said<Answers[T]>> => {
+  const question = { name: asked.name, type: TYPE[asked.type] }
+  try {
+    const { status, headers, text } = await http.request({
+      method: 'POST',
+      url,
+      headers: { 'content-type': MEDIA_TYPE, accept: MEDIA_TYPE },
+      body: encodeRequest({ id: ID, opcode: OPCODE.query, recurse: true, question }),
+      encoding: 'latin1',
+      timeoutMs: TIMEOUT_MS,
+      signal: run.signal,
+    })
+    if (status !== 200) return { kind: 'failed', why: `HTTP ${status}` }
+    const type = mediaTypeOf(headers['content-type'])
+    if (type !== MEDIA_TYPE)
+      return { kind: 'failed', why: `${type || 'an answer without a type'} instead of ${MEDIA_TYPE}` }
+    return readAnswer(Buffer.from(text, 'latin1'), { ...asked, id: ID }).said
+  } catch (thrown) {
+    if (run.signal.aborted) throw stopped(run, 'DNS question')
+    if (!(thrown instanceof HttpFailure)) throw thrown
+    return { kind: 'failed', why: thrown.message }
+  }
+}
+
+/**
+ * Asks one resolver over HTTPS (RFC 8484), once more when it fails. What it says may be remembered from before:
+ * `rememberedMs` tells how long still.
+ * @throws RotationError `out-of-time` (or the signal's own) when `run.signal` is aborted
+ */
+export async function askHttps<T extends RecordType>(
+  http: Http,
+  url: string,
+  name: string,
+  type: T,
+  run: Run,
+): Promise<Said<Answers[T]>> {
+  if (run.signal.aborted) throw stopped(run, 'DNS question')
+  let said = await once(http, url, { name, type }, run)
+  for (let tried = 1; said.kind === 'failed' && tried < TRIES; tried += 1)
+    said = await once(http, url, { name, type }, run)
+  return said
+}

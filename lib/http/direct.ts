@@ -1,0 +1,97 @@
+import {
+  Agent,
+  type ClientRequest,
+  type IncomingMessage,
+  request as overTcp,
+  type RequestOptions,
+} from 'node:http'
+import { request as overTls, Agent as TlsAgent } from 'node:https'
+import { SECOND_MS } from '../base/time.ts'
+import {
+  type Exchange,
+  type HttpResponse,
+  joinHeaders,
+  MAX_BODY_BYTES,
+  tooLarge,
+  type Way,
+  type WayOptions,
+} from './http.ts'
+
+const read = (answer: IncomingMessage, encoding: Exchange['encoding']): Promise<HttpResponse> =>
+  new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    answer.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > MAX_BODY_BYTES) answer.destroy(tooLarge())
+      else chunks.push(chunk)
+    })
+    answer.once('error', reject)
+    answer.once('end', () =>
+      resolve({
+        status: answer.statusCode ?? 0,
+        headers: joinHeaders(answer.rawHeaders),
+        text: Buffer.concat(chunks).toString(encoding),
+      }),
+    )
+  })
+
+/** Tells when there is a connection that the request can be sent over, or ends it when there is none in time. */
+const watch = (
+  request: ClientRequest,
+  ready: 'connect' | 'secureConnect',
+  within: number,
+  onReady: () => void,
+) =>
+  request.once('socket', socket => {
+    if (request.reusedSocket) return onReady()
+    const timer = setTimeout(
+      () => request.destroy(Object.assign(new Error('no connection in time'), { code: 'ETIMEDOUT' })),
+      within,
+    )
+    socket.once(ready, () => {
+      clearTimeout(timer)
+      onReady()
+    })
+    socket.once('close', () => clearTimeout(timer))
+  })
+
+/** Sends one request by Node's own client, over what `connection` says. */
+export const send = (
+  { method, url, headers, body, encoding, signal, onReady }: Exchange,
+  connection: Pick<RequestOptions, 'agent' | 'createConnection'>,
+  connectTimeoutMs: number,
+): Promise<HttpResponse> =>
+  new Promise((resolve, reject) => {
+    const isTls = url.protocol === 'https:'
+    // Node sends no length with a DELETE by itself.
+    const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
+    const request = (isTls ? overTls : overTcp)(url, {
+      ...{ method, signal, ...connection },
+      headers: { ...headers, ...length },
+    })
+    watch(request, isTls ? 'secureConnect' : 'connect', connectTimeoutMs, onReady)
+    const onClose = (): void => reject(new Error('closed without an answer'))
+    request.once('error', reject)
+    request.once('response', answer => {
+      request.off('close', onClose)
+      read(answer, encoding).then(resolve, reject)
+    })
+    request.once('close', onClose)
+    request.end(body)
+  })
+
+/** Keeps connections for the next request. */
+export function openDirect({ connectTimeoutMs, tls }: WayOptions): Way {
+  const pool = { keepAlive: true, timeout: 10 * SECOND_MS }
+  const agents = { 'http:': new Agent(pool), 'https:': new TlsAgent({ ...pool, ...tls }) }
+  return {
+    exchange: exchange => {
+      const agent = agents[exchange.url.protocol === 'https:' ? 'https:' : 'http:']
+      return send(exchange, { agent }, connectTimeoutMs)
+    },
+    close: async () => {
+      for (const agent of Object.values(agents)) agent.destroy()
+    },
+  }
+}

@@ -1,0 +1,104 @@
+/** The one vocabulary: what may be asked for, what a run came to, and why. Exit codes and `ok` derive from it. */
+import type { RevocationReason } from './certificate.ts'
+import type { CheckLine } from './device-profile.ts'
+
+export const ACTIONS = ['rotate', 'plan', 'status', 'rollback', 'hold', 'resume', 'probe', 'revoke'] as const
+export type Action = (typeof ACTIONS)[number]
+
+export const STEPS = [
+  'inspect',
+  'decide',
+  'obtain',
+  'preflight',
+  'free',
+  'add',
+  'bind',
+  'verify',
+  'roll-back',
+  'record',
+] as const
+export type StepName = (typeof STEPS)[number]
+
+export type StepStatus = 'done' | 'skipped' | 'suspended' | 'refused' | 'failed'
+
+/** Every outcome: `ok` in the answer, the CLI's exit code, and whether the door throws; what only waits does not. */
+export const OUTCOMES = {
+  idle: { ok: true, exit: 0, throws: false, text: 'nothing to do' },
+  planned: { ok: true, exit: 0, throws: false, text: 'nothing was changed: this is what a run would do' },
+  probed: { ok: true, exit: 0, throws: false, text: 'devices are served, at every address' },
+  rotated: { ok: true, exit: 0, throws: false, text: 'the new certificate is bound and served' },
+  revoked: { ok: true, exit: 0, throws: false, text: 'the CA has revoked the certificate' },
+  repaired: { ok: true, exit: 0, throws: false, text: 'the bound certificate was bound again and is served' },
+  suspended: { ok: true, exit: 3, throws: false, text: 'waiting; a later run goes on' },
+  busy: { ok: true, exit: 3, throws: false, text: 'another run is at work on this instance' },
+  held: { ok: false, exit: 1, throws: false, text: 'no unattended change until a person says so' },
+  'rolled-back': { ok: false, exit: 1, throws: true, text: 'the old certificate is bound again' },
+  refused: { ok: false, exit: 1, throws: true, text: 'nothing was deployed' },
+  failed: { ok: false, exit: 1, throws: true, text: 'the run failed' },
+} as const satisfies Record<string, { ok: boolean; exit: 0 | 1 | 3; throws: boolean; text: string }>
+export type Outcome = keyof typeof OUTCOMES
+
+export const DUE_REASONS = {
+  resume: 'an earlier run left something to finish',
+  'no-certificate': 'no certificate is bound',
+  expired: 'the bound certificate has expired',
+  expiring: 'the bound certificate is within renewBefore of its end',
+  'renewal-window': 'the CA suggests to renew now',
+  emergency: 'the bound certificate is about to expire',
+  'settings-changed': 'the settings ask for another certificate than was obtained',
+  'source-renewed': 'the source holds a newer certificate',
+  forced: 'a person asked for it',
+} as const
+export type DueReason = keyof typeof DUE_REASONS
+
+/** Idle reasons; `waits` marks the ones that make a run answer `ok: false`. */
+export const IDLE_REASONS = {
+  fresh: { waits: false, text: 'the bound certificate is fresh' },
+  'backing-off': { waits: true, text: 'an earlier run failed; the next try comes later' },
+  held: { waits: true, text: 'held until a person or changed settings say so' },
+  busy: { waits: false, text: 'another run is at work' },
+  probed: { waits: false, text: 'only looked at' },
+  paused: { waits: true, text: 'no order before the instant that the CA or the budget names' },
+} as const
+export type IdleReason = keyof typeof IDLE_REASONS
+
+/** What a schedule, a person or the CLI asks for. It may narrow, pace or force a run, nothing else. */
+export interface RunEvent {
+  readonly action: Action
+  /** Names of targets; null means all. */
+  readonly targets: readonly string[] | null
+  readonly force: boolean
+  /** Stop after this step and hold. */
+  readonly until: StepName | null
+  /** Accept exactly this fingerprint in spite of preflight. */
+  readonly accept: string | null
+  /** Of `revoke`: which certificate, by fingerprint (null: the one that is not bound), and why. */
+  readonly revoke?: { readonly certificate: string | null; readonly reason: RevocationReason }
+  /** Of `probe`: only these profiles. */
+  readonly profiles?: readonly string[]
+  /** Who asked, as far as the door can tell; for the log. */
+  readonly askedBy?: string
+}
+
+export interface Decision {
+  readonly due: boolean
+  readonly reason: DueReason | IdleReason
+  readonly detail: string
+  readonly nextCheckAt: number | null
+}
+
+export interface StepRecord {
+  readonly step: StepName
+  readonly status: StepStatus
+  readonly durationMs: number
+  /** The outside call the step ended with, if any, e.g. `CreateServerCertificate`. */
+  readonly call: string | null
+  readonly detail: string
+  /** What preflight found. */
+  readonly table?: readonly CheckLine[]
+}
+
+export interface Warning {
+  readonly code: string
+  readonly message: string
+}

@@ -1,0 +1,212 @@
+import { DAY_MS, formatDuration, HOUR_MS, iso } from '../../base/time.ts'
+import type { CertificateSpec, Slot } from '../../model/certificate.ts'
+import type { DueReason, IdleReason, RunEvent } from '../../model/outcomes.ts'
+import type { CertificateDocument, TargetDocument } from '../../state/documents.ts'
+import { isAnother, isNewer } from '../observe/source-inventory.ts'
+import type { Inspection, Plan, Verdict } from '../world.ts'
+import { chooseSource } from './choose-source.ts'
+import { renewalOf, type Validity, validityOf } from './renewal-window.ts'
+
+/** All that a decision depends on. */
+export interface Facts {
+  readonly now: number
+  readonly intervalMs: number
+  readonly spec: CertificateSpec
+  readonly specHash: string
+  readonly event: RunEvent
+  readonly inspection: Inspection
+  /** The target's document after it was reconciled with the world. */
+  readonly document: TargetDocument
+}
+
+/** A certificate that is about to expire: the larger of 1/20 of its lifetime and 24 h, at most 1/4 of it. */
+export function emergencyMs({ notBefore, notAfter }: Validity): number {
+  const lifetimeMs = notAfter - notBefore
+  return Math.min(lifetimeMs / 4, Math.max(lifetimeMs / 20, DAY_MS))
+}
+
+/**
+ * Due, or idle; always with a reason. Layered: what an earlier run left open, then whether a certificate is
+ * wanted, then what may stand in the way, in the order of precedence. Pure.
+ */
+export function decide(facts: Facts): Verdict {
+  const emergency = isEmergency(facts)
+  const open = leftOpen(facts)
+  if (!open) return anew(facts, emergency)
+  const next = outlived(facts, emergency) ? anew(facts, emergency) : open
+  return next.due ? next : open
+}
+
+function anew(facts: Facts, emergency: boolean): Verdict {
+  const wanted = wantedBecause(facts, emergency)
+  if (!wanted) return drifted(facts) ?? heldNow(facts) ?? fresh(facts)
+  return inTheWay(facts, wanted, emergency) ?? { ...wanted, emergency }
+}
+
+type Wanted = Omit<Verdict, 'emergency'>
+
+const due = (reason: DueReason, detail: string, plan: Plan = 'deploy'): Wanted => ({
+  due: true,
+  reason,
+  detail,
+  plan,
+  nextCheckAt: null,
+})
+const idle = (reason: IdleReason, detail: string, nextCheckAt: number | null): Verdict => ({
+  due: false,
+  reason,
+  detail,
+  plan: 'none',
+  nextCheckAt,
+  emergency: false,
+})
+
+/** A bind without a verdict, or a rollback that was not finished, comes before anything else. */
+function leftOpen({ document, inspection }: Facts): Verdict | null {
+  const { pending } = document
+  if (!pending) return null
+  const isBound = inspection.bound?.serverCertificateId === pending.serverCertificateId
+  if (pending.failedWhy) {
+    return {
+      ...due('resume', `the old certificate is to be put back: ${pending.failedWhy}`, 'roll-back'),
+      emergency: false,
+    }
+  }
+  if (pending.boundAt === null && !isBound) return null
+  return {
+    ...due('resume', 'a certificate was bound, and whether it is served is not yet known', 'verify'),
+    emergency: false,
+  }
+}
+
+/** A bind that never gets its verdict must not keep the certificate from being renewed. */
+function outlived({ document: { pending }, event, now }: Facts, emergency: boolean): boolean {
+  if (!pending || pending.failedWhy !== null) return false
+  return emergency || (event.force && pending.boundAt !== null && now - pending.boundAt >= HOUR_MS)
+}
+
+function isEmergency({ inspection, now }: Facts): boolean {
+  const slot = inspection.bound?.slot
+  if (!slot) return false
+  const validity = validityOf(slot)
+  return validity.notAfter - now <= emergencyMs(validity)
+}
+
+function wantedBecause(facts: Facts, emergency: boolean): Wanted | null {
+  const { inspection, document, specHash, event, now } = facts
+  const slot = inspection.bound?.slot
+  if (!inspection.bound) return due('no-certificate', 'no certificate is bound to the domain')
+  if (!slot)
+    return due(
+      'no-certificate',
+      `the binding names ${inspection.bound.serverCertificateId}, which is not there`,
+    )
+  const ends = validityOf(slot).notAfter
+  if (ends <= now) return due('expired', `the bound certificate expired ${formatDuration(now - ends)} ago`)
+  if (emergency) return due('emergency', `the bound certificate ends in ${formatDuration(ends - now)}`)
+  if (event.force) return due('forced', 'a person asked for it')
+  if (slot.leaf && document.rolledBack.includes(slot.leaf.fingerprint))
+    return due('resume', 'the bound certificate was found unusable, and there is nothing to go back to')
+  if (document.current && document.current.specHash !== specHash && canChange(facts, slot)) {
+    return due('settings-changed', 'the settings ask for another certificate than was obtained')
+  }
+  const offered = newerOffer(facts, slot)
+  if (offered) return offered
+  const renewal = renewalOfFacts(facts, slot)
+  if (renewal.due) return due(renewal.reason, renewal.detail)
+  return waitingToBeDeployed(facts, slot)
+}
+
+/** A source that makes nothing to order cannot follow the settings: all it can do is hold another one. */
+function canChange({ inspection: { offer } }: Facts, { leaf }: Slot): boolean {
+  return offer === null || (offer.held !== null && isAnother(offer.held, leaf))
+}
+
+/** The source holds a newer certificate, and no person has bound another one in its place. */
+function newerOffer({ inspection, document, now }: Facts, slot: Slot): Wanted | null {
+  const held = inspection.offer?.held
+  if (!held || held.serial === document.passedOver || held.notAfter <= now) return null
+  if (!isAnother(held, slot.leaf) || !isNewer(held, validityOf(slot))) return null
+  return due('source-renewed', `the source holds a newer one, valid until ${iso(held.notAfter)}`)
+}
+
+/** A certificate (or order) that an earlier run began and this target has not got. */
+function waitingToBeDeployed({ inspection, document, specHash }: Facts, slot: Slot): Wanted | null {
+  const { pending } = inspection.documents.certificate
+  if (!pending || pending.specHash !== specHash || pending.id === document.declined) return null
+  if (pending.fingerprint === null) return due('resume', 'an order is in progress')
+  if (pending.fingerprint === slot.leaf?.fingerprint || document.rolledBack.includes(pending.fingerprint))
+    return null
+  return due('resume', 'a certificate was obtained and is not deployed yet')
+}
+
+/** What stands in the way of a wanted certificate, strongest first: the CA, held, back-off. */
+function inTheWay(facts: Facts, wanted: Wanted, emergency: boolean): Verdict | null {
+  const { document, inspection, event, now, specHash } = facts
+  const { pending } = inspection.documents.certificate
+  const choice = chooseSource(facts.spec, inspection.documents.certificate, { now, emergency })
+  if (choice.kind === 'wait' && !obtained(pending, document, specHash)) {
+    return idle('paused', `no order before ${iso(choice.until)}: ${choice.why}`, choice.until)
+  }
+  const pressing = event.force || emergency || wanted.reason === 'expired'
+  const held = heldNow(facts)
+  if (held && !event.force && !emergencyBreaksHold(document, pressing, now)) return held
+  const isAccepted = event.accept !== null && event.accept === pending?.fingerprint
+  return pressing || isAccepted ? null : backingOff(facts)
+}
+
+/** Said although nothing is wanted, too: a person should not forget it. */
+function heldNow({ document: { held }, specHash }: Facts): Verdict | null {
+  if (held?.specHash !== specHash) return null
+  return idle('held', `${held.why} (since ${iso(held.since)})`, null)
+}
+
+function backingOff({ document: { failures, retryAfter }, now }: Facts): Verdict | null {
+  if (retryAfter === null || now >= retryAfter) return null
+  const after = failures === 1 ? 'a failure' : `${failures} failures`
+  return idle('backing-off', `after ${after} the next try is at ${iso(retryAfter)}`, retryAfter)
+}
+
+const obtained = (
+  pending: CertificateDocument['pending'],
+  document: TargetDocument,
+  specHash: string,
+): boolean =>
+  pending?.fingerprint !== null &&
+  pending?.specHash === specHash &&
+  !document.rolledBack.includes(pending.fingerprint)
+
+/** The emergency leaves `held` once a day. */
+function emergencyBreaksHold(document: TargetDocument, pressing: boolean, now: number): boolean {
+  return pressing && (document.emergencyAt === null || now - document.emergencyAt >= DAY_MS)
+}
+
+/** The port serves another certificate than the bound one: the binding is sent again, once a run. */
+function drifted(facts: Facts): Verdict | null {
+  const { bound, served } = facts.inspection
+  const leaf = bound?.slot?.leaf
+  if (!leaf || facts.document.held) return null
+  const other = served.find(s => s.leaf && s.leaf.fingerprint !== leaf.fingerprint)
+  if (!other) return null
+  const waits = backingOff(facts)
+  if (waits) return waits
+  const detail = `${other.address} serves ${other.leaf?.subject ?? 'another certificate'} instead of what is bound`
+  return { ...due('resume', detail, 'repair'), emergency: false }
+}
+
+const renewalOfFacts = ({ spec, inspection, now, intervalMs }: Facts, slot: Slot) =>
+  renewalOf({ inspection, renewBefore: spec.renewBefore, now, intervalMs }, slot)
+
+function fresh(facts: Facts): Verdict {
+  const slot = facts.inspection.bound?.slot
+  if (!slot) return idle('fresh', 'nothing is wanted', null)
+  const { at, detail } = renewalOfFacts(facts, slot)
+  const validity = validityOf(slot)
+  return idle('fresh', detail, Math.min(at, validity.notAfter - emergencyMs(validity)))
+}
+
+/** The back-off after a number of failures: 1 h doubling to 24 h, never more than 1/10 of the time left. */
+export function backOffMs(failures: number, leftMs: number): number {
+  const doubled = Math.min(24 * HOUR_MS, HOUR_MS * 2 ** Math.min(failures - 1, 10))
+  return leftMs > 0 ? Math.min(doubled, leftMs / 10) : Math.min(doubled, HOUR_MS)
+}

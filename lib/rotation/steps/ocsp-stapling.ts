@@ -1,0 +1,38 @@
+import type { DomainConfiguration } from '../../iotda/client.ts'
+import type { Leaf } from '../../model/certificate.ts'
+import type { Replaced } from '../../state/documents.ts'
+import { type Job, type World, warn } from '../world.ts'
+
+type Config = DomainConfiguration['serverCertificateConfig']
+
+/** Whether the settings say that stapling, which the leaf cannot serve, is switched off with the bind. */
+export const switchesOff = ({ target }: Pick<World, 'target'>, config: Config, leaf: Leaf): boolean =>
+  config?.ocsp_stapling_enable === true && leaf.ocspUrl === null && target.ocsp === 'follow-certificate'
+
+export const withStapling = (config: Config): Config => ({ ...config, ocsp_stapling_enable: true })
+
+/**
+ * The current OCSP settings go back as they came, but for stapling that the new leaf cannot serve; on a way back, with
+ * the stapling that our bind switched off.
+ */
+export function configFor(
+  world: World,
+  job: Job,
+  { serverCertificateConfig: now }: DomainConfiguration,
+  { leaf, staplingBack }: { readonly leaf: Leaf; readonly staplingBack: boolean | undefined },
+): Config {
+  if (staplingBack) return withStapling(now)
+  if (!switchesOff(world, now, leaf)) return now
+  warn(job, 'ocsp-stapling-off', 'OCSP stapling was switched off: the new certificate carries no OCSP URL')
+  return { ...now, ocsp_stapling_enable: false }
+}
+
+/** As it is now, a person may have changed it since; only the stapling that our bind switched off or on is undone. */
+export function configBack(
+  { serverCertificateConfig: now }: DomainConfiguration,
+  { serverCertificateConfig: before }: Replaced,
+  staplingBack: boolean | undefined,
+): Config {
+  if (before?.ocsp_stapling_enable === true) return withStapling(now)
+  return staplingBack ? { ...now, ocsp_stapling_enable: false } : now
+}

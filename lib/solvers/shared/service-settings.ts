@@ -1,0 +1,24 @@
+import * as v from 'valibot'
+import { pemField, propagationField, urlField } from '../../base/fields.ts'
+
+const MAX_TTL = 2_147_483_647
+
+/** Seconds that resolvers may keep a record; for records a solver creates. */
+export const ttlField = (standard: number, least = 1) =>
+  v.optional(
+    v.pipe(
+      v.number('must be a number of seconds'),
+      v.integer('must be whole seconds'),
+      v.minValue(least, `must be at least ${least}`),
+      v.maxValue(MAX_TTL, 'is too long'),
+    ),
+    standard,
+  )
+
+/** What the settings of every DNS service with an HTTP API have. */
+export const serviceFields = (endpoint: string) =>
+  ({
+    endpoint: v.optional(urlField(), endpoint),
+    caCertificates: v.optional(v.nullable(pemField()), null),
+    propagation: propagationField(),
+  }) as const

@@ -1,0 +1,44 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { RotationError } from '../../base/rotation-error.ts'
+
+/** A document as it stands in a store, and the one write that put it there. */
+export interface Opened {
+  readonly body: string
+  /** Names the writer and the write; no two writes share it. */
+  readonly token: string
+}
+
+const FORMAT = 'iotda-cert-state 1'
+
+/** A new name for one write of a writer, in visible ASCII. */
+export const newToken = (writer: string): string =>
+  `${writer.replaceAll(/[^\x21-\x7e]/g, '_')}/${randomBytes(9).toString('base64url')}`
+
+const digestOf = (body: string): string => createHash('sha256').update(body).digest('hex')
+
+/**
+ * A document under a first line with its hash and the token of the write: no two writes leave the same bytes,
+ * so that a store which compares content (an ETag) tells them apart, and a writer knows its own again.
+ */
+export const enclose = (body: string, token: string): string =>
+  `${FORMAT} ${digestOf(body)} ${token}\n${body}`
+
+/**
+ * The document that {@link enclose} wrote; `what` names it in the message.
+ * @throws RotationError `store-unreadable` when it was cut, changed, or written by a newer program
+ */
+export function open(text: string, what: string): Opened {
+  const [line, format, version, digest, token] =
+    /^(iotda-cert-state (\d+))(?: ([0-9a-f]{64}) ([\x21-\x7e]+))?[^\n]*\n/.exec(text) ?? []
+  const unreadable = (why: string): RotationError =>
+    new RotationError('store-unreadable', `${what} cannot be read: ${why}`, {
+      retry: 'never',
+      hint: 'Nothing was changed. Put an earlier version of it back, or remove it: then what is bound is adopted.',
+    })
+  if (line === undefined) throw unreadable('it is no document of iotda-cert, or its beginning is lost')
+  if (format !== FORMAT) throw unreadable(`its format ${version} is newer than this program`)
+  const body = text.slice(line.length)
+  if (digest === undefined || token === undefined || digestOf(body) !== digest)
+    throw unreadable('it was cut or changed after it was written')
+  return { body, token }
+}

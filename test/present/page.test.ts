@@ -1,0 +1,232 @@
+/** The page in a real browser: content, console, contrast, width, load; with 1, 30 and 500 targets. */
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { overviewText } from '../../lib/present/overview.ts'
+import { pageOf } from '../../lib/present/page/page.ts'
+import { byUrgency } from '../../lib/report/health.ts'
+import { openChromium } from '../support/chromium.ts'
+import { LOW_CONTRAST } from '../support/contrast.ts'
+import { answer, result } from './answers.ts'
+import { fleet, NOW } from './fleet.ts'
+
+let browser: Browser
+let folder: string
+beforeAll(async () => {
+  browser = await openChromium()
+  folder = await mkdtemp(join(tmpdir(), 'iotda-cert-page-'))
+}, 400_000)
+afterAll(async () => {
+  await browser?.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+interface Opened {
+  readonly page: Page
+  /** Console messages, errors of the page, and requests to anywhere else. */
+  readonly noises: readonly string[]
+  readonly loadMs: number
+}
+
+async function open(size: number, options: BrowserContextOptions = {}): Promise<Opened> {
+  const file = join(folder, `${size}.html`)
+  await writeFile(file, pageOf(fleet(size)))
+  const context = await browser.newContext({ viewport: { width: 1_280, height: 900 }, ...options })
+  const page = await context.newPage()
+  const noises: string[] = []
+  page.on('console', message => noises.push(`console: ${message.text()}`))
+  page.on('pageerror', error => noises.push(`error: ${error.message}`))
+  page.on('request', request => {
+    if (!request.url().startsWith('file:') && !request.url().startsWith('data:')) noises.push(request.url())
+  })
+  await page.goto(`file://${file}`)
+  const loadMs: number = await page.evaluate(
+    'performance.getEntriesByType("navigation").map(e => e.loadEventEnd - e.startTime)[0]',
+  )
+  return { page, noises, loadMs }
+}
+
+const SCHEMES = ['light', 'dark'] as const
+const SIZES = [1, 30, 500] as const
+
+describe.each(SIZES)('%d targets', size => {
+  test.each(SCHEMES)('%s: whole, silent, in time, with enough contrast', async colorScheme => {
+    const { page, noises, loadMs } = await open(size, { colorScheme })
+    expect(noises).toEqual([])
+    expect(loadMs).toBeLessThan(1_000)
+    expect(await page.title()).toBe(`iotda-cert: ${size === 1 ? '1 target' : `${size} targets`}`)
+    expect(await page.locator('details.target').count()).toBe(size)
+    expect(await page.locator('details.target svg[role=img][aria-label^="Time line"]').count()).toBe(size)
+    const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor')
+    expect(ground).toBe(colorScheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(16, 18, 22)')
+    await page.evaluate('for (const it of document.querySelectorAll("details")) it.open = true')
+    expect(await page.evaluate(LOW_CONTRAST)).toEqual([])
+    await page.context().close()
+  })
+
+  test('at phone width nothing sticks out', async () => {
+    const { page, noises } = await open(size, {
+      viewport: { width: 360, height: 740 },
+      deviceScaleFactor: 2,
+      hasTouch: true,
+    })
+    const widest = (): Promise<number> => page.evaluate('document.documentElement.scrollWidth')
+    expect(await widest()).toBeLessThanOrEqual(360)
+    await page.locator('summary').first().tap()
+    await page.locator('summary').first().tap()
+    expect(await widest()).toBeLessThanOrEqual(360)
+    const cut =
+      "[...document.querySelectorAll('details[open] .body > *:not(.scroll)')].filter(it => it.scrollWidth > it.clientWidth + 1 && it.clientWidth > 0).map(it => it.outerHTML.slice(0, 80))"
+    await page.evaluate(
+      'for (const it of [...document.querySelectorAll("details")].slice(0, 10)) it.open = true',
+    )
+    expect(await page.evaluate(cut)).toEqual([])
+    expect(noises).toEqual([])
+    await page.context().close()
+  })
+
+  test('most urgent first', async () => {
+    const { page } = await open(size)
+    const names = await page.locator('summary h3').allTextContents()
+    expect(names).toEqual(byUrgency(fleet(size).results, NOW).map(r => r.target))
+    await page.context().close()
+  })
+})
+
+test('contrast is judged: bad ones are found', async () => {
+  const page = await browser.newPage()
+  await page.setContent(
+    '<body style="background:#fff"><p style="color:#999">pale</p><p style="color:#000">dark</p>',
+  )
+  expect(await page.evaluate(LOW_CONTRAST)).toEqual([expect.stringMatching(/^P "pale" 2\.8/)])
+  await page.close()
+})
+
+test('what a target shows: state, verdicts of devices, slots, steps with durations, history', async () => {
+  const { page } = await open(30)
+  const failing = page.locator('details.target', { hasText: 'plant-002' })
+  await failing.locator('summary').click()
+  for (const said of [
+    'act now',
+    'propagation-timeout',
+    '4 failures in a row',
+    'bound',
+    'spare',
+    '192.0.2.10',
+    'obtain',
+    '41.2 s',
+  ])
+    await expect(failing.getByText(said).first().isVisible(), said).resolves.toBe(true)
+  expect(await failing.getByRole('cell', { name: 'rotated' }).count()).toBe(4)
+  expect(await failing.locator('svg path.fail').count()).toBe(4)
+  expect(await failing.locator('svg rect.window').count()).toBe(1)
+  // The certificate that was bound when the time line begins is on it, from its left end.
+  expect(await failing.locator('svg rect.life:not(.now)').first().getAttribute('x')).toBe('10')
+  const held = page.locator('details.target', { hasText: 'plant-004' })
+  await held.locator('summary').click()
+  expect(await held.locator('.notes').first().textContent()).toContain(
+    'held by hand <for the audit> & "more"',
+  )
+  expect(await held.locator('svg line.root').count()).toBe(1)
+  expect(
+    await held
+      .getByRole('listitem')
+      .filter({ hasText: /^trusted-until: "CN=Old Root" ends/ })
+      .count(),
+  ).toBe(1)
+  expect(await held.locator('li.watch', { hasText: 'the root of profile meter-v1' }).count()).toBe(1)
+  const refused = page.locator('details.target', { hasText: 'plant-011' })
+  expect(await refused.locator('summary').textContent()).toContain('act now: meter-v1 refuses it')
+  await refused.locator('summary').click()
+  expect(await refused.getByText('meter-v1 refuses what is served at 192.0.2.10').count()).toBe(1)
+  expect(await refused.getByText('esp-idf accepts what is served at 192.0.2.10').count()).toBe(1)
+  expect(await refused.getByText('path: no path to a trusted root').isVisible()).toBe(true)
+  await page.context().close()
+})
+
+test('what is left stands on one line, also of what has ended', async () => {
+  const { page } = await open(30)
+  const heights = await page
+    .locator('summary > span:nth-of-type(2)')
+    .evaluateAll(all =>
+      all.map(it => it.getClientRects().length * it.clientHeight || it.getBoundingClientRect().height),
+    )
+  expect(new Set(heights.map(Math.round)).size).toBe(1)
+  expect(await page.getByText('ended 2d ago').count()).toBeGreaterThan(0)
+  await page.context().close()
+})
+
+test('by keyboard, and in the order of headings', async () => {
+  const { page } = await open(30)
+  await page.keyboard.press('Tab')
+  expect(await page.evaluate('document.activeElement?.tagName')).toBe('SUMMARY')
+  await page.keyboard.press('Enter')
+  expect(await page.locator('details.target').first().getAttribute('open')).not.toBeNull()
+  const levels = await page.locator('h1,h2,h3,h4').evaluateAll(all => all.map(it => Number(it.tagName[1])))
+  expect(levels.filter((level, i) => level - (levels[i - 1] ?? 0) > 1)).toEqual([])
+  expect(await page.evaluate('document.documentElement.lang')).toBe('en')
+  await page.context().close()
+})
+
+test('on paper everything is open, on white', async () => {
+  const { page } = await open(30, { colorScheme: 'dark' })
+  await page.emulateMedia({ media: 'print', colorScheme: 'dark' })
+  expect(await page.evaluate('getComputedStyle(document.body).backgroundColor')).toBe('rgb(255, 255, 255)')
+  const hidden = await page
+    .locator('details.target .body')
+    .evaluateAll(all => all.filter(it => it.clientHeight < 50).length)
+  expect(hidden).toBe(0)
+  const file = join(folder, 'page.pdf')
+  await page.pdf({ path: file, format: 'A4' })
+  expect((await stat(file)).size).toBeGreaterThan(20_000)
+  await page.context().close()
+})
+
+test('nothing that was seen, and names that are markup', async () => {
+  const text = pageOf(
+    answer(
+      result({
+        target: '<img src=x onerror=alert(1)>',
+        outcome: 'failed',
+        error: {
+          code: 'unreachable',
+          message: '</style><script>alert(2)</script>',
+          hint: null,
+          retryAt: null,
+        },
+      }),
+    ),
+  )
+  expect(text).not.toMatch(/<img|<script/)
+  const page = await browser.newPage()
+  const dialogs: string[] = []
+  page.on('dialog', dialog => dialogs.push(dialog.message()))
+  await page.setContent(text)
+  expect(await page.locator('summary h3').textContent()).toBe('<img src=x onerror=alert(1)>')
+  expect(await page.getByText('not seen').count()).toBeGreaterThan(0)
+  expect(dialogs).toEqual([])
+  await page.close()
+})
+
+describe('the table on a terminal', () => {
+  const style = { colour: false, width: 100, isLong: false }
+
+  test('most urgent first, with bars and a sum', () => {
+    const lines = overviewText(fleet(10), style).split('\n')
+    expect(lines[0]).toMatch(/^target +left +slots +state +next check$/)
+    expect(lines[1]).toMatch(/^plant-006 +ended 2d ago .*2\/2 +failed: propagation-timeout/)
+    expect(lines.at(-2)).toBe('2 bad, 2 watch, 6 well')
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(100)
+    expect(lines.find(line => line.startsWith('plant-008'))).toMatch(/█{19,20}/)
+  })
+
+  test('colour only where it is wanted; details where there are few', () => {
+    expect(overviewText(fleet(10), style)).not.toContain('\x1b')
+    expect(overviewText(fleet(10), { ...style, colour: true })).toContain('\x1b[31m')
+    expect(overviewText(fleet(1), style)).toContain('slot     id-0-a')
+    expect(overviewText(fleet(10), style)).not.toContain('slot     id-0-a')
+    expect(overviewText(fleet(10), { ...style, isLong: true })).toContain('slot     id-0-a')
+  })
+})

@@ -1,0 +1,283 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import { DAY_MS, MINUTE_MS } from '../../../lib/base/time.ts'
+import type { Slot } from '../../../lib/model/certificate.ts'
+import { reconcile, wrongWithAdopted } from '../../../lib/rotation/observe/reconcile.ts'
+import type { TargetDocument } from '../../../lib/state/documents.ts'
+import { leafOf } from '../../../lib/x509/certificate.ts'
+import { build } from '../../support/chain.ts'
+import { fakeClock } from '../../support/clock.ts'
+import { basic, caExtensions, type Issued, issue, leafExtensions, names } from '../../support/issue.ts'
+import {
+  certificateDocument,
+  DOMAIN,
+  inspection,
+  NOW,
+  newRun,
+  pendingBinding,
+  pendingCertificate,
+  replaced,
+  type Scene,
+  settled,
+  slot,
+  target,
+  targetDocument,
+} from '../facts.ts'
+
+const a = slot('a')
+const b = slot('b')
+const held = { since: NOW - DAY_MS, why: 'held by hand', specHash: 'spec' }
+const waiting = certificateDocument({
+  pending: pendingCertificate({ chainPem: 'PEM', fingerprint: 'leaf-b' }),
+})
+const look = (scene: Scene) => reconcile(inspection(scene), 'spec')
+
+describe('nothing to square', () => {
+  const bindingB = { replaces: replaced('a'), boundAt: NOW - MINUTE_MS }
+  const cases: readonly (readonly [string, Scene])[] = [
+    ['nothing is bound', { slots: [a], bound: null, document: settled({ seen: { a: NOW - 5 } }) }],
+    ['no configuration', { slots: [], document: targetDocument() }],
+    ['the current one is bound', { slots: [a], bound: 'a', document: settled() }],
+    [
+      'the pending one is bound',
+      {
+        slots: [a, b],
+        bound: 'b',
+        document: settled({ seen: { a: NOW }, pending: pendingBinding('b', bindingB) }),
+      },
+    ],
+    [
+      'the list lags behind our bind',
+      {
+        slots: [a, b],
+        bound: 'a',
+        document: settled({
+          added: ['b'],
+          pending: pendingBinding('b', { replaces: replaced('a'), boundAt: NOW - 10 * MINUTE_MS + 1 }),
+        }),
+      },
+    ],
+    [
+      'a rollback of ours is not finished',
+      {
+        slots: [a, b],
+        bound: 'a',
+        document: settled({
+          added: ['b'],
+          pending: pendingBinding('b', {
+            replaces: replaced('a'),
+            boundAt: NOW - DAY_MS,
+            failedWhy: 'no handshake',
+          }),
+        }),
+      },
+    ],
+    [
+      'uploaded, and still wanted',
+      {
+        slots: [a, b],
+        bound: 'a',
+        certificate: waiting,
+        document: settled({ added: ['b'], pending: pendingBinding('b') }),
+      },
+    ],
+  ]
+  test.each(cases)('%s', (_, scene) => {
+    const { document, adopted, warnings } = look(scene)
+    // The very same document: nothing is written.
+    expect(document).toBe(scene.document)
+    expect({ adopted, warnings }).toEqual({ adopted: null, warnings: [] })
+  })
+})
+
+describe('a certificate that somebody else bound', () => {
+  test('is adopted as current, with a warning, and the diary forgets what it had in hand', () => {
+    const document = settled({
+      previous: { serverCertificateId: 'x', fingerprint: null },
+      pending: pendingBinding('b', { replaces: replaced('a'), boundAt: NOW - DAY_MS }),
+      held,
+      rolledBack: ['leaf-old'],
+      failures: 2,
+      retryAfter: NOW + 1,
+    })
+    const c = slot('c')
+    const {
+      adopted,
+      warnings,
+      document: squared,
+    } = look({ slots: [c, b], bound: 'c', certificate: waiting, document })
+    expect(adopted).toBe(c)
+    expect(warnings).toEqual([
+      {
+        code: 'adopted',
+        message:
+          'certificate c, valid until 2026-09-03T12:00:00Z was bound by somebody else; it is looked after from now on',
+      },
+    ])
+    expect(squared).toEqual({
+      ...document,
+      current: { serverCertificateId: 'c', fingerprint: 'leaf-c', specHash: 'spec' },
+      previous: null,
+      pending: null,
+      declined: 'pending-1',
+      seen: { b: NOW },
+    })
+  })
+
+  test('is adopted without any state: a first run, or one whose state was lost', () => {
+    const { adopted, document } = look({ slots: [a], bound: 'a' })
+    expect(adopted).toBe(a)
+    expect(document).toMatchObject({
+      current: { serverCertificateId: 'a', specHash: 'spec' },
+      declined: null,
+    })
+  })
+
+  test('keeps the settings it was obtained with, when it is one that this program obtained', () => {
+    const certificate = certificateDocument({
+      current: { fingerprint: 'leaf-a', specHash: 'older', notAfter: NOW },
+    })
+    expect(look({ slots: [a], bound: 'a', certificate }).document.current?.specHash).toBe('older')
+  })
+
+  test('is warned of once: the next look finds it current', () => {
+    const { document } = look({ slots: [a], bound: 'a' })
+    expect(look({ slots: [a], bound: 'a', document }).warnings).toEqual([])
+  })
+
+  test('that is in no slot is noted without a leaf, and there is nothing to judge', () => {
+    const { adopted, document } = look({ slots: [b], bound: 'gone' })
+    expect(adopted).toBeNull()
+    expect(document.current).toEqual({ serverCertificateId: 'gone', fingerprint: null, specHash: 'spec' })
+  })
+})
+
+describe('a rollback by hand', () => {
+  test.each([
+    ['as soon as the list cannot be lagging', 10 * MINUTE_MS],
+    ['a day later', DAY_MS],
+  ])('holds: %s', (_, agoMs) => {
+    const document = settled({
+      added: ['b'],
+      rolledBack: ['leaf-old'],
+      pending: pendingBinding('b', { replaces: replaced('a'), boundAt: NOW - agoMs }),
+    })
+    const { document: squared, adopted, warnings } = look({ slots: [a, b], bound: 'a', document })
+    expect(adopted).toBeNull()
+    expect(warnings).toEqual([{ code: 'held', message: expect.stringContaining('iotda-cert resume') }])
+    expect(squared).toEqual({
+      ...document,
+      pending: null,
+      rolledBack: ['leaf-old', 'leaf-b'],
+      held: {
+        since: NOW,
+        why: 'somebody bound the previous certificate again in place of ours',
+        specHash: 'spec',
+      },
+    })
+  })
+})
+
+describe('a certificate that is uploaded, not bound, and no longer wanted', () => {
+  const uploaded = pendingBinding('b')
+  const cases: readonly (readonly [string, Partial<TargetDocument>, Scene])[] = [
+    ['the settings changed', { pending: { ...uploaded, specHash: 'older' } }, { certificate: waiting }],
+    ['its certificate was given up', { pending: uploaded }, {}],
+    [
+      'another one was obtained',
+      { pending: uploaded },
+      {
+        certificate: certificateDocument({
+          pending: pendingCertificate({ chainPem: 'PEM', fingerprint: 'leaf-c' }),
+        }),
+      },
+    ],
+    ['a bind that did not come about', { pending: { ...uploaded, replaces: replaced('a') } }, {}],
+  ]
+  test.each(cases)('is let go, so that its slot can be freed: %s', (_, document, scene) => {
+    const given = settled({ added: ['b'], ...document })
+    expect(look({ slots: [a, b], bound: 'a', document: given, ...scene }).document).toEqual({
+      ...given,
+      pending: null,
+    })
+  })
+
+  test.each([
+    ['a bind of it is under way', { boundAt: NOW - MINUTE_MS, replaces: replaced('a') }, 'a'],
+    ['it is bound', {}, 'b'],
+    ['it is being rolled back', { failedWhy: 'no handshake', replaces: replaced('a') }, 'a'],
+  ] as const)('but not while %s', (_, more, bound) => {
+    const document = settled({ added: ['b'], pending: pendingBinding('b', { ...more, specHash: 'older' }) })
+    expect(look({ slots: [a, b], bound, document }).document.pending).toEqual(document.pending)
+  })
+})
+
+describe('ids', () => {
+  test('that are gone are forgotten, and somebody else’s are noted when first seen', () => {
+    const document = settled({ added: ['a', 'gone'], seen: { b: NOW - DAY_MS, lost: NOW - DAY_MS } })
+    const { document: squared } = look({ slots: [a, b], bound: 'a', document })
+    expect(squared).toMatchObject({ added: ['a'], seen: { b: NOW - DAY_MS } })
+    expect(Object.keys(squared.seen)).toEqual(['b'])
+  })
+
+  test('of ours and the bound one are not somebody else’s', () => {
+    const { document } = look({ slots: [a, b], bound: 'a', document: settled({ added: ['b'] }) })
+    expect(document.seen).toEqual({})
+  })
+})
+
+describe('what is wrong with an adopted certificate', () => {
+  let root: Issued
+  let other: Issued
+  beforeAll(async () => {
+    root = await issue({ subject: 'CN=Root', extensions: caExtensions() })
+    other = await issue({ subject: 'CN=Other', extensions: caExtensions() })
+  })
+  const slotOf = async (names: readonly string[], more: object = {}): Promise<Slot> => {
+    const made = await issue({
+      subject: 'CN=leaf',
+      issuer: root,
+      extensions: leafExtensions(...names),
+      ...more,
+    })
+    return slot('x', {}, { certificatePem: made.pem, leaf: leafOf(made.certificate) })
+  }
+  const judge = (given: Slot, trustedRoots: string) =>
+    wrongWithAdopted({ target: { ...target, trustedRoots }, run: newRun(fakeClock(NOW)) }, given)
+
+  test('nothing', async () => {
+    expect(await judge(await slotOf([DOMAIN]), root.pem)).toBeNull()
+    expect(await judge(await slotOf(['*.example.com']), root.pem)).toBeNull()
+  })
+
+  test('no extended key usage is any use, and a CA may be a server: a hold would end renewals', async () => {
+    const lax = { extensions: [basic(true), names(DOMAIN)] }
+    expect(await judge(await slotOf([DOMAIN], lax), root.pem)).toBeNull()
+  })
+
+  test('its order is not judged, nor what comes twice: devices live with that, and a hold would end renewals', async () => {
+    const { root: top, middle, leaf } = await build()
+    const given = (...sent: readonly Issued[]) =>
+      slot('x', {}, { certificatePem: sent.map(({ pem }) => pem).join(''), leaf: leafOf(leaf.certificate) })
+    expect(await judge(given(leaf, top, middle, middle), top.pem)).toBeNull()
+    expect(await judge(given(leaf, root), top.pem)).toMatch(/no root issues "CN=Leaf"/)
+  })
+
+  test('its validity is not judged: it is renewed like any other', async () => {
+    const past = { notBefore: NOW - 20 * DAY_MS, notAfter: NOW - DAY_MS }
+    expect(await judge(await slotOf([DOMAIN], past), root.pem)).toBeNull()
+  })
+
+  test('its names', async () => {
+    const why = await judge(await slotOf(['other.example.com']), root.pem)
+    expect(why).toBe('its names (other.example.com) do not cover iot.example.com')
+  })
+
+  test('its trust', async () => {
+    expect(await judge(await slotOf([DOMAIN]), other.pem)).toMatch(/root|trust|issuer/i)
+  })
+
+  test('that it cannot be read', async () => {
+    expect(await judge(slot('x', {}, { leaf: null }), root.pem)).toBe('it cannot be read')
+    expect(await judge(slot('x', {}, { certificatePem: null }), root.pem)).toBe('it cannot be read')
+  })
+})

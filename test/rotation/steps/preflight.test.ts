@@ -1,0 +1,146 @@
+/** What the rotation asks of a chain on behalf of every target that shares it. */
+import { AuthorityInfoAccessExtension } from '@peculiar/x509'
+import { describe, expect, test } from 'vitest'
+import type { DeviceProfile } from '../../../lib/model/device-profile.ts'
+import type { Target } from '../../../lib/model/target.ts'
+import { examine } from '../../../lib/rotation/steps/examine.ts'
+import { chainRefusals, checkRollback, suitable } from '../../../lib/rotation/steps/preflight.ts'
+import { doubtsOf } from '../../../lib/rotation/steps/verdicts.ts'
+import type { Job, World } from '../../../lib/rotation/world.ts'
+import { leafOf } from '../../../lib/x509/certificate.ts'
+import { profile } from '../../devices/profile.ts'
+import { build } from '../../support/chain.ts'
+import { fakeClock } from '../../support/clock.ts'
+import { der, extension, leafExtensions, NOW } from '../../support/issue.ts'
+import { DOMAIN, inspection, newRun, rotateAll, target } from '../facts.ts'
+
+const built = await build({ leaf: { extensions: leafExtensions(DOMAIN) } })
+const other = await build()
+const PEM = built.leaf.pem + built.middle.pem
+const job = { inspection: inspection({}) } as Job
+
+const world = (...sharing: readonly Partial<Target>[]) =>
+  ({
+    run: newRun(fakeClock(NOW)),
+    sharing: sharing.map(more => ({ ...target, trustedRoots: built.root.pem, ...more })),
+  }) as unknown as World
+const devices = (...own: readonly Partial<DeviceProfile>[]): Partial<Target> => ({
+  profiles: own.map(profile),
+})
+
+describe('a chain among others for the same leaf', () => {
+  test.each([
+    ['no profile', [{}], true],
+    ['a profile with the right root', [devices({ trustedRoots: built.root.pem })], true],
+    ['a profile without roots has those of the target', [devices({})], true],
+    ['one of two profiles with another root', [devices({}, { trustedRoots: other.root.pem })], false],
+    ['another target with another root', [{}, { trustedRoots: other.root.pem }], false],
+    ['too deep for a target that shares it', [{}, devices({ maxChainDepth: 1 })], false],
+    ['what is wrong with every chain of this leaf', [devices({ keyTypes: ['rsa-2048'] })], true],
+    ['the clock', [devices({ clockLagMs: 90 * 86_400_000 })], true],
+  ])('%s', (_, sharing, expected) => {
+    expect(chainRefusals(world(...sharing), job, PEM).length === 0).toBe(expected)
+  })
+
+  test('never throws', () => {
+    expect(chainRefusals(world({}), job, 'no PEM')).toHaveLength(1)
+    expect(suitable(world({}), job, 'no PEM')).toBe(false)
+  })
+})
+
+test('a leaf that another source may do better than', () => {
+  expect(suitable(world(devices({ keyTypes: ['rsa-2048'] })), job, PEM)).toBe(false)
+  expect(suitable(world(devices({ clockLagMs: 60 * 86_400_000 })), job, PEM)).toBe(true)
+  // Of another target that shares it.
+  expect(suitable(world({}, devices({ needsCommonName: true })), job, PEM)).toBe(false)
+  // Devices that would take it for valid only when it is over.
+  expect(suitable(world(devices({ clockLagMs: 900 * 86_400_000 })), job, PEM)).toBe(false)
+})
+
+/** One target at work, with the OCSP settings of its domain configuration. */
+function atWork(config: Readonly<Record<string, unknown>>, more: Partial<Target> = {}) {
+  const given = inspection({ bound: null })
+  if (!given.configuration) throw new Error('there is no configuration')
+  const configuration = { ...given.configuration, serverCertificateConfig: config }
+  const verdict = { due: true, reason: 'forced', emergency: false }
+  return {
+    world: {
+      ...{ run: newRun(fakeClock(NOW)), event: { ...rotateAll, action: 'rollback' }, specHash: 'spec' },
+      target: { ...target, trustedRoots: built.root.pem, ...more },
+    } as unknown as World,
+    job: { inspection: { ...given, configuration }, verdict, steps: [], warnings: [] } as unknown as Job,
+  }
+}
+
+describe('the OCSP guard', () => {
+  const withResponder = async (url: string): Promise<string> => {
+    const extensions = [...leafExtensions(DOMAIN), new AuthorityInfoAccessExtension({ ocsp: [url] })]
+    const { leaf, middle } = await build({ leaf: { extensions } })
+    return leaf.pem + middle.pem
+  }
+  const lineFor = (chainPem: string, config: Readonly<Record<string, unknown>>, ocsp: Target['ocsp']) => {
+    const { world, job } = atWork(config, { ocsp })
+    return examine(world, job, chainPem).find(({ check }) => check === 'ocsp')
+  }
+  const HTTP = 'http://ocsp.example.com/'
+  const ON = { ocsp_stapling_enable: true, ocsp_ssl_enable: false }
+  const ON_BY_TLS = { ocsp_stapling_enable: true, ocsp_ssl_enable: true }
+
+  test.each([
+    ['an http responder where the platform asks by TLS', HTTP, ON_BY_TLS, 'refuse'],
+    [
+      'an http responder where that is not said, which is the same',
+      HTTP,
+      { ocsp_stapling_enable: true },
+      'refuse',
+    ],
+    ['an http responder where it asks without', HTTP, ON, 'ok'],
+    ['an https responder', 'https://ocsp.example.com/', ON_BY_TLS, 'ok'],
+  ] as const)('%s', async (_, url, config, verdict) => {
+    for (const ocsp of ['require-url', 'follow-certificate'] as const)
+      expect(lineFor(await withResponder(url), config, ocsp)).toMatchObject({
+        verdict,
+        new: url,
+        reason: verdict === 'ok' ? null : `its OCSP responder ${url} is http, and ocsp_ssl_enable is on`,
+      })
+  })
+
+  test('no responder is refused, unless stapling follows the certificate or is off', () => {
+    const none = { new: 'no responder' }
+    expect(lineFor(PEM, ON, 'require-url')).toMatchObject({ ...none, verdict: 'refuse' })
+    expect(lineFor(PEM, ON, 'follow-certificate')).toMatchObject({ ...none, verdict: 'ok' })
+    expect(lineFor(PEM, { ocsp_stapling_enable: false }, 'require-url')).toBeUndefined()
+  })
+
+  test('stapling that the bind switches off is none for a leaf that must be stapled', async () => {
+    const mustStaple = extension('1.3.6.1.5.5.7.1.24', der(0x30, der(0x02, Buffer.from([5]))))
+    const extensions = [...leafExtensions(DOMAIN), mustStaple]
+    const { root, leaf, middle } = await build({ leaf: { extensions } })
+    const { world, job } = atWork(ON, { ocsp: 'follow-certificate', trustedRoots: root.pem })
+    const refusals = examine(world, job, leaf.pem + middle.pem).filter(l => l.verdict === 'refuse')
+    expect(refusals.map(({ check }) => check)).toEqual(['must-staple'])
+    // Who looks at the port does not know.
+    expect(doubtsOf(world, null, leaf.pem + middle.pem).map(l => `${l.check} ${l.verdict}`)).toEqual([
+      'must-staple warn',
+    ])
+  })
+})
+
+describe('a rollback by hand', () => {
+  const check = (chainPem: string, trustedRoots: string, staplingBack = false) => {
+    const { world, job } = atWork({ ocsp_stapling_enable: false }, { trustedRoots })
+    const leaf = leafOf(built.leaf.certificate)
+    checkRollback(world, job, chainPem, { leaf, staplingBack })
+  }
+  const refused = expect.objectContaining({ code: 'preflight-refused' })
+
+  test('a chain that leads to no root is refused; a leaf that is shown alone says nothing of its chain', () => {
+    expect(() => check(PEM, built.root.pem)).not.toThrow()
+    expect(() => check(PEM, other.root.pem)).toThrow(refused)
+    expect(() => check(built.leaf.pem, other.root.pem)).not.toThrow()
+  })
+
+  test('is judged with the stapling that comes back with it', () => {
+    expect(() => check(PEM, built.root.pem, true)).toThrow(refused)
+  })
+})
