@@ -3,21 +3,20 @@ import { build } from 'esbuild'
 import { describe, expect, test } from 'vitest'
 import { cyclesOf, filesIn, type Module, parseModule, ROOT, readModules } from './support/modules.ts'
 import {
-  clockIsReadByTime,
-  configurationsAreNeverDeleted,
-  doorsAloneTouchTheProcess,
   driversKnowNoDriver,
-  environmentIsReadByLoad,
   everyDriverIsRegistered,
-  filesAreReadByLoad,
-  iotdaIsChangedByDeploy,
+  fewLazyBoundaries,
   layers,
   noBarrels,
   noDustbins,
+  noLooseFiles,
   noSkippedTests,
+  type Owned,
+  ownedBy,
   type Rule,
   shortFiles,
-  stateIsWrittenByRecord,
+  smallFolders,
+  testsMirrorTheProgram,
 } from './support/rules.ts'
 
 const modules = readModules('functions', 'lib', 'sandbox')
@@ -26,6 +25,8 @@ const tests = readModules('test')
 // --- the rules, and for each an example that breaks it ---------------------------------------------------------
 
 const example = (file: string, source: string): Module => parseModule(file, source)
+
+const owned = (name: Owned): readonly [string, Rule] => [name, ownedBy(name)]
 
 const RULES: readonly (readonly [name: string, rule: Rule, bad: readonly (readonly Module[])[]])[] = [
   [
@@ -55,7 +56,7 @@ const RULES: readonly (readonly [name: string, rule: Rule, bad: readonly (readon
     layers,
     [
       [example('sandbox/a.ts', "import { iso } from '../lib/base/time.ts'")],
-      [example('sandbox/a.ts', "import { x } from './support/clock.ts'")],
+      [example('sandbox/a.ts', "import { x } from '../test/support/clock.ts'")],
       [example('lib/app/run.ts', "import { startSandbox } from '../../sandbox/sandbox.ts'")],
       [example('lib/base/a.ts', "import { x } from '../../test/support/clock.ts'")],
       [example('functions/a.ts', "import { x } from '../sandbox/sandbox.ts'")],
@@ -92,21 +93,18 @@ const RULES: readonly (readonly [name: string, rule: Rule, bad: readonly (readon
     ],
   ],
   [
-    'only deploy.ts changes IoTDA',
-    iotdaIsChangedByDeploy,
+    ...owned('IoTDA is changed by these steps alone'),
     [
       [example('lib/rotation/steps/verify.ts', 'await iotda.deleteServerCertificate(id)')],
       [example('lib/app/run.ts', 'const { addServerCertificate } = iotda')],
     ],
   ],
   [
-    'a domain configuration is never deleted',
-    configurationsAreNeverDeleted,
+    ...owned('a domain configuration is never deleted'),
     [[example('lib/iotda/client.ts', 'export const deleteDomainConfiguration = 1')]],
   ],
   [
-    'only record.ts and lease.ts write state',
-    stateIsWrittenByRecord,
+    ...owned('state is written by lib/state'),
     [
       [example('lib/alerts/conditions.ts', "await store.write('a', 'b', null)")],
       [example('lib/app/run.ts', 'await world.store.remove(key)')],
@@ -114,24 +112,21 @@ const RULES: readonly (readonly [name: string, rule: Rule, bad: readonly (readon
     ],
   ],
   [
-    'only load.ts reads the environment',
-    environmentIsReadByLoad,
+    ...owned('the environment is read by load.ts'),
     [
       [example('lib/base/a.ts', 'export const home = process.env.HOME')],
       [example('lib/app/run.ts', 'process.cwd()')],
     ],
   ],
   [
-    'only load.ts and the file store touch files',
-    filesAreReadByLoad,
+    ...owned('files are touched by load.ts and the file store'),
     [
       [example('lib/base/a.ts', "import { readFile } from 'node:fs/promises'\nreadFile('x')")],
       [example('functions/a.ts', "const fs = await import('node:fs')")],
     ],
   ],
   [
-    'only time.ts reads the clock',
-    clockIsReadByTime,
+    ...owned('the clock is read by time.ts'),
     [
       [example('lib/rotation/a.ts', 'const at = Date.now()')],
       [example('lib/rotation/a.ts', 'const at = new Date()')],
@@ -140,8 +135,7 @@ const RULES: readonly (readonly [name: string, rule: Rule, bad: readonly (readon
     ],
   ],
   [
-    'only the doors touch arguments and exit codes',
-    doorsAloneTouchTheProcess,
+    ...owned('arguments and exit codes belong to the doors'),
     [[example('lib/app/run.ts', 'process.exit(1)')], [example('lib/base/a.ts', 'process.exitCode = 1')]],
   ],
   [
@@ -165,6 +159,17 @@ const RULES: readonly (readonly [name: string, rule: Rule, bad: readonly (readon
       ],
       [example('lib/acme/all.ts', "import { a } from './a.ts'\nexport { a }\n")],
     ],
+  ],
+  ['no file of lib is loose', noLooseFiles, [[example('lib/app.ts', '')]]],
+  [
+    'a folder is seen at a glance',
+    smallFolders,
+    [Array.from({ length: 16 }, (_, i) => example(`lib/acme/a${i}.ts`, ''))],
+  ],
+  [
+    'code is loaded later at few places',
+    fewLazyBoundaries,
+    [Array.from({ length: 13 }, (_, i) => example(`lib/acme/a${i}.ts`, "await import('./b.ts')"))],
   ],
   ['files fit on a few screens', shortFiles, [[example('lib/a.ts', '\n'.repeat(401))]]],
 ]
@@ -190,6 +195,12 @@ describe('tests', () => {
     expect(noSkippedTests([example('test/a.test.ts', `describe.each([])${source.slice(4)}`)])).toHaveLength(0)
   })
 
+  test('their folders mirror those of the program', () => {
+    const rule = testsMirrorTheProgram(modules)
+    expect(rule(tests)).toEqual([])
+    expect(rule([example('test/telling/a.test.ts', '')])).toHaveLength(1)
+  })
+
   test('no folder that takes anything', () => {
     expect(noDustbins(tests)).toEqual([])
   })
@@ -197,7 +208,7 @@ describe('tests', () => {
 
 test('good examples pass: a rule that always complains would be switched off', () => {
   const good = [
-    example('lib/app/run.ts', "import { rotate } from './rotation/rotate.ts'"),
+    example('lib/app/run.ts', "import { rotate } from '../rotation/rotate.ts'"),
     example(
       'lib/rotation/rotate.ts',
       "import type { Run } from '../contracts.ts'\nexport const at = new Date(0)",

@@ -84,57 +84,102 @@ export const everyDriverIsRegistered: Rule = all =>
 
 // --- one owner for each outside thing ----------------------------------------------------------------------
 
-/** Only these files may say that, in code. */
-const only =
-  (said: RegExp, within: string, ...owners: readonly string[]): Rule =>
-  all =>
-    all
-      .filter(({ file }) => new RegExp(within).test(file) && !owners.some(owner => isWithin(file, owner)))
-      .flatMap(({ file, code }) => (said.exec(code) ? [`${file} says ${said.exec(code)?.[0]}`] : []))
+const PROGRAM = /^(lib|functions)\//
+const LIB = /^lib\//
+/** What only the named files may say, in code; `within`: where it is looked for. */
+const OWNERS = {
+  'IoTDA is changed by these steps alone': {
+    said: /\b(addServerCertificate|deleteServerCertificate|updateDomainConfiguration|createDomainConfiguration)\b/,
+    within: PROGRAM,
+    owners: ['lib/rotation/steps/deploy.ts', 'lib/iotda/client.ts'],
+  },
+  'a domain configuration is never deleted': {
+    said: /\bdelete_?domain_?configurations?\b/i,
+    within: PROGRAM,
+    owners: [],
+  },
+  'state is written by lib/state': {
+    said: /\bstore\??\.(write|remove)\b|\{[^{}]*\b(write|remove)\b[^{}]*\}=[\w.]*store\b/i,
+    within: PROGRAM,
+    owners: ['lib/state/', 'lib/stores/'],
+  },
+  'the environment is read by load.ts': {
+    said: /\bprocess\.(env|cwd)\b|\bprocess\[/,
+    within: PROGRAM,
+    owners: ['lib/config/load.ts'],
+  },
+  'files are touched by load.ts and the file store': {
+    said: /['"](node:)?fs(\/promises)?['"]/,
+    within: PROGRAM,
+    // A writer's name holds the start time of its process, which Linux tells in a file; the last one writes a page.
+    owners: [
+      'lib/config/load.ts',
+      'lib/stores/file.ts',
+      'lib/stores/shared/durable.ts',
+      'lib/stores/shared/writer.ts',
+      'functions/status.ts',
+    ],
+  },
+  'the clock is read by time.ts': {
+    said: /\bDate\.now\b|\bnew Date(?!\()|\bnew Date\(\)|(?<!new )\bDate\(|\bperformance\b|\bhrtime\b/,
+    within: LIB,
+    owners: ['lib/base/time.ts'],
+  },
+  'arguments and exit codes belong to the doors': {
+    said: /\bprocess\.(argv|exit|exitCode|abort)\b/,
+    within: LIB,
+    owners: [],
+  },
+} as const satisfies Record<string, { said: RegExp; within: RegExp; owners: readonly string[] }>
 
-const MUTATING =
-  /\b(addServerCertificate|deleteServerCertificate|updateDomainConfiguration|createDomainConfiguration)\b/
-export const iotdaIsChangedByDeploy = only(
-  MUTATING,
-  '^(lib|functions)/',
-  'lib/rotation/steps/deploy.ts',
-  'lib/iotda/client.ts',
-)
-export const configurationsAreNeverDeleted = only(/\bdelete_?domain_?configurations?\b/i, '^(lib|functions)/')
-export const stateIsWrittenByRecord = only(
-  /\bstore\??\.(write|remove)\b|\{[^{}]*\b(write|remove)\b[^{}]*\}=[\w.]*store\b/i,
-  '^(lib|functions)/',
-  'lib/state/state.ts',
-  'lib/state/lease.ts',
-  'lib/stores/',
-)
-export const environmentIsReadByLoad = only(
-  /\bprocess\.(env|cwd)\b|\bprocess\[/,
-  '^(lib|functions)/',
-  'lib/config/load.ts',
-)
-// A writer's name holds the start time of its process, which Linux tells in a file.
-export const filesAreReadByLoad = only(
-  /['"](node:)?fs(\/promises)?['"]/,
-  '^(lib|functions)/',
-  'lib/config/load.ts',
-  'lib/stores/file.ts',
-  'lib/stores/shared/durable.ts',
-  // Writes the page that a person asked for.
-  'functions/status.ts',
-  'lib/stores/shared/writer.ts',
-)
-export const clockIsReadByTime = only(
-  /\bDate\.now\b|\bnew Date(?!\()|\bnew Date\(\)|(?<!new )\bDate\(|\bperformance\b|\bhrtime\b/,
-  '^lib/',
-  'lib/base/time.ts',
-)
-export const doorsAloneTouchTheProcess = only(/\bprocess\.(argv|exit|exitCode|abort)\b/, '^lib/')
+export type Owned = keyof typeof OWNERS
+
+export const ownedBy =
+  (name: Owned): Rule =>
+  all => {
+    const { said, within, owners } = OWNERS[name]
+    return all
+      .filter(({ file }) => within.test(file) && !owners.some(owner => isWithin(file, owner)))
+      .flatMap(({ file, code }) => (said.exec(code) ? [`${file} says ${said.exec(code)?.[0]}`] : []))
+  }
 
 // --- shape -------------------------------------------------------------------------------------------------
 
 export const noDustbins: Rule = all =>
   all.map(m => m.file).filter(file => /(^|\/)(utils?|helpers?|types?|common)(\/|\.[cm]?ts$)/.test(file))
+
+const folderOf = (file: string): string => file.replace(/\/[^/]*$/, '')
+const FILES_AT_MOST = 15
+export const smallFolders: Rule = all => {
+  const folders = all.map(m => folderOf(m.file))
+  return [...new Set(folders)]
+    .map(folder => ({ folder, files: folders.filter(it => it === folder).length }))
+    .filter(({ files }) => files > FILES_AT_MOST)
+    .map(({ folder, files }) => `${folder} has ${files} files of its own`)
+}
+
+export const noLooseFiles: Rule = all =>
+  all.map(m => m.file).filter(file => /^lib\/[^/]+$/.test(file) && file !== 'lib/contracts.ts')
+
+/** A folder of tests is a room of the program, or one of these. */
+const OTHER_TESTS = ['test', 'test/contract', 'test/deploy', 'test/e2e', 'test/sandbox', 'test/support']
+export const testsMirrorTheProgram =
+  (program: readonly Module[]): Rule =>
+  all => {
+    const rooms = new Set(program.map(m => folderOf(m.file).replace(/^lib\//, '')))
+    const isRoom = (folder: string): boolean =>
+      [...rooms].some(r => r === folder || r.startsWith(`${folder}/`))
+    return [...new Set(all.map(m => folderOf(m.file)))]
+      .filter(folder => !OTHER_TESTS.includes(folder) && !isRoom(folder.replace(/^test\//, '')))
+      .map(folder => `${folder} mirrors no folder of lib or functions`)
+  }
+
+const BOUNDARIES_AT_MOST = 12
+/** Files in which code is loaded later: a registry of drivers, a step, a command. */
+export const fewLazyBoundaries: Rule = all => {
+  const lazy = all.filter(m => PROGRAM.test(m.file) && /\bimport\(/.test(m.code)).map(m => m.file)
+  return lazy.length > BOUNDARIES_AT_MOST ? lazy : []
+}
 
 export const noBarrels: Rule = all =>
   all
