@@ -15,7 +15,7 @@ export function startJob(world: World): Job {
       slots: [],
       served: [],
       renewalInfo: null,
-      offer: null,
+      inventory: null,
       documents: undefined as never,
     },
     verdict: {

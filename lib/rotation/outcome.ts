@@ -89,7 +89,7 @@ export async function afterFailure(
  */
 function costs({ spec }: World, { verdict, inspection }: Job, { code }: RotationError): boolean {
   if (!verdict.due || code === 'not-renewed') return false
-  if (inspection.offer && spec.sources.length === 1 && code === 'certificate-invalid') return false
+  if (inspection.inventory && spec.sources.length === 1 && code === 'certificate-invalid') return false
   return ERROR_CODES[code].exit === 1 || code === 'ca-rejected' || code === 'certificate-invalid'
 }
 

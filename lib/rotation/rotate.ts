@@ -9,7 +9,7 @@ import { planned, requireConfiguration, warnOfTime } from './decide/requirements
 import { describe, startJob, timed } from './job.ts'
 import { lookAhead } from './observe/ahead.ts'
 import { inspect } from './observe/inspect.ts'
-import { noteOffer } from './observe/source-inventory.ts'
+import { noteInventory } from './observe/source-inventory.ts'
 import { squareUp } from './observe/square-up.ts'
 import { afterFailure, afterRun, outcomeOf } from './outcome.ts'
 import { sweep } from './steps/leftovers.ts'
@@ -60,7 +60,7 @@ export async function rotate(world: World): Promise<TargetResult> {
   if (event.force) run.log.warn({ target: world.target.name, askedBy: event.askedBy ?? null }, 'forced')
   try {
     await lookAndDecide(world, job)
-    noteOffer(world, job)
+    noteInventory(world, job)
     if (!job.verdict.due) return await finish(world, job, idleOutcome(job))
     if (world.event.action !== 'rotate') return await finish(world, job, await planned(world, job))
     job.lease = await takeLease(world.store, instanceKey(world.target), world.run)

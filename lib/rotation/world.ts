@@ -2,7 +2,7 @@ import type { Turns } from '../base/parallel.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import type { Secret } from '../base/secret.ts'
 import { MINUTE_MS } from '../base/time.ts'
-import type { CertificateSource, Offer, Run, StateStore } from '../contracts.ts'
+import type { CertificateSource, Inventory, Run, StateStore } from '../contracts.ts'
 import type { Canary } from '../devices/canary.ts'
 import type { DomainConfiguration, IotdaClient } from '../iotda/client.ts'
 import type { Endpoint } from '../iotda/endpoint.ts'
@@ -63,8 +63,8 @@ export interface Inspection {
   readonly served: readonly Served[]
   readonly renewalInfo: RenewalInfo | null
   /** What the first source holds, or why that is not known; null when it makes certificates to order. */
-  readonly offer:
-    | { readonly held: Offer; readonly failure: null }
+  readonly inventory:
+    | { readonly held: Inventory; readonly failure: null }
     | { readonly held: null; readonly failure: RotationError }
     | null
   readonly documents: { readonly target: TargetDocument; readonly certificate: CertificateDocument }

@@ -137,7 +137,7 @@ export interface Scene {
   readonly document?: TargetDocument
   readonly certificate?: CertificateDocument
   readonly renewalInfo?: Inspection['renewalInfo']
-  readonly offer?: Inspection['offer']
+  readonly inventory?: Inspection['inventory']
   readonly at?: number
 }
 
@@ -165,7 +165,7 @@ export function inspection({ slots = [], bound, served = [], ...scene }: Scene):
       error: shown ? null : 'refused',
     })),
     renewalInfo: scene.renewalInfo ?? null,
-    offer: scene.offer ?? null,
+    inventory: scene.inventory ?? null,
     documents: {
       target: scene.document ?? targetDocument(),
       certificate: scene.certificate ?? certificateDocument(),

@@ -110,7 +110,7 @@ function wantedBecause(facts: Facts, emergency: boolean): Wanted | null {
   if (document.current && document.current.specHash !== specHash && canChange(facts, slot)) {
     return due('settings-changed', 'the settings ask for another certificate than was obtained')
   }
-  const offered = newerOffer(facts, slot)
+  const offered = newerInInventory(facts, slot)
   if (offered) return offered
   const renewal = renewalOfFacts(facts, slot)
   if (renewal.due) return due(renewal.reason, renewal.detail)
@@ -118,13 +118,13 @@ function wantedBecause(facts: Facts, emergency: boolean): Wanted | null {
 }
 
 /** A source that makes nothing to order cannot follow the settings: all it can do is hold another one. */
-function canChange({ inspection: { offer } }: Facts, { leaf }: Slot): boolean {
-  return offer === null || (offer.held !== null && isAnother(offer.held, leaf))
+function canChange({ inspection: { inventory } }: Facts, { leaf }: Slot): boolean {
+  return inventory === null || (inventory.held !== null && isAnother(inventory.held, leaf))
 }
 
 /** The source holds a newer certificate, and no person has bound another one in its place. */
-function newerOffer({ inspection, document, now }: Facts, slot: Slot): Wanted | null {
-  const held = inspection.offer?.held
+function newerInInventory({ inspection, document, now }: Facts, slot: Slot): Wanted | null {
+  const held = inspection.inventory?.held
   if (!held || held.serial === document.passedOver || held.notAfter <= now) return null
   if (!isAnother(held, slot.leaf) || !isNewer(held, validityOf(slot))) return null
   return due('source-renewed', `the source holds a newer one, valid until ${iso(held.notAfter)}`)

@@ -106,9 +106,9 @@ export interface Renewal {
   readonly detail: string
 }
 
-const thresholdMs = (lifetimeMs: number, renewBefore: RenewBefore | null, isOffered: boolean): number => {
+const thresholdMs = (lifetimeMs: number, renewBefore: RenewBefore | null, isHolder: boolean): number => {
   // Who makes nothing to order renews by itself, at its own time: only the end says that it did not.
-  const share = isOffered ? 1 / 8 : lifetimeMs < 10 * DAY_MS ? 1 / 2 : 1 / 3
+  const share = isHolder ? 1 / 8 : lifetimeMs < 10 * DAY_MS ? 1 / 2 : 1 / 3
   const asked =
     renewBefore === null
       ? lifetimeMs * share
@@ -144,7 +144,7 @@ export function renewalOf(
     const detail = `${left}; the CA suggests ${iso(spoken)}`
     return { due: false, reason: 'renewal-window', at: spoken, detail }
   }
-  const at = ends - thresholdMs(ends - starts, renewBefore, inspection.offer !== null)
+  const at = ends - thresholdMs(ends - starts, renewBefore, inspection.inventory !== null)
   const earliest = spoken === null ? at : Math.min(at, spoken)
   const recalled = quietUntil === null ? '' : '; the CA calls back this certificate as it did the one before'
   const detail = now >= at ? left : `${left}; renewal at ${iso(earliest)}${recalled}`

@@ -5,7 +5,7 @@ import type { Leaf, RenewalInfo, Served, Slot } from '../../model/certificate.ts
 import type { CertificateDocument } from '../../state/documents.ts'
 import { leafOf, parseChain } from '../../x509/certificate.ts'
 import { type Inspection, sourceNamed, type World } from '../world.ts'
-import { readOffer } from './source-inventory.ts'
+import { readInventory } from './source-inventory.ts'
 
 /**
  * One look at everything: the binding, the slots, what is served, what is written down. Two sequential round
@@ -21,16 +21,15 @@ export async function inspect(
   const reading = Promise.all([
     readInstance(world),
     looking,
-    readOffer(world),
+    readInventory(world),
     records.target(target).refresh(),
     records.certificate(world.spec.name).refresh(),
   ])
-  const [{ configuration, slots }, served, offer, targetDocument, certificateDocument] = await reading.catch(
-    async thrown => {
+  const [{ configuration, slots }, served, inventory, targetDocument, certificateDocument] =
+    await reading.catch(async thrown => {
       seen(await looking.catch(() => []))
       throw thrown
-    },
-  )
+    })
   const bound = boundOf(configuration, slots)
   return {
     at: run.clock.now(),
@@ -39,7 +38,7 @@ export async function inspect(
     slots,
     served,
     renewalInfo: await renewalInfo(world, certificateDocument, bound?.slot ?? null),
-    offer,
+    inventory,
     documents: { target: targetDocument, certificate: certificateDocument },
   }
 }

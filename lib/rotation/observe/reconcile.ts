@@ -113,7 +113,7 @@ function putBackByHand(
 }
 
 function adopt(
-  { bound, documents, offer }: Inspection,
+  { bound, documents, inventory }: Inspection,
   document: TargetDocument,
   specHash: string,
   key: string | null,
@@ -133,7 +133,7 @@ function adopt(
       pending: null,
       // What a target finds at first was bound before there was anything to decline, unless it began it itself.
       declined: document.current || begun?.by === key ? (begun?.id ?? null) : null,
-      passedOver: document.current ? (offer?.held?.serial ?? document.passedOver) : null,
+      passedOver: document.current ? (inventory?.held?.serial ?? document.passedOver) : null,
       rolledBack: rolledBackWith(document, fingerprint),
     },
     adopted: slot,

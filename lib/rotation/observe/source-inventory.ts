@@ -1,6 +1,6 @@
 import { asRotationError, RotationError } from '../../base/rotation-error.ts'
 import { abortAfter, formatDuration, iso, SECOND_MS } from '../../base/time.ts'
-import type { CertificateRequest, Offer } from '../../contracts.ts'
+import type { CertificateRequest, Inventory } from '../../contracts.ts'
 import type { Leaf } from '../../model/certificate.ts'
 import type { DueReason } from '../../model/outcomes.ts'
 import { covers } from '../../x509/certificate.ts'
@@ -12,32 +12,32 @@ type Validity = Pick<Leaf, 'notBefore' | 'notAfter'>
 
 /** Whether that source makes no certificates to order, but holds what others make. */
 export const isHolder = (world: Pick<World, 'sources' | 'spec'>, source?: string): boolean =>
-  sourceNamed(world, source).offer !== undefined
+  sourceNamed(world, source).inventory !== undefined
 
 /** Whether it is certainly not that leaf; one that cannot be read may be any. */
-export const isAnother = ({ serial }: Offer, leaf: Leaf | null): boolean =>
+export const isAnother = ({ serial }: Inventory, leaf: Leaf | null): boolean =>
   leaf !== null && bare(serial) !== bare(leaf.serial)
 const bare = (serial: string): string => serial.replace(/^0+/, '')
 
 /** Issued later; where both were issued at once, with the later end. */
-export const isNewer = ({ notBefore, notAfter }: Offer, than: Validity): boolean =>
+export const isNewer = ({ notBefore, notAfter }: Inventory, than: Validity): boolean =>
   notBefore > than.notBefore || (notBefore === than.notBefore && notAfter > than.notAfter)
 
 /** Nothing else of a run waits for it longer than that. */
 const WITHIN_MS = 10 * SECOND_MS
 
 /** Asks the first source what it holds. Never throws; null when it makes certificates to order. */
-export async function readOffer({
+export async function readInventory({
   spec,
   sources,
   run,
   target,
-}: Pick<World, 'spec' | 'sources' | 'run' | 'target'>): Promise<Inspection['offer']> {
+}: Pick<World, 'spec' | 'sources' | 'run' | 'target'>): Promise<Inspection['inventory']> {
   const source = sourceNamed({ spec, sources })
-  if (!source.offer) return null
+  if (!source.inventory) return null
   const { signal, clear } = abortAfter(WITHIN_MS, run.signal)
   try {
-    return { held: await source.offer({ ...run, signal }), failure: null }
+    return { held: await source.inventory({ ...run, signal }), failure: null }
   } catch (thrown) {
     const isSlow = signal.aborted && !run.signal.aborted
     const failure = isSlow
@@ -56,13 +56,18 @@ const ANY_OTHER: readonly string[] = ['forced', 'settings-changed'] satisfies re
 /** What is news to this target: see {@link CertificateRequest}. */
 export const newsFor =
   ({ inspection: { bound, documents }, verdict: { reason } }: Job): CertificateRequest['isNews'] =>
-  offer => {
+  inventory => {
     const slot = bound?.slot
     if (!slot?.leaf) return true
     const { leaf } = slot
-    if (!isAnother(offer, leaf)) return false
+    if (!isAnother(inventory, leaf)) return false
     const isUnusable = documents.target.rolledBack.includes(leaf.fingerprint)
-    return isUnusable || ANY_OTHER.includes(reason) || isNewer(offer, leaf) || offer.notAfter > leaf.notAfter
+    return (
+      isUnusable ||
+      ANY_OTHER.includes(reason) ||
+      isNewer(inventory, leaf) ||
+      inventory.notAfter > leaf.notAfter
+    )
   }
 
 /** Names that the settings ask for and a certificate does not have. */
@@ -73,10 +78,10 @@ export const missingNames = (names: readonly string[], wanted: readonly string[]
  * Says what is wrong with the source. What a person has to mend is a failure although nothing is due, and not only
  * when the bound certificate is about to end. @throws RotationError
  */
-export function noteOffer({ spec, event, run }: World, job: Job): void {
-  const { offer } = job.inspection
-  if (!offer) return
-  const { held, failure } = offer
+export function noteInventory({ spec, event, run }: World, job: Job): void {
+  const { inventory } = job.inspection
+  if (!inventory) return
+  const { held, failure } = inventory
   const source = spec.sources[0] ?? ''
   const isIdle = job.verdict.reason === 'fresh'
   if (failure && failure.retry === 'never' && isIdle && event.action !== 'status') throw failure

@@ -101,7 +101,7 @@ async function usable(world: World, job: Job, source: string | null): Promise<Pe
 /** Whether its source would do better: by another order, or because it holds another one by now. */
 function isStale(world: World, job: Job, { source }: PendingCertificate, leaf: Leaf, now: number): boolean {
   if (!isHolder(world, source)) return leaf.notAfter - now < (leaf.notAfter - leaf.notBefore) / 3
-  const held = source === world.spec.sources[0] ? job.inspection.offer?.held : null
+  const held = source === world.spec.sources[0] ? job.inspection.inventory?.held : null
   return leaf.notAfter <= now || (held ? isAnother(held, leaf) : false)
 }
 

@@ -1,16 +1,16 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { RotationError } from '../../../lib/base/rotation-error.ts'
-import type { CertificateSource, Offer, Run } from '../../../lib/contracts.ts'
-import { readOffer, refuseRolledBack } from '../../../lib/rotation/observe/source-inventory.ts'
+import type { CertificateSource, Inventory, Run } from '../../../lib/contracts.ts'
+import { readInventory, refuseRolledBack } from '../../../lib/rotation/observe/source-inventory.ts'
 import { fakeClock } from '../../support/clock.ts'
 import { newRun, spec, target } from '../facts.ts'
 
-const HELD: Offer = { serial: '01', names: [], notBefore: 0, notAfter: 1, trouble: null }
+const HELD: Inventory = { serial: '01', names: [], notBefore: 0, notAfter: 1, trouble: null }
 
-const ask = (offer: CertificateSource['offer'], more: Partial<Run> = {}) => {
-  const source = { ...(offer ? { offer } : {}) } as CertificateSource
+const ask = (inventory: CertificateSource['inventory'], more: Partial<Run> = {}) => {
+  const source = { ...(inventory ? { inventory } : {}) } as CertificateSource
   const run = { ...newRun(fakeClock()), ...more }
-  return readOffer({ spec, target, run, sources: { letsencrypt: source } })
+  return readInventory({ spec, target, run, sources: { letsencrypt: source } })
 }
 
 afterEach(() => {
