@@ -4,13 +4,13 @@ import { offerOf } from '../../iotda/offer.ts'
 import { type Attempt, attempt, judgeLook, nameOf, type PlayedDevice } from '../../iotda/probe.ts'
 import type { Served } from '../../model/certificate.ts'
 import type { Target } from '../../model/target.ts'
-import type { World } from '../world.ts'
+import type { RotationSetup } from '../context.ts'
 
 /** What is asked of a device port. */
 export interface Question {
   readonly target: Pick<Target, 'domain' | 'probe' | 'trustedRoots' | 'profiles'>
   readonly run: Pick<Run, 'clock' | 'signal'>
-  readonly canaryOf: World['canaryOf']
+  readonly canaryOf: RotationSetup['canaryOf']
 }
 
 /** The devices in the field, played: one for each profile, else one with the target's roots. */

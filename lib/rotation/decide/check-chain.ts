@@ -3,20 +3,19 @@ import { profilesOf, rootsOf } from '../../devices/roots.ts'
 import type { CheckLine } from '../../model/device-profile.ts'
 import type { Target } from '../../model/target.ts'
 import { leafOf, parseChain } from '../../x509/certificate.ts'
-import type { Job, World } from '../world.ts'
-
-export type Line = JudgeLine
+import type { RotationSetup } from '../context.ts'
+import type { Inspection } from '../observe/inspection.ts'
+import type { Decided } from './decision.ts'
 
 /** The table: what the devices of every profile would say of a chain, and what the platform would. */
-export function examine(
-  world: World,
-  job: Job,
+export function checkChain(
+  context: Pick<RotationSetup, 'target' | 'run' | 'event' | 'specHash'>,
+  { inspection, decision }: Pick<Decided, 'inspection' | 'decision'>,
   chainPem: string,
   more: { readonly otherKeyAsked?: boolean; readonly staplingBack?: boolean } = {},
-): readonly Line[] {
-  const { target, run, event } = world
-  const { inspection, verdict } = job
-  const soaks = !event.force && !verdict.emergency && !WITHOUT_SOAK.includes(verdict.reason)
+): readonly JudgeLine[] {
+  const { target, run, event } = context
+  const soaks = !event.force && !decision.emergency && !WITHOUT_SOAK.includes(decision.reason)
   const configured = inspection.configuration?.serverCertificateConfig ?? {}
   const config = more.staplingBack ? { ...configured, ocsp_stapling_enable: true } : configured
   // What the bind switches off for want of a responder is off for devices that insist on it.
@@ -30,7 +29,7 @@ export function examine(
       at: run.clock.now(),
       servedPem,
       domain: target.domain,
-      otherKeyAsked: more.otherKeyAsked ?? otherSpecAsked(world, job),
+      otherKeyAsked: more.otherKeyAsked ?? otherSpecAsked(context, inspection),
       minAgeMs: soaks ? target.minAgeMs : 0,
       stapling: config.ocsp_stapling_enable === true && !isOff,
     }),
@@ -39,8 +38,11 @@ export function examine(
 }
 
 /** Whether a person changed the settings since the bound certificate was asked for: another key type is wanted then. */
-const otherSpecAsked = ({ specHash }: Pick<World, 'specHash'>, { inspection }: Job): boolean => {
-  const { current } = inspection.documents.target
+const otherSpecAsked = (
+  { specHash }: Pick<RotationSetup, 'specHash'>,
+  { documents }: Inspection,
+): boolean => {
+  const { current } = documents.target
   return current !== null && current.specHash !== specHash
 }
 
@@ -57,7 +59,7 @@ function ocspLines(
   config: Readonly<Record<string, unknown>>,
   chainPem: string,
   servedPem: string | null,
-): readonly Line[] {
+): readonly JudgeLine[] {
   if (config.ocsp_stapling_enable !== true) return []
   const url = responderOf(chainPem)
   const reason = ocspReason(target, url, config.ocsp_ssl_enable !== false)
@@ -93,4 +95,58 @@ function ocspReason(target: Target, url: string | null, overTls: boolean): strin
   return overTls && url.startsWith('http:')
     ? `its OCSP responder ${url} is http, and ocsp_ssl_enable is on`
     : null
+}
+
+type Sharing = Pick<RotationSetup, 'sharing' | 'run'>
+
+/** What a chain itself decides; the rest is the leaf's, the same with every chain. */
+const OF_THE_CHAIN: readonly string[] = [
+  'pem',
+  'path',
+  'whole-chain',
+  'signatures',
+  'issuer-keys',
+  'bytes',
+  'depth',
+  'pins',
+]
+
+/** Why devices of a target that shares the certificate would not take this chain, among others for the same leaf. */
+export const chainRefusals = (
+  context: Sharing,
+  inspection: Inspection,
+  chainPem: string,
+): readonly string[] =>
+  forEveryTarget(context, inspection, chainPem)
+    .filter(({ check, verdict }) => verdict === 'refuse' && OF_THE_CHAIN.includes(check))
+    .map(sentence)
+
+/** Whether they take this chain and this leaf, once their clocks allow: else another source may do better. */
+export const suitable = (context: Sharing, inspection: Inspection, chainPem: string): boolean =>
+  forEveryTarget(context, inspection, chainPem, inspection.bound?.slot?.certificatePem ?? null).every(
+    ({ check, verdict, passesAt }) => verdict !== 'refuse' || (check === 'clock' && passesAt !== null),
+  )
+
+function forEveryTarget(
+  { sharing, run }: Sharing,
+  { configuration }: Inspection,
+  chainPem: string,
+  servedPem: string | null = null,
+): readonly JudgeLine[] {
+  const config = configuration?.serverCertificateConfig ?? {}
+  return sharing.flatMap(target =>
+    profilesOf(target).flatMap(profile =>
+      judge({
+        chainPem,
+        profile,
+        roots: rootsOf(target, profile),
+        at: run.clock.now(),
+        servedPem,
+        domain: target.domain,
+        otherKeyAsked: true,
+        minAgeMs: 0,
+        stapling: config.ocsp_stapling_enable === true,
+      }),
+    ),
+  )
 }
