@@ -3,10 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { RotationError } from '../../../lib/base/rotation-error.ts'
 import { DAY_MS, HOUR_MS } from '../../../lib/base/time.ts'
 import type { Inventory } from '../../../lib/contracts.ts'
+import type { DueReason } from '../../../lib/model/outcomes.ts'
 import { decide } from '../../../lib/rotation/decide/decide.ts'
+import type { Inspection } from '../../../lib/rotation/observe/inspection.ts'
 import { reconcile } from '../../../lib/rotation/observe/reconcile.ts'
 import { newsFor } from '../../../lib/rotation/observe/source-inventory.ts'
-import type { Inspection, Job } from '../../../lib/rotation/world.ts'
 import {
   certificateDocument,
   facts,
@@ -24,7 +25,7 @@ import {
 /** Bound: `a`, serial 01, from 10 days ago until in 80 days. */
 const BOUND = leaf('leaf-a')
 const inventory = (more: Partial<Inventory> = {}): Inspection['inventory'] => ({
-  held: {
+  holds: {
     serial: '02',
     names: BOUND.names,
     notBefore: BOUND.notBefore + DAY_MS,
@@ -35,7 +36,7 @@ const inventory = (more: Partial<Inventory> = {}): Inspection['inventory'] => ({
   failure: null,
 })
 const unknown: Inspection['inventory'] = {
-  held: null,
+  holds: null,
   failure: new RotationError('unavailable', 'ACM is down'),
 }
 const same = inventory({ serial: '01', notBefore: BOUND.notBefore, notAfter: BOUND.notAfter })
@@ -159,10 +160,9 @@ describe('changed settings', () => {
 })
 
 describe('what is obtained', () => {
-  const isNews = (reason: string, more: Partial<Inventory>, scene: Scene = {}): boolean => {
+  const isNews = (reason: DueReason, more: Partial<Inventory>, scene: Scene = {}): boolean => {
     const seen = inspection({ slots: [slot('a')], bound: 'a', document: settled(), ...scene })
-    const job = { inspection: seen, verdict: { reason } } as unknown as Job
-    return newsFor(job)(inventory(more)?.held as Inventory)
+    return newsFor(seen, { reason })(inventory(more)?.holds as Inventory)
   }
   const older = { notBefore: BOUND.notBefore - DAY_MS, notAfter: BOUND.notAfter - DAY_MS }
 

@@ -5,7 +5,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../lib/base/time.ts'
 import type { RenewBefore } from '../../../lib/model/certificate.ts'
 import { DUE_REASONS, IDLE_REASONS } from '../../../lib/model/outcomes.ts'
 import { decide, type Facts } from '../../../lib/rotation/decide/decide.ts'
-import type { Inspection } from '../../../lib/rotation/world.ts'
+import type { Inspection } from '../../../lib/rotation/observe/inspection.ts'
 import type { TargetDocument } from '../../../lib/state/documents.ts'
 import {
   certificateDocument,
@@ -36,8 +36,8 @@ function offered(
   serial = '01',
 ): Inspection['inventory'] {
   if (kind === 'none') return null
-  if (kind === 'unknown') return { held: null, failure: new RotationError('unavailable', 'no answer') }
-  return { held: { serial, names: [], notBefore, notAfter, trouble: null }, failure: null }
+  if (kind === 'unknown') return { holds: null, failure: new RotationError('unavailable', 'no answer') }
+  return { holds: { serial, names: [], notBefore, notAfter, trouble: null }, failure: null }
 }
 
 test('after a rotation to a fresh leaf there is nothing to do, whatever the settings', () => {
