@@ -10,7 +10,7 @@ import {
   environmentIsReadByLoad,
   everyDriverIsRegistered,
   filesAreReadByLoad,
-  iotdaIsChangedByDeploy,
+  iotdaIsChangedByFourSteps,
   layers,
   noBarrels,
   noDustbins,
@@ -92,8 +92,8 @@ const RULES: readonly (readonly [name: string, rule: Rule, bad: readonly (readon
     ],
   ],
   [
-    'only deploy.ts changes IoTDA',
-    iotdaIsChangedByDeploy,
+    'only free, add, bind and roll-back change IoTDA',
+    iotdaIsChangedByFourSteps,
     [
       [example('lib/rotation/steps/verify.ts', 'await iotda.deleteServerCertificate(id)')],
       [example('lib/app/run.ts', 'const { addServerCertificate } = iotda')],

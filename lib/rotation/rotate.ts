@@ -17,7 +17,8 @@ import { reconcileDocument } from './observe/reconcile.ts'
 import { noteInventory } from './observe/source-inventory.ts'
 import type { Uploaded } from './steps/add.ts'
 import type { Bound } from './steps/bind.ts'
-import { type Proof, record, type Settled, settleCertificate, sweep } from './steps/record.ts'
+import { type Proof, record, type Settled, settleCertificate } from './steps/record.ts'
+import { sweep } from './steps/sweep.ts'
 import { done, type StepResult, Suspension, traced, warn } from './trace.ts'
 
 /** How often a run decides, when somebody else changes the binding meanwhile. */

@@ -94,10 +94,13 @@ const only =
 
 const MUTATING =
   /\b(addServerCertificate|deleteServerCertificate|updateDomainConfiguration|createDomainConfiguration)\b/
-export const iotdaIsChangedByDeploy = only(
+export const iotdaIsChangedByFourSteps = only(
   MUTATING,
   '^(lib|functions)/',
-  'lib/rotation/steps/deploy.ts',
+  'lib/rotation/steps/free.ts',
+  'lib/rotation/steps/add.ts',
+  'lib/rotation/steps/bind.ts',
+  'lib/rotation/steps/roll-back.ts',
   'lib/iotda/client.ts',
 )
 export const configurationsAreNeverDeleted = only(/\bdelete_?domain_?configurations?\b/i, '^(lib|functions)/')

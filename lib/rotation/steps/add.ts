@@ -6,10 +6,10 @@ import { encodeKey } from '../../x509/key.ts'
 import { type Context, changed, targetDocument } from '../context.ts'
 import { readLeaf } from '../observe/inspect.ts'
 import type { Inspection } from '../observe/inspection.ts'
+import { isUnanswered, readBack } from '../observe/read-back.ts'
 import { done, type StepResult, Suspension } from '../trace.ts'
 import type { Placed } from './free.ts'
 import type { Judged } from './preflight.ts'
-import { isUnanswered, readBack } from './read-back.ts'
 
 /** A certificate that preflight lets pass and that is in a slot, as it is written down. */
 export interface Uploaded extends Judged {

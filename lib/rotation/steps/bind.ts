@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import { RotationError } from '../../base/rotation-error.ts'
 import type { DomainConfiguration } from '../../iotda/client.ts'
 import type { Leaf } from '../../model/certificate.ts'
@@ -7,12 +6,12 @@ import type { Lease } from '../../state/lease.ts'
 import { type Context, changed, targetDocument } from '../context.ts'
 import type { Decided, DueToRepair } from '../decide/decision.ts'
 import type { Inspection } from '../observe/inspection.ts'
+import { isUnanswered, readBack, readConfiguration } from '../observe/read-back.ts'
 import { done, type StepResult, Suspension, skipped, warn } from '../trace.ts'
 import type { Uploaded } from './add.ts'
 import { lookBefore, overruled } from './baseline.ts'
 import { openingFor, timeToBindMs } from './bind-time.ts'
 import { configFor, switchesOff } from './ocsp-stapling.ts'
-import { isUnanswered, readBack } from './read-back.ts'
 
 /** What is bound and waits for its proof. */
 export interface Bound {
@@ -88,24 +87,6 @@ export async function bindAgain(
   await putBinding(context, configuration, id, configuration.serverCertificateConfig)
   await targetDocument(context).update(d => ({ ...d, lastBoundAt: context.run.clock.now() }))
   return done({ ...decided, serverCertificateId: id }, `${id} was bound again`, 'UpdateDomainConfiguration')
-}
-
-/** The configuration as it is now; it must still be what this run decided on. */
-export async function readConfiguration(
-  { iotda, run }: Context,
-  { configuration: decided, bound }: Inspection,
-): Promise<DomainConfiguration | null> {
-  if (!decided) {
-    const [other] = await iotda.listDomainConfigurations(run.signal)
-    if (other) throw changed(`a domain configuration for ${other.domainName} has appeared`)
-    return null
-  }
-  const now = await iotda.showDomainConfiguration(decided.configurationId, run.signal)
-  if (now.serverCertificateId !== (bound?.serverCertificateId ?? null))
-    throw changed(`${now.serverCertificateId} was bound meanwhile`)
-  if (!isDeepStrictEqual(now.serverCertificateConfig, decided.serverCertificateConfig))
-    throw changed('the OCSP settings of the domain configuration were changed')
-  return now
 }
 
 async function replacedBy(

@@ -1,8 +1,8 @@
 import type { Lease } from '../../state/lease.ts'
 import { type Context, changed, targetDocument } from '../context.ts'
 import { look } from '../observe/inspect.ts'
+import { readConfiguration } from '../observe/read-back.ts'
 import { done, type StepResult, skipped } from '../trace.ts'
-import { readConfiguration } from './bind.ts'
 import type { Judged } from './preflight.ts'
 import { findRoom, noRoom } from './slots.ts'
 

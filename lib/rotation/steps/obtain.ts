@@ -13,8 +13,8 @@ import { boundLeaf, type Inspection } from '../observe/inspection.ts'
 import { isAnother, isHolder } from '../observe/source-inventory.ts'
 import { done, type StepResult, Suspension, skipped } from '../trace.ts'
 import { askSource } from './ask-source.ts'
-import { withLeftover } from './record.ts'
 import { findRoom, noRoom } from './slots.ts'
+import { withLeftover } from './sweep.ts'
 
 /** A certificate in hand. */
 export interface Material {
