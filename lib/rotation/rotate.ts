@@ -19,7 +19,7 @@ import type { Uploaded } from './steps/add.ts'
 import type { Bound } from './steps/bind.ts'
 import { type Proof, record, type Settled, settleCertificate } from './steps/record.ts'
 import { sweep } from './steps/sweep.ts'
-import { done, type StepResult, Suspension, traced, warn } from './trace.ts'
+import { done, logFailure, type StepResult, Suspension, traced, warn } from './trace.ts'
 
 /** How often a run decides, when somebody else changes the binding meanwhile. */
 const TRIES = 3
@@ -124,19 +124,7 @@ async function loadSteps() {
     import('./steps/verify.ts'),
     import('./steps/roll-back.ts'),
   ])
-  return {
-    planSteps: plan.planSteps,
-    obtain: obtain.obtain,
-    preflight: preflight.preflight,
-    free: free.free,
-    add: add.add,
-    warnOfTime: bindTime.warnOfTime,
-    bind: bind.bind,
-    bindAgain: bind.bindAgain,
-    verify: verify.verify,
-    verifyAgain: verify.verifyAgain,
-    rollBack: rollBack.rollBack,
-  }
+  return { ...plan, ...obtain, ...preflight, ...free, ...add, ...bindTime, ...bind, ...verify, ...rollBack }
 }
 
 /** One step of a recipe. `until`: a person paces the run; nothing more happens until a person says so. */
@@ -248,14 +236,11 @@ async function finish(context: Context, ended: Ended): Promise<DeviceOutlook | n
 
 /** A run that died after the promotion left the certificate pending and its key in the store. */
 async function settleLeftover(context: Context): Promise<void> {
-  const { run, target, trace } = context
-  const inspection = trace.inspections.at(-1)
+  const inspection = context.trace.inspections.at(-1)
   const leaf = inspection ? boundLeaf(inspection) : null
   const pending = inspection?.documents.certificate.pending
   if (!leaf || pending?.fingerprint !== leaf.fingerprint) return
-  await settleCertificate(context, leaf).catch(error =>
-    run.log.warn({ target: target.name, error: (error as Error).message }, 'a key is not wiped yet'),
-  )
+  await settleCertificate(context, leaf).catch(e => logFailure(context, e, 'a key is not wiped yet'))
 }
 
 /** The emergency leaves `held` once a day: a day is used up by a try that ended, not by one that waits. */
@@ -268,7 +253,7 @@ async function noteEmergency(context: Context, outcome: Outcome): Promise<void> 
 
 /** Writes a failure down with its back-off. Never throws: a failure that cannot be written is still reported. */
 async function noteFailure(context: Context, ended: Ended, error: RotationError): Promise<void> {
-  const { run, event, target, spec, trace } = context
+  const { run, event, spec, trace } = context
   const { outcome } = ended
   await noteEmergency(context, outcome).catch(() => {})
   try {
@@ -278,9 +263,6 @@ async function noteFailure(context: Context, ended: Ended, error: RotationError)
       await targetDocument(context).update(d => backedOff(d, inspection, error, run.clock.now()))
     await writeOutcome(context, ended)
   } catch (thrown) {
-    run.log.warn(
-      { target: target.name, error: (thrown as Error).message },
-      'how the run ended could not be written down',
-    )
+    logFailure(context, thrown, 'how the run ended could not be written down')
   }
 }

@@ -39,13 +39,7 @@ export function createTrace(startedAt: number): Trace {
     leaves: [],
     tables: [],
   }
-  return {
-    startedAt,
-    ...entries,
-    add: (kind, entry) => {
-      entries[kind].push(entry)
-    },
-  }
+  return { startedAt, ...entries, add: (kind, entry) => void entries[kind].push(entry) }
 }
 
 /** Adds a warning, once. */
@@ -62,20 +56,18 @@ export interface StepResult<T> {
   readonly call: string | null
 }
 
-export const done = <T>(value: T, detail: string, call: string | null = null): StepResult<T> => ({
-  value,
-  status: 'done',
-  detail,
-  call,
-})
+const result =
+  (status: StepResult<unknown>['status']) =>
+  <T>(value: T, detail: string, call: string | null = null): StepResult<T> => ({
+    value,
+    status,
+    detail,
+    call,
+  })
 
+export const done = result('done')
 /** What the step is for is so already, or not wanted. */
-export const skipped = <T>(value: T, detail: string): StepResult<T> => ({
-  value,
-  status: 'skipped',
-  detail,
-  call: null,
-})
+export const skipped = result('skipped')
 
 /** The run waits, and a later one goes on; no failure. `until`: when to look again; null: when a person says so. */
 export class Suspension extends Error {
@@ -93,6 +85,19 @@ interface Traced {
   readonly target: { readonly name: string }
   readonly progress: (target: string, step: StepName, ended: StepRecord | null) => void
 }
+
+/** To look at again at the next run. */
+export const untilNextRun = (
+  { run, intervalMs }: { readonly run: Pick<Run, 'clock'>; readonly intervalMs: number },
+  detail: string,
+): Suspension => new Suspension(run.clock.now() + intervalMs, detail)
+
+/** Logs what went wrong and does not end the run. */
+export const logFailure = (
+  { run, target }: { readonly run: Pick<Run, 'log'>; readonly target: { readonly name: string } },
+  error: unknown,
+  message: string,
+): void => run.log.warn({ target: target.name, error: (error as Error).message }, message)
 
 /** Runs one step and writes down how it went. */
 export async function traced<T>(

@@ -3,11 +3,11 @@ import type { Context } from '../context.ts'
 import { checkChain, sentence } from '../decide/check-chain.ts'
 import type { Decided } from '../decide/decision.ts'
 import { shown } from '../steps/preflight.ts'
-import { findRoom } from '../steps/slots.ts'
+import { roomFor } from '../steps/slots.ts'
 
 /** `plan`, and `status` where something is due: what preflight would say, which slot would be used, and why. */
 export function planSteps(context: Context, decided: Decided): void {
-  const { target, event, specHash, trace } = context
+  const { specHash, trace } = context
   const { inspection, document, decision } = decided
   if (decision.plan !== 'deploy') return
   const tell = (step: StepName, detail: string): void =>
@@ -24,12 +24,7 @@ export function planSteps(context: Context, decided: Decided): void {
         : `would refuse the certificate in hand: ${refusals.join('; ')}`,
     )
   }
-  const room = findRoom(inspection, {
-    target,
-    document,
-    fingerprint: pending?.fingerprint ?? null,
-    pressing: event.force || decision.emergency,
-  })
+  const room = roomFor(context, decided, document, pending?.fingerprint ?? null)
   if (room.kind === 'present') tell('free', 'the certificate is in a slot already')
   else if (room.kind === 'room') tell('free', 'would use the free slot')
   else if (room.kind === 'delete') tell('free', `would delete ${room.slot.serverCertificateId}: ${room.why}`)

@@ -1,4 +1,4 @@
-import { type JudgeLine, judge } from '../../devices/judge.ts'
+import { type JudgeInput, type JudgeLine, judge } from '../../devices/judge.ts'
 import { profilesOf, rootsOf } from '../../devices/roots.ts'
 import type { CheckLine } from '../../model/device-profile.ts'
 import type { Target } from '../../model/target.ts'
@@ -21,30 +21,28 @@ export function checkChain(
   // What the bind switches off for want of a responder is off for devices that insist on it.
   const isOff = !more.staplingBack && !responderOf(chainPem) && target.ocsp === 'follow-certificate'
   const servedPem = inspection.bound?.slot?.certificatePem ?? null
-  const lines = profilesOf(target).flatMap(profile =>
-    judge({
-      chainPem,
-      profile,
-      roots: rootsOf(target, profile),
-      at: run.clock.now(),
-      servedPem,
-      domain: target.domain,
-      otherKeyAsked: more.otherKeyAsked ?? otherSpecAsked(context, inspection),
-      minAgeMs: soaks ? target.minAgeMs : 0,
-      stapling: config.ocsp_stapling_enable === true && !isOff,
-    }),
-  )
+  const lines = forEveryProfile(target, {
+    chainPem,
+    at: run.clock.now(),
+    servedPem,
+    otherKeyAsked: more.otherKeyAsked ?? otherSpecAsked(context.specHash, inspection),
+    minAgeMs: soaks ? target.minAgeMs : 0,
+    stapling: config.ocsp_stapling_enable === true && !isOff,
+  })
   return [...lines, ...ocspLines(target, config, chainPem, servedPem)]
 }
 
+const forEveryProfile = (
+  target: Target,
+  asked: Omit<JudgeInput, 'profile' | 'roots' | 'domain'>,
+): readonly JudgeLine[] =>
+  profilesOf(target).flatMap(profile =>
+    judge({ ...asked, profile, roots: rootsOf(target, profile), domain: target.domain }),
+  )
+
 /** Whether a person changed the settings since the bound certificate was asked for: another key type is wanted then. */
-const otherSpecAsked = (
-  { specHash }: Pick<RotationSetup, 'specHash'>,
-  { documents }: Inspection,
-): boolean => {
-  const { current } = documents.target
-  return current !== null && current.specHash !== specHash
-}
+const otherSpecAsked = (specHash: string, { documents: { target } }: Inspection): boolean =>
+  target.current !== null && target.current.specHash !== specHash
 
 /** A certificate that is missed already is bound without waiting. */
 const WITHOUT_SOAK: readonly string[] = ['expired', 'no-certificate']
@@ -86,30 +84,20 @@ function responderOf(pem: string): string | null {
   }
 }
 
-function ocspReason(target: Target, url: string | null, overTls: boolean): string | null {
-  if (url === null) {
-    return target.ocsp === 'follow-certificate'
-      ? null
-      : 'OCSP stapling is on, and it carries no OCSP URL (set ocsp to "follow-certificate" to switch stapling off with the bind)'
-  }
-  return overTls && url.startsWith('http:')
-    ? `its OCSP responder ${url} is http, and ocsp_ssl_enable is on`
-    : null
+function ocspReason({ ocsp }: Target, url: string | null, overTls: boolean): string | null {
+  if (url !== null)
+    return overTls && url.startsWith('http:')
+      ? `its OCSP responder ${url} is http, and ocsp_ssl_enable is on`
+      : null
+  return ocsp === 'follow-certificate'
+    ? null
+    : 'OCSP stapling is on, and it carries no OCSP URL (set ocsp to "follow-certificate" to switch stapling off with the bind)'
 }
 
 type Sharing = Pick<RotationSetup, 'sharing' | 'run'>
 
 /** What a chain itself decides; the rest is the leaf's, the same with every chain. */
-const OF_THE_CHAIN: readonly string[] = [
-  'pem',
-  'path',
-  'whole-chain',
-  'signatures',
-  'issuer-keys',
-  'bytes',
-  'depth',
-  'pins',
-]
+const OF_THE_CHAIN = ['pem', 'path', 'whole-chain', 'signatures', 'issuer-keys', 'bytes', 'depth', 'pins']
 
 /** Why devices of a target that shares the certificate would not take this chain, among others for the same leaf. */
 export const chainRefusals = (
@@ -134,19 +122,7 @@ function forEveryTarget(
   servedPem: string | null = null,
 ): readonly JudgeLine[] {
   const config = configuration?.serverCertificateConfig ?? {}
-  return sharing.flatMap(target =>
-    profilesOf(target).flatMap(profile =>
-      judge({
-        chainPem,
-        profile,
-        roots: rootsOf(target, profile),
-        at: run.clock.now(),
-        servedPem,
-        domain: target.domain,
-        otherKeyAsked: true,
-        minAgeMs: 0,
-        stapling: config.ocsp_stapling_enable === true,
-      }),
-    ),
-  )
+  const stapling = config.ocsp_stapling_enable === true
+  const asked = { chainPem, at: run.clock.now(), servedPem, otherKeyAsked: true, minAgeMs: 0, stapling }
+  return sharing.flatMap(target => forEveryProfile(target, asked))
 }

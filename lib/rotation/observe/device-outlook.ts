@@ -8,7 +8,7 @@ import type { CheckLine, DeviceOutlook, DeviceProfile, Judgement } from '../../m
 import type { Target } from '../../model/target.ts'
 import { parseChain } from '../../x509/certificate.ts'
 import { type Context, certificateDocument, isShown } from '../context.ts'
-import { warn } from '../trace.ts'
+import { logFailure, warn } from '../trace.ts'
 import type { Inspection } from './inspection.ts'
 
 /** A chain that devices are given now. */
@@ -35,7 +35,7 @@ export async function deviceOutlook(context: Context, inspection: Inspection): P
     return { verdicts: await judgements(context, inspection), ends }
   } catch (error) {
     // Roots that cannot be read are refused where they are needed.
-    run.log.warn({ target: target.name, error: (error as Error).message }, 'the roots could not be looked at')
+    logFailure(context, error, 'the roots could not be looked at')
     return null
   }
 }

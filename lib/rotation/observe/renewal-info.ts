@@ -1,6 +1,7 @@
 import type { RenewalInfo, Slot } from '../../model/certificate.ts'
 import type { CertificateDocument } from '../../state/documents.ts'
 import { type Context, certificateDocument, sourceNamed } from '../context.ts'
+import { logFailure } from '../trace.ts'
 
 /** The kept answer of the CA while it is fresh, else a new one; a CA that does not answer changes nothing. */
 export async function renewalInfo(
@@ -8,7 +9,7 @@ export async function renewalInfo(
   { renewalInfo: known, current, pending }: CertificateDocument,
   bound: Slot | null,
 ): Promise<RenewalInfo | null> {
-  const { spec, run, event, target } = context
+  const { spec, run, event } = context
   const now = run.clock.now()
   const leaf = bound?.leaf
   // By the CA that issued it, as far as that is known.
@@ -31,7 +32,7 @@ export async function renewalInfo(
     }
     return info
   } catch (error) {
-    run.log.warn({ target: target.name, error: (error as Error).message }, 'renewal info was not to be had')
+    logFailure(context, error, 'renewal info was not to be had')
     return usable
   }
 }

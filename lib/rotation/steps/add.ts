@@ -7,7 +7,7 @@ import { type Context, changed, targetDocument } from '../context.ts'
 import { readLeaf } from '../observe/inspect.ts'
 import type { Inspection } from '../observe/inspection.ts'
 import { isUnanswered, readBack } from '../observe/read-back.ts'
-import { done, type StepResult, Suspension } from '../trace.ts'
+import { done, type StepResult, untilNextRun } from '../trace.ts'
 import type { Placed } from './free.ts'
 import type { Judged } from './preflight.ts'
 
@@ -21,11 +21,10 @@ export interface Uploaded extends Judged {
  * question, what is there now?
  */
 export async function add(context: Context, lease: Lease, placed: Placed): Promise<StepResult<Uploaded>> {
-  const { iotda, target, run, intervalMs } = context
+  const { iotda, target, run } = context
   const { leaf, chainPem, key } = placed.material
   const present = await findUploaded(context, leaf)
-  const next = run.clock.now() + intervalMs
-  if (present === 'unknown') throw new Suspension(next, 'a slot cannot be read; adding could add twice')
+  if (present === 'unknown') throw untilNextRun(context, 'a slot cannot be read; adding could add twice')
   if (present) return found(await noteUploaded(context, placed, present), 'it is in a slot already')
   if (!key)
     throw new RotationError('certificate-invalid', 'the private key of the obtained certificate is gone')
@@ -53,8 +52,8 @@ export async function add(context: Context, lease: Lease, placed: Placed): Promi
         await noteUploaded(context, placed, id),
         'uploaded; the answer was lost, it was found by its PEM',
       )
-    throw new Suspension(
-      run.clock.now() + intervalMs,
+    throw untilNextRun(
+      context,
       `whether IoTDA took the certificate is unknown (${(error as Error).message}); only a later run adds again`,
     )
   }

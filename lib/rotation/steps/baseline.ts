@@ -18,7 +18,7 @@ const CANARY_TRIES = 3
 type Given = Pick<Decided, 'inspection' | 'decision'>
 
 /** What stands at the port before a bind: only what worked may count against the new certificate. */
-export type Before = Pick<Replaced, 'served' | 'reachable' | 'silent' | 'working' | 'refusing'>
+type Before = Pick<Replaced, 'served' | 'reachable' | 'silent' | 'working' | 'refusing'>
 
 /**
  * Looks as often as verify will, until every device has connected everywhere: one lost connection must not be what
@@ -36,7 +36,7 @@ export async function lookBefore(context: Context, given: Given): Promise<Before
     reachable: served.some(s => s.leaf !== null),
     silent: served.filter(s => s.leaf === null).map(s => s.address),
     working: [...working],
-    refusing: [...refusedIn(all, working), ...unservedOf(context, given, { devices, attempts, served })],
+    refusing: [...refusedIn(all, working), ...unservedOf(context, given, devices, { attempts, served })],
   }
 }
 
@@ -45,11 +45,16 @@ interface Question {
   readonly expected: string | null
 }
 
+interface Heard {
+  readonly served: readonly Served[]
+  readonly attempts: readonly Attempt[]
+}
+
 async function lookUntilKnown(
   context: Context,
   inspection: Inspection,
   { devices, expected }: Question,
-): Promise<{ readonly served: readonly Served[]; readonly attempts: readonly Attempt[] }> {
+): Promise<Heard> {
   const { run, target } = context
   let { served } = inspection
   const attempts: Attempt[] = []
@@ -108,14 +113,8 @@ export const ANYWHERE = '*'
 function unservedOf(
   context: Context,
   given: Given,
-  {
-    devices,
-    attempts,
-    served,
-  }: Pick<Question, 'devices'> & {
-    readonly attempts: readonly Attempt[]
-    readonly served: readonly Served[]
-  },
+  devices: readonly PlayedDevice[],
+  { attempts, served }: Heard,
 ): readonly string[] {
   const unheard = devices.filter(d => !attempts.some(a => a.profile === d.profile && a.problem === null))
   if (unheard.length === 0) return []

@@ -7,7 +7,7 @@ import { type Context, changed, targetDocument } from '../context.ts'
 import type { Decided, DueToRepair } from '../decide/decision.ts'
 import type { Inspection } from '../observe/inspection.ts'
 import { isUnanswered, readBack, readConfiguration } from '../observe/read-back.ts'
-import { done, type StepResult, Suspension, skipped, warn } from '../trace.ts'
+import { done, logFailure, type StepResult, skipped, untilNextRun, warn } from '../trace.ts'
 import type { Uploaded } from './add.ts'
 import { lookBefore, overruled } from './baseline.ts'
 import { openingFor, timeToBindMs } from './bind-time.ts'
@@ -34,10 +34,7 @@ export async function bind(context: Context, lease: Lease, uploaded: Uploaded): 
   // Where there is no way back, no time is needed for it.
   const wayBack = (inspection.bound?.slot?.expiryDate ?? 0) > now
   if (wayBack && run.deadline - now < timeToBindMs(target))
-    throw new Suspension(
-      now + context.intervalMs,
-      'too little time is left in this run to verify and, if needed, to roll back',
-    )
+    throw untilNextRun(context, 'too little time is left in this run to verify and, if needed, to roll back')
   const deployed = { leaf, serverCertificateId: id }
   if (inspection.bound?.serverCertificateId === id)
     return skipped({ inspection, binding, deployed }, `${id} is bound already`)
@@ -59,7 +56,7 @@ export async function bind(context: Context, lease: Lease, uploaded: Uploaded): 
     .update(d => ({ ...d, lastBoundAt: boundAt, pending: d.pending && { ...d.pending, boundAt } }))
     .catch(error => {
       // The deed is done, and `replaces` is written down: whether devices are served counts more than the note.
-      run.log.warn({ target: target.name, error: (error as Error).message }, 'the bind could not be noted')
+      logFailure(context, error, 'the bind could not be noted')
       warn(context, 'state-not-written', `the bind could not be written down: ${(error as Error).message}`)
     })
   return done(

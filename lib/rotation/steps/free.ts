@@ -4,7 +4,7 @@ import { look } from '../observe/inspect.ts'
 import { readConfiguration } from '../observe/read-back.ts'
 import { done, type StepResult, skipped } from '../trace.ts'
 import type { Judged } from './preflight.ts'
-import { findRoom, noRoom } from './slots.ts'
+import { noRoom, roomFor } from './slots.ts'
 
 /** What may be uploaded, since there is room for it. */
 export interface Placed extends Judged {
@@ -13,18 +13,12 @@ export interface Placed extends Judged {
 
 /** Frees a slot when both are used: one certificate that is not bound, by the delete guard. */
 export async function free(context: Context, lease: Lease, judged: Judged): Promise<StepResult<Placed>> {
-  const { target, iotda, run, event, trace } = context
+  const { iotda, run, trace } = context
   const { inspection, decision, material } = judged
   const served = [...inspection.served, ...(await look(context))]
-  const room = findRoom(
-    { ...inspection, served },
-    {
-      target,
-      document: await targetDocument(context).get(),
-      fingerprint: material.leaf.fingerprint,
-      pressing: event.force || decision.emergency,
-    },
-  )
+  const document = await targetDocument(context).get()
+  const seen = { inspection: { ...inspection, served }, decision }
+  const room = roomFor(context, seen, document, material.leaf.fingerprint)
   if (room.kind === 'present')
     return skipped({ ...judged, room: 'present' }, 'the certificate is in a slot already')
   if (room.kind === 'room') return skipped({ ...judged, room: 'free' }, 'a slot is free')

@@ -13,7 +13,7 @@ import { boundLeaf, type Inspection } from '../observe/inspection.ts'
 import { isAnother, isHolder } from '../observe/source-inventory.ts'
 import { done, type StepResult, Suspension, skipped } from '../trace.ts'
 import { askSource } from './ask-source.ts'
-import { findRoom, noRoom } from './slots.ts'
+import { noRoom, roomFor } from './slots.ts'
 import { withLeftover } from './sweep.ts'
 
 /** A certificate in hand. */
@@ -31,17 +31,12 @@ export interface Material {
  * may share the certificate: one obtains, the others adopt what it got.
  */
 export async function obtain(context: Context, decided: Decided<DueToDeploy>): Promise<StepResult<Material>> {
-  const { target, event, spec, inTurn } = context
-  const { inspection, decision } = decided
-  const room = findRoom(inspection, {
-    target,
-    document: await targetDocument(context).get(),
-    fingerprint: inspection.documents.certificate.pending?.fingerprint ?? null,
-    pressing: event.force || decision.emergency,
-  })
+  const { pending } = decided.inspection.documents.certificate
+  const document = await targetDocument(context).get()
+  const room = roomFor(context, decided, document, pending?.fingerprint ?? null)
   // No order for a certificate that could not be uploaded anyway.
   if (room.kind === 'blocked') throw noRoom(room)
-  return inTurn(`certificate/${spec.name}`, () => obtainInTurn(context, decided))
+  return context.inTurn(`certificate/${context.spec.name}`, () => obtainInTurn(context, decided))
 }
 
 async function obtainInTurn(context: Context, decided: Decided): Promise<StepResult<Material>> {

@@ -82,7 +82,7 @@ async function putBack(
     .catch(error => warn(context, 'state-not-written', (error as Error).message))
 }
 
-const STORE_DOWN: readonly ErrorCode[] = [
+const DOWN: readonly ErrorCode[] = [
   'unavailable',
   'unreachable',
   'throttled',
@@ -92,4 +92,4 @@ const STORE_DOWN: readonly ErrorCode[] = [
 
 /** Whether the state cannot be read or written at all; another writer's word is not that. */
 const isStoreDown = (error: unknown): error is RotationError =>
-  error instanceof RotationError && STORE_DOWN.includes(error.code)
+  error instanceof RotationError && DOWN.includes(error.code)

@@ -4,6 +4,8 @@ import type { Slot } from '../../model/certificate.ts'
 import type { Target } from '../../model/target.ts'
 import type { TargetDocument } from '../../state/documents.ts'
 import { covers } from '../../x509/certificate.ts'
+import type { RotationSetup } from '../context.ts'
+import type { Decided } from '../decide/decision.ts'
 import type { Inspection } from '../observe/inspection.ts'
 import { Suspension } from '../trace.ts'
 
@@ -129,6 +131,15 @@ function mayDeleteForeign(
     waitUntil,
   )
 }
+
+/** The same, for what was decided. */
+export const roomFor = (
+  { target, event }: Pick<RotationSetup, 'target' | 'event'>,
+  { inspection, decision }: Pick<Decided, 'inspection' | 'decision'>,
+  document: TargetDocument,
+  fingerprint: string | null,
+): Room =>
+  findRoom(inspection, { target, document, fingerprint, pressing: event.force || decision.emergency })
 
 /** Both slots are used and neither may go: wait where waiting helps, else a person is needed. */
 export function noRoom({ until, why }: Blocked): Suspension | RotationError {

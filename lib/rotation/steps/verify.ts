@@ -5,7 +5,7 @@ import type { Served } from '../../model/certificate.ts'
 import type { Overruled, Replaced } from '../../state/documents.ts'
 import type { Context } from '../context.ts'
 import { look } from '../observe/inspect.ts'
-import { done, type StepResult, Suspension, skipped, warn } from '../trace.ts'
+import { done, type StepResult, skipped, untilNextRun, warn } from '../trace.ts'
 import { ANYWHERE } from './baseline.ts'
 import type { Bound, BoundAgain } from './bind.ts'
 import {
@@ -37,10 +37,7 @@ export async function verify(context: Context, bound: Bound): Promise<StepResult
   })
   const took = formatDuration(run.clock.now() - started)
   if (state.kind === 'unfinished')
-    throw new Suspension(
-      run.clock.now() + context.intervalMs,
-      `the run ends before it is certain: ${state.where}`,
-    )
+    throw untilNextRun(context, `the run ends before it is certain: ${state.where}`)
   if (state.kind !== 'new')
     return notServed(context, bound, replaced, { ...state, where: `${state.where}, after ${took}` })
   if (state.silent.length > 0)
@@ -82,8 +79,8 @@ async function notServed(
       const since = formatDuration(sinceMs)
       warn(context, 'not-propagated', `the old certificate is still served ${since} after the bind`)
     }
-    throw new Suspension(
-      now + context.intervalMs,
+    throw untilNextRun(
+      context,
       `the old certificate is still served (${where}); it stays bound and is looked at again first thing`,
     )
   }
@@ -106,7 +103,7 @@ export async function verifyAgain(
   context: Context,
   { inspection, decision: { leaf } }: BoundAgain,
 ): Promise<StepResult<null>> {
-  const { target, run, intervalMs } = context
+  const { target, run } = context
   // Somebody may have bound it a moment ago: what stood there before is no failure yet.
   const others = inspection.slots.flatMap(({ leaf: other }) =>
     other && other.fingerprint !== leaf.fingerprint && other.notAfter > run.clock.now()
@@ -122,10 +119,7 @@ export async function verifyAgain(
   })
   if (state.kind === 'new') return done(null, 'the bound certificate is served at every address')
   if (state.kind === 'old' || state.kind === 'unfinished')
-    throw new Suspension(
-      run.clock.now() + intervalMs,
-      `a change of the binding has not reached the port yet: ${state.where}`,
-    )
+    throw untilNextRun(context, `a change of the binding has not reached the port yet: ${state.where}`)
   throw new RotationError('not-served', `the bound certificate is not served: ${state.where}`, {
     hint: `It was bound again without effect. Check DNS of ${target.domain} and the instance's custom domain in the console.`,
   })
