@@ -6,7 +6,14 @@ import { type Attempt, nameOf } from '../../iotda/probe.ts'
 import type { ReportedAddress, ReportedProbe, ReportedVerdict } from '../../report/reported-probe.ts'
 import { leafOf, parseChain } from '../../x509/certificate.ts'
 import { doubtsOf } from '../observe/device-outlook.ts'
-import { playedDevices, type Question, reasonOf, tryAll, tryCanaries } from '../steps/device-probes.ts'
+import {
+  addressesOf,
+  playedDevices,
+  type Question,
+  reasonOf,
+  tryAll,
+  tryCanaries,
+} from '../steps/device-probes.ts'
 
 export interface ProbeQuestion extends Question {
   readonly endpoint: Endpoint
@@ -32,13 +39,10 @@ export async function probePort(question: ProbeQuestion): Promise<ReportedProbe>
     rounds.push({ seen, attempts })
     if (seen.every(s => s.leaf === null)) break
   }
-  const addresses =
-    rounds
-      .at(-1)
-      ?.seen.filter(s => s.leaf)
-      .map(s => s.address) ?? []
+  const addresses = addressesOf(rounds.at(-1)?.seen ?? [])
   const canaries = await tryCanaries(question, { devices, addresses, expected })
-  const reported = addressesOf(rounds).map(address => reportAddress(question, address, rounds, canaries))
+  const everywhere = [...new Set(rounds.flatMap(({ seen }) => seen.map(s => s.address)))]
+  const reported = everywhere.map(address => reportAddress(question, address, rounds, canaries))
   const counting = reported.filter(({ skipped }) => !skipped)
   const ok = counting.length > 0 && counting.every(({ verdicts }) => verdicts.every(v => v.ok))
   const { port } = target.probe
@@ -52,10 +56,6 @@ interface Round {
 
 /** A device may get a handshake where Node's defaults get none, but not without a connection. */
 const isWorthTrying = ({ leaf, error }: Handshake): boolean => leaf !== null || /^ERR_SSL/.test(error ?? '')
-
-const addressesOf = (rounds: readonly Round[]): readonly string[] => [
-  ...new Set(rounds.flatMap(({ seen }) => seen.map(s => s.address))),
-]
 
 /** Nobody here can use that address; it is not known whether others can. */
 const isBeyond = ({ address, error }: Handshake): boolean =>

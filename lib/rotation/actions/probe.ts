@@ -29,9 +29,9 @@ export async function probe(setup: RotationSetup): Promise<TargetResult> {
       canaryOf,
       expected: bound.leaf?.fingerprint ?? null,
     })
-    return resultOf(target.name, probed, bound.error)
+    return probeResult(target.name, probed, bound.error)
   } catch (thrown) {
-    return resultOf(target.name, null, asRotationError(thrown))
+    return probeResult(target.name, null, asRotationError(thrown))
   }
 }
 
@@ -53,9 +53,9 @@ export async function probeAnyPort(asked: AnyPort): Promise<TargetResult> {
   const target = { domain: serverName, probe: where, trustedRoots: null, profiles }
   try {
     const probed = await probePort({ target, run, endpoint, canaryOf: () => null, expected: null })
-    return resultOf(name, probed, null)
+    return probeResult(name, probed, null)
   } catch (thrown) {
-    return resultOf(name, null, asRotationError(thrown))
+    return probeResult(name, null, asRotationError(thrown))
   }
 }
 
@@ -84,7 +84,11 @@ async function boundLeaf(setup: RotationSetup): Promise<Leaf | null> {
   return shown ? readLeaf(shown.certificatePem) : null
 }
 
-function resultOf(name: string, probed: ReportedProbe | null, failure: RotationError | null): TargetResult {
+function probeResult(
+  name: string,
+  probed: ReportedProbe | null,
+  failure: RotationError | null,
+): TargetResult {
   const error = failure ?? (probed && !probed.ok ? notWell(probed) : null)
   return {
     target: name,

@@ -95,7 +95,7 @@ export const keyFor = ({ profile }: Pick<Attempt, 'profile'>, address: string, i
 export const keyOf = (tried: Attempt): string => keyFor(tried, tried.address, tried.canary !== null)
 
 /** Addresses at which anybody is served. */
-export const addressesOf = (served: readonly Served[]): readonly string[] =>
+export const addressesOf = (served: readonly Pick<Served, 'address' | 'leaf'>[]): readonly string[] =>
   served.filter(s => s.leaf).map(s => s.address)
 
 /** Why a device would not connect, and, if it was shown nothing, what others are served there. */

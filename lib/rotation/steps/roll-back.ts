@@ -7,7 +7,7 @@ import { done, type StepResult, skipped, warn } from '../trace.ts'
 import { type Bound, putBinding } from './bind.ts'
 import { configBack } from './ocsp-stapling.ts'
 import { type Ending, type Proof, promote } from './record.ts'
-import { ANYBODY, silentBefore, watchPort } from './verify.ts'
+import { ANYBODY, watchPort } from './verify.ts'
 
 /** Puts the predecessor back when verify said so, and sees that it is served again. */
 export async function rollBack(
@@ -17,7 +17,7 @@ export async function rollBack(
   proof: Proof,
 ): Promise<StepResult<Ending>> {
   if (proof.kind !== 'bad') return skipped(proof, 'not needed')
-  const { target, run } = context
+  const { run } = context
   const { inspection, binding } = bound
   const { why } = proof
   const replaced = binding.replaces
@@ -38,12 +38,9 @@ export async function rollBack(
     })
   await putBack(context, lease, bound, replaced)
   if (replaced.fingerprint !== null) {
-    const state = await watchPort(context, {
-      ...ANYBODY,
-      wanted: replaced.fingerprint,
-      old: [binding.fingerprint],
-      silent: silentBefore(target, replaced.silent),
-    })
+    const wanted = replaced.fingerprint
+    const silent = replaced.silent ?? []
+    const state = await watchPort(context, { ...ANYBODY, wanted, old: [binding.fingerprint], silent })
     if (state.kind !== 'new')
       warn(context, 'rollback-unverified', `the previous certificate is bound again, but ${state.where}`)
   }

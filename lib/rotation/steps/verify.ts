@@ -30,7 +30,7 @@ export async function verify(context: Context, bound: Bound): Promise<StepResult
   const state = await watchPort(context, {
     wanted: binding.fingerprint,
     old: replaced ? [replaced.fingerprint].filter(print => print !== null) : printsOf(inspection.served),
-    silent: silentBefore(target, replaced?.silent),
+    silent: replaced?.silent ?? [],
     devices: playedDevices(context),
     before: replaced && { working: replaced.working ?? [], refusing: replaced.refusing },
     overruled: binding.overruled ?? [],
@@ -111,12 +111,7 @@ export async function verifyAgain(
       : [],
   )
   const silent = inspection.served.filter(s => !s.leaf).map(s => s.address)
-  const state = await watchPort(context, {
-    ...ANYBODY,
-    wanted: leaf.fingerprint,
-    old: others,
-    silent: silentBefore(target, silent),
-  })
+  const state = await watchPort(context, { ...ANYBODY, wanted: leaf.fingerprint, old: others, silent })
   if (state.kind === 'new') return done(null, 'the bound certificate is served at every address')
   if (state.kind === 'old' || state.kind === 'unfinished')
     throw untilNextRun(context, `a change of the binding has not reached the port yet: ${state.where}`)
@@ -127,12 +122,6 @@ export async function verifyAgain(
 
 const printsOf = (served: readonly Served[]): readonly string[] =>
   served.flatMap(s => (s.leaf ? [s.leaf.fingerprint] : []))
-
-/** Addresses that may go on not answering, e.g. IPv6 where there is none: they say nothing about the bind. */
-export const silentBefore = (
-  { probe }: Context['target'],
-  silent: readonly string[] = [],
-): readonly string[] => (probe.mode === 'require' ? [] : silent)
 
 // --- what the port shows -----------------------------------------------------------------------------------
 
@@ -173,6 +162,7 @@ interface Expected {
   readonly wanted: string
   /** May still be served for a while. */
   readonly old: readonly string[]
+  /** May go on not answering, e.g. IPv6 where there is none; where the probe is required, nobody may. */
   readonly silent: readonly string[]
   /** Who must be able to connect besides; empty: it is enough that the leaf is served. */
   readonly devices: readonly PlayedDevice[]
@@ -185,8 +175,9 @@ interface Expected {
  * Looks until the wanted leaf is steady at every address, something wrong is steady, or the time is over. A port
  * that alternates until then is what else it shows.
  */
-export async function watchPort(context: Context, expected: Expected): Promise<PortState> {
+export async function watchPort(context: Context, asked: Expected): Promise<PortState> {
   const { target, run } = context
+  const expected = target.probe.mode === 'require' ? { ...asked, silent: [] } : asked
   const { steady, withinMs } = target.probe
   const started = run.clock.now()
   let streak: { readonly kind: PortState['kind'] | null; readonly count: number } = { kind: null, count: 0 }
@@ -232,7 +223,7 @@ async function lookOnce(context: Context, expected: Expected): Promise<PortState
 /** The canaries, when everything else is proven; one that fails has two more tries. */
 async function askCanaries(context: Context, expected: Expected, state: New): Promise<PortState> {
   const { devices, wanted } = expected
-  for (let attempt = 1; ; attempt += 1) {
+  for (let tried = 1; ; tried += 1) {
     const addresses = addressesOf(state.served)
     const after = withDevices(
       state,
@@ -240,7 +231,7 @@ async function askCanaries(context: Context, expected: Expected, state: New): Pr
       await tryCanaries(context, { devices, addresses, expected: wanted }),
     )
     context.run.signal.throwIfAborted()
-    if (after.kind === 'new' || attempt === CANARY_TRIES) return after
+    if (after.kind === 'new' || tried === CANARY_TRIES) return after
     await context.run.clock.sleep(LOOK_EVERY_MS, context.run.signal)
   }
 }
