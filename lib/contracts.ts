@@ -62,7 +62,7 @@ export interface CertificateRequest {
    */
   readonly accepts: (chainPem: string) => boolean
   /** Whether what a source holds already would do instead of what is bound. MUST NOT throw. */
-  readonly isNews: (offer: Offer) => boolean
+  readonly isNews: (inventory: Inventory) => boolean
   /** The bound certificate is about to end: a mere doubt MUST NOT keep the source from trying. */
   readonly emergency: boolean
   /** Whether the CA's other chains are to be shown to `accepts` too, so that people hear of one that devices refuse. */
@@ -70,7 +70,7 @@ export interface CertificateRequest {
 }
 
 /** A certificate that a source holds although nobody ordered it here. */
-export interface Offer {
+export interface Inventory {
   /** Lower-case hex, without the sign byte. */
   readonly serial: string
   readonly names: readonly string[]
@@ -163,7 +163,7 @@ export interface CertificateSource {
    * What it holds now; a source that has this makes no certificates to order. Its `obtain` MUST throw `not-renewed`,
    * saying why, for what is no news to the request. Throws with retry `never` what a person has to mend.
    */
-  offer?(run: Run): Promise<Offer>
+  inventory?(run: Run): Promise<Inventory>
   /** Revokes a certificate. One that is revoked already is `already-revoked`, no error. */
   revoke?(revocation: Revocation, run: Run): Promise<'revoked' | 'already-revoked'>
   /**

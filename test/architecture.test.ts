@@ -93,7 +93,7 @@ const RULES: readonly (readonly [name: string, rule: Rule, bad: readonly (readon
     ],
   ],
   [
-    ...owned('IoTDA is changed by these steps alone'),
+    ...owned('IoTDA is changed by free, add, bind and roll-back'),
     [
       [example('lib/rotation/steps/verify.ts', 'await iotda.deleteServerCertificate(id)')],
       [example('lib/app/run.ts', 'const { addServerCertificate } = iotda')],

@@ -5,12 +5,12 @@ import type { StepName, Warning } from '../model/outcomes.ts'
 import { pageOf } from '../present/page/page.ts'
 import type { TargetResult } from '../report/result.ts'
 import { withKept } from '../report/status.ts'
+import type { RotationSetup } from '../rotation/context.ts'
 import { rotate } from '../rotation/rotate.ts'
-import type { World } from '../rotation/world.ts'
 
 /** One target: what its run came to, with all that the run saw. */
 export interface Seen {
-  readonly world: World
+  readonly world: RotationSetup
   readonly result: TargetResult
 }
 
@@ -52,7 +52,7 @@ async function asStatus({ world, result }: Seen, run: Run): Promise<TargetResult
   return withKept(world, shown)
 }
 
-async function lookAgain(world: World, before: TargetResult, run: Run): Promise<TargetResult | null> {
+async function lookAgain(world: RotationSetup, before: TargetResult, run: Run): Promise<TargetResult | null> {
   const event = { ...world.event, action: 'status', force: false, until: null, accept: null } as const
   const seen = await rotate({ ...world, event, run, progress: () => {} })
   return seen.error === null ? { ...seen, outcome: before.outcome, error: before.error } : null

@@ -19,8 +19,8 @@ import { OUTCOMES, type RunEvent, type StepName, type StepRecord, type Warning }
 import type { Target } from '../model/target.ts'
 import { isOk, type TargetResult } from '../report/result.ts'
 import type { LastRun } from '../report/status.ts'
+import type { RotationSetup } from '../rotation/context.ts'
 import { rotate } from '../rotation/rotate.ts'
-import type { World } from '../rotation/world.ts'
 import type { Records } from '../state/state.ts'
 import { asDelivered } from './at-most-once.ts'
 import { contextOf, driverSchemas, openClients, openState } from './drivers.ts'
@@ -263,7 +263,7 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
 
 const NO_HEARTBEAT = { heartbeat: null }
 
-async function byAction(world: World): Promise<TargetResult> {
+async function byAction(world: RotationSetup): Promise<TargetResult> {
   const { action } = world.event
   if (action === 'status') return (await import('../report/status.ts')).withKept(world, await rotate(world))
   if (action === 'rotate' || action === 'plan') {
@@ -273,7 +273,9 @@ async function byAction(world: World): Promise<TargetResult> {
   }
   if (action === 'revoke') return (await import('../rotation/actions/revoke.ts')).revoke(world)
   if (action === 'probe') return (await import('../rotation/actions/probe.ts')).probe(world)
-  return (await import('../rotation/actions/manual.ts'))[action](world)
+  if (action === 'hold') return (await import('../rotation/actions/hold.ts')).hold(world)
+  if (action === 'resume') return (await import('../rotation/actions/resume.ts')).resume(world)
+  return (await import('../rotation/actions/rollback.ts')).rollback(world)
 }
 
 // --- order of work -----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import { createIotdaClient } from '../iotda/client.ts'
 import { createEndpoint } from '../iotda/endpoint.ts'
 import type { RunEvent } from '../model/outcomes.ts'
 import type { Target } from '../model/target.ts'
-import type { World } from '../rotation/world.ts'
+import type { RotationSetup } from '../rotation/context.ts'
 import { type Records, specHashOf } from '../state/state.ts'
 import { buildSolvers, buildSources, type Clients, huaweiClient, need } from './drivers.ts'
 
@@ -28,9 +28,9 @@ const onlyRead =
 /** Everything that the rotation of a target may touch. */
 export async function worlds(
   settings: Settings,
-  progress: World['progress'],
+  progress: RotationSetup['progress'],
   { current, clients, context, store, records, isPublished, changesSomething }: Made,
-): Promise<(target: Target, event: RunEvent) => World> {
+): Promise<(target: Target, event: RunEvent) => RotationSetup> {
   const solver = await buildSolvers(settings, context)
   const memory = changesSomething ? records.source : onlyRead(records)
   const certificateSources = await buildSources(settings, memory, context, solver)

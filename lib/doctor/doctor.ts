@@ -105,14 +105,14 @@ interface Ca {
 const UNKNOWN_ISSUER: Issuer = { identities: [], accountUrl: null }
 
 /** What a source holds that makes nothing to order: whether it is there, and for the names that are wanted of it. */
-async function offerFindings(
+async function inventoryFindings(
   name: string,
-  offer: NonNullable<CertificateSource['offer']>,
+  inventory: NonNullable<CertificateSource['inventory']>,
   { settings, run }: Practice,
 ): Promise<readonly Finding[]> {
   const about = { check: 'certificate', subject: name }
   return looked(about, async () => {
-    const { names, notAfter, trouble } = await offer(run)
+    const { names, notAfter, trouble } = await inventory(run)
     const wanted = Object.values(settings.certificates).filter(it => it.sources.includes(name))
     const missing = wanted.flatMap(it => missingNames(names, it.names))
     const holds = `it holds a certificate for ${names.join(', ') || 'no name'}, valid until ${iso(notAfter)}`
@@ -127,8 +127,8 @@ async function offerFindings(
 
 async function sourceFindings(name: string, source: CertificateSource, practice: Practice): Promise<Ca> {
   const { run } = practice
-  if (source.offer)
-    return { findings: await offerFindings(name, source.offer, practice), issuer: UNKNOWN_ISSUER }
+  if (source.inventory)
+    return { findings: await inventoryFindings(name, source.inventory, practice), issuer: UNKNOWN_ISSUER }
   let issuer = UNKNOWN_ISSUER
   const findings = await looked({ check: 'ca', subject: name }, async () => {
     const said = await source.check?.(run)

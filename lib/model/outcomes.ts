@@ -80,13 +80,6 @@ export interface RunEvent {
   readonly askedBy?: string
 }
 
-export interface Decision {
-  readonly due: boolean
-  readonly reason: DueReason | IdleReason
-  readonly detail: string
-  readonly nextCheckAt: number | null
-}
-
 export interface StepRecord {
   readonly step: StepName
   readonly status: StepStatus

@@ -1,11 +1,10 @@
 import type { RotationError } from '../base/rotation-error.ts'
 import { iso } from '../base/time.ts'
 import type { Leaf, Served, Slot } from '../model/certificate.ts'
-import type { DeviceOutlook } from '../model/device-profile.ts'
+import type { CheckLine, DeviceOutlook } from '../model/device-profile.ts'
 import type { ReportedError } from '../model/errors.ts'
 import { IDLE_REASONS, OUTCOMES, type Outcome, type StepRecord, type Warning } from '../model/outcomes.ts'
-import type { ReportedProbe } from '../rotation/steps/probed.ts'
-import type { Job, World } from '../rotation/world.ts'
+import type { ReportedProbe } from './reported-probe.ts'
 import type { ReportedKept, ReportedOrders } from './status.ts'
 
 /** A leaf as it stands in an answer. */
@@ -90,30 +89,81 @@ export function isOk({ outcome, decision }: TargetResult): boolean {
   return OUTCOMES[outcome].ok && !(outcome === 'suspended' && waits)
 }
 
-/** Whether the result is for people to look at. */
-export const isShown = ({ event, isPublished }: World): boolean => event.action === 'status' || isPublished
+/** What happened to a target in a run, as far as its result tells; the last of several counts. */
+export interface Happened {
+  readonly steps: readonly StepRecord[]
+  readonly warnings: readonly Warning[]
+  readonly deletions: TargetResult['deleted']
+  /** Ids under which something was uploaded, or found to be. */
+  readonly uploads: readonly string[]
+  readonly inspections: readonly Seen[]
+  /** What the device port showed. */
+  readonly looks: readonly (readonly Served[])[]
+  /** What preflight found. */
+  readonly tables: readonly (readonly CheckLine[])[]
+}
+
+interface Seen {
+  readonly bound: { readonly serverCertificateId: string; readonly slot: Slot | null } | null
+  readonly slots: readonly Slot[]
+}
+
+/** What a run came to for a target. */
+export interface Ended {
+  readonly target: string
+  readonly outcome: Outcome
+  readonly decision: {
+    readonly due: boolean
+    readonly reason: string
+    readonly detail: string
+    readonly nextCheckAt: number | null
+  }
+  readonly error: RotationError | null
+  /** What was brought to devices; null: nothing. */
+  readonly deployed: {
+    readonly leaf: Leaf
+    readonly serverCertificateId: string
+    readonly isServed: boolean
+  } | null
+  readonly devices: DeviceOutlook | null
+  /** The slots and the port are to be shown, too. */
+  readonly isSeen: boolean
+}
 
 /** Puts one target's result together. */
-export function report(world: World, job: Job, outcome: Outcome, error: RotationError | null): TargetResult {
-  const { bound } = job.inspection
+export function resultOf(happened: Happened, ended: Ended): TargetResult {
+  const { target, outcome, deployed, error, devices } = ended
+  const { due, reason, detail, nextCheckAt } = ended.decision
+  const { bound, slots } = happened.inspections.at(-1) ?? { bound: null, slots: [] }
+  const served = happened.looks.at(-1) ?? []
+  const table = happened.tables.at(-1)
   const before = bound?.slot?.leaf ? reportedLeaf(bound.slot.leaf, bound.serverCertificateId) : null
-  const { due, reason, detail, nextCheckAt } = job.verdict
   return {
-    target: world.target.name,
+    target,
     outcome,
     decision: { due, reason, detail, nextCheckAt: nextCheckAt === null ? null : iso(nextCheckAt) },
-    steps: job.steps.map(step =>
-      step.step === 'preflight' && job.table ? { ...step, table: job.table } : step,
-    ),
+    steps: happened.steps.map(step => (step.step === 'preflight' && table ? { ...step, table } : step)),
     before,
-    after: afterwards(job, outcome, before),
-    deleted: job.deleted,
-    warnings: job.warnings,
+    after: deployed ? reportedLeaf(deployed.leaf, deployed.serverCertificateId) : before,
+    deleted: happened.deletions,
+    warnings: happened.warnings,
     error: error && reportedError(error),
-    outlook: outlookOf(job, outcome),
-    ...(world.event.action === 'plan' || isShown(world) ? { seen: seen(job) } : {}),
-    ...(job.devices ? { devices: job.devices } : {}),
+    outlook: {
+      bound: lifeOf(deployed?.leaf ?? bound?.slot?.leaf ?? null),
+      served: lifeOf(deployed?.isServed ? deployed.leaf : firstToEnd(served)),
+      slotsUsed: happened.inspections.length === 0 ? null : slotsUsed(slots, happened),
+    },
+    ...(ended.isSeen ? { seen: seenOf(bound, slots, served) } : {}),
+    ...(devices ? { devices } : {}),
   }
+}
+
+const firstToEnd = (served: readonly Served[]): Leaf | null =>
+  served.flatMap(({ leaf }) => (leaf ? [leaf] : [])).toSorted((a, b) => a.notAfter - b.notAfter)[0] ?? null
+
+function slotsUsed(slots: readonly Slot[], { deletions, uploads }: Happened): number {
+  const ids = new Set([...slots.map(s => s.serverCertificateId), ...uploads])
+  return [...ids].filter(id => !deletions.some(d => d.serverCertificateId === id)).length
 }
 
 export const reportedError = ({ code, message, hint, retryAt }: RotationError): ReportedError => ({
@@ -123,34 +173,12 @@ export const reportedError = ({ code, message, hint, retryAt }: RotationError): 
   retryAt: retryAt === null ? null : iso(retryAt),
 })
 
-function outlookOf({ inspection, proof, material, deleted, uploadedId }: Job, outcome: Outcome): Outlook {
-  const isNew = (outcome === 'rotated' && proof?.kind !== 'bad' && material) || null
-  const seen = inspection.served.flatMap(({ leaf }) => (leaf ? [leaf] : []))
-  const first = seen.toSorted((a, b) => a.notAfter - b.notAfter)[0] ?? null
-  const isAdded =
-    uploadedId !== null && !inspection.slots.some(s => s.serverCertificateId === uploadedId) ? 1 : 0
-  return {
-    bound: lifeOf(isNew?.leaf ?? inspection.bound?.slot?.leaf ?? null),
-    served: lifeOf(isNew && proof?.kind === 'served' ? isNew.leaf : first),
-    slotsUsed: inspection.at === 0 ? null : inspection.slots.length - deleted.length + isAdded,
-  }
-}
-
 const lifeOf = (leaf: Leaf | null): ReportedLife | null =>
   leaf && {
     fingerprint: leaf.fingerprint,
     notBefore: iso(leaf.notBefore),
     notAfter: iso(leaf.notAfter),
   }
-
-function afterwards(
-  { proof, material, uploadedId }: Job,
-  outcome: Outcome,
-  before: ReportedLeaf | null,
-): ReportedLeaf | null {
-  if (outcome !== 'rotated' || !proof || !material) return before
-  return reportedLeaf(material.leaf, uploadedId)
-}
 
 export function reportedLeaf(leaf: Leaf, serverCertificateId: string | null): ReportedLeaf {
   const { fingerprint, serial, subject, issuer, names, keyType } = leaf
@@ -167,19 +195,20 @@ export function reportedLeaf(leaf: Leaf, serverCertificateId: string | null): Re
   }
 }
 
-function seen({ inspection }: Job): NonNullable<TargetResult['seen']> {
-  const { slots, served, bound } = inspection
-  return {
-    slots: slots.map((slot: Slot) => ({
-      serverCertificateId: slot.serverCertificateId,
-      bound: slot.serverCertificateId === bound?.serverCertificateId,
-      leaf: slot.leaf && reportedLeaf(slot.leaf, slot.serverCertificateId),
-      expiryDate: iso(slot.expiryDate),
-    })),
-    served: served.map(({ address, leaf, error }: Served) => ({
-      address,
-      leaf: leaf && reportedLeaf(leaf, null),
-      error,
-    })),
-  }
-}
+const seenOf = (
+  bound: Seen['bound'],
+  slots: readonly Slot[],
+  served: readonly Served[],
+): NonNullable<TargetResult['seen']> => ({
+  slots: slots.map(({ serverCertificateId, leaf, expiryDate }) => ({
+    serverCertificateId,
+    bound: serverCertificateId === bound?.serverCertificateId,
+    leaf: leaf && reportedLeaf(leaf, serverCertificateId),
+    expiryDate: iso(expiryDate),
+  })),
+  served: served.map(({ address, leaf, error }) => ({
+    address,
+    leaf: leaf && reportedLeaf(leaf, null),
+    error,
+  })),
+})

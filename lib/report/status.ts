@@ -1,6 +1,6 @@
 import { iso } from '../base/time.ts'
 import type { StepStatus } from '../model/outcomes.ts'
-import type { World } from '../rotation/world.ts'
+import type { RotationSetup as World } from '../rotation/context.ts'
 
 /** What is written down of a target, as it stands in the answers of `status`. */
 export interface ReportedKept {

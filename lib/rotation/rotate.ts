@@ -1,198 +1,268 @@
 import { asRotationError, RotationError } from '../base/rotation-error.ts'
+import type { DeviceOutlook } from '../model/device-profile.ts'
 import type { Outcome, StepName } from '../model/outcomes.ts'
-import { report, type TargetResult } from '../report/result.ts'
-import { takeLease } from '../state/lease.ts'
+import { outcomeOf, writeOutcome } from '../report/outcome.ts'
+import { type Ended, resultOf, type TargetResult } from '../report/result.ts'
+import { type Lease, takeLease } from '../state/lease.ts'
 import { instanceKey } from '../state/state.ts'
+import { type Context, isShown, openContext, type RotationSetup, targetDocument } from './context.ts'
+import { backedOff, isCostly } from './decide/back-off.ts'
 import { decide } from './decide/decide.ts'
+import type { Decided, DueToDeploy, DueToRepair, Idle } from './decide/decision.ts'
 import { recallOf } from './decide/renewal-window.ts'
-import { planned, requireConfiguration, warnOfTime } from './decide/requirements.ts'
-import { describe, startJob, timed } from './job.ts'
-import { lookAhead } from './observe/ahead.ts'
+import { requireConfiguration } from './decide/require-configuration.ts'
 import { inspect } from './observe/inspect.ts'
-import { noteOffer } from './observe/source-inventory.ts'
-import { squareUp } from './observe/square-up.ts'
-import { afterFailure, afterRun, outcomeOf } from './outcome.ts'
-import { sweep } from './steps/leftovers.ts'
-import { type Job, type Plan, type Step, type World, warn } from './world.ts'
+import { boundLeaf, describe } from './observe/inspection.ts'
+import { reconcileDocument } from './observe/reconcile.ts'
+import { noteInventory } from './observe/source-inventory.ts'
+import type { Uploaded } from './steps/add.ts'
+import type { Bound } from './steps/bind.ts'
+import { type Proof, record, type Settled, settleCertificate } from './steps/record.ts'
+import { sweep } from './steps/sweep.ts'
+import { done, logFailure, type StepResult, Suspension, traced, warn } from './trace.ts'
 
-const ATTEMPTS = 3
-
-/** The recipe: what is done for each plan, in order. */
-const RECIPES: Readonly<Record<Plan, readonly StepName[]>> = {
-  none: [],
-  deploy: ['obtain', 'preflight', 'free', 'add', 'bind', 'verify', 'roll-back', 'record'],
-  verify: ['verify', 'roll-back', 'record'],
-  'roll-back': ['roll-back', 'record'],
-  repair: ['bind', 'verify'],
-}
-
-/** The steps of a plan; their code is loaded only when something is due. */
-async function stepsOf(plan: Plan): Promise<readonly (readonly [StepName, Step])[]> {
-  if (plan === 'none') return []
-  const { add, bind, free, rebind } = await import('./steps/deploy.ts')
-  const { rollBack, verify, verifyRepair } = await import('./steps/verify.ts')
-  const { record } = await import('./steps/record.ts')
-  const obtaining = plan === 'deploy' ? await loadObtaining() : {}
-  const repairing = plan === 'repair' ? { bind: rebind, verify: verifyRepair } : {}
-  const steps: Partial<Record<StepName, Step>> = {
-    ...{ free, add, bind, verify, 'roll-back': rollBack, record },
-    ...obtaining,
-    ...repairing,
-  }
-  return RECIPES[plan].flatMap(name => {
-    const step = steps[name]
-    return step ? [[name, step] as const] : []
-  })
-}
-
-async function loadObtaining(): Promise<Partial<Record<StepName, Step>>> {
-  const [{ obtain }, { preflight }] = await Promise.all([
-    import('./steps/obtain.ts'),
-    import('./steps/preflight.ts'),
-  ])
-  return { obtain, preflight }
-}
+/** How often a run decides, when somebody else changes the binding meanwhile. */
+const TRIES = 3
 
 /** Rotates one target: looks, decides, and repairs the difference. Never throws; the result says everything. */
-export async function rotate(world: World): Promise<TargetResult> {
-  const job = startJob(world)
-  const { event, run } = world
-  if (event.force) run.log.warn({ target: world.target.name, askedBy: event.askedBy ?? null }, 'forced')
-  try {
-    await lookAndDecide(world, job)
-    noteOffer(world, job)
-    if (!job.verdict.due) return await finish(world, job, idleOutcome(job))
-    if (world.event.action !== 'rotate') return await finish(world, job, await planned(world, job))
-    job.lease = await takeLease(world.store, instanceKey(world.target), world.run)
-    return await finish(world, job, await performUnderLease(world, job))
-  } catch (thrown) {
-    return await fail(world, job, thrown)
-  } finally {
-    await job.lease?.release()
-  }
+export function rotate(setup: RotationSetup): Promise<TargetResult> {
+  const { event, run, target } = setup
+  if (event.force) run.log.warn({ target: target.name, askedBy: event.askedBy ?? null }, 'forced')
+  return conclude(setup, lookAndRotate, finish)
 }
 
 /** Under the lease everything is looked at again; and once more whenever somebody else changed the binding. */
-async function performUnderLease(world: World, job: Job): Promise<Outcome> {
-  for (let attempt = 1; ; attempt += 1) {
-    await lookAndDecide(world, job)
-    if (!job.verdict.due) return idleOutcome(job)
-    warnOfTime(world, job)
+async function lookAndRotate(context: Context, lock: () => Promise<Lease>): Promise<Came> {
+  const { event, run, target } = context
+  const seen = await lookAndDecide(context)
+  noteInventory(context, seen)
+  if (!seen.decision.due) return { outcome: idleOutcome(seen.decision) }
+  if (event.action !== 'rotate') {
+    const { planSteps } = await loadSteps()
+    planSteps(context, seen)
+    return { outcome: 'planned' }
+  }
+  const lease = await lock()
+  for (let tried = 1; ; tried += 1) {
+    const decided = await lookAndDecide(context, lease)
     try {
-      return await perform(world, job)
+      return await perform(context, lease, decided)
     } catch (thrown) {
-      if (!(thrown instanceof RotationError) || thrown.code !== 'changed' || attempt === ATTEMPTS)
-        throw thrown
-      world.run.log.info({ target: world.target.name }, thrown.message)
+      if (!(thrown instanceof RotationError) || thrown.code !== 'changed' || tried === TRIES) throw thrown
+      run.log.info({ target: target.name }, thrown.message)
     }
   }
 }
 
-/** Runs the steps of the plan until one suspends; one that throws ends the run. */
-export async function perform(
-  world: World,
-  job: Job,
-  steps?: readonly (readonly [StepName, Step])[],
-): Promise<Outcome> {
-  const { plan } = job.verdict
-  let outcome: Outcome = plan === 'repair' ? 'repaired' : 'rotated'
-  for (const [name, step] of steps ?? (await stepsOf(plan))) {
-    const result = await timed(world, job, name, () => step(world, job))
-    if (result.status === 'suspended') {
-      job.verdict = { ...job.verdict, nextCheckAt: result.until }
-      return 'suspended'
-    }
-    outcome = result.outcome ?? outcome
-    if (stopsAfter(world) === name) return await stopHere(world, job, name)
-  }
-  return outcome
+const idleOutcome = ({ reason }: Idle): Outcome =>
+  reason === 'held' ? 'held' : reason === 'fresh' ? 'idle' : 'suspended'
+
+// --- the recipes -------------------------------------------------------------------------------------------
+
+/** What is decided is done. */
+function perform(context: Context, lease: Lease, decided: Decided): Came | Promise<Came> {
+  const { inspection, decision } = decided
+  if (decision.plan === 'none') return { outcome: idleOutcome(decision) }
+  if (decision.plan === 'deploy') return deploy(context, lease, { ...decided, decision })
+  if (decision.plan === 'repair') return repair(context, lease, { ...decided, decision })
+  // An earlier run bound it.
+  const bound: Bound = { inspection, binding: decision.binding, deployed: null }
+  return decision.plan === 'verify'
+    ? prove(context, lease, bound)
+    : settle(context, lease, bound, { kind: 'bad', why: decision.why })
 }
 
-/** Whoever stops after verify wants its verdict carried out, too. */
-const stopsAfter = ({ event }: World): StepName | null => (event.until === 'verify' ? 'record' : event.until)
-
-/** Inspect, square the diary with it, decide. Writes nothing but what was adopted or first seen. */
-export async function lookAndDecide(world: World, job: Job): Promise<void> {
-  const { run, spec, specHash, event, intervalMs } = world
-  if (run.clock.now() >= run.deadline) throw outOfTime()
-  await timed(world, job, 'inspect', async () => {
-    job.inspection = await inspect(world, served => {
-      job.inspection = { ...job.inspection, served }
-    })
-    return { status: 'done', detail: describe(job), call: 'ShowServerCertificate' }
-  })
-  await timed(world, job, 'decide', async () => {
-    const document = await squareUp(world, job)
-    const facts = {
-      now: run.clock.now(),
-      intervalMs,
-      spec,
-      specHash,
-      event,
-      inspection: job.inspection,
-      document,
-    }
-    job.verdict = decide(facts)
-    const recall = recallOf(job.inspection, facts)
-    if (recall) warn(job, 'recalled', recall.message)
-    requireConfiguration(world, job)
-    return {
-      status: 'done',
-      detail: `${job.verdict.due ? 'due' : 'idle'} (${job.verdict.reason}): ${job.verdict.detail}`,
-    }
-  })
+/** Another certificate: obtained, judged, uploaded, bound, proven. */
+async function deploy(context: Context, lease: Lease, decided: Decided<DueToDeploy>): Promise<Settled> {
+  const { warnOfTime, obtain, preflight, free, add } = await loadSteps()
+  warnOfTime(context)
+  const material = await step(context, 'obtain', () => obtain(context, decided))
+  const judged = await step(context, 'preflight', () => preflight(context, decided, material))
+  const placed = await step(context, 'free', () => free(context, lease, judged))
+  const uploaded = await step(context, 'add', () => add(context, lease, placed))
+  return cutOver(context, lease, uploaded)
 }
 
-/** `until`: a person paces the run; nothing more happens until a person says so. */
-async function stopHere({ run, specHash }: World, job: Job, name: StepName): Promise<Outcome> {
+/** What is uploaded: bound and proven. A rollback by hand begins here, with what was bound before. */
+export async function cutOver(context: Context, lease: Lease, uploaded: Uploaded): Promise<Settled> {
+  const { bind } = await loadSteps()
+  const bound = await step(context, 'bind', () => bind(context, lease, uploaded))
+  return prove(context, lease, bound)
+}
+
+/** What is bound: proven, or its predecessor put back. */
+async function prove(context: Context, lease: Lease, bound: Bound): Promise<Settled> {
+  const { verify } = await loadSteps()
+  const proof = await step(context, 'verify', () => verify(context, bound))
+  return settle(context, lease, bound, proof)
+}
+
+async function settle(context: Context, lease: Lease, bound: Bound, proof: Proof): Promise<Settled> {
+  const { rollBack } = await loadSteps()
+  const ending = await step(context, 'roll-back', () => rollBack(context, lease, bound, proof))
+  return step(context, 'record', () => record(context, bound, ending))
+}
+
+/** The port serves something else than what is bound: the binding is sent again. */
+async function repair(context: Context, lease: Lease, decided: Decided<DueToRepair>): Promise<Came> {
+  const { bindAgain, verifyAgain } = await loadSteps()
+  const bound = await step(context, 'bind', () => bindAgain(context, lease, decided))
+  await step(context, 'verify', () => verifyAgain(context, bound))
+  return { outcome: 'repaired' }
+}
+
+/** The steps' code is loaded only when something is due. */
+async function loadSteps() {
+  const [plan, obtain, preflight, free, add, bindTime, bind, verify, rollBack] = await Promise.all([
+    import('./actions/plan.ts'),
+    import('./steps/obtain.ts'),
+    import('./steps/preflight.ts'),
+    import('./steps/free.ts'),
+    import('./steps/add.ts'),
+    import('./steps/bind-time.ts'),
+    import('./steps/bind.ts'),
+    import('./steps/verify.ts'),
+    import('./steps/roll-back.ts'),
+  ])
+  return { ...plan, ...obtain, ...preflight, ...free, ...add, ...bindTime, ...bind, ...verify, ...rollBack }
+}
+
+/** One step of a recipe. `until`: a person paces the run; nothing more happens until a person says so. */
+async function step<T>(context: Context, name: StepName, work: () => Promise<StepResult<T>>): Promise<T> {
+  const { event, run, specHash } = context
+  const value = await traced(context, name, work)
+  // Whoever stops after verify wants its verdict carried out, too.
+  const last = event.until === 'verify' ? 'record' : event.until
+  if (last !== name) return value
   const why = `stopped after ${name}, as asked`
-  await job.targetDocument.update(d => ({ ...d, held: { since: run.clock.now(), why, specHash } }))
-  warn(job, 'held', `${why}; run \`iotda-cert resume\` to go on`)
-  return 'suspended'
+  await targetDocument(context).update(d => ({ ...d, held: { since: run.clock.now(), why, specHash } }))
+  warn(context, 'held', `${why}; run \`iotda-cert resume\` to go on`)
+  throw new Suspension(null, why)
 }
 
-/** The emergency leaves `held` once a day: a day is used up by an attempt that ended, not by one that waits. */
-async function noteEmergency({ run, event }: World, job: Job, outcome: Outcome): Promise<void> {
-  if (!job.verdict.emergency || event.action !== 'rotate' || ['suspended', 'busy'].includes(outcome)) return
-  await job.targetDocument.update(d => (d.held ? { ...d, emergencyAt: run.clock.now() } : d))
+// --- before and after --------------------------------------------------------------------------------------
+
+/** Inspects, reconciles what is written down with it, decides. Writes nothing but what was adopted or first seen. */
+export async function lookAndDecide(context: Context, lease: Lease | null = null): Promise<Decided> {
+  const { run, target, spec, specHash, event, intervalMs, trace } = context
+  if (run.clock.now() >= run.deadline) throw outOfTime()
+  const inspection = await traced(context, 'inspect', async () => {
+    const seen = await inspect(context)
+    return done(seen, describe(seen), 'ShowServerCertificate')
+  })
+  return traced(context, 'decide', async () => {
+    const document = await reconcileDocument(context, inspection, lease)
+    const facts = { now: run.clock.now(), intervalMs, spec, specHash, event, inspection, document }
+    const decision = decide(facts)
+    trace.add('decisions', decision)
+    const recall = recallOf(inspection, facts)
+    if (recall) warn(context, 'recalled', recall.message)
+    requireConfiguration(target, inspection, decision)
+    const { due, reason, detail } = decision
+    return done({ inspection, document, decision }, `${due ? 'due' : 'idle'} (${reason}): ${detail}`)
+  })
 }
 
-const idleOutcome = (job: Job): Outcome =>
-  job.verdict.reason === 'held' ? 'held' : job.verdict.reason === 'fresh' ? 'idle' : 'suspended'
+/** What the work on a target came to; the decision is the last one, unless another is to be told. */
+export interface Came extends Pick<Ended, 'outcome'>, Partial<Pick<Ended, 'decision' | 'deployed'>> {}
 
-async function finish(world: World, job: Job, outcome: Outcome): Promise<TargetResult> {
-  if (outcome === 'idle' && world.event.action === 'rotate') {
-    await settleLeftover(world, job)
-    await sweep(world, job)
+const NOT_LOOKED_AT = { due: false, reason: 'fresh', detail: 'not looked at', nextCheckAt: null }
+
+/**
+ * Does the work and makes the result: the one place where a suspension and an error end. The lease that was taken is
+ * given back when all is written down. Never throws.
+ */
+export async function conclude(
+  setup: RotationSetup,
+  work: (context: Context, lock: () => Promise<Lease>) => Promise<Came>,
+  after: (context: Context, ended: Ended) => Promise<DeviceOutlook | null> = async () => null,
+): Promise<TargetResult> {
+  const context = openContext(setup)
+  const { target, store, run, event, trace } = context
+  const ended = ({ outcome, decision, deployed = null }: Came, error: RotationError | null): Ended => ({
+    target: target.name,
+    outcome,
+    decision: decision ?? trace.decisions.at(-1) ?? NOT_LOOKED_AT,
+    error,
+    deployed,
+    devices: null,
+    isSeen: event.action === 'plan' || isShown(context),
+  })
+  const leases: Lease[] = []
+  const lock = async (): Promise<Lease> => {
+    const lease = await takeLease(store, instanceKey(target), run)
+    leases.push(lease)
+    return lease
   }
-  await noteEmergency(world, job, outcome)
-  await afterRun(world, job, outcome, null)
-  await lookAhead(world, job)
-  return report(world, job, outcome, null)
+  try {
+    const came = ended(await work(context, lock).catch(thrown => suspended(context, thrown)), null)
+    return resultOf(trace, { ...came, devices: await after(context, came) })
+  } catch (thrown) {
+    const error = run.signal.aborted ? outOfTime(thrown) : asRotationError(thrown)
+    const failed = ended({ outcome: outcomeOf(error) }, error)
+    await noteFailure(context, failed, error)
+    return resultOf(trace, failed)
+  } finally {
+    for (const lease of leases) await lease.release()
+  }
 }
 
-/** A run that died after the promotion left the certificate pending and its key in the store. */
-async function settleLeftover(world: World, job: Job): Promise<void> {
-  const { bound, documents } = job.inspection
-  const { pending } = documents.certificate
-  if (!pending?.fingerprint || pending.fingerprint !== bound?.slot?.leaf?.fingerprint) return
-  const { settleCertificate } = await import('./steps/record.ts')
-  await settleCertificate(world, job).catch(error =>
-    world.run.log.warn(
-      { target: world.target.name, error: (error as Error).message },
-      'a key is not wiped yet',
-    ),
-  )
-}
-
-/** A failure is written down with its back-off; one that cannot be written down is still reported. */
-export async function fail(world: World, job: Job, thrown: unknown): Promise<TargetResult> {
-  const error = world.run.signal.aborted ? outOfTime(thrown) : asRotationError(thrown)
-  const outcome = outcomeOf(error)
-  await noteEmergency(world, job, outcome).catch(() => {})
-  await afterFailure(world, job, outcome, error)
-  return report(world, job, outcome, error)
+function suspended({ trace }: Context, thrown: unknown): Came {
+  if (!(thrown instanceof Suspension)) throw thrown
+  const decision = trace.decisions.at(-1) ?? NOT_LOOKED_AT
+  return {
+    outcome: 'suspended',
+    decision: { ...decision, nextCheckAt: thrown.until ?? decision.nextCheckAt },
+  }
 }
 
 const outOfTime = (cause?: unknown): RotationError =>
   new RotationError('out-of-time', 'the run has no time left; the next one goes on', { cause })
+
+/** Tidies up where nothing was to be done, writes the outcome down, and looks at what lies ahead of devices. */
+async function finish(context: Context, ended: Ended): Promise<DeviceOutlook | null> {
+  const { event, target, trace } = context
+  const inspection = trace.inspections.at(-1)
+  if (ended.outcome === 'idle' && event.action === 'rotate') {
+    await settleLeftover(context)
+    await sweep(context)
+  }
+  await noteEmergency(context, ended.outcome)
+  await writeOutcome(context, ended)
+  const isAsked = target.trustedRoots !== null || target.profiles.length > 0 || isShown(context)
+  if (!isAsked || !inspection) return null
+  return (await import('./observe/device-outlook.ts')).deviceOutlook(context, inspection)
+}
+
+/** A run that died after the promotion left the certificate pending and its key in the store. */
+async function settleLeftover(context: Context): Promise<void> {
+  const inspection = context.trace.inspections.at(-1)
+  const leaf = inspection ? boundLeaf(inspection) : null
+  const pending = inspection?.documents.certificate.pending
+  if (!leaf || pending?.fingerprint !== leaf.fingerprint) return
+  await settleCertificate(context, leaf).catch(e => logFailure(context, e, 'a key is not wiped yet'))
+}
+
+/** The emergency leaves `held` once a day: a day is used up by a try that ended, not by one that waits. */
+async function noteEmergency(context: Context, outcome: Outcome): Promise<void> {
+  const { run, event, trace } = context
+  const isOver = event.action === 'rotate' && outcome !== 'suspended' && outcome !== 'busy'
+  if (!trace.decisions.at(-1)?.emergency || !isOver) return
+  await targetDocument(context).update(d => (d.held ? { ...d, emergencyAt: run.clock.now() } : d))
+}
+
+/** Writes a failure down with its back-off. Never throws: a failure that cannot be written is still reported. */
+async function noteFailure(context: Context, ended: Ended, error: RotationError): Promise<void> {
+  const { run, event, spec, trace } = context
+  const { outcome } = ended
+  await noteEmergency(context, outcome).catch(() => {})
+  try {
+    const inspection = trace.inspections.at(-1)
+    const isTried = event.action === 'rotate' && outcome !== 'busy' && outcome !== 'suspended'
+    if (isTried && isCostly({ spec, inspection, isDue: trace.decisions.at(-1)?.due ?? false }, error))
+      await targetDocument(context).update(d => backedOff(d, inspection, error, run.clock.now()))
+    await writeOutcome(context, ended)
+  } catch (thrown) {
+    logFailure(context, thrown, 'how the run ended could not be written down')
+  }
+}

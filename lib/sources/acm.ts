@@ -8,7 +8,7 @@ import { openSdk, type SdkTerms, sdkError } from '../clouds/aws/sdk.ts'
 import {
   type CertificateSource,
   defineSource,
-  type Offer,
+  type Inventory,
   type Run,
   type SourceContext,
 } from '../contracts.ts'
@@ -97,7 +97,7 @@ async function describe(acm: Acm, run: Run): Promise<CertificateDetail> {
   return Certificate
 }
 
-function offerOf(acm: Acm, detail: CertificateDetail): Offer {
+function inventoryOf(acm: Acm, detail: CertificateDetail): Inventory {
   const { Serial, NotBefore, NotAfter, SubjectAlternativeNames = [] } = detail
   if (!Serial || !NotBefore || !NotAfter) throw unreadable(acm, 'DescribeCertificate')
   return {
@@ -126,10 +126,10 @@ async function exportBundle(acm: Acm, run: Run): Promise<Bundle> {
 const create = (config: Settings, context: SourceContext): CertificateSource => {
   const acm = createAcm(config, context)
   return {
-    offer: async run => offerOf(acm, await describe(acm, run)),
+    inventory: async run => inventoryOf(acm, await describe(acm, run)),
     obtain: async (request, journal, run) => {
       const detail = await describe(acm, run)
-      const isNews = detail.Status === 'ISSUED' && request.isNews(offerOf(acm, detail))
+      const isNews = detail.Status === 'ISSUED' && request.isNews(inventoryOf(acm, detail))
       if (!isNews) throw notRenewed(detail, acm.driver)
       const { chains, privateKey } = await exportBundle(acm, run)
       await journal.adoptKey(privateKey)

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { secretField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { iso } from '../base/time.ts'
-import { type CertificateSource, defineSource, type Offer, type SourceContext } from '../contracts.ts'
+import { type CertificateSource, defineSource, type Inventory, type SourceContext } from '../contracts.ts'
 import type { Leaf } from '../model/certificate.ts'
 import { type Bundle, readBundle } from '../x509/bundle.ts'
 
@@ -16,7 +16,7 @@ const settings = v.strictObject({
 })
 type Settings = v.InferOutput<typeof settings>
 
-const offerOf = ({ serial, names, notBefore, notAfter }: Leaf): Offer => ({
+const inventoryOf = ({ serial, names, notBefore, notAfter }: Leaf): Inventory => ({
   ...{ serial, names, notBefore, notAfter },
   trouble: null,
 })
@@ -32,10 +32,10 @@ const create = (
     return known
   }
   return {
-    offer: async () => offerOf(read().leaf),
+    inventory: async () => inventoryOf(read().leaf),
     obtain: async (request, journal) => {
       const bundle = read()
-      if (!request.isNews(offerOf(bundle.leaf)))
+      if (!request.isNews(inventoryOf(bundle.leaf)))
         throw new RotationError(
           'not-renewed',
           `${driver}: it holds nothing newer than what is bound; its certificate ends at ${iso(bundle.leaf.notAfter)}`,

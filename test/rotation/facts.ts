@@ -5,8 +5,10 @@ import type { Run } from '../../lib/contracts.ts'
 import type { CertificateSpec, Leaf, Slot } from '../../lib/model/certificate.ts'
 import type { RunEvent } from '../../lib/model/outcomes.ts'
 import type { Target } from '../../lib/model/target.ts'
+import { type Context, openContext, type RotationSetup } from '../../lib/rotation/context.ts'
 import type { Facts } from '../../lib/rotation/decide/decide.ts'
-import type { Inspection } from '../../lib/rotation/world.ts'
+import type { Decided, DueToDeploy } from '../../lib/rotation/decide/decision.ts'
+import type { Inspection } from '../../lib/rotation/observe/inspection.ts'
 import {
   type CertificateDocument,
   newCertificate,
@@ -16,6 +18,7 @@ import {
   type Replaced,
   type TargetDocument,
 } from '../../lib/state/documents.ts'
+import { fakeClock } from '../support/clock.ts'
 
 export const NOW = Date.parse('2026-06-15T12:00:00Z')
 export const DOMAIN = 'iot.example.com'
@@ -137,7 +140,7 @@ export interface Scene {
   readonly document?: TargetDocument
   readonly certificate?: CertificateDocument
   readonly renewalInfo?: Inspection['renewalInfo']
-  readonly offer?: Inspection['offer']
+  readonly inventory?: Inspection['inventory']
   readonly at?: number
 }
 
@@ -165,7 +168,7 @@ export function inspection({ slots = [], bound, served = [], ...scene }: Scene):
       error: shown ? null : 'refused',
     })),
     renewalInfo: scene.renewalInfo ?? null,
-    offer: scene.offer ?? null,
+    inventory: scene.inventory ?? null,
     documents: {
       target: scene.document ?? targetDocument(),
       certificate: scene.certificate ?? certificateDocument(),
@@ -189,7 +192,7 @@ export function facts(scene: Scene = {}, more: Partial<Omit<Facts, 'inspection' 
   }
 }
 
-/** The diary of a target whose current certificate is `a`. */
+/** What is written down of a target whose current certificate is `a`. */
 export const settled = (more: Partial<TargetDocument> = {}): TargetDocument =>
   targetDocument({ current: { serverCertificateId: 'a', fingerprint: 'leaf-a', specHash: 'spec' }, ...more })
 
@@ -200,3 +203,30 @@ export const newRun = (clock: Clock, runId = 'run-1'): Run => ({
   deadline: clock.now() + DAY_MS,
   signal: new AbortController().signal,
 })
+
+/** A run at NOW, of which only the parts are there that a case stands on: it calls no service. */
+export const context = (more: Partial<RotationSetup> = {}): Context =>
+  openContext({
+    target,
+    sharing: [target],
+    spec,
+    specHash: 'spec',
+    event: rotateAll,
+    run: newRun(fakeClock(NOW)),
+    intervalMs: 1_800_000,
+    ...more,
+  } as RotationSetup)
+
+/** Another certificate is wanted in this scene. */
+export const decided = (
+  scene: Scene = {},
+  more: Partial<Pick<DueToDeploy, 'reason' | 'emergency'>> = {},
+): Decided<DueToDeploy> => {
+  const seen = inspection(scene)
+  const decision = { due: true, detail: '', nextCheckAt: null, plan: 'deploy' } as const
+  return {
+    inspection: seen,
+    document: seen.documents.target,
+    decision: { ...decision, reason: 'forced', emergency: false, ...more },
+  }
+}

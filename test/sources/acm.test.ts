@@ -3,7 +3,13 @@ import * as v from 'valibot'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { silentLog } from '../../lib/base/log.ts'
 import { secret } from '../../lib/base/secret.ts'
-import type { CertificateRequest, CertificateSource, Offer, Run, SourceContext } from '../../lib/contracts.ts'
+import type {
+  CertificateRequest,
+  CertificateSource,
+  Inventory,
+  Run,
+  SourceContext,
+} from '../../lib/contracts.ts'
 import { createHttp } from '../../lib/http/client.ts'
 import acm from '../../lib/sources/acm.ts'
 import { leafOf, parseChain } from '../../lib/x509/certificate.ts'
@@ -64,7 +70,7 @@ const issued = (wanted: Partial<Wanted> = {}) => service.request({ names: [DOMAI
 
 /** Both ways in which a certificate is asked for; each must fail alike. */
 const failures = async (arn: string, given?: object) => [
-  await errorOf(open(arn, given).offer?.(newRun()) ?? Promise.reject()),
+  await errorOf(open(arn, given).inventory?.(newRun()) ?? Promise.reject()),
   await errorOf(open(arn, given).obtain(request, createJournal(), newRun())),
 ]
 
@@ -124,13 +130,13 @@ describe('what is obtained', () => {
 describe('what is held', () => {
   test('its serial, names and dates are those of the leaf', async () => {
     const arn = await issued({ names: [DOMAIN, '*.example.com'], keyType: 'ec-256' })
-    const offer = (await open(arn).offer?.(newRun())) as Offer
+    const inventory = (await open(arn).inventory?.(newRun())) as Inventory
     const leaf = leafOf(new X509Certificate(service.find(arn).issued.certPem))
-    expect(offer.serial.replace(/^0+/, '')).toBe(leaf.serial.replace(/^0+/, ''))
+    expect(inventory.serial.replace(/^0+/, '')).toBe(leaf.serial.replace(/^0+/, ''))
     const { names, notBefore, notAfter } = leaf
-    expect(offer).toMatchObject({ names, notBefore, notAfter })
+    expect(inventory).toMatchObject({ names, notBefore, notAfter })
     await service.renew(arn)
-    expect((await open(arn).offer?.(newRun()))?.serial).not.toBe(offer.serial)
+    expect((await open(arn).inventory?.(newRun()))?.serial).not.toBe(inventory.serial)
   })
 
   test.each([
@@ -142,12 +148,12 @@ describe('what is held', () => {
   ] as const)('a renewal %j is said in words', async (renewal, trouble) => {
     const arn = await issued({ keyType: 'ec-256' })
     Object.assign(service.find(arn), { renewal, exported: true })
-    expect(await open(arn).offer?.(newRun())).toMatchObject({ trouble })
+    expect(await open(arn).inventory?.(newRun())).toMatchObject({ trouble })
   })
 
   test('one that ACM does not renew', async () => {
     const arn = await issued({ keyType: 'ec-256' })
-    expect((await open(arn).offer?.(newRun()))?.trouble).toContain('INELIGIBLE')
+    expect((await open(arn).inventory?.(newRun()))?.trouble).toContain('INELIGIBLE')
   })
 })
 
@@ -419,7 +425,7 @@ describe('keys of the standard chain', () => {
       AWS_SESSION_TOKEN: AWS_TOKEN,
     })
     const arn = await issued({ keyType: 'ec-256' })
-    expect(await open(arn, {}).offer?.(newRun())).toMatchObject({ names: [DOMAIN] })
+    expect(await open(arn, {}).inventory?.(newRun())).toMatchObject({ names: [DOMAIN] })
   })
 
   test('say so when there are none', async () => {

@@ -135,8 +135,8 @@ describe('what is obtained', () => {
 
   test('what it holds is the leaf', async () => {
     const { serial, names, notBefore, notAfter } = leafOf(parseChain(ec.certPem)[0] as never)
-    const offer = await open(ec.chainPem, ec.keyPem).offer?.(run)
-    expect(offer).toEqual({ serial, names, notBefore, notAfter, trouble: null })
+    const inventory = await open(ec.chainPem, ec.keyPem).inventory?.(run)
+    expect(inventory).toEqual({ serial, names, notBefore, notAfter, trouble: null })
   })
 
   test('what is no news is not given', async () => {
@@ -216,7 +216,7 @@ describe('what is refused', () => {
     const journal = createJournal()
     for (const error of [
       await errorOf(obtain(given, journal)),
-      await errorOf(open(...given).offer?.(run) ?? Promise.reject()),
+      await errorOf(open(...given).inventory?.(run) ?? Promise.reject()),
     ]) {
       expect(error).toMatchObject({ code: 'certificate-invalid', retry: 'never' })
       expect(error.message).toMatch(/^source bought \(file\): /)

@@ -88,10 +88,16 @@ const PROGRAM = /^(lib|functions)\//
 const LIB = /^lib\//
 /** What only the named files may say, in code; `within`: where it is looked for. */
 const OWNERS = {
-  'IoTDA is changed by these steps alone': {
+  'IoTDA is changed by free, add, bind and roll-back': {
     said: /\b(addServerCertificate|deleteServerCertificate|updateDomainConfiguration|createDomainConfiguration)\b/,
     within: PROGRAM,
-    owners: ['lib/rotation/steps/deploy.ts', 'lib/iotda/client.ts'],
+    owners: [
+      'lib/rotation/steps/free.ts',
+      'lib/rotation/steps/add.ts',
+      'lib/rotation/steps/bind.ts',
+      'lib/rotation/steps/roll-back.ts',
+      'lib/iotda/client.ts',
+    ],
   },
   'a domain configuration is never deleted': {
     said: /\bdelete_?domain_?configurations?\b/i,

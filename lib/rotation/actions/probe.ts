@@ -5,29 +5,33 @@ import type { Endpoint } from '../../iotda/endpoint.ts'
 import type { Leaf } from '../../model/certificate.ts'
 import type { DeviceProfile } from '../../model/device-profile.ts'
 import type { Target } from '../../model/target.ts'
+import type { ReportedProbe } from '../../report/reported-probe.ts'
 import { nothingSeen, reportedError, type TargetResult } from '../../report/result.ts'
+import type { RotationSetup } from '../context.ts'
 import { onlyConfiguration, readLeaf } from '../observe/inspect.ts'
 import type { Question } from '../steps/device-probes.ts'
-import { probePort, type ReportedProbe } from '../steps/probed.ts'
-import type { World } from '../world.ts'
+import { probePort } from './probe-port.ts'
 
 /** `probe`: looks at the device port as every device would. Reads IoTDA, writes nothing anywhere. Never throws. */
-export async function probe(world: World): Promise<TargetResult> {
-  const { target, event, run, endpoint, canaryOf } = world
+export async function probe(setup: RotationSetup): Promise<TargetResult> {
+  const { target, event, run, endpoint, canaryOf } = setup
   try {
     const profiles = chosenProfiles(target, event.profiles)
     // What is served is told even if what is bound cannot be.
-    const bound = await boundLeaf(world).then(
+    const bound = await boundLeaf(setup).then(
       leaf => ({ leaf, error: null }),
       thrown => ({ leaf: null, error: asRotationError(thrown) }),
     )
     const probed = await probePort({
       target: { ...target, profiles },
-      ...{ run, endpoint, canaryOf, expected: bound.leaf?.fingerprint ?? null },
+      run,
+      endpoint,
+      canaryOf,
+      expected: bound.leaf?.fingerprint ?? null,
     })
-    return resultOf(target.name, probed, bound.error)
+    return probeResult(target.name, probed, bound.error)
   } catch (thrown) {
-    return resultOf(target.name, null, asRotationError(thrown))
+    return probeResult(target.name, null, asRotationError(thrown))
   }
 }
 
@@ -49,9 +53,9 @@ export async function probeAnyPort(asked: AnyPort): Promise<TargetResult> {
   const target = { domain: serverName, probe: where, trustedRoots: null, profiles }
   try {
     const probed = await probePort({ target, run, endpoint, canaryOf: () => null, expected: null })
-    return resultOf(name, probed, null)
+    return probeResult(name, probed, null)
   } catch (thrown) {
-    return resultOf(name, null, asRotationError(thrown))
+    return probeResult(name, null, asRotationError(thrown))
   }
 }
 
@@ -72,21 +76,29 @@ function chosenProfiles(
 }
 
 /** The leaf that is bound; null when nothing is. */
-async function boundLeaf(world: World): Promise<Leaf | null> {
-  const { iotda, run } = world
-  const configuration = onlyConfiguration(world, await iotda.listDomainConfigurations(run.signal))
+async function boundLeaf(setup: RotationSetup): Promise<Leaf | null> {
+  const { iotda, run, target } = setup
+  const configuration = onlyConfiguration(target, await iotda.listDomainConfigurations(run.signal))
   if (!configuration?.serverCertificateId) return null
   const shown = await iotda.showServerCertificate(configuration.serverCertificateId, run.signal)
   return shown ? readLeaf(shown.certificatePem) : null
 }
 
-function resultOf(name: string, probed: ReportedProbe | null, failure: RotationError | null): TargetResult {
+function probeResult(
+  name: string,
+  probed: ReportedProbe | null,
+  failure: RotationError | null,
+): TargetResult {
   const error = failure ?? (probed && !probed.ok ? notWell(probed) : null)
   return {
     target: name,
     outcome: error ? 'failed' : 'probed',
     decision: { due: false, reason: 'probed', detail: 'only looked at', nextCheckAt: null },
-    ...{ steps: [], before: null, after: null, deleted: [], warnings: warningsOf(probed) },
+    steps: [],
+    before: null,
+    after: null,
+    deleted: [],
+    warnings: warningsOf(probed),
     error: error && reportedError(error),
     outlook: nothingSeen,
     ...(probed ? { probe: probed } : {}),

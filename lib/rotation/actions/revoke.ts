@@ -2,14 +2,14 @@ import { RotationError } from '../../base/rotation-error.ts'
 import type { Secret } from '../../base/secret.ts'
 import { iso } from '../../base/time.ts'
 import type { Leaf, RevocationReason, Slot } from '../../model/certificate.ts'
-import type { Outcome } from '../../model/outcomes.ts'
-import { report, type TargetResult } from '../../report/result.ts'
+import type { TargetResult } from '../../report/result.ts'
 import { keyIdOf } from '../../state/documents.ts'
 import { parseChain } from '../../x509/certificate.ts'
 import { keyFits } from '../../x509/key.ts'
-import { startJob } from '../job.ts'
-import { fail, lookAndDecide } from '../rotate.ts'
-import { type Job, sourceNamed, type World, warn } from '../world.ts'
+import { type Context, certificateDocument, type RotationSetup, sourceNamed } from '../context.ts'
+import type { Inspection } from '../observe/inspection.ts'
+import { conclude, lookAndDecide } from '../rotate.ts'
+import { warn } from '../trace.ts'
 
 /** What is to be revoked: a slot whose certificate can be read. */
 interface Chosen {
@@ -22,36 +22,31 @@ interface Chosen {
  * `revoke`: tells the CA that a certificate is to be trusted no more. The one that is not bound, unless a person
  * names another; the bound one only by force, since devices would notice. Nothing on IoTDA is changed.
  */
-export async function revoke(world: World): Promise<TargetResult> {
-  const job = startJob(world)
-  try {
-    await lookAndDecide(world, job)
-    return report(world, job, await revokeChosen(world, job), null)
-  } catch (thrown) {
-    return await fail(world, job, thrown)
-  }
-}
+export const revoke = (setup: RotationSetup): Promise<TargetResult> =>
+  conclude(setup, async context => {
+    const { inspection } = await lookAndDecide(context)
+    const detail = await revokeChosen(context, inspection)
+    return { outcome: 'revoked', decision: { due: false, reason: 'fresh', detail, nextCheckAt: null } }
+  })
 
-async function revokeChosen(world: World, job: Job): Promise<Outcome> {
-  const { event, run, target } = world
+async function revokeChosen(context: Context, inspection: Inspection): Promise<string> {
+  const { event, run, target } = context
   const { certificate = null, reason = 'unspecified' } = event.revoke ?? {}
-  const chosen = choose(job, certificate)
+  const chosen = choose(inspection, certificate)
   const { leaf, isBound } = chosen
-  if (isBound && !event.force) throw refused(job, leaf)
-  const key = await heldKey(world, job, chosen.pem)
+  if (isBound && !event.force) throw refused(inspection, leaf)
+  const key = await keyOf(context, chosen.pem)
   const fields = { target: target.name, fingerprint: leaf.fingerprint, reason, askedBy: event.askedBy }
   run.log.warn(fields, 'a certificate is being revoked')
-  const { source, outcome } = await tellCa(world, job, chosen, reason, key?.key ?? null)
-  if (reason === 'keyCompromise' && key) await banKey(world, job, key.id)
+  const { source, outcome } = await tellCa(context, chosen, reason, key?.key ?? null)
+  if (reason === 'keyCompromise' && key) await banKey(context, key.id)
   if (isBound) {
     // What the CA said before is no longer so: the next run asks again, and renews.
-    await job.certificateDocument.update(d => ({ ...d, renewalInfo: null, recalled: null }))
-    warn(job, 'revoked', 'the bound certificate is revoked; run `iotda-cert rotate --force` now')
+    await certificateDocument(context).update(d => ({ ...d, renewalInfo: null, recalled: null }))
+    warn(context, 'revoked', 'the bound certificate is revoked; run `iotda-cert rotate --force` now')
   }
   const how = outcome === 'revoked' ? 'is revoked' : 'was revoked already'
-  const detail = `${leaf.subject || leaf.names.join(', ')} (${leaf.fingerprint.slice(0, 16)}…), valid until ${iso(leaf.notAfter)}, ${how} by sources.${source} (${reason})`
-  job.verdict = { ...job.verdict, due: false, reason: 'fresh', plan: 'none', detail, nextCheckAt: null }
-  return 'revoked'
+  return `${leaf.subject || leaf.names.join(', ')} (${leaf.fingerprint.slice(0, 16)}…), valid until ${iso(leaf.notAfter)}, ${how} by sources.${source} (${reason})`
 }
 
 const nothing = (why: string): RotationError =>
@@ -60,8 +55,7 @@ const nothing = (why: string): RotationError =>
     hint: '`iotda-cert status` shows what is in the slots; name one by its fingerprint with --certificate.',
   })
 
-function choose({ inspection }: Job, certificate: string | null): Chosen {
-  const { bound, slots } = inspection
+function choose({ bound, slots }: Inspection, certificate: string | null): Chosen {
   const isBound = (slot: Slot): boolean => slot.serverCertificateId === bound?.serverCertificateId
   const wanted = slots.filter(slot =>
     certificate === null ? !isBound(slot) : slot.leaf?.fingerprint === certificate,
@@ -75,8 +69,8 @@ function choose({ inspection }: Job, certificate: string | null): Chosen {
 }
 
 /** The bound certificate is what devices are served. */
-function refused({ inspection }: Job, leaf: Leaf): RotationError {
-  const stapled = inspection.configuration?.serverCertificateConfig?.ocsp_stapling_enable === true
+function refused({ configuration }: Inspection, leaf: Leaf): RotationError {
+  const stapled = configuration?.serverCertificateConfig?.ocsp_stapling_enable === true
   const notice =
     stapled && leaf.ocspUrl !== null
       ? 'OCSP stapling is on: every device that looks at the staple would refuse the handshake'
@@ -92,9 +86,10 @@ function refused({ inspection }: Job, leaf: Leaf): RotationError {
 }
 
 /** The certificate's key, where it is still kept. */
-async function heldKey({ records, spec }: World, job: Job, pem: string) {
+async function keyOf(context: Context, pem: string) {
+  const { records, spec } = context
   const [leaf] = parseChain(pem)
-  const { keptKeys, pending } = await job.certificateDocument.get()
+  const { keptKeys, pending } = await certificateDocument(context).get()
   for (const id of new Set([...keptKeys, ...(pending ? [keyIdOf(pending)] : [])])) {
     const key = await records.privateKey(spec.name, id)
     if (key && leaf && keyFits(key, leaf)) return { id, key }
@@ -103,21 +98,15 @@ async function heldKey({ records, spec }: World, job: Job, pem: string) {
 }
 
 /** Asks the CA that issued it; where that is not known, one after another. */
-async function tellCa(
-  world: World,
-  job: Job,
-  { pem, leaf }: Chosen,
-  reason: RevocationReason,
-  key: Secret | null,
-) {
-  const { spec, run } = world
-  const { current } = await job.certificateDocument.get()
+async function tellCa(context: Context, { pem, leaf }: Chosen, reason: RevocationReason, key: Secret | null) {
+  const { spec, run } = context
+  const { current } = await certificateDocument(context).get()
   const known = current?.fingerprint === leaf.fingerprint ? current.source : undefined
   let failure: unknown = null
   for (const source of known === undefined ? spec.sources : [known]) {
     try {
       const revocation = { certificatePem: pem, reason, key }
-      const outcome = await sourceNamed(world, source).revoke?.(revocation, run)
+      const outcome = await sourceNamed(context, source).revoke?.(revocation, run)
       if (outcome) return { source, outcome }
       failure ??= new RotationError('ca-rejected', `sources.${source} cannot revoke certificates`, {
         retry: 'never',
@@ -131,8 +120,8 @@ async function tellCa(
 }
 
 /** A compromised key is not kept for another certificate. */
-async function banKey({ records, spec }: World, job: Job, id: string): Promise<void> {
-  await records.wipeKey(spec.name, id)
-  await job.certificateDocument.update(d => ({ ...d, keptKeys: d.keptKeys.filter(kept => kept !== id) }))
-  warn(job, 'key-wiped', 'the compromised key is wiped; the next certificate gets another one')
+async function banKey(context: Context, id: string): Promise<void> {
+  await context.records.wipeKey(context.spec.name, id)
+  await certificateDocument(context).update(d => ({ ...d, keptKeys: d.keptKeys.filter(kept => kept !== id) }))
+  warn(context, 'key-wiped', 'the compromised key is wiped; the next certificate gets another one')
 }

@@ -2,9 +2,10 @@ import { DAY_MS, formatDuration, HOUR_MS, iso } from '../../base/time.ts'
 import type { CertificateSpec, Slot } from '../../model/certificate.ts'
 import type { DueReason, IdleReason, RunEvent } from '../../model/outcomes.ts'
 import type { CertificateDocument, TargetDocument } from '../../state/documents.ts'
+import type { Inspection } from '../observe/inspection.ts'
 import { isAnother, isNewer } from '../observe/source-inventory.ts'
-import type { Inspection, Plan, Verdict } from '../world.ts'
 import { chooseSource } from './choose-source.ts'
+import type { Decision, DueToDeploy, DueToRepair, DueToRollBack, DueToVerify, Idle } from './decision.ts'
 import { renewalOf, type Validity, validityOf } from './renewal-window.ts'
 
 /** All that a decision depends on. */
@@ -15,7 +16,7 @@ export interface Facts {
   readonly specHash: string
   readonly event: RunEvent
   readonly inspection: Inspection
-  /** The target's document after it was reconciled with the world. */
+  /** The target's document after it was reconciled with the context. */
   readonly document: TargetDocument
 }
 
@@ -29,7 +30,7 @@ export function emergencyMs({ notBefore, notAfter }: Validity): number {
  * Due, or idle; always with a reason. Layered: what an earlier run left open, then whether a certificate is
  * wanted, then what may stand in the way, in the order of precedence. Pure.
  */
-export function decide(facts: Facts): Verdict {
+export function decide(facts: Facts): Decision {
   const emergency = isEmergency(facts)
   const open = leftOpen(facts)
   if (!open) return anew(facts, emergency)
@@ -37,46 +38,36 @@ export function decide(facts: Facts): Verdict {
   return next.due ? next : open
 }
 
-function anew(facts: Facts, emergency: boolean): Verdict {
+function anew(facts: Facts, emergency: boolean): Decision {
   const wanted = wantedBecause(facts, emergency)
   if (!wanted) return drifted(facts) ?? heldNow(facts) ?? fresh(facts)
-  return inTheWay(facts, wanted, emergency) ?? { ...wanted, emergency }
+  return inTheWay(facts, wanted, emergency) ?? { ...wanted, plan: 'deploy', emergency }
 }
 
-type Wanted = Omit<Verdict, 'emergency'>
+type Wanted = Omit<DueToDeploy, 'plan' | 'emergency'>
 
-const due = (reason: DueReason, detail: string, plan: Plan = 'deploy'): Wanted => ({
-  due: true,
-  reason,
-  detail,
-  plan,
-  nextCheckAt: null,
-})
-const idle = (reason: IdleReason, detail: string, nextCheckAt: number | null): Verdict => ({
+const due = (reason: DueReason, detail: string): Wanted => ({ due: true, reason, detail, nextCheckAt: null })
+const idle = (reason: IdleReason, detail: string, nextCheckAt: number | null): Idle => ({
   due: false,
   reason,
   detail,
-  plan: 'none',
   nextCheckAt,
+  plan: 'none',
   emergency: false,
 })
 
 /** A bind without a verdict, or a rollback that was not finished, comes before anything else. */
-function leftOpen({ document, inspection }: Facts): Verdict | null {
-  const { pending } = document
-  if (!pending) return null
-  const isBound = inspection.bound?.serverCertificateId === pending.serverCertificateId
-  if (pending.failedWhy) {
-    return {
-      ...due('resume', `the old certificate is to be put back: ${pending.failedWhy}`, 'roll-back'),
-      emergency: false,
-    }
+function leftOpen({ document, inspection }: Facts): DueToVerify | DueToRollBack | null {
+  const { pending: binding } = document
+  if (!binding) return null
+  const { serverCertificateId, boundAt, failedWhy: why } = binding
+  if (why) {
+    const wanted = due('resume', `the old certificate is to be put back: ${why}`)
+    return { ...wanted, plan: 'roll-back', emergency: false, binding, why }
   }
-  if (pending.boundAt === null && !isBound) return null
-  return {
-    ...due('resume', 'a certificate was bound, and whether it is served is not yet known', 'verify'),
-    emergency: false,
-  }
+  if (boundAt === null && inspection.bound?.serverCertificateId !== serverCertificateId) return null
+  const wanted = due('resume', 'a certificate was bound, and whether it is served is not yet known')
+  return { ...wanted, plan: 'verify', emergency: false, binding }
 }
 
 /** A bind that never gets its verdict must not keep the certificate from being renewed. */
@@ -110,24 +101,24 @@ function wantedBecause(facts: Facts, emergency: boolean): Wanted | null {
   if (document.current && document.current.specHash !== specHash && canChange(facts, slot)) {
     return due('settings-changed', 'the settings ask for another certificate than was obtained')
   }
-  const offered = newerOffer(facts, slot)
-  if (offered) return offered
+  const newer = newerInInventory(facts, slot)
+  if (newer) return newer
   const renewal = renewalOfFacts(facts, slot)
   if (renewal.due) return due(renewal.reason, renewal.detail)
   return waitingToBeDeployed(facts, slot)
 }
 
 /** A source that makes nothing to order cannot follow the settings: all it can do is hold another one. */
-function canChange({ inspection: { offer } }: Facts, { leaf }: Slot): boolean {
-  return offer === null || (offer.held !== null && isAnother(offer.held, leaf))
+function canChange({ inspection: { inventory } }: Facts, { leaf }: Slot): boolean {
+  return inventory === null || (inventory.holds !== null && isAnother(inventory.holds, leaf))
 }
 
 /** The source holds a newer certificate, and no person has bound another one in its place. */
-function newerOffer({ inspection, document, now }: Facts, slot: Slot): Wanted | null {
-  const held = inspection.offer?.held
-  if (!held || held.serial === document.passedOver || held.notAfter <= now) return null
-  if (!isAnother(held, slot.leaf) || !isNewer(held, validityOf(slot))) return null
-  return due('source-renewed', `the source holds a newer one, valid until ${iso(held.notAfter)}`)
+function newerInInventory({ inspection, document, now }: Facts, slot: Slot): Wanted | null {
+  const holds = inspection.inventory?.holds
+  if (!holds || holds.serial === document.passedOver || holds.notAfter <= now) return null
+  if (!isAnother(holds, slot.leaf) || !isNewer(holds, validityOf(slot))) return null
+  return due('source-renewed', `the source holds a newer one, valid until ${iso(holds.notAfter)}`)
 }
 
 /** A certificate (or order) that an earlier run began and this target has not got. */
@@ -141,7 +132,7 @@ function waitingToBeDeployed({ inspection, document, specHash }: Facts, slot: Sl
 }
 
 /** What stands in the way of a wanted certificate, strongest first: the CA, held, back-off. */
-function inTheWay(facts: Facts, wanted: Wanted, emergency: boolean): Verdict | null {
+function inTheWay(facts: Facts, wanted: Wanted, emergency: boolean): Idle | null {
   const { document, inspection, event, now, specHash } = facts
   const { pending } = inspection.documents.certificate
   const choice = chooseSource(facts.spec, inspection.documents.certificate, { now, emergency })
@@ -156,12 +147,12 @@ function inTheWay(facts: Facts, wanted: Wanted, emergency: boolean): Verdict | n
 }
 
 /** Said although nothing is wanted, too: a person should not forget it. */
-function heldNow({ document: { held }, specHash }: Facts): Verdict | null {
+function heldNow({ document: { held }, specHash }: Facts): Idle | null {
   if (held?.specHash !== specHash) return null
   return idle('held', `${held.why} (since ${iso(held.since)})`, null)
 }
 
-function backingOff({ document: { failures, retryAfter }, now }: Facts): Verdict | null {
+function backingOff({ document: { failures, retryAfter }, now }: Facts): Idle | null {
   if (retryAfter === null || now >= retryAfter) return null
   const after = failures === 1 ? 'a failure' : `${failures} failures`
   return idle('backing-off', `after ${after} the next try is at ${iso(retryAfter)}`, retryAfter)
@@ -182,7 +173,7 @@ function emergencyBreaksHold(document: TargetDocument, pressing: boolean, now: n
 }
 
 /** The port serves another certificate than the bound one: the binding is sent again, once a run. */
-function drifted(facts: Facts): Verdict | null {
+function drifted(facts: Facts): DueToRepair | Idle | null {
   const { bound, served } = facts.inspection
   const leaf = bound?.slot?.leaf
   if (!leaf || facts.document.held) return null
@@ -191,22 +182,16 @@ function drifted(facts: Facts): Verdict | null {
   const waits = backingOff(facts)
   if (waits) return waits
   const detail = `${other.address} serves ${other.leaf?.subject ?? 'another certificate'} instead of what is bound`
-  return { ...due('resume', detail, 'repair'), emergency: false }
+  return { ...due('resume', detail), plan: 'repair', emergency: false, leaf }
 }
 
 const renewalOfFacts = ({ spec, inspection, now, intervalMs }: Facts, slot: Slot) =>
   renewalOf({ inspection, renewBefore: spec.renewBefore, now, intervalMs }, slot)
 
-function fresh(facts: Facts): Verdict {
+function fresh(facts: Facts): Idle {
   const slot = facts.inspection.bound?.slot
   if (!slot) return idle('fresh', 'nothing is wanted', null)
   const { at, detail } = renewalOfFacts(facts, slot)
   const validity = validityOf(slot)
   return idle('fresh', detail, Math.min(at, validity.notAfter - emergencyMs(validity)))
-}
-
-/** The back-off after a number of failures: 1 h doubling to 24 h, never more than 1/10 of the time left. */
-export function backOffMs(failures: number, leftMs: number): number {
-  const doubled = Math.min(24 * HOUR_MS, HOUR_MS * 2 ** Math.min(failures - 1, 10))
-  return leftMs > 0 ? Math.min(doubled, leftMs / 10) : Math.min(doubled, HOUR_MS)
 }

@@ -3,7 +3,7 @@ import { DAY_MS, formatDuration, iso } from '../../base/time.ts'
 import type { Leaf, RenewalInfo, RenewBefore, Slot } from '../../model/certificate.ts'
 import type { DueReason } from '../../model/outcomes.ts'
 import type { CertificateDocument } from '../../state/documents.ts'
-import type { Inspection } from '../world.ts'
+import type { Inspection } from '../observe/inspection.ts'
 
 export type Validity = Pick<Leaf, 'notBefore' | 'notAfter'>
 
@@ -26,7 +26,7 @@ export function instantIn(window: Window, fingerprint: string): number {
 }
 
 /** When the bound certificate is looked at, and how often. */
-export interface Moment {
+export interface Timing {
   readonly now: number
   readonly intervalMs: number
 }
@@ -38,10 +38,10 @@ interface Suggestion {
   readonly due: boolean
 }
 
-const suggestionFor = (info: RenewalInfo | null, validity: Validity, moment: Moment): Suggestion | null => {
+const suggestionFor = (info: RenewalInfo | null, validity: Validity, timing: Timing): Suggestion | null => {
   const window = info?.window
   if (!window) return null
-  const { now, intervalMs } = moment
+  const { now, intervalMs } = timing
   const at = instantIn(window, info.fingerprint)
   // Inside the window a CA may count no limits. Runs that are rarer than certificates must not renew at each.
   const withinMs = Math.min(intervalMs, (validity.notAfter - validity.notBefore) / 4)
@@ -70,10 +70,10 @@ const quietMs = ({ notBefore, notAfter }: Validity): number => {
  * Whether the CA calls the bound certificate back. One that does so with each certificate it issues would have us
  * order without end: the successor of a recalled one is left alone for a tenth of its lifetime. Pure.
  */
-export function recallOf({ bound, renewalInfo, documents }: Inspection, moment: Moment): Recall | null {
+export function recallOf({ bound, renewalInfo, documents }: Inspection, timing: Timing): Recall | null {
   const leaf = bound?.slot?.leaf
-  const suggested = leaf ? suggestionFor(renewalInfo, leaf, moment) : null
-  const { now } = moment
+  const suggested = leaf ? suggestionFor(renewalInfo, leaf, timing) : null
+  const { now } = timing
   if (!leaf || !suggested?.due || leaf.notAfter <= now) return null
   const lifetimeMs = leaf.notAfter - leaf.notBefore
   const { start, end } = suggested.window
@@ -91,11 +91,11 @@ export function recallOf({ bound, renewalInfo, documents }: Inspection, moment: 
 /** What is written down with a certificate that was obtained because of a recall. */
 export const recalledNow = (
   inspection: Inspection,
-  moment: Moment,
+  timing: Timing,
   before: CertificateDocument['recalled'],
 ): CertificateDocument['recalled'] => {
-  const recall = recallOf(inspection, moment)
-  return recall && recall.quietUntil === null ? { fingerprint: recall.fingerprint, at: moment.now } : before
+  const recall = recallOf(inspection, timing)
+  return recall && recall.quietUntil === null ? { fingerprint: recall.fingerprint, at: timing.now } : before
 }
 
 /** When the bound certificate is to be renewed, and by whose word. */
@@ -106,9 +106,9 @@ export interface Renewal {
   readonly detail: string
 }
 
-const thresholdMs = (lifetimeMs: number, renewBefore: RenewBefore | null, isOffered: boolean): number => {
+const thresholdMs = (lifetimeMs: number, renewBefore: RenewBefore | null, isHolder: boolean): number => {
   // Who makes nothing to order renews by itself, at its own time: only the end says that it did not.
-  const share = isOffered ? 1 / 8 : lifetimeMs < 10 * DAY_MS ? 1 / 2 : 1 / 3
+  const share = isHolder ? 1 / 8 : lifetimeMs < 10 * DAY_MS ? 1 / 2 : 1 / 3
   const asked =
     renewBefore === null
       ? lifetimeMs * share
@@ -123,16 +123,16 @@ export function renewalOf(
   {
     inspection,
     renewBefore,
-    ...moment
-  }: Moment & { inspection: Inspection; renewBefore: RenewBefore | null },
+    ...timing
+  }: Timing & { inspection: Inspection; renewBefore: RenewBefore | null },
   slot: Slot,
 ): Renewal {
-  const { now } = moment
+  const { now } = timing
   const validity = validityOf(slot)
   const { notBefore: starts, notAfter: ends } = validity
   const left = `${formatDuration(ends - now)} left`
-  const suggested = suggestionFor(inspection.renewalInfo, validity, moment)
-  const quietUntil = recallOf(inspection, moment)?.quietUntil ?? null
+  const suggested = suggestionFor(inspection.renewalInfo, validity, timing)
+  const quietUntil = recallOf(inspection, timing)?.quietUntil ?? null
   if (suggested?.due && quietUntil === null) {
     const { start, end } = suggested.window
     const why = inspection.renewalInfo?.explanationUrl
@@ -144,7 +144,7 @@ export function renewalOf(
     const detail = `${left}; the CA suggests ${iso(spoken)}`
     return { due: false, reason: 'renewal-window', at: spoken, detail }
   }
-  const at = ends - thresholdMs(ends - starts, renewBefore, inspection.offer !== null)
+  const at = ends - thresholdMs(ends - starts, renewBefore, inspection.inventory !== null)
   const earliest = spoken === null ? at : Math.min(at, spoken)
   const recalled = quietUntil === null ? '' : '; the CA calls back this certificate as it did the one before'
   const detail = now >= at ? left : `${left}; renewal at ${iso(earliest)}${recalled}`

@@ -1,9 +1,12 @@
 import { iso, MINUTE_MS } from '../../base/time.ts'
-import type { Leaf, Slot } from '../../model/certificate.ts'
+import type { Slot } from '../../model/certificate.ts'
 import type { Warning } from '../../model/outcomes.ts'
 import type { TargetDocument } from '../../state/documents.ts'
-import { covers, parseChain } from '../../x509/certificate.ts'
-import type { Inspection, World } from '../world.ts'
+import type { Lease } from '../../state/lease.ts'
+import { targetKey } from '../../state/state.ts'
+import { type Context, changed, isOnlyAsked, targetDocument } from '../context.ts'
+import { warn } from '../trace.ts'
+import type { Inspection } from './inspection.ts'
 
 /** A list may lag behind our own bind for this long before its word counts against ours. */
 const LAG_MS = 10 * MINUTE_MS
@@ -16,13 +19,14 @@ export interface Reconciled {
 }
 
 /**
- * Squares the diary with the world; the world is right. A bound certificate that this program did not bind is
+ * What is to be written down of a target after this look; the world is right. A bound certificate that this program did not bind is
  * adopted as current. Pure.
  */
 export function reconcile(inspection: Inspection, specHash: string, key: string | null = null): Reconciled {
   const document = withoutStalePending(tidy(inspection), inspection, specHash)
+  const asItIs = { document, adopted: null, warnings: [] }
   const { bound, at } = inspection
-  if (!bound) return { document, adopted: null, warnings: [] }
+  if (!bound) return asItIs
   const { pending, current } = document
   const id = bound.serverCertificateId
   const replaces = pending?.replaces && pending.replaces !== 'first' ? pending.replaces : null
@@ -30,25 +34,21 @@ export function reconcile(inspection: Inspection, specHash: string, key: string 
   if (pending && pending.serverCertificateId === id)
     return { document: withBind(document, at), adopted: null, warnings: [] }
   if (pending?.boundAt && !pending.failedWhy && replaces?.serverCertificateId === id) {
-    return at - pending.boundAt < LAG_MS
-      ? { document, adopted: null, warnings: [] }
-      : putBackByHand(document, specHash, at, pending.fingerprint)
+    return at - pending.boundAt < LAG_MS ? asItIs : putBackByHand(document, specHash, at, pending.fingerprint)
   }
-  if (current?.serverCertificateId === id || replaces?.serverCertificateId === id)
-    return { document, adopted: null, warnings: [] }
+  if (current?.serverCertificateId === id || replaces?.serverCertificateId === id) return asItIs
   // A rollback in the console; a list that lags behind our own bind must not look like one.
   if (current && document.previous?.serverCertificateId === id) {
-    return at - (document.lastBoundAt ?? 0) < LAG_MS
-      ? { document, adopted: null, warnings: [] }
-      : putBackByHand(
-          { ...document, current: { ...document.previous, specHash: current.specHash }, previous: current },
-          specHash,
-          at,
-          current.fingerprint,
-        )
+    if (at - (document.lastBoundAt ?? 0) < LAG_MS) return asItIs
+    const exchanged = {
+      ...document,
+      current: { ...document.previous, specHash: current.specHash },
+      previous: current,
+    }
+    return putBackByHand(exchanged, specHash, at, current.fingerprint)
   }
   // Not to be read yet, or not any more: nothing is known of it, so nothing is said of it.
-  if (bound.slot && bound.slot.certificatePem === null) return { document, adopted: null, warnings: [] }
+  if (bound.slot && bound.slot.certificatePem === null) return asItIs
   return adopt(inspection, document, specHash, key)
 }
 
@@ -113,7 +113,7 @@ function putBackByHand(
 }
 
 function adopt(
-  { bound, documents, offer }: Inspection,
+  { bound, documents, inventory }: Inspection,
   document: TargetDocument,
   specHash: string,
   key: string | null,
@@ -133,7 +133,7 @@ function adopt(
       pending: null,
       // What a target finds at first was bound before there was anything to decline, unless it began it itself.
       declined: document.current || begun?.by === key ? (begun?.id ?? null) : null,
-      passedOver: document.current ? (offer?.held?.serial ?? document.passedOver) : null,
+      passedOver: document.current ? (inventory?.holds?.serial ?? document.passedOver) : null,
       rolledBack: rolledBackWith(document, fingerprint),
     },
     adopted: slot,
@@ -152,37 +152,26 @@ function rolledBackWith({ pending, rolledBack }: TargetDocument, bound: string |
   return bad.filter(fingerprint => fingerprint !== bound)
 }
 
-/**
- * What is wrong with an adopted certificate, for devices: its names or its trust; null when nothing is. Its
- * validity is not judged here: an expired one is renewed like any other. Show may leave the intermediates out:
- * then the chain that devices are given counts, which `served` finds; one that cannot be seen is not wrong.
- */
-export async function wrongWithAdopted(
-  { target, run }: Pick<World, 'target' | 'run'>,
-  slot: Slot,
-  served?: (leaf: Leaf) => Promise<string | null>,
-): Promise<string | null> {
-  if (!slot.leaf || !slot.certificatePem) return 'it cannot be read'
-  if (!covers(slot.leaf.names, target.domain))
-    return `its names (${slot.leaf.names.join(', ')}) do not cover ${target.domain}`
-  const { profilesOf, rootsOf } = await import('../../devices/roots.ts')
-  const { verifyPath } = await import('../../x509/path.ts')
-  const { inOrder } = await import('../../x509/sent.ts')
-  const at = Math.min(Math.max(run.clock.now(), slot.leaf.notBefore), slot.leaf.notAfter - 1)
-  const chain = parseChain(slot.certificatePem)
-  /** Devices of every profile must trust it. Its order they live with, and the next certificate mends it. */
-  const failureOf = (given: typeof chain) => {
-    const ordered = inOrder(given)
-    for (const profile of profilesOf(target)) {
-      const verdict = verifyPath({ chain: ordered, roots: rootsOf(target, profile).certificates, at })
-      if (!verdict.ok)
-        return profile ? { ...verdict, message: `profile ${profile.name}: ${verdict.message}` } : verdict
-    }
-    return null
-  }
-  const shown = failureOf(chain)
-  if (shown === null) return null
-  if (!served || chain.length > 1 || shown.code !== 'incomplete') return shown.message
-  const chainPem = await served(slot.leaf)
-  return (chainPem && failureOf(parseChain(chainPem))?.message) ?? null
+/** Brings what is written down into line with what was just looked at, where the event may write. */
+export async function reconcileDocument(
+  context: Context,
+  inspection: Inspection,
+  lease: Lease | null,
+): Promise<TargetDocument> {
+  const { target, specHash, run } = context
+  const seen = inspection.documents.target
+  const { document, adopted, warnings } = reconcile(inspection, specHash, targetKey(target))
+  for (const { code, message } of warnings) warn(context, code, message)
+  const wrong =
+    adopted && (await (await import('./wrong-with-adopted.ts')).wrongWithAdopted(context, adopted))
+  const why = `the certificate that somebody else bound is not right for devices: ${wrong}`
+  const next = wrong ? { ...document, held: { since: run.clock.now(), why, specHash } } : document
+  if (wrong) warn(context, 'held', why)
+  if (isOnlyAsked(context) || next === seen) return next
+  // Only onto the document that was looked at: another run may have moved on since.
+  await targetDocument(context).update(d => {
+    if (d !== seen && lease) throw changed('the state was changed by another run')
+    return d === seen ? next : d
+  })
+  return next
 }

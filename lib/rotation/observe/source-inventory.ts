@@ -1,50 +1,53 @@
 import { asRotationError, RotationError } from '../../base/rotation-error.ts'
 import { abortAfter, formatDuration, iso, SECOND_MS } from '../../base/time.ts'
-import type { CertificateRequest, Offer } from '../../contracts.ts'
+import type { CertificateRequest, Inventory } from '../../contracts.ts'
 import type { Leaf } from '../../model/certificate.ts'
 import type { DueReason } from '../../model/outcomes.ts'
 import { covers } from '../../x509/certificate.ts'
-import { type Inspection, type Job, sourceNamed, type World, warn } from '../world.ts'
+import { type Context, type RotationSetup, sourceNamed } from '../context.ts'
+import type { Decided, Decision } from '../decide/decision.ts'
+import { warn } from '../trace.ts'
+import type { Inspection } from './inspection.ts'
 
 /** Certificates that a source holds without an order: whether there is a newer one, and what else is to be said. */
 
 type Validity = Pick<Leaf, 'notBefore' | 'notAfter'>
 
 /** Whether that source makes no certificates to order, but holds what others make. */
-export const isHolder = (world: Pick<World, 'sources' | 'spec'>, source?: string): boolean =>
-  sourceNamed(world, source).offer !== undefined
+export const isHolder = (context: Pick<RotationSetup, 'sources' | 'spec'>, source?: string): boolean =>
+  sourceNamed(context, source).inventory !== undefined
 
 /** Whether it is certainly not that leaf; one that cannot be read may be any. */
-export const isAnother = ({ serial }: Offer, leaf: Leaf | null): boolean =>
+export const isAnother = ({ serial }: Inventory, leaf: Leaf | null): boolean =>
   leaf !== null && bare(serial) !== bare(leaf.serial)
 const bare = (serial: string): string => serial.replace(/^0+/, '')
 
 /** Issued later; where both were issued at once, with the later end. */
-export const isNewer = ({ notBefore, notAfter }: Offer, than: Validity): boolean =>
+export const isNewer = ({ notBefore, notAfter }: Inventory, than: Validity): boolean =>
   notBefore > than.notBefore || (notBefore === than.notBefore && notAfter > than.notAfter)
 
 /** Nothing else of a run waits for it longer than that. */
 const WITHIN_MS = 10 * SECOND_MS
 
 /** Asks the first source what it holds. Never throws; null when it makes certificates to order. */
-export async function readOffer({
+export async function readInventory({
   spec,
   sources,
   run,
   target,
-}: Pick<World, 'spec' | 'sources' | 'run' | 'target'>): Promise<Inspection['offer']> {
+}: Pick<RotationSetup, 'spec' | 'sources' | 'run' | 'target'>): Promise<Inspection['inventory']> {
   const source = sourceNamed({ spec, sources })
-  if (!source.offer) return null
+  if (!source.inventory) return null
   const { signal, clear } = abortAfter(WITHIN_MS, run.signal)
   try {
-    return { held: await source.offer({ ...run, signal }), failure: null }
+    return { holds: await source.inventory({ ...run, signal }), failure: null }
   } catch (thrown) {
     const isSlow = signal.aborted && !run.signal.aborted
     const failure = isSlow
       ? new RotationError('unavailable', `no answer within ${formatDuration(WITHIN_MS)}`, { cause: thrown })
       : asRotationError(thrown)
     run.log.warn({ target: target.name }, `what the source holds is not known: ${failure.message}`)
-    return { held: null, failure }
+    return { holds: null, failure }
   } finally {
     clear()
   }
@@ -55,14 +58,17 @@ const ANY_OTHER: readonly string[] = ['forced', 'settings-changed'] satisfies re
 
 /** What is news to this target: see {@link CertificateRequest}. */
 export const newsFor =
-  ({ inspection: { bound, documents }, verdict: { reason } }: Job): CertificateRequest['isNews'] =>
-  offer => {
-    const slot = bound?.slot
-    if (!slot?.leaf) return true
-    const { leaf } = slot
-    if (!isAnother(offer, leaf)) return false
+  (
+    { bound, documents }: Pick<Inspection, 'bound' | 'documents'>,
+    { reason }: Pick<Decision, 'reason'>,
+  ): CertificateRequest['isNews'] =>
+  inventory => {
+    const leaf = bound?.slot?.leaf
+    if (!leaf) return true
+    if (!isAnother(inventory, leaf)) return false
     const isUnusable = documents.target.rolledBack.includes(leaf.fingerprint)
-    return isUnusable || ANY_OTHER.includes(reason) || isNewer(offer, leaf) || offer.notAfter > leaf.notAfter
+    const isLater = isNewer(inventory, leaf) || inventory.notAfter > leaf.notAfter
+    return isUnusable || ANY_OTHER.includes(reason) || isLater
   }
 
 /** Names that the settings ask for and a certificate does not have. */
@@ -73,27 +79,27 @@ export const missingNames = (names: readonly string[], wanted: readonly string[]
  * Says what is wrong with the source. What a person has to mend is a failure although nothing is due, and not only
  * when the bound certificate is about to end. @throws RotationError
  */
-export function noteOffer({ spec, event, run }: World, job: Job): void {
-  const { offer } = job.inspection
-  if (!offer) return
-  const { held, failure } = offer
+export function noteInventory(context: Context, { inspection, decision }: Decided): void {
+  const { spec, event, run } = context
+  if (!inspection.inventory) return
+  const { holds, failure } = inspection.inventory
   const source = spec.sources[0] ?? ''
-  const isIdle = job.verdict.reason === 'fresh'
+  const isIdle = decision.reason === 'fresh'
   if (failure && failure.retry === 'never' && isIdle && event.action !== 'status') throw failure
-  if (failure) warn(job, 'source', `sources.${source}: ${failure.message}`)
-  if (!held) return
-  const said = (what: string): void => warn(job, 'source', `sources.${source}: ${what}`)
-  if (held.trouble !== null) said(held.trouble)
+  const say = (what: string): void => warn(context, 'source', `sources.${source}: ${what}`)
+  if (failure) say(failure.message)
+  if (!holds) return
+  if (holds.trouble !== null) say(holds.trouble)
   // A run says so by its failure.
-  const isAsked = job.verdict.plan === 'deploy' && event.action !== 'rotate'
-  if (isAsked && !newsFor(job)(held)) said('it holds nothing newer than what is bound')
-  if (held.notAfter <= run.clock.now()) said(`what it holds expired at ${iso(held.notAfter)}`)
-  const missing = missingNames(held.names, spec.names)
-  if (missing.length > 0) said(`what it holds is not for ${missing.join(', ')}`)
+  const isAsked = decision.plan === 'deploy' && event.action !== 'rotate'
+  if (isAsked && !newsFor(inspection, decision)(holds)) say('it holds nothing newer than what is bound')
+  if (holds.notAfter <= run.clock.now()) say(`what it holds expired at ${iso(holds.notAfter)}`)
+  const missing = missingNames(holds.names, spec.names)
+  if (missing.length > 0) say(`what it holds is not for ${missing.join(', ')}`)
 }
 
 /** @throws RotationError `certificate-invalid` when the leaf of a holder lacks a name that the settings ask for */
-export function requireNames({ spec }: World, source: string, leaf: Leaf): void {
+export function requireNames({ spec }: Pick<RotationSetup, 'spec'>, source: string, leaf: Leaf): void {
   const missing = missingNames(leaf.names, spec.names)
   if (missing.length === 0) return
   const has = leaf.names.join(', ') || 'none'

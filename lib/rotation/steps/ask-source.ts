@@ -6,15 +6,16 @@ import type { ErrorCode } from '../../model/errors.ts'
 import { type CertificateDocument, keyIdOf, type PendingCertificate } from '../../state/documents.ts'
 import type { Lease } from '../../state/lease.ts'
 import { leafOf, normalizePem, parseChain } from '../../x509/certificate.ts'
+import { type Context, certificateDocument, sourceNamed, targetDocument } from '../context.ts'
+import { chainRefusals, checkChain, sentence, suitable } from '../decide/check-chain.ts'
 import { hasNext, stateOf } from '../decide/choose-source.ts'
+import type { Decided } from '../decide/decision.ts'
 import { recalledNow } from '../decide/renewal-window.ts'
+import type { Inspection } from '../observe/inspection.ts'
 import { isHolder, newsFor, refuseRolledBack, requireNames } from '../observe/source-inventory.ts'
-import { type Job, sourceNamed, type World } from '../world.ts'
-import { examine, sentence } from './examine.ts'
-import { chainRefusals, suitable } from './preflight.ts'
 
-/** What asking one source came to. `next`: it is given up, and another one is to be asked. */
-export type Attempt =
+/** What a source came to. `next`: it is given up, and another one is to be asked. */
+export type Asked =
   | { readonly kind: 'obtained'; readonly pending: PendingCertificate }
   | { readonly kind: 'suspended'; readonly until: number; readonly why: string }
   | { readonly kind: 'next'; readonly error: RotationError }
@@ -30,59 +31,62 @@ const OUR_OWN: readonly ErrorCode[] = [
 ]
 
 /** Asks the pending certificate's source for it. @throws RotationError of the source, when no other is left to ask */
-export async function attempt(
-  world: World,
-  job: Job,
+export async function askSource(
+  context: Context,
+  decided: Decided,
   pending: PendingCertificate,
   lease: Lease,
-): Promise<Attempt> {
-  const { records, spec, run } = world
+): Promise<Asked> {
+  const { records, spec, run } = context
+  const { inspection, decision } = decided
+  const { source } = pending
   const journal = guarded(await records.journal(spec.name, pending.id, keyIdOf(pending)), lease)
   const refused = new Map<string, string>()
   const request = {
     spec,
-    replaces: predecessor(job, pending),
-    isNews: newsFor(job),
+    replaces: predecessor(inspection, source),
+    isNews: newsFor(inspection, decision),
     accepts: (pem: string) => {
-      const [why] = chainRefusals(world, job, pem)
+      const [why] = chainRefusals(context, inspection, pem)
       if (why !== undefined) refused.set(pem, why)
       return why === undefined
     },
-    showsOthers: world.sharing.some(({ profiles }) => profiles.length > 0),
-    emergency: job.verdict.emergency,
+    showsOthers: context.sharing.some(({ profiles }) => profiles.length > 0),
+    emergency: decision.emergency,
   }
   try {
-    const obtained = await sourceNamed(world, pending.source).obtain(request, journal, run)
+    const obtained = await sourceNamed(context, source).obtain(request, journal, run)
     if (obtained.kind === 'suspended') return obtained
     const { chainPem, leaf } = readObtained(obtained.chainPem)
     const { fingerprint } = leaf
-    if (isHolder(world, pending.source)) requireNames(world, pending.source, leaf)
-    refuseRolledBack(fingerprint, (await job.targetDocument.get()).rolledBack, world.event.accept)
-    if (world.event.accept !== fingerprint) await refuseIfOthers(world, job, pending.source, chainPem)
+    const { accept } = context.event
+    if (isHolder(context, source)) requireNames(context, source, leaf)
+    refuseRolledBack(fingerprint, (await targetDocument(context).get()).rolledBack, accept)
+    if (accept !== fingerprint) await refuseIfOthers(context, decided, source, chainPem)
     const notes = obtained.leftovers ?? {}
-    const moment = { now: run.clock.now(), intervalMs: world.intervalMs }
+    const timing = { now: run.clock.now(), intervalMs: context.intervalMs }
     const isOther = ([pem]: readonly [string, string]): boolean =>
-      pem !== obtained.chainPem && !isHolder(world, pending.source)
+      pem !== obtained.chainPem && !isHolder(context, source)
     const otherChains = [...refused].filter(isOther).map(([pem, why]) => otherChain(pem, why))
-    const kept = await job.certificateDocument.update(d =>
+    const document = await certificateDocument(context).update(d =>
       d.pending?.id === pending.id
         ? {
             ...d,
             notBefore: null,
             sources: {},
-            recalled: recalledNow(job.inspection, moment, d.recalled),
+            recalled: recalledNow(inspection, timing, d.recalled),
             otherChains,
             pending: { ...d.pending, chainPem, fingerprint, notes },
           }
         : d,
     )
-    return { kind: 'obtained', pending: kept.pending ?? { ...pending, chainPem, fingerprint } }
+    return { kind: 'obtained', pending: document.pending ?? { ...pending, chainPem, fingerprint } }
   } catch (thrown) {
-    const error = ofSource(thrown, pending.source)
+    const error = ofSource(thrown, source)
     if (!(error instanceof RotationError) || OUR_OWN.includes(error.code)) throw error
-    const document = await noteFailure(world, job, pending.source, error)
-    await forgetUnbegun(world, job, journal, pending)
-    if (error.retry !== 'never' || !hasNext(spec, document, pending.source)) throw error
+    const document = await noteFailure(context, source, error)
+    await forgetUnbegun(context, journal, pending)
+    if (error.retry !== 'never' || !hasNext(spec, document, source)) throw error
     return { kind: 'next', error }
   }
 }
@@ -113,21 +117,26 @@ function guarded(journal: Journal, lease: Lease): Journal {
 }
 
 /** Null when another CA issued the bound one: it is no predecessor that this CA could know. */
-function predecessor({ inspection }: Job, { source }: PendingCertificate): string | null {
-  const slot = inspection.bound?.slot
-  const { current } = inspection.documents.certificate
+function predecessor({ bound, documents }: Inspection, source: string): string | null {
+  const { current } = documents.certificate
   const isStranger =
     current?.source !== undefined &&
-    current.fingerprint === slot?.leaf?.fingerprint &&
+    current.fingerprint === bound?.slot?.leaf?.fingerprint &&
     current.source !== source
-  return isStranger ? null : (slot?.certificatePem ?? null)
+  return isStranger ? null : (bound?.slot?.certificatePem ?? null)
 }
 
 /** A certificate that preflight would refuse for good is no success while another source may do better. */
-async function refuseIfOthers(world: World, job: Job, source: string, chainPem: string): Promise<void> {
-  if (!hasNext(world.spec, await job.certificateDocument.get(), source)) return
-  const refusals = examine(world, job, chainPem).filter(l => l.verdict === 'refuse' && l.passesAt === null)
-  if (refusals.length === 0 && suitable(world, job, chainPem)) return
+async function refuseIfOthers(
+  context: Context,
+  decided: Decided,
+  source: string,
+  chainPem: string,
+): Promise<void> {
+  if (!hasNext(context.spec, await certificateDocument(context).get(), source)) return
+  const lines = checkChain(context, decided, chainPem)
+  const refusals = lines.filter(l => l.verdict === 'refuse' && l.passesAt === null)
+  if (refusals.length === 0 && suitable(context, decided.inspection, chainPem)) return
   const why = refusals.map(sentence).join('; ') || 'devices of another target would refuse it'
   throw new RotationError('preflight-refused', why, { retry: 'never' })
 }
@@ -169,13 +178,9 @@ function waitOf({ code, message, retryAt }: RotationError, now: number) {
   return { at: retryAt ?? now + HOUR_MS, why: message, since: now }
 }
 
-function noteFailure(
-  { run, spec }: World,
-  job: Job,
-  source: string,
-  error: RotationError,
-): Promise<CertificateDocument> {
-  return job.certificateDocument.update(d => {
+function noteFailure(context: Context, source: string, error: RotationError): Promise<CertificateDocument> {
+  const { run, spec } = context
+  return certificateDocument(context).update(d => {
     const before = stateOf(d, spec, source)
     const after = {
       failures: before.failures + 1,
@@ -189,14 +194,14 @@ function noteFailure(
 
 /** A source that failed before it wrote anything down has begun nothing that a later run could go on with. */
 async function forgetUnbegun(
-  { records, spec }: World,
-  job: Job,
+  context: Context,
   { notes }: Journal,
-  pending: PendingCertificate,
+  { id, keyId }: PendingCertificate,
 ): Promise<void> {
-  const hasKey = pending.keyId === undefined && (await records.privateKey(spec.name, pending.id)) !== null
+  const { records, spec } = context
+  const hasKey = keyId === undefined && (await records.privateKey(spec.name, id)) !== null
   if (Object.keys(notes).length > 0 || hasKey) return
-  await job.certificateDocument.update(d =>
-    d.pending?.id === pending.id && d.pending.chainPem === null ? { ...d, pending: null } : d,
+  await certificateDocument(context).update(d =>
+    d.pending?.id === id && d.pending.chainPem === null ? { ...d, pending: null } : d,
   )
 }

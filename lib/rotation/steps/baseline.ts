@@ -1,28 +1,34 @@
 import { SECOND_MS } from '../../base/time.ts'
+import type { JudgeLine } from '../../devices/judge.ts'
 import { LOOK_TIMEOUT_MS } from '../../iotda/endpoint.ts'
 import type { Attempt, PlayedDevice } from '../../iotda/probe.ts'
 import type { Served } from '../../model/certificate.ts'
 import type { Overruled, Replaced } from '../../state/documents.ts'
+import type { Context } from '../context.ts'
+import { checkChain } from '../decide/check-chain.ts'
+import type { Decided } from '../decide/decision.ts'
 import { look } from '../observe/inspect.ts'
-import { type Job, timeToBindMs, type World } from '../world.ts'
+import { boundLeaf, type Inspection } from '../observe/inspection.ts'
+import { timeToBindMs } from './bind-time.ts'
 import { addressesOf, keyFor, keyOf, playedDevices, tryAfterLook, tryCanaries } from './device-probes.ts'
-import { examine, type Line } from './examine.ts'
 
 const PAUSE_MS = SECOND_MS / 2
 const CANARY_TRIES = 3
 
+type Given = Pick<Decided, 'inspection' | 'decision'>
+
 /** What stands at the port before a bind: only what worked may count against the new certificate. */
-export type Before = Pick<Replaced, 'served' | 'reachable' | 'silent' | 'working' | 'refusing'>
+type Before = Pick<Replaced, 'served' | 'reachable' | 'silent' | 'working' | 'refusing'>
 
 /**
  * Looks as often as verify will, until every device has connected everywhere: one lost connection must not be what
  * a device cut off by the bind is excused with. Ends early where the run would not be left enough time to verify.
  */
-export async function lookBefore(world: World, job: Job): Promise<Before> {
-  const expected = job.inspection.bound?.slot?.leaf?.fingerprint ?? null
-  const devices = world.target.probe.mode === 'off' ? [] : playedDevices(world)
-  const { served, attempts } = await lookUntilKnown(world, job, { devices, expected })
-  const canaries = await connectUntilKnown(world, { devices, expected, addresses: addressesOf(served) })
+export async function lookBefore(context: Context, given: Given): Promise<Before> {
+  const expected = boundLeaf(given.inspection)?.fingerprint ?? null
+  const devices = context.target.probe.mode === 'off' ? [] : playedDevices(context)
+  const { served, attempts } = await lookUntilKnown(context, given.inspection, { devices, expected })
+  const canaries = await connectUntilKnown(context, { devices, expected, addresses: addressesOf(served) })
   const all = [...attempts, ...canaries]
   const working = workingIn(all)
   return {
@@ -30,32 +36,37 @@ export async function lookBefore(world: World, job: Job): Promise<Before> {
     reachable: served.some(s => s.leaf !== null),
     silent: served.filter(s => s.leaf === null).map(s => s.address),
     working: [...working],
-    refusing: [...refusedIn(all, working), ...strangersTo(world, job, { devices, attempts, served })],
+    refusing: [...refusedIn(all, working), ...unservedOf(context, given, devices, { attempts, served })],
   }
 }
 
-interface Asked {
+interface Question {
   readonly devices: readonly PlayedDevice[]
   readonly expected: string | null
 }
 
+interface Heard {
+  readonly served: readonly Served[]
+  readonly attempts: readonly Attempt[]
+}
+
 async function lookUntilKnown(
-  world: World,
-  job: Job,
-  { devices, expected }: Asked,
-): Promise<{ readonly served: readonly Served[]; readonly attempts: readonly Attempt[] }> {
-  const { run, target } = world
-  let { served } = job.inspection
+  context: Context,
+  inspection: Inspection,
+  { devices, expected }: Question,
+): Promise<Heard> {
+  const { run, target } = context
+  let { served } = inspection
   const attempts: Attempt[] = []
   for (let round = 1; devices.length > 0; round += 1) {
     const skip = workingIn(attempts)
-    attempts.push(...(await tryAfterLook(world, served, { devices, expected, skip })))
+    attempts.push(...(await tryAfterLook(context, served, { devices, expected, skip })))
     run.signal.throwIfAborted()
     const working = workingIn(attempts)
     const isKnown = served.every(({ address }) => devices.every(d => working.has(keyFor(d, address))))
-    if (isKnown || round >= target.probe.steady || !isTimeLeft(world)) break
+    if (isKnown || round >= target.probe.steady || !isTimeLeft(context)) break
     await run.clock.sleep(PAUSE_MS, run.signal)
-    served = merged(served, await look(world))
+    served = merged(served, await look(context))
     run.signal.throwIfAborted()
   }
   return { served, attempts }
@@ -63,23 +74,23 @@ async function lookUntilKnown(
 
 /** Every canary until it is let in; one that is not has two more tries, as after the bind. */
 async function connectUntilKnown(
-  world: World,
-  asked: Asked & { readonly addresses: readonly string[] },
+  context: Context,
+  asked: Question & { readonly addresses: readonly string[] },
 ): Promise<readonly Attempt[]> {
   const attempts: Attempt[] = []
   for (let round = 1; asked.devices.some(d => d.canary); round += 1) {
-    const tried = await tryCanaries(world, { ...asked, skip: workingIn(attempts) })
-    world.run.signal.throwIfAborted()
+    const tried = await tryCanaries(context, { ...asked, skip: workingIn(attempts) })
+    context.run.signal.throwIfAborted()
     attempts.push(...tried)
     const isKnown = tried.every(a => a.problem === null)
-    if (isKnown || round >= CANARY_TRIES || !isTimeLeft(world)) break
-    await world.run.clock.sleep(PAUSE_MS, world.run.signal)
+    if (isKnown || round >= CANARY_TRIES || !isTimeLeft(context)) break
+    await context.run.clock.sleep(PAUSE_MS, context.run.signal)
   }
   return attempts
 }
 
 /** Whether another round leaves enough for the bind and all that must come after it. */
-const isTimeLeft = ({ run, target }: World): boolean =>
+const isTimeLeft = ({ run, target }: Context): boolean =>
   run.deadline - run.clock.now() >= timeToBindMs(target) + 2 * LOOK_TIMEOUT_MS
 
 /** Each address of the newest look, with the last answer that it gave. */
@@ -99,24 +110,18 @@ const refusedIn = (attempts: readonly Attempt[], working: ReadonlySet<string>): 
 export const ANYWHERE = '*'
 
 /** Devices that were heard nowhere, and would not take what they are served today either: they cannot be cut off. */
-function strangersTo(
-  world: World,
-  job: Job,
-  {
-    devices,
-    attempts,
-    served,
-  }: Pick<Asked, 'devices'> & {
-    readonly attempts: readonly Attempt[]
-    readonly served: readonly Served[]
-  },
+function unservedOf(
+  context: Context,
+  given: Given,
+  devices: readonly PlayedDevice[],
+  { attempts, served }: Heard,
 ): readonly string[] {
   const unheard = devices.filter(d => !attempts.some(a => a.profile === d.profile && a.problem === null))
   if (unheard.length === 0) return []
-  const slot = job.inspection.bound?.slot
+  const slot = given.inspection.bound?.slot
   const shown = served.find(s => s.leaf && s.leaf.fingerprint === slot?.leaf?.fingerprint)?.chainPem
   const chainPem = shown ?? slot?.certificatePem
-  const obstacles = chainPem ? faultsIn(examine(world, job, chainPem)) : null
+  const obstacles = chainPem ? faultsIn(checkChain(context, given, chainPem)) : null
   return unheard
     .filter(({ profile }) => obstacles?.some(o => o.profile === profile) ?? true)
     .map(device => keyFor(device, ANYWHERE))
@@ -135,8 +140,8 @@ const SHOWN_AS: Readonly<Record<string, Overruled[number]['fault']>> = {
 }
 
 /** What a device would say at the port of a chain that preflight refuses. */
-function faultsIn(lines: readonly Line[]): Overruled {
-  // A stray that devices live with today is only doubtful, and shows all the same.
+function faultsIn(lines: readonly JudgeLine[]): Overruled {
+  // A certificate beside the path that devices live with today is only doubtful, and shows all the same.
   const objected = lines.filter(
     l => l.verdict === 'refuse' || (l.verdict === 'warn' && l.check === 'whole-chain'),
   )
@@ -147,7 +152,5 @@ function faultsIn(lines: readonly Line[]): Overruled {
 }
 
 /** What verify will see of what was overruled, so that it does not take it for harm done by the bind. */
-export const overruled = (world: World, job: Job): Overruled =>
-  job.material && world.target.probe.mode !== 'off'
-    ? faultsIn(examine(world, job, job.material.chainPem))
-    : []
+export const overruled = (context: Context, given: Given, chainPem: string): Overruled =>
+  context.target.probe.mode === 'off' ? [] : faultsIn(checkChain(context, given, chainPem))

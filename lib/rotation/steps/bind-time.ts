@@ -1,28 +1,51 @@
-import { formatDuration, iso } from '../../base/time.ts'
+import { formatDuration, iso, MINUTE_MS } from '../../base/time.ts'
 import { nextOpening } from '../../base/window.ts'
 import type { Leaf } from '../../model/certificate.ts'
-import { type Job, type StepResult, suspend, type World } from '../world.ts'
+import type { Target } from '../../model/target.ts'
+import type { Context, RotationSetup } from '../context.ts'
+import type { Decision } from '../decide/decision.ts'
+import { Suspension, warn } from '../trace.ts'
 
-/** Soak and change windows: uploaded, but not bound yet. A person's force and the emergency do not wait. */
-export function soaking(
-  { target, run, event, intervalMs }: World,
-  { verdict }: Job,
+/** What a bind must leave of the run: verify's own time, and a rollback's. */
+export const timeToBindMs = (target: Target): number => target.probe.withinMs + MINUTE_MS
+
+/** Says so when a run is too short for any cut-over: it would wait for ever, run after run. */
+export function warnOfTime(context: Context): void {
+  const { run, target, trace } = context
+  const budgetMs = run.deadline - trace.startedAt
+  if (target.probe.mode === 'off' || budgetMs >= timeToBindMs(target)) return
+  const needs = formatDuration(timeToBindMs(target))
+  warn(
+    context,
+    'too-little-time',
+    `a run has ${formatDuration(budgetMs)}, but a cut-over needs ${needs} to verify and, if needed, to roll back: raise the function's timeout, or lower targets[].probe.within`,
+  )
+}
+
+/**
+ * Soak and change windows: uploaded, but not bound before they open; null: it may be bound now. A person's force and
+ * the emergency do not wait.
+ */
+export function openingFor(
+  { target, run, event, intervalMs }: Pick<RotationSetup, 'target' | 'run' | 'event' | 'intervalMs'>,
+  { emergency, reason }: Pick<Decision, 'emergency' | 'reason'>,
   leaf: Leaf,
-): StepResult | null {
-  if (event.force || verdict.emergency || verdict.reason === 'expired' || verdict.reason === 'no-certificate')
-    return null
+): Suspension | null {
+  if (event.force || emergency || reason === 'expired' || reason === 'no-certificate') return null
   const now = run.clock.now()
   // What preflight was overruled on would be waited for beyond its end.
   const isPossible = target.minAgeMs < leaf.notAfter - leaf.notBefore
   const oldEnoughAt = Math.max(now, leaf.notBefore + (isPossible ? target.minAgeMs : 0))
   const at = nextOpening(target.bindWindow, oldEnoughAt)
   // In doubt what is bound stays.
-  if (at === null) return suspend(now + intervalMs, 'uploaded; no change window opens within two weeks')
+  if (at === null)
+    return new Suspension(now + intervalMs, 'uploaded; no change window opens within two weeks')
   if (at <= now) return null
   const soaks = oldEnoughAt > now ? `it is bound when it is ${formatDuration(target.minAgeMs)} old` : null
   const window =
     at > oldEnoughAt
       ? `the next change window (${target.bindWindow.map(w => w.text).join('; ')}) opens then`
       : null
-  return suspend(at, `uploaded, bound at ${iso(at)}: ${[soaks, window].filter(Boolean).join(', and ')}`)
+  const why = [soaks, window].filter(Boolean).join(', and ')
+  return new Suspension(at, `uploaded, bound at ${iso(at)}: ${why}`)
 }

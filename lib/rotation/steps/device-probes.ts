@@ -4,13 +4,13 @@ import { offerOf } from '../../iotda/offer.ts'
 import { type Attempt, attempt, judgeLook, nameOf, type PlayedDevice } from '../../iotda/probe.ts'
 import type { Served } from '../../model/certificate.ts'
 import type { Target } from '../../model/target.ts'
-import type { World } from '../world.ts'
+import type { RotationSetup } from '../context.ts'
 
 /** What is asked of a device port. */
 export interface Question {
   readonly target: Pick<Target, 'domain' | 'probe' | 'trustedRoots' | 'profiles'>
   readonly run: Pick<Run, 'clock' | 'signal'>
-  readonly canaryOf: World['canaryOf']
+  readonly canaryOf: RotationSetup['canaryOf']
 }
 
 /** The devices in the field, played: one for each profile, else one with the target's roots. */
@@ -95,7 +95,7 @@ export const keyFor = ({ profile }: Pick<Attempt, 'profile'>, address: string, i
 export const keyOf = (tried: Attempt): string => keyFor(tried, tried.address, tried.canary !== null)
 
 /** Addresses at which anybody is served. */
-export const addressesOf = (served: readonly Served[]): readonly string[] =>
+export const addressesOf = (served: readonly Pick<Served, 'address' | 'leaf'>[]): readonly string[] =>
   served.filter(s => s.leaf).map(s => s.address)
 
 /** Why a device would not connect, and, if it was shown nothing, what others are served there. */

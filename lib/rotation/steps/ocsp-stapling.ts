@@ -1,29 +1,34 @@
 import type { DomainConfiguration } from '../../iotda/client.ts'
 import type { Leaf } from '../../model/certificate.ts'
 import type { Replaced } from '../../state/documents.ts'
-import { type Job, type World, warn } from '../world.ts'
+import type { Context } from '../context.ts'
+import { warn } from '../trace.ts'
 
 type Config = DomainConfiguration['serverCertificateConfig']
 
 /** Whether the settings say that stapling, which the leaf cannot serve, is switched off with the bind. */
-export const switchesOff = ({ target }: Pick<World, 'target'>, config: Config, leaf: Leaf): boolean =>
+export const switchesOff = ({ target }: Pick<Context, 'target'>, config: Config, leaf: Leaf): boolean =>
   config?.ocsp_stapling_enable === true && leaf.ocspUrl === null && target.ocsp === 'follow-certificate'
 
-export const withStapling = (config: Config): Config => ({ ...config, ocsp_stapling_enable: true })
+const withStapling = (config: Config): Config => ({ ...config, ocsp_stapling_enable: true })
 
 /**
  * The current OCSP settings go back as they came, but for stapling that the new leaf cannot serve; on a way back, with
  * the stapling that our bind switched off.
  */
 export function configFor(
-  world: World,
-  job: Job,
+  context: Context,
   { serverCertificateConfig: now }: DomainConfiguration,
-  { leaf, staplingBack }: { readonly leaf: Leaf; readonly staplingBack: boolean | undefined },
+  leaf: Leaf,
+  staplingBack: boolean | undefined,
 ): Config {
   if (staplingBack) return withStapling(now)
-  if (!switchesOff(world, now, leaf)) return now
-  warn(job, 'ocsp-stapling-off', 'OCSP stapling was switched off: the new certificate carries no OCSP URL')
+  if (!switchesOff(context, now, leaf)) return now
+  warn(
+    context,
+    'ocsp-stapling-off',
+    'OCSP stapling was switched off: the new certificate carries no OCSP URL',
+  )
   return { ...now, ocsp_stapling_enable: false }
 }
 

@@ -1,51 +1,74 @@
+import type { Leaf } from '../../model/certificate.ts'
 import type { PendingBinding, TargetDocument } from '../../state/documents.ts'
-import { backOffMs } from '../decide/decide.ts'
-import { done, type Job, type Step, skipped, type World } from '../world.ts'
-import { sweep, withLeftover } from './leftovers.ts'
+import { type Context, certificateDocument, targetDocument } from '../context.ts'
+import { backOffMs } from '../decide/back-off.ts'
+import { boundLeaf, type Inspection } from '../observe/inspection.ts'
+import { done, type StepResult } from '../trace.ts'
+import type { Bound } from './bind.ts'
+import { sweep, withLeftover } from './sweep.ts'
 
 /** Roll-backs in a row before the target is held. */
 const ROLL_BACKS_AT_MOST = 2
 
-/** Writes down what has become current and previous, and lets go of what is no longer needed. */
-export const record: Step = async (world, job) => {
-  const { proof } = job
-  if (!proof) return skipped('nothing to write down')
-  if (proof.kind === 'bad') {
-    await job.targetDocument.update(d => rolledBack(d, world, job, proof.why))
-    await settleCertificate(world, job)
-    return { ...done('the rollback is written down'), outcome: 'rolled-back' }
-  }
-  await promote(world, job)
-  return { ...done('current and previous are written down'), outcome: 'rotated' }
+/** What verify concluded. */
+export type Proof = Good | { readonly kind: 'bad'; readonly why: string }
+type Good = { readonly kind: 'served' } | { readonly kind: 'unverified'; readonly why: string }
+
+/** How a bind ended: well, or its predecessor is bound again. */
+export type Ending = Good | { readonly kind: 'rolled-back'; readonly why: string }
+
+/** What a bind came to, for good. */
+export interface Settled {
+  readonly outcome: 'rotated' | 'rolled-back'
+  /** What this run brought to devices; null: nothing. */
+  readonly deployed: (NonNullable<Bound['deployed']> & { readonly isServed: boolean }) | null
 }
+
+/** Writes down what has become current and previous, and lets go of what is no longer needed. */
+export async function record(context: Context, bound: Bound, ending: Ending): Promise<StepResult<Settled>> {
+  if (ending.kind === 'rolled-back') {
+    await targetDocument(context).update(d => rolledBack(d, context, bound.inspection, ending.why))
+    await settleCertificate(context, leafOf(bound))
+    return done({ outcome: 'rolled-back', deployed: null }, 'the rollback is written down')
+  }
+  await promote(context, bound)
+  const deployed = bound.deployed && { ...bound.deployed, isServed: ending.kind === 'served' }
+  return done({ outcome: 'rotated', deployed }, 'current and previous are written down')
+}
+
+const leafOf = ({ deployed, inspection }: Bound): Leaf | null => deployed?.leaf ?? boundLeaf(inspection)
 
 /** The pending certificate becomes current; with `unusableWhy` although devices cannot use it. */
-export async function promote(world: World, job: Job, unusableWhy: string | null = null): Promise<void> {
-  await job.targetDocument.update(d => {
-    const next = promoted(d, world)
+export async function promote(
+  context: Context,
+  bound: Bound,
+  unusableWhy: string | null = null,
+): Promise<void> {
+  await targetDocument(context).update(d => {
+    const next = promoted(d, context)
     if (unusableWhy === null || !d.pending) return next
-    const { rolledBack, rollBacks, held } = rolledBackNow(d, world, d.pending.fingerprint, unusableWhy)
+    const { rolledBack, rollBacks, held } = rolledBackNow(d, context, d.pending.fingerprint, unusableWhy)
     return { ...next, rolledBack, rollBacks, held }
   })
-  await settleCertificate(world, job)
+  await settleCertificate(context, leafOf(bound))
 }
 
-function promoted(document: TargetDocument, { event }: World): TargetDocument {
+function promoted(document: TargetDocument, { event }: Context): TargetDocument {
   const { pending } = document
   if (!pending?.serverCertificateId) return document
   const { serverCertificateId, fingerprint, specHash, replaces } = pending
   // Null when a person bound what this program had uploaded: it replaced what was current.
   const replaced = replaces === 'first' ? null : (replaces ?? document.current)
   const staplingOff = replaces !== null && replaces !== 'first' && replaces.staplingOff === true
+  const previous = replaced && {
+    serverCertificateId: replaced.serverCertificateId,
+    fingerprint: replaced.fingerprint,
+    ...(staplingOff ? { staplingOff } : {}),
+  }
   return {
     ...document,
     current: { serverCertificateId, fingerprint, specHash },
-    previous: replaced
-      ? {
-          ...{ serverCertificateId: replaced.serverCertificateId, fingerprint: replaced.fingerprint },
-          ...(staplingOff ? { staplingOff } : {}),
-        }
-      : document.previous,
+    previous: previous ?? document.previous,
     pending: null,
     declined: null,
     passedOver: null,
@@ -69,19 +92,19 @@ function heldSince({ held, rolledBack }: TargetDocument, { boundAt, replaces }: 
 /** A rolled-back leaf is never bound again unattended; one more is tried after a back-off, then the target is held. */
 function rolledBack(
   document: TargetDocument,
-  world: World,
-  { inspection }: Job,
+  context: Context,
+  { slots }: Inspection,
   why: string,
 ): TargetDocument {
   const { pending } = document
   if (!pending) return document
-  const at = world.run.clock.now()
+  const at = context.run.clock.now()
   const failures = document.failures + 1
-  const current = inspection.slots.find(s => s.serverCertificateId === document.current?.serverCertificateId)
+  const current = slots.find(s => s.serverCertificateId === document.current?.serverCertificateId)
   return {
     ...document,
     pending: null,
-    ...rolledBackNow(document, world, pending.fingerprint, why),
+    ...rolledBackNow(document, context, pending.fingerprint, why),
     failures,
     retryAfter: at + backOffMs(failures, (current?.expiryDate ?? at) - at),
   }
@@ -90,7 +113,7 @@ function rolledBack(
 /** Never again this leaf; after two in a row nothing more without a person. */
 function rolledBackNow(
   document: TargetDocument,
-  { run, specHash }: World,
+  { run, specHash }: Context,
   fingerprint: string,
   why: string,
 ): Pick<TargetDocument, 'rolledBack' | 'rollBacks' | 'held'> {
@@ -104,9 +127,9 @@ function rolledBackNow(
 }
 
 /** Once every target that shares the certificate has it (or has rolled it back), its key is wiped. */
-export async function settleCertificate(world: World, job: Job): Promise<void> {
-  const { records, sharing, spec } = world
-  const { pending } = await job.certificateDocument.get()
+export async function settleCertificate(context: Context, leaf: Leaf | null): Promise<void> {
+  const { records, sharing, spec } = context
+  const { pending, keptKeys } = await certificateDocument(context).get()
   if (!pending?.fingerprint) return
   const { fingerprint } = pending
   const documents = await Promise.all(
@@ -126,12 +149,10 @@ export async function settleCertificate(world: World, job: Job): Promise<void> {
   if (!documents.every(has)) return
   const isCurrent = documents.some(d => d?.current?.fingerprint === fingerprint)
   const { keyId } = pending
-  const { keptKeys } = await job.certificateDocument.get()
   for (const id of keyId === undefined ? [pending.id, ...keptKeys] : keptKeys.filter(k => k !== keyId))
     await records.wipeKey(spec.name, id)
-  await job.certificateDocument.update(d => {
+  await certificateDocument(context).update(d => {
     if (d.pending?.id !== pending.id) return d
-    const leaf = job.material?.leaf ?? job.inspection.bound?.slot?.leaf
     const current = isCurrent
       ? { fingerprint, specHash: pending.specHash, notAfter: leaf?.notAfter ?? 0, source: pending.source }
       : d.current
@@ -143,5 +164,5 @@ export async function settleCertificate(world: World, job: Job): Promise<void> {
       leftovers: withLeftover(d.leftovers, pending.notes, pending.source),
     }
   })
-  await sweep(world, job)
+  await sweep(context)
 }

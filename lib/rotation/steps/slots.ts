@@ -1,12 +1,16 @@
+import { RotationError } from '../../base/rotation-error.ts'
 import { DAY_MS, HOUR_MS, iso, MINUTE_MS } from '../../base/time.ts'
 import type { Slot } from '../../model/certificate.ts'
 import type { Target } from '../../model/target.ts'
 import type { TargetDocument } from '../../state/documents.ts'
 import { covers } from '../../x509/certificate.ts'
-import type { Inspection } from '../world.ts'
+import type { RotationSetup } from '../context.ts'
+import type { Decided } from '../decide/decision.ts'
+import type { Inspection } from '../observe/inspection.ts'
+import { Suspension } from '../trace.ts'
 
 /** IoTDA's quota of server certificates. */
-export const SLOTS = 2
+const SLOTS = 2
 
 /** Somebody may be staging a certificate that is newer than the bound one: it is left alone this long. */
 const FOREIGN_WAIT_MS = DAY_MS
@@ -79,28 +83,28 @@ function ranking(slots: readonly Slot[], at: number, { document, target }: RoomR
 function mayDelete(slot: Slot, inspection: Inspection, request: RoomRequest): MayDelete {
   const { document, target } = request
   const id = slot.serverCertificateId
-  const blocked = (why: string, until: number | null = null): Blocked => ({
+  const stays = (why: string, until: number | null = null): Blocked => ({
     kind: 'blocked',
     until,
     why: `${id} ${why}`,
   })
   const allowed = (why: string): MayDelete => ({ kind: 'delete', slot, why })
 
-  if (target.slots.delete === 'never') return blocked('is kept: slots.delete is "never"')
-  if (id === document.current?.serverCertificateId) return blocked('is the current certificate')
-  if (id === document.pending?.serverCertificateId) return blocked('is the pending certificate')
-  if (slot.certificatePem === null) return blocked('cannot be read yet', inspection.at + SERVED_WAIT_MS)
+  if (target.slots.delete === 'never') return stays('is kept: slots.delete is "never"')
+  if (id === document.current?.serverCertificateId) return stays('is the current certificate')
+  if (id === document.pending?.serverCertificateId) return stays('is the pending certificate')
+  if (slot.certificatePem === null) return stays('cannot be read yet', inspection.at + SERVED_WAIT_MS)
   if (isServed(slot, inspection))
-    return blocked('is still served on the device port', inspection.at + SERVED_WAIT_MS)
+    return stays('is still served on the device port', inspection.at + SERVED_WAIT_MS)
   const quietAt = (document.lastBoundAt ?? 0) + AFTER_BIND_WAIT_MS
   if (inspection.at < quietAt)
-    return blocked(`stays until ${iso(quietAt)}: a bind was less than an hour ago`, quietAt)
+    return stays(`stays until ${iso(quietAt)}: a bind was less than an hour ago`, quietAt)
 
   const ours = document.added.includes(id)
-  if (target.slots.delete === 'managed' && !ours) return blocked('is not ours, and slots.delete is "managed"')
+  if (target.slots.delete === 'managed' && !ours) return stays('is not ours, and slots.delete is "managed"')
   if (slot.expiryDate <= inspection.at) return allowed(`expired at ${iso(slot.expiryDate)}`)
   if (ours) return allowed('ours, and no longer bound')
-  return judgeForeign(slot, inspection, request, allowed, blocked)
+  return mayDeleteForeign(slot, inspection, request, allowed, stays)
 }
 
 /** The leaf may be served although IoTDA calls it unbound: a change travels to the nodes. */
@@ -108,12 +112,12 @@ function isServed(slot: Slot, { served }: Inspection): boolean {
   return slot.leaf !== null && served.some(s => s.leaf?.fingerprint === slot.leaf?.fingerprint)
 }
 
-function judgeForeign(
+function mayDeleteForeign(
   slot: Slot,
   { bound, at }: Inspection,
   { document, pressing }: RoomRequest,
   allowed: (why: string) => MayDelete,
-  blocked: (why: string, until: number) => MayDelete,
+  stays: (why: string, until: number) => MayDelete,
 ): MayDelete {
   if (!bound?.slot) return allowed('no domain configuration uses it, and it bears our domain')
   if (slot.effectiveDate < bound.slot.effectiveDate)
@@ -122,8 +126,25 @@ function judgeForeign(
   if (pressing)
     return allowed('newer than the bound certificate and not ours, deleted by force or in the emergency')
   if (at >= waitUntil) return allowed('newer than the bound certificate and not ours, unbound for a day')
-  return blocked(
+  return stays(
     `is newer than the bound certificate and not ours; somebody may be staging it until ${iso(waitUntil)}`,
     waitUntil,
   )
+}
+
+/** The same, for what was decided. */
+export const roomFor = (
+  { target, event }: Pick<RotationSetup, 'target' | 'event'>,
+  { inspection, decision }: Pick<Decided, 'inspection' | 'decision'>,
+  document: TargetDocument,
+  fingerprint: string | null,
+): Room =>
+  findRoom(inspection, { target, document, fingerprint, pressing: event.force || decision.emergency })
+
+/** Both slots are used and neither may go: wait where waiting helps, else a person is needed. */
+export function noRoom({ until, why }: Blocked): Suspension | RotationError {
+  if (until !== null) return new Suspension(until, `both slots are used: ${why}`)
+  return new RotationError('slots-full', `both slots are used: ${why}`, {
+    hint: 'Delete one unbound server certificate in the console, or change slots.delete.',
+  })
 }

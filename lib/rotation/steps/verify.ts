@@ -1,184 +1,296 @@
 import { RotationError } from '../../base/rotation-error.ts'
-import { DAY_MS, formatDuration } from '../../base/time.ts'
-import type { PendingBinding, Replaced } from '../../state/documents.ts'
+import { DAY_MS, formatDuration, iso, SECOND_MS } from '../../base/time.ts'
+import { type Attempt, nameOf, type PlayedDevice } from '../../iotda/probe.ts'
+import type { Served } from '../../model/certificate.ts'
+import type { Overruled, Replaced } from '../../state/documents.ts'
+import type { Context } from '../context.ts'
+import { look } from '../observe/inspect.ts'
+import { done, type StepResult, skipped, untilNextRun, warn } from '../trace.ts'
+import { ANYWHERE } from './baseline.ts'
+import type { Bound, BoundAgain } from './bind.ts'
 import {
-  changed,
-  done,
-  type Job,
-  type Step,
-  type StepResult,
-  skipped,
-  suspend,
-  type World,
-  warn,
-} from '../world.ts'
-import { putBack } from './deploy.ts'
-import { playedDevices } from './device-probes.ts'
-import { isStoreDown } from './lost-answers.ts'
-import { type Complaint, type Reading, read } from './reading.ts'
-import { promote } from './record.ts'
-
-const ANYBODY = { devices: [], before: null, overruled: [] }
+  addressesOf,
+  complaintOf,
+  keyFor,
+  keyOf,
+  playedDevices,
+  tryAfterLook,
+  tryCanaries,
+} from './device-probes.ts'
+import { type Proof, promote } from './record.ts'
 
 /** Proves on the device port that the bound certificate is served: n looks in a row, at every address. */
-export const verify: Step = async (world, job) => {
-  const { target, run } = world
-  const { pending } = await job.targetDocument.get()
-  if (!pending) return skipped('nothing was bound')
-  if (target.probe.mode === 'off') {
-    job.proof = { kind: 'unverified', why: 'the probe is off' }
-    return skipped('the probe is off')
-  }
-  const replaced = pending.replaces === 'first' ? null : pending.replaces
+export async function verify(context: Context, bound: Bound): Promise<StepResult<Proof>> {
+  const { target, run } = context
+  const { inspection, binding } = bound
+  if (target.probe.mode === 'off')
+    return skipped({ kind: 'unverified', why: 'the probe is off' }, 'the probe is off')
+  const replaced = binding.replaces === 'first' ? null : binding.replaces
   const started = run.clock.now()
-  const devices = playedDevices(world)
-  const reading = await read(world, {
-    wanted: pending.fingerprint,
-    old: oldFingerprints(job, replaced),
-    silent: silentBefore(target, replaced?.silent),
-    devices,
+  const state = await watchPort(context, {
+    wanted: binding.fingerprint,
+    old: replaced ? [replaced.fingerprint].filter(print => print !== null) : printsOf(inspection.served),
+    silent: replaced?.silent ?? [],
+    devices: playedDevices(context),
     before: replaced && { working: replaced.working ?? [], refusing: replaced.refusing },
-    overruled: pending.overruled ?? [],
+    overruled: binding.overruled ?? [],
   })
   const took = formatDuration(run.clock.now() - started)
-  if (reading.kind === 'unfinished')
-    return suspend(run.clock.now() + world.intervalMs, `the run ends before it is certain: ${reading.where}`)
-  if (reading.kind !== 'new')
-    return judge(world, job, pending, replaced, {
-      ...reading,
-      where: `${reading.where}, after ${took}`,
-    })
-  job.proof = { kind: 'served' }
-  if (reading.silent.length > 0)
-    warn(job, 'unverified', `not reached before or after the bind: ${reading.silent.join(', ')}`)
-  for (const { why } of reading.complaints) warn(job, 'device-refuses', why)
-  for (const what of reading.untidy) warn(job, 'chain-untidy', `the port sends more than the chain: ${what}`)
-  return done(
-    `served at every address${toWhom(target, reading.complaints)}, ${target.probe.steady} times in a row, after ${took}`,
-  )
+  if (state.kind === 'unfinished')
+    throw untilNextRun(context, `the run ends before it is certain: ${state.where}`)
+  if (state.kind !== 'new')
+    return notServed(context, bound, replaced, { ...state, where: `${state.where}, after ${took}` })
+  if (state.silent.length > 0)
+    warn(context, 'unverified', `not reached before or after the bind: ${state.silent.join(', ')}`)
+  for (const { why } of state.complaints) warn(context, 'device-refuses', why)
+  for (const what of state.untidy)
+    warn(context, 'chain-untidy', `the port sends more than the chain: ${what}`)
+  const times = `${target.probe.steady} times in a row, after ${took}`
+  return done({ kind: 'served' }, `served at every address${toWhom(target, state.complaints)}, ${times}`)
 }
 
 /** How many of the kinds of device that the settings name connect everywhere. */
-function toWhom({ profiles }: World['target'], complaints: readonly Complaint[]): string {
+function toWhom({ profiles }: Context['target'], complaints: readonly Complaint[]): string {
   if (profiles.length === 0) return ''
   const served = profiles.filter(({ name }) => !complaints.some(({ profile }) => profile === name))
   const of = served.length === profiles.length ? '' : ` of ${profiles.length}`
   return ` to ${served.length}${of} kind${profiles.length === 1 ? '' : 's'} of device`
 }
 
-/** The verdicts of verify, other than "served". */
-async function judge(
-  world: World,
-  job: Job,
-  pending: PendingBinding,
+/** What it means that the port shows something else. */
+async function notServed(
+  context: Context,
+  bound: Bound,
   replaced: Replaced | null,
-  reading: Exclude<Reading, { kind: 'new' | 'unfinished' }>,
-): Promise<StepResult> {
-  const { target, run } = world
+  { kind, where }: Exclude<Other, { kind: 'unfinished' }>,
+): Promise<StepResult<Proof>> {
+  const { target, run } = context
+  const { inspection, binding } = bound
   const now = run.clock.now()
-  if (reading.kind === 'unreachable' && !replaced?.reachable && target.probe.mode === 'best-effort') {
-    job.proof = { kind: 'unverified', why: reading.where }
-    warn(job, 'unverified', `the device port could not be reached before or after the bind: ${reading.where}`)
-    return skipped(`unverified: ${reading.where}`)
+  if (kind === 'unreachable' && !replaced?.reachable && target.probe.mode === 'best-effort') {
+    warn(context, 'unverified', `the device port could not be reached before or after the bind: ${where}`)
+    return skipped({ kind: 'unverified', why: where }, `unverified: ${where}`)
   }
-  const predecessor = job.inspection.slots.find(s => s.serverCertificateId === replaced?.serverCertificateId)
+  const predecessor = inspection.slots.find(s => s.serverCertificateId === replaced?.serverCertificateId)
   const predecessorEnds = predecessor?.leaf?.notAfter ?? 0
-  if (reading.kind === 'old' && (!replaced || predecessorEnds > now)) {
-    const sinceMs = now - (pending.boundAt ?? now)
-    if (sinceMs >= DAY_MS)
-      warn(
-        job,
-        'not-propagated',
-        `the old certificate is still served ${formatDuration(sinceMs)} after the bind`,
-      )
-    return suspend(
-      now + world.intervalMs,
-      `the old certificate is still served (${reading.where}); it stays bound and is looked at again first thing`,
+  if (kind === 'old' && (!replaced || predecessorEnds > now)) {
+    const sinceMs = now - (binding.boundAt ?? now)
+    if (sinceMs >= DAY_MS) {
+      const since = formatDuration(sinceMs)
+      warn(context, 'not-propagated', `the old certificate is still served ${since} after the bind`)
+    }
+    throw untilNextRun(
+      context,
+      `the old certificate is still served (${where}); it stays bound and is looked at again first thing`,
     )
   }
-  if (replaced && predecessor && predecessorEnds > now && replaced.served) {
-    job.proof = { kind: 'bad', why: reading.where }
-    return done(`not served: ${reading.where}`)
-  }
+  if (replaced?.served && predecessor && predecessorEnds > now)
+    return done({ kind: 'bad', why: where }, `not served: ${where}`)
   const why = !predecessor
     ? 'it is gone'
     : predecessorEnds <= now
       ? 'it has expired'
       : 'it was not served before either'
   // That is a verdict, too: the new certificate stays, and is looked after like any other.
-  await promote(world, job)
-  throw new RotationError('not-served', `the bound certificate is not served: ${reading.where}`, {
+  await promote(context, bound)
+  throw new RotationError('not-served', `the bound certificate is not served: ${where}`, {
     hint: `The new certificate stays bound: the previous one is no way back (${why}). Check DNS of ${target.domain} and the instance's device port.`,
   })
 }
 
-/** What may still be served for a while: the predecessor, or, where there was none, whatever stood there before. */
-function oldFingerprints({ inspection }: Job, replaced: Replaced | null): readonly string[] {
-  if (replaced) return replaced.fingerprint ? [replaced.fingerprint] : []
-  return inspection.served.flatMap(s => (s.leaf ? [s.leaf.fingerprint] : []))
-}
-
-/** Addresses that may go on not answering, e.g. IPv6 where there is none: they say nothing about the bind. */
-const silentBefore = ({ probe }: World['target'], silent: readonly string[] = []): readonly string[] =>
-  probe.mode === 'require' ? [] : silent
-
-/** Puts the predecessor back when verify said so, and sees that it is served again. */
-export const rollBack: Step = async (world, job) => {
-  const { pending } = await job.targetDocument.get()
-  const why = pending?.failedWhy ?? (job.proof?.kind === 'bad' ? job.proof.why : null)
-  if (!pending || why === null) return skipped('not needed')
-  const replaced = pending.replaces
-  if (!replaced || replaced === 'first') throw changed('there is nothing to put back')
-  const predecessor = job.inspection.slots.find(s => s.serverCertificateId === replaced.serverCertificateId)
-  if (!predecessor || predecessor.expiryDate <= world.run.clock.now()) {
-    await promote(world, job, why)
-    throw new RotationError('not-served', `the bound certificate is not served: ${why}`, {
-      hint: `The previous certificate ${predecessor ? 'has expired' : 'is gone'}, so there is no way back: another one is obtained after the back-off.`,
-    })
-  }
-  await job.targetDocument
-    .update(d => ({ ...d, pending: d.pending && { ...d.pending, failedWhy: why } }))
-    .catch(error => {
-      // A later run would verify again and come to the same: putting back must not wait for a disk.
-      if (!isStoreDown(error)) throw error
-      warn(job, 'state-not-written', error.message)
-    })
-  await putBack(world, job, replaced)
-  job.proof = { kind: 'bad', why }
-  const reading = replaced.fingerprint
-    ? await read(world, {
-        wanted: replaced.fingerprint,
-        old: [pending.fingerprint],
-        silent: silentBefore(world.target, replaced.silent),
-        ...ANYBODY,
-      })
-    : null
-  if (reading && reading.kind !== 'new')
-    warn(job, 'rollback-unverified', `the previous certificate is bound again, but ${reading.where}`)
-  return done(`${replaced.serverCertificateId} is bound again: ${why}`, 'UpdateDomainConfiguration')
-}
-
 /** After a repair: the bound leaf must be served now. */
-export const verifyRepair: Step = async (world, job) => {
-  const leaf = job.inspection.bound?.slot?.leaf
-  if (!leaf) return skipped('the bound certificate cannot be read')
-  const silent = job.inspection.served.filter(s => !s.leaf).map(s => s.address)
+export async function verifyAgain(
+  context: Context,
+  { inspection, decision: { leaf } }: BoundAgain,
+): Promise<StepResult<null>> {
+  const { target, run } = context
   // Somebody may have bound it a moment ago: what stood there before is no failure yet.
-  const now = world.run.clock.now()
-  const others = job.inspection.slots.flatMap(s =>
-    s.leaf && s.leaf.fingerprint !== leaf.fingerprint && s.leaf.notAfter > now ? [s.leaf.fingerprint] : [],
+  const others = inspection.slots.flatMap(({ leaf: other }) =>
+    other && other.fingerprint !== leaf.fingerprint && other.notAfter > run.clock.now()
+      ? [other.fingerprint]
+      : [],
   )
-  const reading = await read(world, {
-    ...{ wanted: leaf.fingerprint, old: others, silent: silentBefore(world.target, silent) },
-    ...ANYBODY,
+  const silent = inspection.served.filter(s => !s.leaf).map(s => s.address)
+  const state = await watchPort(context, { ...ANYBODY, wanted: leaf.fingerprint, old: others, silent })
+  if (state.kind === 'new') return done(null, 'the bound certificate is served at every address')
+  if (state.kind === 'old' || state.kind === 'unfinished')
+    throw untilNextRun(context, `a change of the binding has not reached the port yet: ${state.where}`)
+  throw new RotationError('not-served', `the bound certificate is not served: ${state.where}`, {
+    hint: `It was bound again without effect. Check DNS of ${target.domain} and the instance's custom domain in the console.`,
   })
-  if (reading.kind === 'old' || reading.kind === 'unfinished')
-    return suspend(
-      world.run.clock.now() + world.intervalMs,
-      `a change of the binding has not reached the port yet: ${reading.where}`,
+}
+
+const printsOf = (served: readonly Served[]): readonly string[] =>
+  served.flatMap(s => (s.leaf ? [s.leaf.fingerprint] : []))
+
+// --- what the port shows -----------------------------------------------------------------------------------
+
+/** Nothing is asked of devices: it is enough that the leaf is served. */
+export const ANYBODY = { devices: [], before: null, overruled: [] }
+
+const LOOK_EVERY_MS = 2 * SECOND_MS
+const CANARY_TRIES = 3
+
+/** What the port shows, measured against what it should show. */
+type PortState =
+  | {
+      readonly kind: 'new'
+      /** Addresses that did not answer before the bind either. */
+      readonly silent: readonly string[]
+      readonly served: readonly Served[]
+      /** Devices that could not connect before the bind either, or for whom preflight was overruled. */
+      readonly complaints: readonly Complaint[]
+      /** What devices pass over in the chain that is sent, each once. */
+      readonly untidy: readonly string[]
+    }
+  | { readonly kind: 'old'; readonly where: string }
+  | { readonly kind: 'unreachable'; readonly where: string }
+  | { readonly kind: 'wrong'; readonly where: string }
+  /** The run's time was over before anything was certain. */
+  | { readonly kind: 'unfinished'; readonly where: string }
+
+type New = Extract<PortState, { kind: 'new' }>
+type Other = Exclude<PortState, { kind: 'new' }>
+
+interface Complaint {
+  readonly profile: string | null
+  readonly why: string
+}
+
+/** What the port should show. */
+interface Expected {
+  readonly wanted: string
+  /** May still be served for a while. */
+  readonly old: readonly string[]
+  /** May go on not answering, e.g. IPv6 where there is none; where the probe is required, nobody may. */
+  readonly silent: readonly string[]
+  /** Who must be able to connect besides; empty: it is enough that the leaf is served. */
+  readonly devices: readonly PlayedDevice[]
+  /** How they fared before, as `keyOf` says it; null: nothing was there before, everything must work. */
+  readonly before: Pick<Replaced, 'working' | 'refusing'> | null
+  readonly overruled: Overruled
+}
+
+/**
+ * Looks until the wanted leaf is steady at every address, something wrong is steady, or the time is over. A port
+ * that alternates until then is what else it shows.
+ */
+export async function watchPort(context: Context, asked: Expected): Promise<PortState> {
+  const { target, run } = context
+  const expected = target.probe.mode === 'require' ? { ...asked, silent: [] } : asked
+  const { steady, withinMs } = target.probe
+  const started = run.clock.now()
+  let streak: { readonly kind: PortState['kind'] | null; readonly count: number } = { kind: null, count: 0 }
+  const others: Other[] = []
+  for (;;) {
+    const state = await lookOnce(context, expected)
+    streak = { kind: state.kind, count: streak.kind === state.kind ? streak.count + 1 : 1 }
+    const isSteady = streak.count >= steady
+    if (state.kind === 'new' && isSteady) return askCanaries(context, expected, state)
+    if (state.kind !== 'new') others.push(state)
+    const spentMs = run.clock.now() - started
+    // Devices are refused while a wrong certificate is served: do not wait the whole time for it to go away.
+    const overMs = state.kind === 'wrong' ? withinMs / 4 : withinMs
+    if (state.kind !== 'new' && spentMs >= overMs && (isSteady || state.kind === 'old')) return state
+    if (spentMs >= 2 * withinMs) return prevailing(others, state)
+    if (run.clock.now() + LOOK_EVERY_MS > run.deadline)
+      return { kind: 'unfinished', where: 'where' in state ? state.where : 'not steady yet' }
+    await run.clock.sleep(streak.kind === 'new' ? LOOK_EVERY_MS / 4 : LOOK_EVERY_MS, run.signal)
+  }
+}
+
+/** A port that keeps changing is what it showed most often; one slip says nothing. */
+function prevailing(others: readonly Other[], last: PortState): PortState {
+  const count = (kind: PortState['kind']): number => others.filter(o => o.kind === kind).length
+  const most = others.toSorted((x, y) => count(y.kind) - count(x.kind))[0]
+  return most ?? last
+}
+
+/** One look, and where it shows the wanted leaf, one by every device. */
+async function lookOnce(context: Context, expected: Expected): Promise<PortState> {
+  const { signal } = context.run
+  const served = await look(context)
+  // Addresses were not asked to the end then.
+  signal.throwIfAborted()
+  const state = stateOf(served, expected)
+  const { devices, wanted } = expected
+  if (state.kind !== 'new' || devices.length === 0) return state
+  const attempts = await tryAfterLook(context, served, { devices, expected: wanted })
+  signal.throwIfAborted()
+  return withDevices(state, expected, attempts)
+}
+
+/** The canaries, when everything else is proven; one that fails has two more tries. */
+async function askCanaries(context: Context, expected: Expected, state: New): Promise<PortState> {
+  const { devices, wanted } = expected
+  for (let tried = 1; ; tried += 1) {
+    const addresses = addressesOf(state.served)
+    const after = withDevices(
+      state,
+      expected,
+      await tryCanaries(context, { devices, addresses, expected: wanted }),
     )
-  if (reading.kind === 'new') return done('the bound certificate is served at every address')
-  throw new RotationError('not-served', `the bound certificate is not served: ${reading.where}`, {
-    hint: `It was bound again without effect. Check DNS of ${world.target.domain} and the instance's custom domain in the console.`,
-  })
+    context.run.signal.throwIfAborted()
+    if (after.kind === 'new' || tried === CANARY_TRIES) return after
+    await context.run.clock.sleep(LOOK_EVERY_MS, context.run.signal)
+  }
+}
+
+/** What devices say of the leaf that everybody else is served. */
+function withDevices(state: New, expected: Expected, attempts: readonly Attempt[]): PortState {
+  const { old } = expected
+  const failed = attempts.filter(a => a.problem !== null)
+  const where = (list: readonly Attempt[]): string => list.map(a => complaintOf(a, state.served)).join(' · ')
+  const stale = failed.filter(a => a.leaf && old.includes(a.leaf.fingerprint))
+  if (stale.length > 0) return { kind: 'old', where: where(stale) }
+  const counting = failed.filter(a => counts(a, expected))
+  if (counting.length > 0) return { kind: 'wrong', where: where(counting) }
+  const complaints = failed.map(a => ({
+    profile: a.profile,
+    why: `${isOverruled(a, expected) ? 'as preflight said' : 'as before the bind'}, at ${complaintOf(a, state.served)}`,
+  }))
+  const untidy = attempts.flatMap(a => (a.untidy === null ? [] : [`${a.address}: ${a.untidy}`]))
+  return {
+    ...state,
+    complaints: [...state.complaints, ...complaints],
+    untidy: [...new Set([...state.untidy, ...untidy])],
+  }
+}
+
+const isOverruled = ({ profile, fault }: Attempt, { overruled }: Expected): boolean =>
+  overruled.some(o => o.profile === profile && o.fault === fault)
+
+/**
+ * Whether a device that cannot connect is what the bind has done. Where it could not be heard before, as far as it
+ * would have taken what was served then: only its refusal counts, silence may be as before.
+ */
+function counts(tried: Attempt, expected: Expected): boolean {
+  const { before } = expected
+  if (tried.fault === 'other-leaf') return true
+  if (isOverruled(tried, expected)) return false
+  if (before === null || before.working?.includes(keyOf(tried))) return true
+  const { refusing } = before
+  const isKnown = !refusing || refusing.includes(keyOf(tried)) || refusing.includes(keyFor(tried, ANYWHERE))
+  return !isKnown && (tried.fault === 'chain' || tried.fault === 'handshake')
+}
+
+/** The worst of what the addresses show: wrong, unreachable, old, new. */
+function stateOf(
+  all: readonly Served[],
+  { wanted, old, silent: silentBefore }: Pick<Expected, 'wanted' | 'old' | 'silent'>,
+): PortState {
+  const silentStill = all.filter(s => !s.leaf && silentBefore.includes(s.address))
+  // Where nothing answers, nothing is left to judge by.
+  const served = silentStill.length < all.length ? all.filter(s => !silentStill.includes(s)) : all
+  const others = served.filter(s => s.leaf?.fingerprint !== wanted)
+  if (served.length > 0 && others.length === 0)
+    return { kind: 'new', silent: silentStill.map(s => s.address), served, complaints: [], untidy: [] }
+  const wrong = others.find(s => s.leaf && !old.includes(s.leaf.fingerprint))
+  if (wrong?.leaf) return { kind: 'wrong', where: `${wrong.address} serves ${nameOf(wrong.leaf)}` }
+  const silent = others.find(s => !s.leaf)
+  if (silent) return { kind: 'unreachable', where: `${silent.address}: ${silent.error ?? 'no answer'}` }
+  const stale = others[0]
+  return stale?.leaf
+    ? { kind: 'old', where: `${stale.address} serves the one valid until ${iso(stale.leaf.notAfter)}` }
+    : { kind: 'unreachable', where: 'no address to look at' }
 }

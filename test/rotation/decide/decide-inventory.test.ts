@@ -2,11 +2,12 @@
 import { describe, expect, test } from 'vitest'
 import { RotationError } from '../../../lib/base/rotation-error.ts'
 import { DAY_MS, HOUR_MS } from '../../../lib/base/time.ts'
-import type { Offer } from '../../../lib/contracts.ts'
+import type { Inventory } from '../../../lib/contracts.ts'
+import type { DueReason } from '../../../lib/model/outcomes.ts'
 import { decide } from '../../../lib/rotation/decide/decide.ts'
+import type { Inspection } from '../../../lib/rotation/observe/inspection.ts'
 import { reconcile } from '../../../lib/rotation/observe/reconcile.ts'
 import { newsFor } from '../../../lib/rotation/observe/source-inventory.ts'
-import type { Inspection, Job } from '../../../lib/rotation/world.ts'
 import {
   certificateDocument,
   facts,
@@ -23,8 +24,8 @@ import {
 
 /** Bound: `a`, serial 01, from 10 days ago until in 80 days. */
 const BOUND = leaf('leaf-a')
-const offer = (more: Partial<Offer> = {}): Inspection['offer'] => ({
-  held: {
+const inventory = (more: Partial<Inventory> = {}): Inspection['inventory'] => ({
+  holds: {
     serial: '02',
     names: BOUND.names,
     notBefore: BOUND.notBefore + DAY_MS,
@@ -34,8 +35,11 @@ const offer = (more: Partial<Offer> = {}): Inspection['offer'] => ({
   },
   failure: null,
 })
-const unknown: Inspection['offer'] = { held: null, failure: new RotationError('unavailable', 'ACM is down') }
-const same = offer({ serial: '01', notBefore: BOUND.notBefore, notAfter: BOUND.notAfter })
+const unknown: Inspection['inventory'] = {
+  holds: null,
+  failure: new RotationError('unavailable', 'ACM is down'),
+}
+const same = inventory({ serial: '01', notBefore: BOUND.notBefore, notAfter: BOUND.notAfter })
 
 describe('due because the source holds a newer one', () => {
   test.each([
@@ -43,7 +47,7 @@ describe('due because the source holds a newer one', () => {
     ['issued later, ends sooner: a person wants it so', { notAfter: BOUND.notAfter - DAY_MS }],
     ['issued at the same time, ends later', { notBefore: BOUND.notBefore }],
   ])('%s', (_, more) => {
-    const verdict = decide(facts({ offer: offer(more) }))
+    const verdict = decide(facts({ inventory: inventory(more) }))
     expect(verdict).toMatchObject({ due: true, reason: 'source-renewed', plan: 'deploy' })
   })
 
@@ -57,24 +61,26 @@ describe('due because the source holds a newer one', () => {
     ],
     ['expired', { notAfter: NOW }],
   ])('not: %s', (_, more) => {
-    expect(decide(facts({ offer: offer(more) }))).toMatchObject({ due: false, reason: 'fresh' })
+    expect(decide(facts({ inventory: inventory(more) }))).toMatchObject({ due: false, reason: 'fresh' })
   })
 
   test('not when the bound one cannot be read: it may be the same', () => {
     const blind = { ...slot('a'), leaf: null, certificatePem: null }
-    expect(decide(facts({ slots: [blind], offer: offer() }))).toMatchObject({ due: false })
+    expect(decide(facts({ slots: [blind], inventory: inventory() }))).toMatchObject({ due: false })
   })
 
   test('not when what it holds is not known', () => {
-    expect(decide(facts({ offer: unknown }))).toMatchObject({ due: false, reason: 'fresh' })
+    expect(decide(facts({ inventory: unknown }))).toMatchObject({ due: false, reason: 'fresh' })
   })
 
   test('held, backing off and paused come before it', () => {
     const since = NOW - HOUR_MS
     const held = settled({ held: { since, why: 'by hand', specHash: 'spec' } })
-    expect(decide(facts({ offer: offer(), document: held }))).toMatchObject({ reason: 'held' })
+    expect(decide(facts({ inventory: inventory(), document: held }))).toMatchObject({ reason: 'held' })
     const failed = settled({ failures: 1, retryAfter: NOW + HOUR_MS })
-    expect(decide(facts({ offer: offer(), document: failed }))).toMatchObject({ reason: 'backing-off' })
+    expect(decide(facts({ inventory: inventory(), document: failed }))).toMatchObject({
+      reason: 'backing-off',
+    })
   })
 })
 
@@ -83,7 +89,7 @@ describe('what a person bound in its place', () => {
     inspection({
       slots: [slot('a'), slot('x', { serial: '0f' })],
       bound: 'x',
-      offer: offer(),
+      inventory: inventory(),
       document: settled(),
       ...scene,
     })
@@ -91,8 +97,8 @@ describe('what a person bound in its place', () => {
   test('stays, until the source holds yet another one', () => {
     const { document } = reconcile(personal(), 'spec')
     expect(document).toMatchObject({ passedOver: '02', current: { serverCertificateId: 'x' } })
-    const now = (more: Partial<Offer>) =>
-      decide({ ...facts(), document, inspection: personal({ document, offer: offer(more) }) })
+    const now = (more: Partial<Inventory>) =>
+      decide({ ...facts(), document, inspection: personal({ document, inventory: inventory(more) }) })
     expect(now({})).toMatchObject({ due: false, reason: 'fresh' })
     expect(now({ serial: '03' })).toMatchObject({ due: true, reason: 'source-renewed' })
   })
@@ -116,9 +122,9 @@ describe('what a person bound in its place', () => {
 describe('the end is near', () => {
   const lifetimeMs = 160 * DAY_MS
   const bound = slot('a', { notBefore: NOW, notAfter: NOW + lifetimeMs })
-  const own = offer({ serial: '01', notBefore: NOW, notAfter: NOW + lifetimeMs })
+  const own = inventory({ serial: '01', notBefore: NOW, notAfter: NOW + lifetimeMs })
   const at = (days: number, more: Partial<Parameters<typeof facts>[1]> = {}, held = own) =>
-    decide(facts({ slots: [bound], offer: held, at: NOW + days * DAY_MS }, more))
+    decide(facts({ slots: [bound], inventory: held, at: NOW + days * DAY_MS }, more))
 
   test.each([own, unknown])('an eighth of the lifetime before it, not a third (%#)', held => {
     expect(at(139, {}, held)).toMatchObject({ due: false, nextCheckAt: NOW + 140 * DAY_MS })
@@ -132,14 +138,14 @@ describe('the end is near', () => {
   })
 
   test('a newer one is the reason then', () => {
-    const newer = offer({ notBefore: NOW + DAY_MS, notAfter: NOW + 2 * lifetimeMs })
+    const newer = inventory({ notBefore: NOW + DAY_MS, notAfter: NOW + 2 * lifetimeMs })
     expect(at(145, {}, newer)).toMatchObject({ reason: 'source-renewed' })
     expect(at(155, {}, newer)).toMatchObject({ reason: 'emergency', emergency: true })
   })
 })
 
 describe('changed settings', () => {
-  const changed = (held: Inspection['offer']) => decide(facts({ offer: held }, { specHash: 'other' }))
+  const changed = (held: Inspection['inventory']) => decide(facts({ inventory: held }, { specHash: 'other' }))
 
   test('are no reason to ask again for what is bound already', () => {
     expect(changed(same)).toMatchObject({ due: false, reason: 'fresh' })
@@ -147,17 +153,16 @@ describe('changed settings', () => {
   })
 
   test('are, for another one, older or not; and where a source makes them to order', () => {
-    const older = offer({ notBefore: BOUND.notBefore - DAY_MS, notAfter: BOUND.notAfter - DAY_MS })
+    const older = inventory({ notBefore: BOUND.notBefore - DAY_MS, notAfter: BOUND.notAfter - DAY_MS })
     expect(changed(older)).toMatchObject({ due: true, reason: 'settings-changed' })
     expect(changed(null)).toMatchObject({ due: true, reason: 'settings-changed' })
   })
 })
 
 describe('what is obtained', () => {
-  const isNews = (reason: string, more: Partial<Offer>, scene: Scene = {}): boolean => {
+  const isNews = (reason: DueReason, more: Partial<Inventory>, scene: Scene = {}): boolean => {
     const seen = inspection({ slots: [slot('a')], bound: 'a', document: settled(), ...scene })
-    const job = { inspection: seen, verdict: { reason } } as unknown as Job
-    return newsFor(job)(offer(more)?.held as Offer)
+    return newsFor(seen, { reason })(inventory(more)?.holds as Inventory)
   }
   const older = { notBefore: BOUND.notBefore - DAY_MS, notAfter: BOUND.notAfter - DAY_MS }
 
@@ -181,8 +186,8 @@ describe('what is obtained', () => {
 
   test('an order that was begun is gone on with', () => {
     const certificate = certificateDocument({ pending: pendingCertificate() })
-    expect(decide(facts({ offer: same, certificate }))).toMatchObject({ due: true, reason: 'resume' })
-    expect(decide(facts({ offer: same }, { event: { ...rotateAll, force: true } }))).toMatchObject({
+    expect(decide(facts({ inventory: same, certificate }))).toMatchObject({ due: true, reason: 'resume' })
+    expect(decide(facts({ inventory: same }, { event: { ...rotateAll, force: true } }))).toMatchObject({
       reason: 'forced',
     })
   })

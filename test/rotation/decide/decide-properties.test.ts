@@ -5,7 +5,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../lib/base/time.ts'
 import type { RenewBefore } from '../../../lib/model/certificate.ts'
 import { DUE_REASONS, IDLE_REASONS } from '../../../lib/model/outcomes.ts'
 import { decide, type Facts } from '../../../lib/rotation/decide/decide.ts'
-import type { Inspection } from '../../../lib/rotation/world.ts'
+import type { Inspection } from '../../../lib/rotation/observe/inspection.ts'
 import type { TargetDocument } from '../../../lib/state/documents.ts'
 import {
   certificateDocument,
@@ -34,10 +34,10 @@ function offered(
   kind: string,
   { notBefore, notAfter }: { notBefore: number; notAfter: number },
   serial = '01',
-): Inspection['offer'] {
+): Inspection['inventory'] {
   if (kind === 'none') return null
-  if (kind === 'unknown') return { held: null, failure: new RotationError('unavailable', 'no answer') }
-  return { held: { serial, names: [], notBefore, notAfter, trouble: null }, failure: null }
+  if (kind === 'unknown') return { holds: null, failure: new RotationError('unavailable', 'no answer') }
+  return { holds: { serial, names: [], notBefore, notAfter, trouble: null }, failure: null }
 }
 
 test('after a rotation to a fresh leaf there is nothing to do, whatever the settings', () => {
@@ -66,7 +66,7 @@ test('after a rotation to a fresh leaf there is nothing to do, whatever the sett
           {
             slots: [bound, slot('old')],
             served: isServed ? [bound.leaf, bound.leaf] : [],
-            offer: offered(source.holder, { notBefore, notAfter }),
+            inventory: offered(source.holder, { notBefore, notAfter }),
             document: settled({
               previous: { serverCertificateId: 'old', fingerprint: 'leaf-old' },
               lastBoundAt: NOW,
@@ -163,7 +163,7 @@ const anything: fc.Arbitrary<Facts> = fc
     emergencyAt: fc.option(instant),
     rolledBack: fc.subarray(['leaf-a', 'leaf-b']),
     knowsCurrent: fc.boolean(),
-    offer: fc.record({
+    inventory: fc.record({
       kind: fc.constantFrom('none', 'known', 'unknown'),
       serial: fc.constantFrom('01', '02'),
       notBefore: instant,
@@ -186,7 +186,7 @@ const anything: fc.Arbitrary<Facts> = fc
       {
         slots: [w.isReadable ? a : { ...a, leaf: null, certificatePem: null }, slot('b', validity)],
         bound: w.bound as string | null,
-        offer: offered(w.offer.kind, w.offer, w.offer.serial),
+        inventory: offered(w.inventory.kind, w.inventory, w.inventory.serial),
         served: w.served.map(print => (print === null ? null : leaf(print, validity))),
         document,
         certificate: certificateDocument({

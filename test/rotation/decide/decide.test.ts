@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../lib/base/time.ts'
 import { decide, type Facts } from '../../../lib/rotation/decide/decide.ts'
+import type { CertificateDocument, PendingBinding, TargetDocument } from '../../../lib/state/documents.ts'
 import {
   certificateDocument,
   facts,
@@ -15,21 +16,27 @@ import {
   slot,
 } from '../facts.ts'
 
-const expired = slot('a', { notBefore: NOW - 90 * DAY_MS, notAfter: NOW - 1 })
-const ending = slot('a', { notBefore: NOW - 89 * DAY_MS, notAfter: NOW + DAY_MS })
+const expired = { slots: [slot('a', { notBefore: NOW - 90 * DAY_MS, notAfter: NOW - 1 })] }
+const ending = { slots: [slot('a', { notBefore: NOW - 89 * DAY_MS, notAfter: NOW + DAY_MS })] }
 /** 20 of 90 days left: within the fallback third, not yet an emergency. */
-const expiring = slot('a', { notBefore: NOW - 70 * DAY_MS, notAfter: NOW + 20 * DAY_MS })
+const expiring = { slots: [slot('a', { notBefore: NOW - 70 * DAY_MS, notAfter: NOW + 20 * DAY_MS })] }
+const two = { slots: [slot('a'), slot('b')] }
+const drifted = { served: [leaf('stranger')] }
 const forced = { event: { ...rotateAll, force: true } }
-const openWindow = {
-  fingerprint: 'leaf-a',
-  window: { start: NOW - DAY_MS, end: NOW },
-  explanationUrl: null,
-  nextFetchAt: NOW,
-}
+const other = { specHash: 'other' }
+const later = NOW + HOUR_MS
+const openWindow = { start: NOW - DAY_MS, end: NOW }
+const renewalInfo = { fingerprint: 'leaf-a', window: openWindow, explanationUrl: null, nextFetchAt: NOW }
 const obtained = pendingCertificate({ chainPem: 'PEM', fingerprint: 'leaf-b' })
-const withPending = (more = {}): Scene => ({
-  certificate: certificateDocument({ pending: { ...obtained, ...more } }),
+const certificate = (more: Partial<CertificateDocument>): Scene => ({
+  certificate: certificateDocument(more),
 })
+const withPending = (more = {}): Scene => certificate({ pending: { ...obtained, ...more } })
+const document = (more: Partial<TargetDocument>): Scene => ({ document: settled(more) })
+const binding = (more: Partial<PendingBinding>): Scene => document({ pending: pendingBinding('b', more) })
+const failed = { retryAfter: later, failures: 1 }
+const held = { since: NOW - HOUR_MS, why: 'held by hand', specHash: 'spec' }
+const replaces = replaced('a')
 
 describe('due', () => {
   const cases: readonly (readonly [string, Facts, object])[] = [
@@ -40,257 +47,156 @@ describe('due', () => {
       { reason: 'no-certificate', plan: 'deploy' },
     ],
     ['the bound id is in no slot', facts({ bound: 'gone' }), { reason: 'no-certificate', plan: 'deploy' }],
-    ['expired', facts({ slots: [expired] }), { reason: 'expired', plan: 'deploy', emergency: true }],
-    ['about to expire', facts({ slots: [ending] }), { reason: 'emergency', emergency: true }],
-    ['within the threshold', facts({ slots: [expiring] }), { reason: 'expiring', emergency: false }],
-    ['the CA suggests it', facts({ renewalInfo: openWindow }), { reason: 'renewal-window' }],
+    ['expired', facts(expired), { reason: 'expired', plan: 'deploy', emergency: true }],
+    ['about to expire', facts(ending), { reason: 'emergency', emergency: true }],
+    ['within the threshold', facts(expiring), { reason: 'expiring', emergency: false }],
+    ['the CA suggests it', facts({ renewalInfo }), { reason: 'renewal-window' }],
     ['forced', facts({}, forced), { reason: 'forced', plan: 'deploy', emergency: false }],
-    ['other settings', facts({}, { specHash: 'other' }), { reason: 'settings-changed' }],
+    ['other settings', facts({}, other), { reason: 'settings-changed' }],
     ['an order in progress', facts(withPending({ fingerprint: null })), { reason: 'resume', plan: 'deploy' }],
     ['obtained, not deployed', facts(withPending()), { reason: 'resume', plan: 'deploy' }],
     [
       'a bind without a verdict',
-      facts({
-        slots: [slot('a'), slot('b')],
-        bound: 'b',
-        document: settled({ pending: pendingBinding('b', { replaces: replaced('a'), boundAt: NOW - 1 }) }),
-      }),
+      facts({ ...two, bound: 'b', ...binding({ replaces, boundAt: NOW - 1 }) }),
       { reason: 'resume', plan: 'verify', emergency: false },
     ],
     [
       'a bind that was not even noted',
-      facts({
-        slots: [slot('a'), slot('b')],
-        bound: 'b',
-        document: settled({ pending: pendingBinding('b', { replaces: replaced('a') }) }),
-      }),
+      facts({ ...two, bound: 'b', ...binding({ replaces }) }),
       { reason: 'resume', plan: 'verify' },
     ],
     [
       'a person bound what was only uploaded',
-      facts({
-        slots: [slot('a'), slot('b')],
-        bound: 'b',
-        document: settled({ pending: pendingBinding('b') }),
-      }),
+      facts({ ...two, bound: 'b', ...binding({}) }),
       { reason: 'resume', plan: 'verify' },
     ],
     [
       'a rollback that was not finished',
-      facts({
-        document: settled({
-          pending: pendingBinding('b', {
-            replaces: replaced('a'),
-            boundAt: NOW - 1,
-            failedWhy: 'no handshake',
-          }),
-        }),
-      }),
+      facts(binding({ replaces, boundAt: NOW - 1, failedWhy: 'no handshake' })),
       { reason: 'resume', plan: 'roll-back' },
     ],
-    ['another leaf is served', facts({ served: [leaf('stranger')] }), { reason: 'resume', plan: 'repair' }],
+    ['another leaf is served', facts(drifted), { reason: 'resume', plan: 'repair' }],
   ]
   test.each(cases)('%s', (_, given, wanted) => {
-    const verdict = decide(given)
-    expect(verdict).toMatchObject({ due: true, nextCheckAt: null, ...wanted })
-    expect(verdict.detail).not.toBe('')
+    const decision = decide(given)
+    expect(decision).toMatchObject({ due: true, nextCheckAt: null, ...wanted })
+    expect(decision.detail).not.toBe('')
   })
 
   test('an expired certificate is expired for ever, also a year later', () => {
     for (const at of [NOW, NOW + DAY_MS, NOW + 365 * DAY_MS, NOW + 3_650 * DAY_MS])
-      expect(decide(facts({ slots: [expired], at }))).toMatchObject({ reason: 'expired', emergency: true })
+      expect(decide(facts({ ...expired, at }))).toMatchObject({ reason: 'expired', emergency: true })
   })
 
   test('without a readable leaf the dates of the list count', () => {
-    const unread = (given: typeof expired) =>
-      facts({ slots: [{ ...given, certificatePem: null, leaf: null }] })
-    expect(decide(unread(expired))).toMatchObject({ reason: 'expired', emergency: true })
-    expect(decide(unread(ending))).toMatchObject({ reason: 'emergency', emergency: true })
-    expect(decide(unread(expiring))).toMatchObject({ reason: 'expiring' })
-    expect(decide(unread(slot('a')))).toMatchObject({ reason: 'fresh' })
+    const unread = ({ slots }: typeof expired) =>
+      decide(facts({ slots: slots.map(given => ({ ...given, certificatePem: null, leaf: null })) }))
+    expect(unread(expired)).toMatchObject({ reason: 'expired', emergency: true })
+    expect(unread(ending)).toMatchObject({ reason: 'emergency', emergency: true })
+    expect(unread(expiring)).toMatchObject({ reason: 'expiring' })
+    expect(unread({ slots: [slot('a')] })).toMatchObject({ reason: 'fresh' })
   })
 })
 
 describe('idle', () => {
-  const later = NOW + HOUR_MS
-  const held = { since: NOW - HOUR_MS, why: 'held by hand', specHash: 'spec' }
-  const cases: readonly (readonly [string, Facts, object])[] = [
-    ['fresh', facts(), { reason: 'fresh', nextCheckAt: NOW + 50 * DAY_MS }],
+  const waits = certificate({ notBefore: { at: later, why: 'too many' } })
+  const cases: readonly (readonly [string, Scene, object])[] = [
+    ['fresh', {}, { reason: 'fresh', nextCheckAt: NOW + 50 * DAY_MS }],
     [
       'held although fresh: a person should not forget it',
-      facts({ document: settled({ held }) }),
+      document({ held }),
       { reason: 'held', nextCheckAt: null },
     ],
     [
       'fresh, held before the settings changed',
-      facts({ document: settled({ held: { ...held, specHash: 'older' } }) }),
+      document({ held: { ...held, specHash: 'older' } }),
       { reason: 'fresh' },
     ],
-    ['the bound leaf is served', facts({ served: [leaf('leaf-a'), null] }), { reason: 'fresh' }],
-    [
-      'drift is not repaired while held',
-      facts({ document: settled({ held }), served: [leaf('stranger')] }),
-      { reason: 'held' },
-    ],
+    ['the bound leaf is served', { served: [leaf('leaf-a'), null] }, { reason: 'fresh' }],
+    ['drift is not repaired while held', { ...document({ held }), ...drifted }, { reason: 'held' }],
     [
       'nor while backing off',
-      facts({ document: settled({ failures: 1, retryAfter: later }), served: [leaf('stranger')] }),
+      { ...document(failed), ...drifted },
       { reason: 'backing-off', nextCheckAt: later },
     ],
-    [
-      'the CA asks to wait',
-      facts({
-        slots: [expiring],
-        certificate: certificateDocument({ notBefore: { at: later, why: 'too many' } }),
-      }),
-      { reason: 'paused', nextCheckAt: later },
-    ],
-    [
-      'held',
-      facts({ slots: [expiring], document: settled({ held }) }),
-      { reason: 'held', nextCheckAt: null },
-    ],
+    ['the CA asks to wait', { ...expiring, ...waits }, { reason: 'paused', nextCheckAt: later }],
+    ['held', { ...expiring, ...document({ held }) }, { reason: 'held', nextCheckAt: null }],
     [
       'backing off',
-      facts({ slots: [expiring], document: settled({ failures: 2, retryAfter: later }) }),
+      { ...expiring, ...document({ ...failed, failures: 2 }) },
       { reason: 'backing-off', nextCheckAt: later },
     ],
     [
       'a pending one that a person declined',
-      facts({ ...withPending(), document: settled({ declined: 'pending-1' }) }),
+      { ...withPending(), ...document({ declined: 'pending-1' }) },
       { reason: 'fresh' },
     ],
     [
       'a pending one that was rolled back',
-      facts({ ...withPending(), document: settled({ rolledBack: ['leaf-b'] }) }),
+      { ...withPending(), ...document({ rolledBack: ['leaf-b'] }) },
       { reason: 'fresh' },
     ],
-    ['a pending one for older settings', facts(withPending({ specHash: 'older' })), { reason: 'fresh' }],
-    ['a pending one that is bound', facts(withPending({ fingerprint: 'leaf-a' })), { reason: 'fresh' }],
-    [
-      'uploaded and waiting, its certificate given up',
-      facts({ slots: [slot('a'), slot('b')], document: settled({ pending: pendingBinding('b') }) }),
-      { reason: 'fresh' },
-    ],
+    ['a pending one for older settings', withPending({ specHash: 'older' }), { reason: 'fresh' }],
+    ['a pending one that is bound', withPending({ fingerprint: 'leaf-a' }), { reason: 'fresh' }],
+    ['uploaded and waiting, its certificate given up', { ...two, ...binding({}) }, { reason: 'fresh' }],
   ]
-  test.each(cases)('%s', (_, given, wanted) => {
-    expect(decide(given)).toMatchObject({ due: false, plan: 'none', emergency: false, ...wanted })
+  test.each(cases)('%s', (_, scene, wanted) => {
+    expect(decide(facts(scene))).toMatchObject({ due: false, plan: 'none', emergency: false, ...wanted })
   })
 })
 
 describe('precedence', () => {
-  const later = NOW + HOUR_MS
-  const paused = certificateDocument({ notBefore: { at: later, why: 'too many' } })
-  const held = { since: NOW - HOUR_MS, why: 'held by hand', specHash: 'spec' }
-  const open = settled({
-    held,
-    failures: 3,
-    retryAfter: later,
-    pending: pendingBinding('b', { replaces: replaced('a'), boundAt: NOW - MINUTE_MS }),
-  })
-  const cases: readonly (readonly [string, Facts, string])[] = [
-    [
-      'an open bind is looked at before all',
-      facts({ slots: [expired], certificate: paused, document: open }, forced),
-      'resume',
-    ],
-    ["the CA's word over the emergency", facts({ slots: [expired], certificate: paused }), 'paused'],
-    ["the CA's word over force", facts({ certificate: paused }, forced), 'paused'],
-    [
-      "the CA's word over held",
-      facts({ slots: [expiring], certificate: paused, document: settled({ held }) }),
-      'paused',
-    ],
-    [
-      "the CA's word is about orders: what is obtained is deployed",
-      facts({ certificate: { ...paused, pending: obtained } }),
-      'resume',
-    ],
+  const notBefore = { at: later, why: 'too many' }
+  const paused = certificate({ notBefore })
+  const both = certificate({ notBefore, pending: obtained })
+  const pending = pendingBinding('b', { replaces, boundAt: NOW - MINUTE_MS })
+  const open = document({ held, failures: 3, retryAfter: later, pending })
+  const changed = document({ held: { ...held, specHash: 'other' } })
+  const heldOnly = document({ held })
+  const tired = document(failed)
+  type More = Parameters<typeof facts>[1]
+  const cases: readonly (readonly [string, Scene, string, More?])[] = [
+    ['an open bind is looked at before all', { ...expired, ...paused, ...open }, 'resume', forced],
+    ["the CA's word over the emergency", { ...expired, ...paused }, 'paused'],
+    ["the CA's word over force", paused, 'paused', forced],
+    ["the CA's word over held", { ...expiring, ...paused, ...heldOnly }, 'paused'],
+    ["the CA's word is about orders: what is obtained is deployed", both, 'resume'],
     [
       'but not what was rolled back',
-      facts({
-        slots: [expiring],
-        certificate: { ...paused, pending: obtained },
-        document: settled({ rolledBack: ['leaf-b'] }),
-      }),
+      { ...expiring, ...both, ...document({ rolledBack: ['leaf-b'] }) },
       'paused',
     ],
-    ["the CA's word ends on time", facts({ slots: [expiring], certificate: paused, at: later }), 'expiring'],
-    ['held over the threshold', facts({ slots: [expiring], document: settled({ held }) }), 'held'],
-    [
-      'held over back-off',
-      facts({ slots: [expiring], document: settled({ held, retryAfter: later, failures: 1 }) }),
-      'held',
-    ],
-    ['held over nothing bound', facts({ bound: null, document: settled({ held }) }), 'held'],
-    ['force over held', facts({ document: settled({ held }) }, forced), 'forced'],
-    [
-      'changed settings over held',
-      facts({ document: settled({ held }) }, { specHash: 'other' }),
-      'settings-changed',
-    ],
-    [
-      'changed settings do not end a later hold',
-      facts({ document: settled({ held: { ...held, specHash: 'other' } }) }, { specHash: 'other' }),
-      'held',
-    ],
-    ['the emergency over held', facts({ slots: [ending], document: settled({ held }) }), 'emergency'],
-    ['expired over held', facts({ slots: [expired], document: settled({ held }) }), 'expired'],
-    [
-      'but once a day',
-      facts({ slots: [ending], document: settled({ held, emergencyAt: NOW - DAY_MS + 1 }) }),
-      'held',
-    ],
+    ["the CA's word ends on time", { ...expiring, ...paused, at: later }, 'expiring'],
+    ['held over the threshold', { ...expiring, ...heldOnly }, 'held'],
+    ['held over back-off', { ...expiring, ...document({ held, ...failed }) }, 'held'],
+    ['held over nothing bound', { bound: null, ...heldOnly }, 'held'],
+    ['force over held', heldOnly, 'forced', forced],
+    ['changed settings over held', heldOnly, 'settings-changed', other],
+    ['changed settings do not end a later hold', changed, 'held', other],
+    ['the emergency over held', { ...ending, ...heldOnly }, 'emergency'],
+    ['expired over held', { ...expired, ...heldOnly }, 'expired'],
+    ['but once a day', { ...ending, ...document({ held, emergencyAt: NOW - DAY_MS + 1 }) }, 'held'],
     [
       'and again on the next day',
-      facts({ slots: [ending], document: settled({ held, emergencyAt: NOW - DAY_MS }) }),
+      { ...ending, ...document({ held, emergencyAt: NOW - DAY_MS }) },
       'emergency',
     ],
-    [
-      'the emergency over back-off',
-      facts({ slots: [ending], document: settled({ retryAfter: later, failures: 1 }) }),
-      'emergency',
-    ],
-    [
-      'expired over back-off',
-      facts({ slots: [expired], document: settled({ retryAfter: later, failures: 1 }) }),
-      'expired',
-    ],
-    [
-      'force over back-off',
-      facts({ document: settled({ retryAfter: later, failures: 1 }) }, forced),
-      'forced',
-    ],
-    [
-      'back-off over the threshold',
-      facts({ slots: [expiring], document: settled({ retryAfter: later, failures: 1 }) }),
-      'backing-off',
-    ],
-    [
-      'back-off over nothing bound',
-      facts({ bound: null, document: settled({ retryAfter: later, failures: 1 }) }),
-      'backing-off',
-    ],
-    [
-      'back-off over changed settings',
-      facts({ document: settled({ retryAfter: later, failures: 1 }) }, { specHash: 'other' }),
-      'backing-off',
-    ],
-    [
-      'back-off ends on time',
-      facts({ slots: [expiring], document: settled({ retryAfter: NOW, failures: 1 }) }),
-      'expiring',
-    ],
-    ['expired over forced', facts({ slots: [expired] }, forced), 'expired'],
-    ['forced over changed settings', facts({}, { ...forced, specHash: 'other' }), 'forced'],
-    [
-      'changed settings over the threshold',
-      facts({ slots: [expiring] }, { specHash: 'other' }),
-      'settings-changed',
-    ],
-    ['a deployment over drift', facts({ ...withPending(), served: [leaf('stranger')] }), 'resume'],
+    ['the emergency over back-off', { ...ending, ...tired }, 'emergency'],
+    ['expired over back-off', { ...expired, ...tired }, 'expired'],
+    ['force over back-off', tired, 'forced', forced],
+    ['back-off over the threshold', { ...expiring, ...tired }, 'backing-off'],
+    ['back-off over nothing bound', { bound: null, ...tired }, 'backing-off'],
+    ['back-off over changed settings', tired, 'backing-off', other],
+    ['back-off ends on time', { ...expiring, ...document({ ...failed, retryAfter: NOW }) }, 'expiring'],
+    ['expired over forced', expired, 'expired', forced],
+    ['forced over changed settings', {}, 'forced', { ...forced, ...other }],
+    ['changed settings over the threshold', expiring, 'settings-changed', other],
+    ['a deployment over drift', { ...withPending(), ...drifted }, 'resume'],
   ]
-  test.each(cases)('%s', (_, given, reason) => {
-    expect(decide(given).reason).toBe(reason)
-  })
+  test.each(cases.map(([name, ...given]) => ({ name, given })))(
+    '$name',
+    ({ given: [scene, reason, more] }) => {
+      expect(decide(facts(scene, more)).reason).toBe(reason)
+    },
+  )
 })

@@ -1,18 +1,20 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { DAY_MS, MINUTE_MS } from '../../../lib/base/time.ts'
+import type { Endpoint } from '../../../lib/iotda/endpoint.ts'
 import type { Slot } from '../../../lib/model/certificate.ts'
-import { reconcile, wrongWithAdopted } from '../../../lib/rotation/observe/reconcile.ts'
+import type { Target } from '../../../lib/model/target.ts'
+import { reconcile } from '../../../lib/rotation/observe/reconcile.ts'
+import { wrongWithAdopted } from '../../../lib/rotation/observe/wrong-with-adopted.ts'
 import type { TargetDocument } from '../../../lib/state/documents.ts'
 import { leafOf } from '../../../lib/x509/certificate.ts'
 import { build } from '../../support/chain.ts'
-import { fakeClock } from '../../support/clock.ts'
 import { basic, caExtensions, type Issued, issue, leafExtensions, names } from '../../support/issue.ts'
 import {
   certificateDocument,
+  context,
   DOMAIN,
   inspection,
   NOW,
-  newRun,
   pendingBinding,
   pendingCertificate,
   replaced,
@@ -31,7 +33,7 @@ const waiting = certificateDocument({
 })
 const look = (scene: Scene) => reconcile(inspection(scene), 'spec')
 
-describe('nothing to square', () => {
+describe('nothing to reconcile', () => {
   const bindingB = { replaces: replaced('a'), boundAt: NOW - MINUTE_MS }
   const cases: readonly (readonly [string, Scene])[] = [
     ['nothing is bound', { slots: [a], bound: null, document: settled({ seen: { a: NOW - 5 } }) }],
@@ -90,7 +92,7 @@ describe('nothing to square', () => {
 })
 
 describe('a certificate that somebody else bound', () => {
-  test('is adopted as current, with a warning, and the diary forgets what it had in hand', () => {
+  test('is adopted as current, with a warning, and what was in hand is forgotten', () => {
     const document = settled({
       previous: { serverCertificateId: 'x', fingerprint: null },
       pending: pendingBinding('b', { replaces: replaced('a'), boundAt: NOW - DAY_MS }),
@@ -103,7 +105,7 @@ describe('a certificate that somebody else bound', () => {
     const {
       adopted,
       warnings,
-      document: squared,
+      document: reconciled,
     } = look({ slots: [c, b], bound: 'c', certificate: waiting, document })
     expect(adopted).toBe(c)
     expect(warnings).toEqual([
@@ -113,7 +115,7 @@ describe('a certificate that somebody else bound', () => {
           'certificate c, valid until 2026-09-03T12:00:00Z was bound by somebody else; it is looked after from now on',
       },
     ])
-    expect(squared).toEqual({
+    expect(reconciled).toEqual({
       ...document,
       current: { serverCertificateId: 'c', fingerprint: 'leaf-c', specHash: 'spec' },
       previous: null,
@@ -161,10 +163,10 @@ describe('a rollback by hand', () => {
       rolledBack: ['leaf-old'],
       pending: pendingBinding('b', { replaces: replaced('a'), boundAt: NOW - agoMs }),
     })
-    const { document: squared, adopted, warnings } = look({ slots: [a, b], bound: 'a', document })
+    const { document: reconciled, adopted, warnings } = look({ slots: [a, b], bound: 'a', document })
     expect(adopted).toBeNull()
     expect(warnings).toEqual([{ code: 'held', message: expect.stringContaining('iotda-cert resume') }])
-    expect(squared).toEqual({
+    expect(reconciled).toEqual({
       ...document,
       pending: null,
       rolledBack: ['leaf-old', 'leaf-b'],
@@ -214,9 +216,9 @@ describe('a certificate that is uploaded, not bound, and no longer wanted', () =
 describe('ids', () => {
   test('that are gone are forgotten, and somebody else’s are noted when first seen', () => {
     const document = settled({ added: ['a', 'gone'], seen: { b: NOW - DAY_MS, lost: NOW - DAY_MS } })
-    const { document: squared } = look({ slots: [a, b], bound: 'a', document })
-    expect(squared).toMatchObject({ added: ['a'], seen: { b: NOW - DAY_MS } })
-    expect(Object.keys(squared.seen)).toEqual(['b'])
+    const { document: reconciled } = look({ slots: [a, b], bound: 'a', document })
+    expect(reconciled).toMatchObject({ added: ['a'], seen: { b: NOW - DAY_MS } })
+    expect(Object.keys(reconciled.seen)).toEqual(['b'])
   })
 
   test('of ours and the bound one are not somebody else’s', () => {
@@ -241,8 +243,13 @@ describe('what is wrong with an adopted certificate', () => {
     })
     return slot('x', {}, { certificatePem: made.pem, leaf: leafOf(made.certificate) })
   }
-  const judge = (given: Slot, trustedRoots: string) =>
-    wrongWithAdopted({ target: { ...target, trustedRoots }, run: newRun(fakeClock(NOW)) }, given)
+  /** The port sends what is in the slot. */
+  const judge = (given: Slot, trustedRoots: string, mode: Target['probe']['mode'] = 'require') => {
+    const { leaf, certificatePem: chainPem } = given
+    const endpoint = { handshake: async () => ({ leaf, chainPem }) } as unknown as Endpoint
+    const own = { ...target, trustedRoots, probe: { ...target.probe, mode } }
+    return wrongWithAdopted(context({ target: own, endpoint }), given)
+  }
 
   test('nothing', async () => {
     expect(await judge(await slotOf([DOMAIN]), root.pem)).toBeNull()
@@ -273,7 +280,10 @@ describe('what is wrong with an adopted certificate', () => {
   })
 
   test('its trust', async () => {
-    expect(await judge(await slotOf([DOMAIN]), other.pem)).toMatch(/root|trust|issuer/i)
+    const alone = await slotOf([DOMAIN])
+    expect(await judge(alone, other.pem)).toMatch(/root|trust|issuer/i)
+    // Show may leave the intermediates out: what cannot be seen is not wrong.
+    expect(await judge(alone, other.pem, 'off')).toBeNull()
   })
 
   test('that it cannot be read', async () => {

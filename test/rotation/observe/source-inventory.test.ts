@@ -1,16 +1,16 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { RotationError } from '../../../lib/base/rotation-error.ts'
-import type { CertificateSource, Offer, Run } from '../../../lib/contracts.ts'
-import { readOffer, refuseRolledBack } from '../../../lib/rotation/observe/source-inventory.ts'
+import type { CertificateSource, Inventory, Run } from '../../../lib/contracts.ts'
+import { readInventory, refuseRolledBack } from '../../../lib/rotation/observe/source-inventory.ts'
 import { fakeClock } from '../../support/clock.ts'
 import { newRun, spec, target } from '../facts.ts'
 
-const HELD: Offer = { serial: '01', names: [], notBefore: 0, notAfter: 1, trouble: null }
+const HOLDS: Inventory = { serial: '01', names: [], notBefore: 0, notAfter: 1, trouble: null }
 
-const ask = (offer: CertificateSource['offer'], more: Partial<Run> = {}) => {
-  const source = { ...(offer ? { offer } : {}) } as CertificateSource
+const ask = (inventory: CertificateSource['inventory'], more: Partial<Run> = {}) => {
+  const source = { ...(inventory ? { inventory } : {}) } as CertificateSource
   const run = { ...newRun(fakeClock()), ...more }
-  return readOffer({ spec, target, run, sources: { letsencrypt: source } })
+  return readInventory({ spec, target, run, sources: { letsencrypt: source } })
 }
 
 afterEach(() => {
@@ -22,9 +22,9 @@ test('a source that makes certificates to order holds nothing', async () => {
 })
 
 test('what it holds, or why that is not known', async () => {
-  expect(await ask(async () => HELD)).toEqual({ held: HELD, failure: null })
+  expect(await ask(async () => HOLDS)).toEqual({ holds: HOLDS, failure: null })
   const failure = new RotationError('forbidden', 'no', { retry: 'never' })
-  expect(await ask(() => Promise.reject(failure))).toEqual({ held: null, failure })
+  expect(await ask(() => Promise.reject(failure))).toEqual({ holds: null, failure })
 })
 
 test('a source that hangs is let go of, and the run goes on', async () => {
@@ -39,7 +39,7 @@ test('a source that hangs is let go of, and the run goes on', async () => {
   expect(await Promise.race([asked, 'waiting'])).toBe('waiting')
   await vi.advanceTimersByTimeAsync(1)
   expect(await asked).toMatchObject({
-    held: null,
+    holds: null,
     failure: { code: 'unavailable', message: 'no answer within 10s', retry: 'later' },
   })
   expect(vi.getTimerCount()).toBe(0)

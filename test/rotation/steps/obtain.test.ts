@@ -1,23 +1,21 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createTurns } from '../../../lib/base/parallel.ts'
 import { DAY_MS } from '../../../lib/base/time.ts'
-import { startJob } from '../../../lib/rotation/job.ts'
+import type { CertificateSource } from '../../../lib/contracts.ts'
+import type { Inspection } from '../../../lib/rotation/observe/inspection.ts'
 import { obtain } from '../../../lib/rotation/steps/obtain.ts'
-import type { Inspection, World } from '../../../lib/rotation/world.ts'
+import { Suspension } from '../../../lib/rotation/trace.ts'
 import { leafOf } from '../../../lib/x509/certificate.ts'
-import { fakeClock } from '../../support/clock.ts'
 import { issue, leafExtensions } from '../../support/issue.ts'
 import {
+  context,
   DOMAIN,
-  inspection,
+  decided,
   NOW,
-  newRun,
   pendingBinding,
   pendingCertificate,
-  rotateAll,
   settled,
   slot,
-  spec,
   target,
 } from '../facts.ts'
 import { newState, type State } from '../state.ts'
@@ -49,38 +47,28 @@ async function uploaded(leftMs: number, specHash = 'spec') {
 
 async function run(b: Inspection['slots'][number]) {
   const { store, records } = state.open()
-  // The parts that the step stands on; its source has a CA that lets wait.
-  const world = {
-    target,
-    sharing: [target],
-    spec,
-    specHash: 'spec',
-    event: rotateAll,
-    run: newRun(fakeClock(NOW)),
-    store,
-    records,
-    inTurn: createTurns(),
-    sources: {
-      letsencrypt: {
-        obtain: async () => ({ kind: 'suspended', until: NOW + DAY_MS, why: 'processing' }),
-        abandon: async () => expect.unreachable('nothing is open at the CA'),
-      },
-    },
-  } as unknown as World
-  const job = startJob(world)
+  // Its source has a CA that lets wait.
+  const letsencrypt = {
+    obtain: async () => ({ kind: 'suspended', until: NOW + DAY_MS, why: 'processing' }),
+    abandon: async () => expect.unreachable('nothing is open at the CA'),
+  } as unknown as CertificateSource
   const certificate = await records.certificate('iot').get()
   const document = await records.target(target).get()
-  job.inspection = inspection({ slots: [slot('a'), b], bound: 'a', document, certificate })
-  const result = await obtain(world, job)
-  return { result, job, document: await state.open().records.target(target).get() }
+  const result = await obtain(
+    context({ store, records, inTurn: createTurns(), sources: { letsencrypt } }),
+    decided({ slots: [slot('a'), b], bound: 'a', document, certificate }),
+  ).catch(signal => signal as Suspension)
+  return { result, document: await state.open().records.target(target).get() }
 }
 
 describe('what an earlier run uploaded and did not bind', () => {
   test('is taken while it is good', async () => {
     const b = await uploaded(80 * DAY_MS)
-    const { result, job, document } = await run(b)
-    expect(result.status).toBe('skipped')
-    expect(job.material?.leaf.fingerprint).toBe(b.leaf?.fingerprint)
+    const { result, document } = await run(b)
+    expect(result).toMatchObject({
+      status: 'skipped',
+      value: { leaf: { fingerprint: b.leaf?.fingerprint }, specHash: 'spec' },
+    })
     expect(document.pending?.serverCertificateId).toBe('b')
   })
 
@@ -89,7 +77,8 @@ describe('what an earlier run uploaded and did not bind', () => {
     ['the settings changed', 80 * DAY_MS, 'older'],
   ])('is given up when %s: its key goes, and its slot may be freed', async (_, leftMs, specHash) => {
     const { result, document } = await run(await uploaded(leftMs, specHash))
-    expect(result).toMatchObject({ status: 'suspended', detail: 'processing' })
+    expect(result).toBeInstanceOf(Suspension)
+    expect(result).toMatchObject({ until: NOW + DAY_MS, message: 'processing' })
     expect(document).toMatchObject({ pending: null, added: ['b'] })
     const { records } = state.open()
     expect(await records.privateKey('iot', 'pending-1')).toBeNull()

@@ -3,27 +3,25 @@ import { AuthorityInfoAccessExtension } from '@peculiar/x509'
 import { describe, expect, test } from 'vitest'
 import type { DeviceProfile } from '../../../lib/model/device-profile.ts'
 import type { Target } from '../../../lib/model/target.ts'
-import { examine } from '../../../lib/rotation/steps/examine.ts'
-import { chainRefusals, checkRollback, suitable } from '../../../lib/rotation/steps/preflight.ts'
-import { doubtsOf } from '../../../lib/rotation/steps/verdicts.ts'
-import type { Job, World } from '../../../lib/rotation/world.ts'
+import { chainRefusals, checkChain, suitable } from '../../../lib/rotation/decide/check-chain.ts'
+import { doubtsOf } from '../../../lib/rotation/observe/device-outlook.ts'
+import { preflightPrevious } from '../../../lib/rotation/steps/preflight.ts'
 import { leafOf } from '../../../lib/x509/certificate.ts'
 import { profile } from '../../devices/profile.ts'
 import { build } from '../../support/chain.ts'
 import { fakeClock } from '../../support/clock.ts'
 import { der, extension, leafExtensions, NOW } from '../../support/issue.ts'
-import { DOMAIN, inspection, newRun, rotateAll, target } from '../facts.ts'
+import { context, DOMAIN, decided, inspection, newRun, rotateAll, target } from '../facts.ts'
 
 const built = await build({ leaf: { extensions: leafExtensions(DOMAIN) } })
 const other = await build()
 const PEM = built.leaf.pem + built.middle.pem
-const job = { inspection: inspection({}) } as Job
-
-const world = (...sharing: readonly Partial<Target>[]) =>
-  ({
-    run: newRun(fakeClock(NOW)),
-    sharing: sharing.map(more => ({ ...target, trustedRoots: built.root.pem, ...more })),
-  }) as unknown as World
+const run = newRun(fakeClock(NOW))
+const none = inspection({})
+const shared = (...sharing: readonly Partial<Target>[]) => ({
+  run,
+  sharing: sharing.map(more => ({ ...target, trustedRoots: built.root.pem, ...more })),
+})
 const devices = (...own: readonly Partial<DeviceProfile>[]): Partial<Target> => ({
   profiles: own.map(profile),
 })
@@ -39,36 +37,36 @@ describe('a chain among others for the same leaf', () => {
     ['what is wrong with every chain of this leaf', [devices({ keyTypes: ['rsa-2048'] })], true],
     ['the clock', [devices({ clockLagMs: 90 * 86_400_000 })], true],
   ])('%s', (_, sharing, expected) => {
-    expect(chainRefusals(world(...sharing), job, PEM).length === 0).toBe(expected)
+    expect(chainRefusals(shared(...sharing), none, PEM).length === 0).toBe(expected)
   })
 
   test('never throws', () => {
-    expect(chainRefusals(world({}), job, 'no PEM')).toHaveLength(1)
-    expect(suitable(world({}), job, 'no PEM')).toBe(false)
+    expect(chainRefusals(shared({}), none, 'no PEM')).toHaveLength(1)
+    expect(suitable(shared({}), none, 'no PEM')).toBe(false)
   })
 })
 
 test('a leaf that another source may do better than', () => {
-  expect(suitable(world(devices({ keyTypes: ['rsa-2048'] })), job, PEM)).toBe(false)
-  expect(suitable(world(devices({ clockLagMs: 60 * 86_400_000 })), job, PEM)).toBe(true)
+  expect(suitable(shared(devices({ keyTypes: ['rsa-2048'] })), none, PEM)).toBe(false)
+  expect(suitable(shared(devices({ clockLagMs: 60 * 86_400_000 })), none, PEM)).toBe(true)
   // Of another target that shares it.
-  expect(suitable(world({}, devices({ needsCommonName: true })), job, PEM)).toBe(false)
+  expect(suitable(shared({}, devices({ needsCommonName: true })), none, PEM)).toBe(false)
   // Devices that would take it for valid only when it is over.
-  expect(suitable(world(devices({ clockLagMs: 900 * 86_400_000 })), job, PEM)).toBe(false)
+  expect(suitable(shared(devices({ clockLagMs: 900 * 86_400_000 })), none, PEM)).toBe(false)
 })
 
 /** One target at work, with the OCSP settings of its domain configuration. */
 function atWork(config: Readonly<Record<string, unknown>>, more: Partial<Target> = {}) {
-  const given = inspection({ bound: null })
-  if (!given.configuration) throw new Error('there is no configuration')
-  const configuration = { ...given.configuration, serverCertificateConfig: config }
-  const verdict = { due: true, reason: 'forced', emergency: false }
+  const { inspection, ...work } = decided({ bound: null })
+  if (!inspection.configuration) throw new Error('there is no configuration')
+  const configuration = { ...inspection.configuration, serverCertificateConfig: config }
   return {
-    world: {
-      ...{ run: newRun(fakeClock(NOW)), event: { ...rotateAll, action: 'rollback' }, specHash: 'spec' },
+    given: context({
+      run,
+      event: { ...rotateAll, action: 'rollback' },
       target: { ...target, trustedRoots: built.root.pem, ...more },
-    } as unknown as World,
-    job: { inspection: { ...given, configuration }, verdict, steps: [], warnings: [] } as unknown as Job,
+    }),
+    work: { ...work, inspection: { ...inspection, configuration } },
   }
 }
 
@@ -79,8 +77,8 @@ describe('the OCSP guard', () => {
     return leaf.pem + middle.pem
   }
   const lineFor = (chainPem: string, config: Readonly<Record<string, unknown>>, ocsp: Target['ocsp']) => {
-    const { world, job } = atWork(config, { ocsp })
-    return examine(world, job, chainPem).find(({ check }) => check === 'ocsp')
+    const { given, work } = atWork(config, { ocsp })
+    return checkChain(given, work, chainPem).find(({ check }) => check === 'ocsp')
   }
   const HTTP = 'http://ocsp.example.com/'
   const ON = { ocsp_stapling_enable: true, ocsp_ssl_enable: false }
@@ -116,11 +114,11 @@ describe('the OCSP guard', () => {
     const mustStaple = extension('1.3.6.1.5.5.7.1.24', der(0x30, der(0x02, Buffer.from([5]))))
     const extensions = [...leafExtensions(DOMAIN), mustStaple]
     const { root, leaf, middle } = await build({ leaf: { extensions } })
-    const { world, job } = atWork(ON, { ocsp: 'follow-certificate', trustedRoots: root.pem })
-    const refusals = examine(world, job, leaf.pem + middle.pem).filter(l => l.verdict === 'refuse')
+    const { given, work } = atWork(ON, { ocsp: 'follow-certificate', trustedRoots: root.pem })
+    const refusals = checkChain(given, work, leaf.pem + middle.pem).filter(l => l.verdict === 'refuse')
     expect(refusals.map(({ check }) => check)).toEqual(['must-staple'])
     // Who looks at the port does not know.
-    expect(doubtsOf(world, null, leaf.pem + middle.pem).map(l => `${l.check} ${l.verdict}`)).toEqual([
+    expect(doubtsOf(given, null, leaf.pem + middle.pem).map(l => `${l.check} ${l.verdict}`)).toEqual([
       'must-staple warn',
     ])
   })
@@ -128,9 +126,9 @@ describe('the OCSP guard', () => {
 
 describe('a rollback by hand', () => {
   const check = (chainPem: string, trustedRoots: string, staplingBack = false) => {
-    const { world, job } = atWork({ ocsp_stapling_enable: false }, { trustedRoots })
+    const { given, work } = atWork({ ocsp_stapling_enable: false }, { trustedRoots })
     const leaf = leafOf(built.leaf.certificate)
-    checkRollback(world, job, chainPem, { leaf, staplingBack })
+    preflightPrevious(given, work, { chainPem, leaf, staplingBack })
   }
   const refused = expect.objectContaining({ code: 'preflight-refused' })
 

@@ -1,22 +1,18 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { HOUR_MS, MINUTE_MS } from '../../../lib/base/time.ts'
 import type { Action } from '../../../lib/model/outcomes.ts'
-import { startJob } from '../../../lib/rotation/job.ts'
-import { record } from '../../../lib/rotation/steps/record.ts'
-import type { Proof, World } from '../../../lib/rotation/world.ts'
+import { type Ending, record } from '../../../lib/rotation/steps/record.ts'
 import type { TargetDocument } from '../../../lib/state/documents.ts'
-import { fakeClock } from '../../support/clock.ts'
 import {
+  context,
   inspection,
   NOW,
-  newRun,
   pendingBinding,
   pendingCertificate,
   replaced,
   rotateAll,
   settled,
   slot,
-  spec,
   target,
 } from '../facts.ts'
 import { newState, type State } from '../state.ts'
@@ -30,29 +26,23 @@ const BOUND_AT = NOW - MINUTE_MS
 const bound = pendingBinding('b', { replaces: replaced('a'), boundAt: BOUND_AT })
 const hold = (since: number) => ({ since, why: 'held', specHash: 'spec' })
 
-/** Writes the verdict on `document` down, as the last step of a run, and reads what is kept. */
+/** Writes down how the bind that is pending in `document` ended, and reads what is kept. */
 async function settle(
-  document: Partial<TargetDocument>,
-  proof: Proof | null,
+  document: Partial<TargetDocument> & Pick<TargetDocument, 'pending'>,
+  ending: Ending,
   action: Action = 'rotate',
 ): Promise<TargetDocument> {
   const { store, records } = state.open()
-  // The parts that the step stands on; it calls no service.
-  const world = {
-    target,
-    spec,
-    specHash: 'spec',
-    event: { ...rotateAll, action },
-    run: newRun(fakeClock(NOW)),
-    store,
-    records,
-    sharing: [target],
-  } as unknown as World
   await records.target(target).update(() => settled(document))
-  const job = startJob(world)
-  job.inspection = inspection({ slots: [slot('a'), slot('b')], bound: 'b' })
-  job.proof = proof
-  await record(world, job)
+  await record(
+    context({ store, records, event: { ...rotateAll, action } }),
+    {
+      inspection: inspection({ slots: [slot('a'), slot('b')], bound: 'b' }),
+      binding: document.pending ?? expect.unreachable('nothing is bound'),
+      deployed: null,
+    },
+    ending,
+  )
   return state.open().records.target(target).get()
 }
 
@@ -130,7 +120,7 @@ describe('a hold', () => {
 })
 
 describe('a bad verdict', () => {
-  const bad = { kind: 'bad', why: 'no handshake' } as const
+  const bad = { kind: 'rolled-back', why: 'no handshake' } as const
 
   test('backs off once', async () => {
     const kept = await settle({ pending: bound, rolledBack: ['leaf-old'] }, bad)
@@ -150,8 +140,4 @@ describe('a bad verdict', () => {
     expect(kept).toMatchObject({ rollBacks: 2, retryAfter: NOW + 2 * HOUR_MS })
     expect(kept.held).toMatchObject({ since: NOW, specHash: 'spec' })
   })
-})
-
-test('without a verdict nothing is written', async () => {
-  expect(await settle({ pending: bound }, null)).toEqual(settled({ pending: bound }))
 })

@@ -35,32 +35,29 @@ function ask(
   })
 }
 
+type Case = readonly [string, Scene, Ask, string]
+
 /** One line: what would happen. */
 const said = (room: Room): string => {
   if (room.kind === 'room') return 'room'
   if (room.kind === 'blocked') return room.until === null ? 'blocked' : `blocked for ${room.until - NOW}`
   return `${room.kind} ${room.slot.serverCertificateId}`
 }
-const with2 = (other: typeof bound): Scene => ({ slots: [other, bound], bound: 'bound' })
+const with2 = (other: typeof bound, ...shown: readonly string[]): Scene => ({
+  slots: [other, bound],
+  bound: 'bound',
+  served: shown.map(name => (name === 'silent' ? null : leaf(`leaf-${name}`))),
+})
+const alone = (only: typeof bound): Scene => ({ slots: [only], bound: null })
 
 describe('no deletion is needed', () => {
-  const cases: readonly (readonly [string, Scene, Ask, string])[] = [
+  const cases: readonly Case[] = [
     ['no certificate at all', { slots: [], bound: null }, {}, 'room'],
     ['one of two slots is used', { slots: [bound], bound: 'bound' }, {}, 'room'],
     ['the leaf is in a slot', with2(newer), { fingerprint: 'leaf-newer' }, 'present newer'],
     ['the leaf is bound', with2(newer), { fingerprint: 'leaf-bound' }, 'present bound'],
-    [
-      'present counts before a free slot',
-      { slots: [newer], bound: null },
-      { fingerprint: 'leaf-newer' },
-      'present newer',
-    ],
-    [
-      'an unreadable slot is nobody’s leaf',
-      { slots: [{ ...newer, leaf: null }], bound: null },
-      { fingerprint: null },
-      'room',
-    ],
+    ['present counts before a free slot', alone(newer), { fingerprint: 'leaf-newer' }, 'present newer'],
+    ['an unreadable slot is nobody’s leaf', alone({ ...newer, leaf: null }), { fingerprint: null }, 'room'],
   ]
   test.each(cases)('%s', (_, scene, more, wanted) => {
     expect(said(ask(scene, more))).toBe(wanted)
@@ -69,8 +66,12 @@ describe('no deletion is needed', () => {
 
 describe('bound, and another one', () => {
   const ours: Ask = { document: { added: ['older', 'newer', 'spent'] } }
+  const halfAnHour = `blocked for ${30 * MINUTE_MS}`
+  const boundAgo = (minutes: number): Ask => ({ document: { lastBoundAt: NOW - minutes * MINUTE_MS } })
+  const pendingNewer: Ask = { document: { added: ['newer'], pending: pendingBinding('newer') } }
+  const current = { serverCertificateId: 'older', fingerprint: null, specHash: 'spec' }
   const seen = (agoMs: number): Ask => ({ document: { seen: { newer: NOW - agoMs } } })
-  const cases: readonly (readonly [string, Scene, Ask, string])[] = [
+  const cases: readonly Case[] = [
     ['superseded', with2(older), {}, 'delete older'],
     ['expired', with2(spent), {}, 'delete spent'],
     ['ours', with2(newer), ours, 'delete newer'],
@@ -84,50 +85,22 @@ describe('bound, and another one', () => {
       {},
       `blocked for ${DAY_MS}`,
     ],
-    [
-      'served at an address',
-      { ...with2(older), served: [leaf('leaf-bound'), leaf('leaf-older')] },
-      { pressing: true },
-      `blocked for ${30 * MINUTE_MS}`,
-    ],
-    [
-      'expired, and still served',
-      { ...with2(spent), served: [leaf('leaf-spent')] },
-      {},
-      `blocked for ${30 * MINUTE_MS}`,
-    ],
-    [
-      'only the bound one is served',
-      { ...with2(older), served: [leaf('leaf-bound'), null] },
-      {},
-      'delete older',
-    ],
-    [
-      'bound 59 minutes ago',
-      with2(older),
-      { document: { lastBoundAt: NOW - 59 * MINUTE_MS } },
-      `blocked for ${MINUTE_MS}`,
-    ],
+    ['served at an address', with2(older, 'bound', 'older'), { pressing: true }, halfAnHour],
+    ['expired, and still served', with2(spent, 'spent'), {}, halfAnHour],
+    ['only the bound one is served', with2(older, 'bound', 'silent'), {}, 'delete older'],
+    ['bound 59 minutes ago', with2(older), boundAgo(59), `blocked for ${MINUTE_MS}`],
     [
       'bound 59 minutes ago, forced',
       with2(older),
-      { pressing: true, document: { lastBoundAt: NOW - 59 * MINUTE_MS } },
+      { ...boundAgo(59), pressing: true },
       `blocked for ${MINUTE_MS}`,
     ],
-    ['bound an hour ago', with2(older), { document: { lastBoundAt: NOW - HOUR_MS } }, 'delete older'],
-    [
-      'the pending one',
-      with2(newer),
-      { document: { added: ['newer'], pending: pendingBinding('newer') } },
-      'blocked',
-    ],
+    ['bound an hour ago', with2(older), boundAgo(60), 'delete older'],
+    ['the pending one', with2(newer), pendingNewer, 'blocked'],
     [
       'the current one, while another is bound',
       with2(older),
-      {
-        pressing: true,
-        document: { current: { serverCertificateId: 'older', fingerprint: null, specHash: 'spec' } },
-      },
+      { pressing: true, document: { current } },
       'blocked',
     ],
     ['managed: ours', with2(newer), { ...ours, delete: 'managed' }, 'delete newer'],
@@ -162,22 +135,18 @@ describe('the binding cannot be read', () => {
 
 describe('nothing is bound', () => {
   const elsewhere = slot('elsewhere', { names: ['other.example.com'], notBefore: NOW - 60 * DAY_MS })
+  const elsewhereToo = { ...elsewhere, serverCertificateId: 'too' }
   const wildcard = slot('wildcard', { names: ['*.example.com'], notBefore: NOW - 50 * DAY_MS })
   const none = { current: null }
   const added = (...ids: string[]): Ask => ({ document: { ...none, added: ids } })
-  const cases: readonly (readonly [string, Scene, Ask, string])[] = [
+  const cases: readonly Case[] = [
     ['the expired before ours', { slots: [newer, spent] }, added('newer'), 'delete spent'],
     ['ours before the oldest', { slots: [older, newer] }, added('newer'), 'delete newer'],
     ['the older of ours', { slots: [newer, older] }, added('newer', 'older'), 'delete older'],
     ['the oldest with our domain', { slots: [newer, older] }, added(), 'delete older'],
     ['a wildcard of our domain counts', { slots: [newer, wildcard] }, added(), 'delete wildcard'],
     ['another domain is nobody’s to delete', { slots: [newer, elsewhere] }, added(), 'delete newer'],
-    [
-      'nor by force',
-      { slots: [elsewhere, { ...elsewhere, serverCertificateId: 'too' }] },
-      { pressing: true },
-      'blocked',
-    ],
+    ['nor by force', { slots: [elsewhere, elsewhereToo] }, { pressing: true }, 'blocked'],
     ['nor what cannot be read', { slots: [elsewhere, { ...older, leaf: null }] }, added(), 'blocked'],
     ['but what has expired', { slots: [elsewhere, { ...spent, leaf: null }] }, added(), 'delete spent'],
     [

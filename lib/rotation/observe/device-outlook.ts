@@ -1,11 +1,15 @@
+import { iso } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
+import { calendar } from '../../devices/calendar.ts'
 import { isAcceptable, judge } from '../../devices/judge.ts'
 import { profilesOf, rootsOf } from '../../devices/roots.ts'
 import { LOOK_TIMEOUT_MS } from '../../iotda/endpoint.ts'
-import type { CheckLine, DeviceProfile, Judgement } from '../../model/device-profile.ts'
+import type { CheckLine, DeviceOutlook, DeviceProfile, Judgement } from '../../model/device-profile.ts'
 import type { Target } from '../../model/target.ts'
 import { parseChain } from '../../x509/certificate.ts'
-import type { Job, World } from '../world.ts'
+import { type Context, certificateDocument, isShown } from '../context.ts'
+import { logFailure, warn } from '../trace.ts'
+import type { Inspection } from './inspection.ts'
 
 /** A chain that devices are given now. */
 interface Given {
@@ -14,12 +18,34 @@ interface Given {
   readonly chainPem: string
 }
 
+/**
+ * Warns of roots and cross-signs that end soon, and of chains that the CA may come to prefer; has devices judge what
+ * they are given where somebody looks. Never throws.
+ */
+export async function deviceOutlook(context: Context, inspection: Inspection): Promise<DeviceOutlook | null> {
+  const { target, run } = context
+  const chainPem = inspection.bound?.slot?.certificatePem ?? null
+  try {
+    const entries = calendar({ target, chainPem, at: run.clock.now() })
+    for (const { message } of entries) warn(context, 'root-ends', message)
+    const { otherChains } = await certificateDocument(context).get()
+    for (const message of otherChains) warn(context, 'other-chains', message)
+    if (!isShown(context)) return null
+    const ends = entries.map(({ at, message }) => ({ at: iso(at), what: message }))
+    return { verdicts: await judgements(context, inspection), ends }
+  } catch (error) {
+    // Roots that cannot be read are refused where they are needed.
+    logFailure(context, error, 'the roots could not be looked at')
+    return null
+  }
+}
+
 /** What the devices of every profile make of what is served, or bound where nothing can be seen. */
-export async function verdictsOf(world: World, job: Job): Promise<readonly Judgement[]> {
-  const given = await givenNow(world, job)
+async function judgements(context: Context, inspection: Inspection): Promise<readonly Judgement[]> {
+  const given = await givenNow(context, inspection)
   return given.flatMap(({ address, chainPem }) =>
-    profilesOf(world.target).map(profile => {
-      const lines = doubtsOf(world, profile, chainPem).filter(line => !isOnlyShort(line, address, chainPem))
+    profilesOf(context.target).map(profile => {
+      const lines = doubtsOf(context, profile, chainPem).filter(line => !isOnlyShort(line, address, chainPem))
       return { address, profile: profile?.name ?? null, ok: isAcceptable(lines), lines }
     }),
   )
@@ -27,10 +53,7 @@ export async function verdictsOf(world: World, job: Job): Promise<readonly Judge
 
 /** What devices of a profile lack in a chain, or doubt: the table of preflight without what is well. */
 export function doubtsOf(
-  {
-    target,
-    run,
-  }: { readonly target: Pick<Target, 'domain' | 'trustedRoots'>; readonly run: Pick<Run, 'clock'> },
+  given: { readonly target: Pick<Target, 'domain' | 'trustedRoots'>; readonly run: Pick<Run, 'clock'> },
   profile: DeviceProfile | null,
   chainPem: string | null,
 ): readonly CheckLine[] {
@@ -39,10 +62,10 @@ export function doubtsOf(
     chainPem,
     asSent: true,
     profile,
-    roots: rootsOf(target, profile),
-    at: run.clock.now(),
+    roots: rootsOf(given.target, profile),
+    at: given.run.clock.now(),
     servedPem: null,
-    domain: target.domain,
+    domain: given.target.domain,
     otherKeyAsked: false,
     minAgeMs: 0,
     stapling: null,
@@ -55,22 +78,23 @@ const isOnlyShort = (line: CheckLine, address: string | null, chainPem: string):
   address === null && line.new === 'none (incomplete)' && parseChain(chainPem).length === 1
 
 /** Each leaf that is served, once, with its chain; another handshake, since a look keeps only the leaf. */
-async function givenNow({ target, endpoint, run }: World, { inspection }: Job): Promise<readonly Given[]> {
+async function givenNow(
+  { target, endpoint, run }: Context,
+  inspection: Inspection,
+): Promise<readonly Given[]> {
   const seen = inspection.served.filter(s => s.leaf !== null)
   const first = seen.filter(
     (s, i) => seen.findIndex(other => other.leaf?.fingerprint === s.leaf?.fingerprint) === i,
   )
   const served = await Promise.all(
     first.map(async ({ address }) => {
-      const { port } = target.probe
-      const question = {
+      const { chainPem } = await endpoint.handshake({
         address,
-        port,
+        port: target.probe.port,
         serverName: target.domain,
         timeoutMs: LOOK_TIMEOUT_MS,
         signal: run.signal,
-      }
-      const { chainPem } = await endpoint.handshake(question)
+      })
       return chainPem === null ? [] : [{ address, chainPem }]
     }),
   )

@@ -3,60 +3,17 @@ import { DAY_MS, iso, SECOND_MS } from '../../base/time.ts'
 import { profilesOf } from '../../devices/roots.ts'
 import type { Endpoint, Handshake } from '../../iotda/endpoint.ts'
 import { type Attempt, nameOf } from '../../iotda/probe.ts'
-import type { CheckLine } from '../../model/device-profile.ts'
+import type { ReportedAddress, ReportedProbe, ReportedVerdict } from '../../report/reported-probe.ts'
 import { leafOf, parseChain } from '../../x509/certificate.ts'
-import { playedDevices, type Question, reasonOf, tryAll, tryCanaries } from './device-probes.ts'
-import { doubtsOf } from './verdicts.ts'
-
-/** A certificate of a chain, in an answer. */
-export interface ReportedCertificate {
-  readonly subject: string
-  readonly issuer: string
-  readonly names: readonly string[]
-  readonly notBefore: string
-  readonly notAfter: string
-  readonly keyType: string
-  readonly fingerprint: string
-}
-
-/** What one kind of device would say at one address. */
-export interface ReportedVerdict {
-  /** Null: any device of the target. */
-  readonly profile: string | null
-  readonly ok: boolean
-  readonly protocol: string | null
-  readonly cipher: string | null
-  /** Why such a device would not connect, or should not; null: it would. */
-  readonly problem: string | null
-  readonly canary: Attempt['canary']
-  readonly durationMs: number
-  /** What is wrong or doubtful with the chain; empty: nothing. */
-  readonly lines: readonly CheckLine[]
-}
-
-/** What one address shows. */
-export interface ReportedAddress {
-  readonly address: string
-  /** Why nothing was seen; null: something was. */
-  readonly error: string | null
-  /** An IPv6 address that this machine has no way to: it says nothing. */
-  readonly skipped: boolean
-  readonly chain: readonly ReportedCertificate[]
-  readonly daysLeft: number | null
-  readonly protocol: string | null
-  readonly cipher: string | null
-  readonly verdicts: readonly ReportedVerdict[]
-}
-
-/** A device port, as devices see it. */
-export interface ReportedProbe {
-  readonly serverName: string
-  readonly port: number
-  readonly ok: boolean
-  /** Fingerprint of the leaf that is bound; null: not known. */
-  readonly expected: string | null
-  readonly addresses: readonly ReportedAddress[]
-}
+import { doubtsOf } from '../observe/device-outlook.ts'
+import {
+  addressesOf,
+  playedDevices,
+  type Question,
+  reasonOf,
+  tryAll,
+  tryCanaries,
+} from '../steps/device-probes.ts'
 
 export interface ProbeQuestion extends Question {
   readonly endpoint: Endpoint
@@ -82,13 +39,10 @@ export async function probePort(question: ProbeQuestion): Promise<ReportedProbe>
     rounds.push({ seen, attempts })
     if (seen.every(s => s.leaf === null)) break
   }
-  const addresses =
-    rounds
-      .at(-1)
-      ?.seen.filter(s => s.leaf)
-      .map(s => s.address) ?? []
+  const addresses = addressesOf(rounds.at(-1)?.seen ?? [])
   const canaries = await tryCanaries(question, { devices, addresses, expected })
-  const reported = addressesOf(rounds).map(address => reportAddress(question, address, rounds, canaries))
+  const everywhere = [...new Set(rounds.flatMap(({ seen }) => seen.map(s => s.address)))]
+  const reported = everywhere.map(address => reportAddress(question, address, rounds, canaries))
   const counting = reported.filter(({ skipped }) => !skipped)
   const ok = counting.length > 0 && counting.every(({ verdicts }) => verdicts.every(v => v.ok))
   const { port } = target.probe
@@ -102,10 +56,6 @@ interface Round {
 
 /** A device may get a handshake where Node's defaults get none, but not without a connection. */
 const isWorthTrying = ({ leaf, error }: Handshake): boolean => leaf !== null || /^ERR_SSL/.test(error ?? '')
-
-const addressesOf = (rounds: readonly Round[]): readonly string[] => [
-  ...new Set(rounds.flatMap(({ seen }) => seen.map(s => s.address))),
-]
 
 /** Nobody here can use that address; it is not known whether others can. */
 const isBeyond = ({ address, error }: Handshake): boolean =>

@@ -1,6 +1,6 @@
 import type { Journal } from '../../contracts.ts'
 import type { CertificateDocument } from '../../state/documents.ts'
-import { type Job, sourceNamed, type World } from '../world.ts'
+import { type Context, certificateDocument, sourceNamed } from '../context.ts'
 
 /** TXT values (and authorizations) that were to be given up when the service that holds them failed. */
 type Leftovers = CertificateDocument['leftovers']
@@ -15,20 +15,20 @@ export const withLeftover = (leftovers: Leftovers, notes: Notes, source: string)
   isEmpty(notes) ? leftovers : [...leftovers, { ...notes, source }].slice(-LEFTOVERS_AT_MOST)
 
 /** Tries again to give up what is left over. Never throws: a clean-up failure never fails a renewal. */
-export async function sweep(world: World, job: Job): Promise<void> {
-  const { leftovers } = await job.certificateDocument.get()
+export async function sweep(context: Context): Promise<void> {
+  const { leftovers } = await certificateDocument(context).get()
   if (leftovers.length === 0) return
   try {
     for (const notes of leftovers) {
-      const left = await givenUp(world, notes)
-      await job.certificateDocument.update(d => ({
+      const left = await givenUp(context, notes)
+      await certificateDocument(context).update(d => ({
         ...d,
         leftovers: d.leftovers.flatMap(n => (n !== notes ? [n] : isEmpty(left) ? [] : [left])),
       }))
     }
   } catch (error) {
-    world.run.log.warn(
-      { certificate: world.spec.name, error: (error as Error).message },
+    context.run.log.warn(
+      { certificate: context.spec.name, error: (error as Error).message },
       'what an old order left in DNS stays for now',
     )
   }
@@ -36,7 +36,7 @@ export async function sweep(world: World, job: Job): Promise<void> {
 
 const keyless = (): Promise<never> => Promise.reject(new Error('an order that is done with has no key'))
 
-async function givenUp(world: World, { source, ...notes }: Notes): Promise<Notes> {
+async function givenUp(context: Context, { source, ...notes }: Notes): Promise<Notes> {
   const name = typeof source === 'string' ? source : undefined
   let left: Notes = notes
   const journal: Journal = {
@@ -49,6 +49,6 @@ async function givenUp(world: World, { source, ...notes }: Notes): Promise<Notes
     privateKey: keyless,
     adoptKey: keyless,
   }
-  await sourceNamed(world, name).abandon(journal, world.run)
+  await sourceNamed(context, name).abandon(journal, context.run)
   return isEmpty(left) || name === undefined ? left : { ...left, source: name }
 }

@@ -1,0 +1,128 @@
+import { type JudgeInput, type JudgeLine, judge } from '../../devices/judge.ts'
+import { profilesOf, rootsOf } from '../../devices/roots.ts'
+import type { CheckLine } from '../../model/device-profile.ts'
+import type { Target } from '../../model/target.ts'
+import { leafOf, parseChain } from '../../x509/certificate.ts'
+import type { RotationSetup } from '../context.ts'
+import type { Inspection } from '../observe/inspection.ts'
+import type { Decided } from './decision.ts'
+
+/** The table: what the devices of every profile would say of a chain, and what the platform would. */
+export function checkChain(
+  context: Pick<RotationSetup, 'target' | 'run' | 'event' | 'specHash'>,
+  { inspection, decision }: Pick<Decided, 'inspection' | 'decision'>,
+  chainPem: string,
+  more: { readonly otherKeyAsked?: boolean; readonly staplingBack?: boolean } = {},
+): readonly JudgeLine[] {
+  const { target, run, event } = context
+  const soaks = !event.force && !decision.emergency && !WITHOUT_SOAK.includes(decision.reason)
+  const configured = inspection.configuration?.serverCertificateConfig ?? {}
+  const config = more.staplingBack ? { ...configured, ocsp_stapling_enable: true } : configured
+  // What the bind switches off for want of a responder is off for devices that insist on it.
+  const isOff = !more.staplingBack && !responderOf(chainPem) && target.ocsp === 'follow-certificate'
+  const servedPem = inspection.bound?.slot?.certificatePem ?? null
+  const lines = forEveryProfile(target, {
+    chainPem,
+    at: run.clock.now(),
+    servedPem,
+    otherKeyAsked: more.otherKeyAsked ?? otherSpecAsked(context.specHash, inspection),
+    minAgeMs: soaks ? target.minAgeMs : 0,
+    stapling: config.ocsp_stapling_enable === true && !isOff,
+  })
+  return [...lines, ...ocspLines(target, config, chainPem, servedPem)]
+}
+
+const forEveryProfile = (
+  target: Target,
+  asked: Omit<JudgeInput, 'profile' | 'roots' | 'domain'>,
+): readonly JudgeLine[] =>
+  profilesOf(target).flatMap(profile =>
+    judge({ ...asked, profile, roots: rootsOf(target, profile), domain: target.domain }),
+  )
+
+/** Whether a person changed the settings since the bound certificate was asked for: another key type is wanted then. */
+const otherSpecAsked = (specHash: string, { documents: { target } }: Inspection): boolean =>
+  target.current !== null && target.current.specHash !== specHash
+
+/** A certificate that is missed already is bound without waiting. */
+const WITHOUT_SOAK: readonly string[] = ['expired', 'no-certificate']
+
+/** One line in words, for a message. */
+export const sentence = ({ profile, reason, check }: CheckLine): string =>
+  `${profile === null ? '' : `profile ${profile}: `}${reason ?? check}`
+
+/** Stapling that the platform cannot do would make devices that insist on it refuse the handshake. */
+function ocspLines(
+  target: Target,
+  config: Readonly<Record<string, unknown>>,
+  chainPem: string,
+  servedPem: string | null,
+): readonly JudgeLine[] {
+  if (config.ocsp_stapling_enable !== true) return []
+  const url = responderOf(chainPem)
+  const reason = ocspReason(target, url, config.ocsp_ssl_enable !== false)
+  return [
+    {
+      check: 'ocsp',
+      profile: null,
+      verdict: reason === null ? 'ok' : 'refuse',
+      served: servedPem && (responderOf(servedPem) ?? 'no responder'),
+      new: url ?? 'no responder',
+      reason,
+      remedy: reason && 'set targets[].ocsp to "follow-certificate", or change server_certificate_config',
+      passesAt: null,
+    },
+  ]
+}
+
+function responderOf(pem: string): string | null {
+  try {
+    const [leaf] = parseChain(pem)
+    return leaf ? leafOf(leaf).ocspUrl : null
+  } catch {
+    return null
+  }
+}
+
+function ocspReason({ ocsp }: Target, url: string | null, overTls: boolean): string | null {
+  if (url !== null)
+    return overTls && url.startsWith('http:')
+      ? `its OCSP responder ${url} is http, and ocsp_ssl_enable is on`
+      : null
+  return ocsp === 'follow-certificate'
+    ? null
+    : 'OCSP stapling is on, and it carries no OCSP URL (set ocsp to "follow-certificate" to switch stapling off with the bind)'
+}
+
+type Sharing = Pick<RotationSetup, 'sharing' | 'run'>
+
+/** What a chain itself decides; the rest is the leaf's, the same with every chain. */
+const OF_THE_CHAIN = ['pem', 'path', 'whole-chain', 'signatures', 'issuer-keys', 'bytes', 'depth', 'pins']
+
+/** Why devices of a target that shares the certificate would not take this chain, among others for the same leaf. */
+export const chainRefusals = (
+  context: Sharing,
+  inspection: Inspection,
+  chainPem: string,
+): readonly string[] =>
+  forEveryTarget(context, inspection, chainPem)
+    .filter(({ check, verdict }) => verdict === 'refuse' && OF_THE_CHAIN.includes(check))
+    .map(sentence)
+
+/** Whether they take this chain and this leaf, once their clocks allow: else another source may do better. */
+export const suitable = (context: Sharing, inspection: Inspection, chainPem: string): boolean =>
+  forEveryTarget(context, inspection, chainPem, inspection.bound?.slot?.certificatePem ?? null).every(
+    ({ check, verdict, passesAt }) => verdict !== 'refuse' || (check === 'clock' && passesAt !== null),
+  )
+
+function forEveryTarget(
+  { sharing, run }: Sharing,
+  { configuration }: Inspection,
+  chainPem: string,
+  servedPem: string | null = null,
+): readonly JudgeLine[] {
+  const config = configuration?.serverCertificateConfig ?? {}
+  const stapling = config.ocsp_stapling_enable === true
+  const asked = { chainPem, at: run.clock.now(), servedPem, otherKeyAsked: true, minAgeMs: 0, stapling }
+  return sharing.flatMap(target => forEveryProfile(target, asked))
+}

@@ -1,0 +1,92 @@
+import { RotationError } from '../../base/rotation-error.ts'
+import type { ErrorCode } from '../../model/errors.ts'
+import type { Replaced } from '../../state/documents.ts'
+import type { Lease } from '../../state/lease.ts'
+import { type Context, changed, targetDocument } from '../context.ts'
+import { done, type StepResult, skipped, warn } from '../trace.ts'
+import { type Bound, putBinding } from './bind.ts'
+import { configBack } from './ocsp-stapling.ts'
+import { type Ending, type Proof, promote } from './record.ts'
+import { ANYBODY, watchPort } from './verify.ts'
+
+/** Puts the predecessor back when verify said so, and sees that it is served again. */
+export async function rollBack(
+  context: Context,
+  lease: Lease,
+  bound: Bound,
+  proof: Proof,
+): Promise<StepResult<Ending>> {
+  if (proof.kind !== 'bad') return skipped(proof, 'not needed')
+  const { run } = context
+  const { inspection, binding } = bound
+  const { why } = proof
+  const replaced = binding.replaces
+  if (!replaced || replaced === 'first') throw changed('there is nothing to put back')
+  const predecessor = inspection.slots.find(s => s.serverCertificateId === replaced.serverCertificateId)
+  if (!predecessor || predecessor.expiryDate <= run.clock.now()) {
+    await promote(context, bound, why)
+    throw new RotationError('not-served', `the bound certificate is not served: ${why}`, {
+      hint: `The previous certificate ${predecessor ? 'has expired' : 'is gone'}, so there is no way back: another one is obtained after the back-off.`,
+    })
+  }
+  await targetDocument(context)
+    .update(d => ({ ...d, pending: d.pending && { ...d.pending, failedWhy: why } }))
+    .catch(error => {
+      // A later run would verify again and come to the same: putting back must not wait for a disk.
+      if (!isStoreDown(error)) throw error
+      warn(context, 'state-not-written', error.message)
+    })
+  await putBack(context, lease, bound, replaced)
+  if (replaced.fingerprint !== null) {
+    const wanted = replaced.fingerprint
+    const silent = replaced.silent ?? []
+    const state = await watchPort(context, { ...ANYBODY, wanted, old: [binding.fingerprint], silent })
+    if (state.kind !== 'new')
+      warn(context, 'rollback-unverified', `the previous certificate is bound again, but ${state.where}`)
+  }
+  return done(
+    { kind: 'rolled-back', why },
+    `${replaced.serverCertificateId} is bound again: ${why}`,
+    'UpdateDomainConfiguration',
+  )
+}
+
+async function putBack(
+  context: Context,
+  lease: Lease,
+  { inspection: { configuration }, binding }: Bound,
+  replaced: Replaced,
+): Promise<void> {
+  const { iotda, run } = context
+  if (!configuration) throw changed('the domain configuration is gone')
+  await lease.guard().catch(error => {
+    // A full disk must not leave devices with what they refuse; a lease that another run has taken must.
+    if (!isStoreDown(error)) throw error
+    warn(context, 'state-not-written', `the lease could not be prolonged: ${error.message}`)
+  })
+  const now = await iotda.showDomainConfiguration(configuration.configurationId, run.signal)
+  if (now.serverCertificateId === replaced.serverCertificateId) return
+  if (now.serverCertificateId !== binding.serverCertificateId)
+    throw changed(`${now.serverCertificateId} was bound meanwhile`)
+  await putBinding(
+    context,
+    now,
+    replaced.serverCertificateId,
+    configBack(now, replaced, binding.staplingBack),
+  )
+  await targetDocument(context)
+    .update(d => ({ ...d, lastBoundAt: run.clock.now() }))
+    .catch(error => warn(context, 'state-not-written', (error as Error).message))
+}
+
+const DOWN: readonly ErrorCode[] = [
+  'unavailable',
+  'unreachable',
+  'throttled',
+  'forbidden',
+  'store-unreadable',
+]
+
+/** Whether the state cannot be read or written at all; another writer's word is not that. */
+const isStoreDown = (error: unknown): error is RotationError =>
+  error instanceof RotationError && DOWN.includes(error.code)
