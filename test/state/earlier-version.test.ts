@@ -73,9 +73,9 @@ const written = async (): Promise<Map<string, string>> => {
 /** A document, and how it is written again as it is. */
 const handle = <T extends object>(document: Document<T>) => ({
   get: (): Promise<object> => document.get(),
-  rewrite: () => document.update(it => ({ ...it })),
+  rewrite: (): Promise<object> => document.update(it => ({ ...it })),
 })
-const documents = () => ({
+const documents = (): Readonly<Record<string, ReturnType<typeof handle>>> => ({
   'runs/last': handle(records.run()),
   'watch/told': handle(records.watch()),
   ...Object.fromEntries(
