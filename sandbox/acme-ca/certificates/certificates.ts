@@ -1,10 +1,10 @@
 import { X509Certificate } from 'node:crypto'
-import type { Answer, Call } from '../kit/http.ts'
+import type { Answer, Call } from '../../kit/http.ts'
+import { authorizationStatus, type Ca, type Certificate, type Verified } from '../state.ts'
+import { requireEmpty } from '../wire/jws.ts'
+import { fail } from '../wire/problems.ts'
 import { thumbprintOf } from './csr.ts'
 import type { Leaf } from './issuing.ts'
-import { requireEmpty } from './jws.ts'
-import { fail } from './problems.ts'
-import { authorizationStatus, type Ca, type Certificate, type Verified } from './state.ts'
 
 /** RFC 5280 section 5.3.1: unspecified, keyCompromise, superseded, cessationOfOperation. */
 const REASONS = [0, 1, 4, 5]

@@ -6,10 +6,10 @@ import {
   importJWK,
   type JWK,
 } from 'jose'
-import type { Call } from '../kit/http.ts'
+import type { Call } from '../../kit/http.ts'
+import type { Account, Verified, Verifier } from '../state.ts'
 import type { Nonces } from './nonces.ts'
 import { fail } from './problems.ts'
-import type { Account, Verified, Verifier } from './state.ts'
 
 const ALGORITHMS = ['ES256', 'ES384', 'RS256'] as const
 type Algorithm = (typeof ALGORITHMS)[number]

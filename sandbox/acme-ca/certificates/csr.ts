@@ -1,7 +1,7 @@
 import { createPublicKey } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 import { calculateJwkThumbprint, type JWK } from 'jose'
-import { fail } from './problems.ts'
+import { fail } from '../wire/problems.ts'
 
 /** What the CA takes from a certificate request. */
 export interface CheckedCsr {

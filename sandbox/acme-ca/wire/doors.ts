@@ -1,6 +1,6 @@
-import { type Answer, type Call, type Served, type ServeOptions, serve } from '../kit/http.ts'
+import { type Answer, type Call, type Served, type ServeOptions, serve } from '../../kit/http.ts'
+import type { Ca } from '../state.ts'
 import { fail, problemAnswer } from './problems.ts'
-import type { Ca } from './state.ts'
 
 /** RFC 8555 sections 6.1 and 6.2. */
 const checkRequest = (call: Call): Answer | null => {

@@ -1,7 +1,7 @@
-import type { RateLimit } from './limits.ts'
-import { fail } from './problems.ts'
-import { defaultWindow } from './renewal-info.ts'
-import type { Account, Authorization, Ca } from './state.ts'
+import { defaultWindow } from '../certificates/renewal-info.ts'
+import type { RateLimit } from '../limits.ts'
+import type { Account, Authorization, Ca } from '../state.ts'
+import { fail } from '../wire/problems.ts'
 
 /** When the next one fits into a bucket that was drawn from at these instants; null: now. */
 function freeAt({ burst, refillSeconds }: RateLimit, drawn: readonly number[], now: number): number | null {

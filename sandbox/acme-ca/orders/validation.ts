@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { profileOf } from '../options.ts'
+import { type Authorization, authorizationStatus, type Ca, type Challenge } from '../state.ts'
+import { type Problem, problem } from '../wire/problems.ts'
 import { lookupTxt } from './dns-txt.ts'
-import { profileOf } from './options.ts'
-import { type Problem, problem } from './problems.ts'
 import { countValidation } from './rate-limits.ts'
-import { type Authorization, authorizationStatus, type Ca, type Challenge } from './state.ts'
 
 /** The TXT value that proves a dns-01 challenge (RFC 8555 section 8.4). */
 const expectedValue = (token: string, thumbprint: string): string =>

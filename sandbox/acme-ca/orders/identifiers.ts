@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { fail, type Identifier, type Problem, problem } from './problems.ts'
+import { fail, type Identifier, type Problem, problem } from '../wire/problems.ts'
 
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 

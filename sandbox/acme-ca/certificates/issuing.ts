@@ -1,6 +1,6 @@
 import { KeyObject, X509Certificate as NodeCertificate, randomBytes, webcrypto } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
-import type { CaKeyType } from './options.ts'
+import type { CaKeyType } from '../options.ts'
 
 /** What a leaf certificate shall hold. */
 export interface LeafRequest {

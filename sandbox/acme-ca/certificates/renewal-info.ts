@@ -1,5 +1,4 @@
-import type { Answer, Call } from '../kit/http.ts'
-import { fail } from './problems.ts'
+import type { Answer, Call } from '../../kit/http.ts'
 import {
   type Account,
   type Ca,
@@ -7,7 +6,8 @@ import {
   isoTime,
   orderStatus,
   type RenewalOverride,
-} from './state.ts'
+} from '../state.ts'
+import { fail } from '../wire/problems.ts'
 
 const RETRY_AFTER_SECONDS = 21_600
 const MINUTE_MS = 60_000

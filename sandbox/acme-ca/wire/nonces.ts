@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { AcmeCaSwitches } from './options.ts'
+import type { AcmeCaSwitches } from '../options.ts'
 
 /** Anti-replay nonces (RFC 8555 section 6.5). */
 export interface Nonces {

@@ -1,7 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import type { Answer, Call } from '../kit/http.ts'
-import { type Profile, profileOf } from './options.ts'
-import { fail } from './problems.ts'
+import type { Answer, Call } from '../../kit/http.ts'
+import { type Profile, profileOf } from '../options.ts'
 import {
   type Account,
   type Authorization,
@@ -9,7 +8,8 @@ import {
   type Ca,
   type Challenge,
   isoTime,
-} from './state.ts'
+} from '../state.ts'
+import { fail } from '../wire/problems.ts'
 import { startValidation } from './validation.ts'
 
 const challengeBody = (challenge: Challenge): object => ({

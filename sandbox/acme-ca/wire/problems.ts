@@ -1,4 +1,4 @@
-import type { Answer } from '../kit/http.ts'
+import type { Answer } from '../../kit/http.ts'
 
 /** One ACME identifier (RFC 8555 section 9.7.7). */
 export interface Identifier {
