@@ -12,15 +12,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { silentLog } from '../../lib/base/log.ts'
 import type { StateStore } from '../../lib/contracts.ts'
 import type { Target } from '../../lib/model/target.ts'
+import type { Document } from '../../lib/state/document.ts'
 import { takeLease } from '../../lib/state/lease.ts'
-import {
-  type Document,
-  instanceKey,
-  openRecords,
-  type Records,
-  specHashOf,
-  targetKey,
-} from '../../lib/state/state.ts'
+import { instanceKey, openRecords, type Records, specHashOf, targetKey } from '../../lib/state/state.ts'
 import file from '../../lib/stores/file.ts'
 import { target as anyTarget, newRun, spec } from '../rotation/facts.ts'
 import { fakeClock } from '../support/clock.ts'
