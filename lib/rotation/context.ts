@@ -7,8 +7,9 @@ import type { Endpoint } from '../iotda/endpoint.ts'
 import type { CertificateSpec } from '../model/certificate.ts'
 import type { RunEvent, StepName, StepRecord } from '../model/outcomes.ts'
 import type { Target } from '../model/target.ts'
+import type { Document } from '../state/document.ts'
 import type { CertificateDocument, TargetDocument } from '../state/documents.ts'
-import type { Document, Records } from '../state/state.ts'
+import type { Records } from '../state/state.ts'
 import { createTrace, type Trace } from './trace.ts'
 
 /** All that the rotation of one target may touch, set up by the app; the steps never reach around it. */

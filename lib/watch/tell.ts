@@ -10,7 +10,7 @@ import { DAY_MS, HOUR_MS } from '../base/time.ts'
 import type { WatchSettings } from '../config/watch.ts'
 import type { AlertEvent, DriverContext, Run } from '../contracts.ts'
 import { EVENTS } from '../model/events.ts'
-import type { Document } from '../state/state.ts'
+import type { Document } from '../state/document.ts'
 import type { Found } from './judge.ts'
 
 export interface WatchTelling {

@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net'
 import { DAY_MS, iso, SECOND_MS } from '../../base/time.ts'
 import { profilesOf } from '../../devices/roots.ts'
 import type { Endpoint, Handshake } from '../../iotda/endpoint.ts'
-import { type Attempt, nameOf } from '../../iotda/probe.ts'
+import { type DeviceProbe, nameOf } from '../../iotda/probe.ts'
 import type { ReportedAddress, ReportedProbe, ReportedVerdict } from '../../report/reported-probe.ts'
 import { leafOf, parseChain } from '../../x509/certificate.ts'
 import { doubtsOf } from '../observe/device-outlook.ts'
@@ -51,7 +51,7 @@ export async function probePort(question: ProbeQuestion): Promise<ReportedProbe>
 
 interface Round {
   readonly seen: readonly Handshake[]
-  readonly attempts: readonly Attempt[]
+  readonly attempts: readonly DeviceProbe[]
 }
 
 /** A device may get a handshake where Node's defaults get none, but not without a connection. */
@@ -65,7 +65,7 @@ function reportAddress(
   question: ProbeQuestion,
   address: string,
   rounds: readonly Round[],
-  canaries: readonly Attempt[],
+  canaries: readonly DeviceProbe[],
 ): ReportedAddress {
   const now = question.run.clock.now()
   const looks = rounds.flatMap(({ seen }) => seen.filter(s => s.address === address))
@@ -96,7 +96,7 @@ const often = (count: number, of: number): string => (count === of ? '' : `, in 
 function verdictOf(
   question: ProbeQuestion,
   profile: ReturnType<typeof profilesOf>[number],
-  { attempts, looks }: { readonly attempts: readonly Attempt[]; readonly looks: readonly Handshake[] },
+  { attempts, looks }: { readonly attempts: readonly DeviceProbe[]; readonly looks: readonly Handshake[] },
 ): ReportedVerdict {
   const name = profile?.name ?? null
   const own = attempts.filter(a => a.profile === name)
@@ -118,12 +118,12 @@ function verdictOf(
 }
 
 /** Why one kind of device could not connect, and how often; null: it always could. */
-function problemOf(own: readonly Attempt[], looks: readonly Handshake[]): string | null {
+function problemOf(own: readonly DeviceProbe[], looks: readonly Handshake[]): string | null {
   const failed = own.filter(a => a.problem !== null)
   const [first] = failed
   if (!first) return null
   // A canary connects once, after the looks.
-  const isLook = (a: Attempt): boolean => a.canary === null
+  const isLook = (a: DeviceProbe): boolean => a.canary === null
   const many = isLook(first) ? often(failed.filter(isLook).length, own.filter(isLook).length) : ''
   return `${reasonOf(first, looks)}${many}`
 }

@@ -1,7 +1,7 @@
 import { SECOND_MS } from '../../base/time.ts'
 import type { JudgeLine } from '../../devices/judge.ts'
 import { LOOK_TIMEOUT_MS } from '../../iotda/endpoint.ts'
-import type { Attempt, PlayedDevice } from '../../iotda/probe.ts'
+import type { DeviceProbe, ProbeDevice } from '../../iotda/probe.ts'
 import type { Served } from '../../model/certificate.ts'
 import type { Overruled, Replaced } from '../../state/documents.ts'
 import type { Context } from '../context.ts'
@@ -41,13 +41,13 @@ export async function lookBefore(context: Context, given: Given): Promise<Before
 }
 
 interface Question {
-  readonly devices: readonly PlayedDevice[]
+  readonly devices: readonly ProbeDevice[]
   readonly expected: string | null
 }
 
 interface Heard {
   readonly served: readonly Served[]
-  readonly attempts: readonly Attempt[]
+  readonly attempts: readonly DeviceProbe[]
 }
 
 async function lookUntilKnown(
@@ -57,7 +57,7 @@ async function lookUntilKnown(
 ): Promise<Heard> {
   const { run, target } = context
   let { served } = inspection
-  const attempts: Attempt[] = []
+  const attempts: DeviceProbe[] = []
   for (let round = 1; devices.length > 0; round += 1) {
     const skip = workingIn(attempts)
     attempts.push(...(await tryAfterLook(context, served, { devices, expected, skip })))
@@ -76,8 +76,8 @@ async function lookUntilKnown(
 async function connectUntilKnown(
   context: Context,
   asked: Question & { readonly addresses: readonly string[] },
-): Promise<readonly Attempt[]> {
-  const attempts: Attempt[] = []
+): Promise<readonly DeviceProbe[]> {
+  const attempts: DeviceProbe[] = []
   for (let round = 1; asked.devices.some(d => d.canary); round += 1) {
     const tried = await tryCanaries(context, { ...asked, skip: workingIn(attempts) })
     context.run.signal.throwIfAborted()
@@ -97,11 +97,11 @@ const isTimeLeft = ({ run, target }: Context): boolean =>
 const merged = (before: readonly Served[], now: readonly Served[]): readonly Served[] =>
   now.map(one => (one.leaf ? one : (before.find(b => b.address === one.address && b.leaf) ?? one)))
 
-const workingIn = (attempts: readonly Attempt[]): ReadonlySet<string> =>
+const workingIn = (attempts: readonly DeviceProbe[]): ReadonlySet<string> =>
   new Set(attempts.filter(a => a.problem === null && a.canary !== 'not-sent').map(keyOf))
 
 /** A lost connection is no refusal, nor is another certificate a refusal of this one. */
-const refusedIn = (attempts: readonly Attempt[], working: ReadonlySet<string>): ReadonlySet<string> => {
+const refusedIn = (attempts: readonly DeviceProbe[], working: ReadonlySet<string>): ReadonlySet<string> => {
   const refused = attempts.filter(a => a.fault !== null && a.fault !== 'lost' && a.fault !== 'other-leaf')
   return new Set(refused.map(keyOf).filter(key => !working.has(key)))
 }
@@ -113,7 +113,7 @@ export const ANYWHERE = '*'
 function unservedOf(
   context: Context,
   given: Given,
-  devices: readonly PlayedDevice[],
+  devices: readonly ProbeDevice[],
   { attempts, served }: Heard,
 ): readonly string[] {
   const unheard = devices.filter(d => !attempts.some(a => a.profile === d.profile && a.problem === null))

@@ -1,6 +1,6 @@
 import { RotationError } from '../../base/rotation-error.ts'
 import { DAY_MS, formatDuration, iso, SECOND_MS } from '../../base/time.ts'
-import { type Attempt, nameOf, type PlayedDevice } from '../../iotda/probe.ts'
+import { type DeviceProbe, nameOf, type ProbeDevice } from '../../iotda/probe.ts'
 import type { Served } from '../../model/certificate.ts'
 import type { Overruled, Replaced } from '../../state/documents.ts'
 import type { Context } from '../context.ts'
@@ -165,7 +165,7 @@ interface Expected {
   /** May go on not answering, e.g. IPv6 where there is none; where the probe is required, nobody may. */
   readonly silent: readonly string[]
   /** Who must be able to connect besides; empty: it is enough that the leaf is served. */
-  readonly devices: readonly PlayedDevice[]
+  readonly devices: readonly ProbeDevice[]
   /** How they fared before, as `keyOf` says it; null: nothing was there before, everything must work. */
   readonly before: Pick<Replaced, 'working' | 'refusing'> | null
   readonly overruled: Overruled
@@ -237,10 +237,11 @@ async function askCanaries(context: Context, expected: Expected, state: New): Pr
 }
 
 /** What devices say of the leaf that everybody else is served. */
-function withDevices(state: New, expected: Expected, attempts: readonly Attempt[]): PortState {
+function withDevices(state: New, expected: Expected, attempts: readonly DeviceProbe[]): PortState {
   const { old } = expected
   const failed = attempts.filter(a => a.problem !== null)
-  const where = (list: readonly Attempt[]): string => list.map(a => complaintOf(a, state.served)).join(' · ')
+  const where = (list: readonly DeviceProbe[]): string =>
+    list.map(a => complaintOf(a, state.served)).join(' · ')
   const stale = failed.filter(a => a.leaf && old.includes(a.leaf.fingerprint))
   if (stale.length > 0) return { kind: 'old', where: where(stale) }
   const counting = failed.filter(a => counts(a, expected))
@@ -257,14 +258,14 @@ function withDevices(state: New, expected: Expected, attempts: readonly Attempt[
   }
 }
 
-const isOverruled = ({ profile, fault }: Attempt, { overruled }: Expected): boolean =>
+const isOverruled = ({ profile, fault }: DeviceProbe, { overruled }: Expected): boolean =>
   overruled.some(o => o.profile === profile && o.fault === fault)
 
 /**
  * Whether a device that cannot connect is what the bind has done. Where it could not be heard before, as far as it
  * would have taken what was served then: only its refusal counts, silence may be as before.
  */
-function counts(tried: Attempt, expected: Expected): boolean {
+function counts(tried: DeviceProbe, expected: Expected): boolean {
   const { before } = expected
   if (tried.fault === 'other-leaf') return true
   if (isOverruled(tried, expected)) return false
