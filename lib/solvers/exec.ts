@@ -3,9 +3,10 @@ import * as v from 'valibot'
 import { durationField, propagationField, secretField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import type { Secret } from '../base/secret.ts'
+import { stopped } from '../base/stopped.ts'
 import { abortAfter, formatDuration } from '../base/time.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
-import { bareName, checkName, stopped } from '../dns/resolve/question.ts'
+import { bareName, checkName } from '../dns/resolve/question.ts'
 import { excerpt } from '../http/service.ts'
 import { inTurn } from './shared/turns.ts'
 
@@ -88,7 +89,7 @@ const createCall = (config: Settings, driver: string): Call => {
   const { command, args, environment, timeout } = config
   const secrets = Object.values(environment).map(it => it.reveal())
 
-  const judge = (what: string, { exitCode, signal, stderr }: Ended): void => {
+  const requireSuccess = (what: string, { exitCode, signal, stderr }: Ended): void => {
     if (exitCode === 0) return
     const how = exitCode === null ? `was ended by ${signal}` : `ended with exit code ${exitCode}`
     const said = excerpt(stderr.trim().split('\n')[0] ?? '', secrets)
@@ -113,7 +114,7 @@ const createCall = (config: Settings, driver: string): Call => {
             hint: 'Find out what the program waits for, or set a longer timeout of the solver.',
           },
         )
-      judge(what, ended)
+      requireSuccess(what, ended)
     } finally {
       clear()
     }

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import * as v from 'valibot'
 import { propagationField, secretField, serverField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
+import { stopped } from '../base/stopped.ts'
 import { type DriverContext, defineSolver, type Run, type SolverZone } from '../contracts.ts'
 import { type DnsServer, exchange } from '../dns/resolve/exchange.ts'
 import {
@@ -15,11 +16,11 @@ import {
   type ResourceRecord,
   TYPE,
 } from '../dns/resolve/message.ts'
-import { bareName, checkName, serverAddresses, stopped } from '../dns/resolve/question.ts'
+import { bareName, checkName, serverAddresses } from '../dns/resolve/question.ts'
 import { signMessage, TSIG_ALGORITHMS, type TsigKey, type TsigVerdict, verifyAnswer } from '../dns/tsig.ts'
 import { repeated } from '../http/repeat.ts'
 import type { ErrorCode } from '../model/errors.ts'
-import { ttlField } from './shared/service-settings.ts'
+import { ttlField } from './shared/fields.ts'
 import { inTurn } from './shared/turns.ts'
 
 const settings = v.strictObject({
@@ -91,7 +92,7 @@ const rcodeError = (call: string, rcode: number): RotationError => {
   })
 }
 
-const judge = (
+const requireAccepted = (
   call: string,
   { rcode }: DnsAnswer,
   verdict: TsigVerdict,
@@ -138,7 +139,7 @@ async function send(api: Api, { what, accepted, ...request }: Request, run: Run)
   const answer = decodeAnswer(received)
   if (!answer?.isResponse || answer.id !== id)
     throw new RotationError('unavailable', `${call}: the answer of ${server.label} is no DNS answer to it`)
-  judge(call, answer, verifyAnswer(received, answer, api.key, mac, run.clock.now()), accepted)
+  requireAccepted(call, answer, verifyAnswer(received, answer, api.key, mac, run.clock.now()), accepted)
   return answer
 }
 
