@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { sign } from 'aws4'
 import type { Secret } from '../../base/secret.ts'
 import type { Clock } from '../../base/time.ts'
-import { type ApiAnswer, type ApiTerms, callApi, sentOrNot } from '../../http/api-call.ts'
+import { type ApiResponse, type ApiTerms, callApi, sentOrNot } from '../../http/api-call.ts'
 import type { Http, HttpResponse } from '../../http/http.ts'
 import { passesByItself, repeated } from '../../http/repeat.ts'
 import { awsRefusal } from './refusal.ts'
@@ -45,7 +45,7 @@ export interface AwsCall {
  * `forbidden`, `settings-invalid` (wrong region, no such bucket), `service-refused`, `throttled`, `unreachable`
  * (it was not sent), `unavailable` (it is unknown whether it took effect).
  */
-export type AwsClient = (call: AwsCall) => Promise<ApiAnswer>
+export type AwsClient = (call: AwsCall) => Promise<ApiResponse>
 
 /** Pauses between attempts, here and where a driver tries again by itself. */
 export const BACK_OFF_MS = [200, 800, 2_000] as const
@@ -82,7 +82,7 @@ export function createAwsClient({ http, clock, keys, region, service, driver }: 
     const { operation, method, url, body, permission, changes = method !== 'GET' } = given
     const call = `${driver}: ${operation}`
     const secrets = [keys.secretAccessKey, keys.accessKeyId, keys.sessionToken].map(it => it?.reveal() ?? '')
-    const once = async (): Promise<ApiAnswer> => {
+    const once = async (): Promise<ApiResponse> => {
       const headers = signed(given)
       const request = { method, url, headers, ...(body === undefined ? {} : { body }) }
       const refusalOf = (answer: HttpResponse, json: unknown) => awsRefusal(answer, json, permission)
