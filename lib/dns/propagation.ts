@@ -1,10 +1,11 @@
 import { RotationError } from '../base/rotation-error.ts'
+import { stopped } from '../base/stopped.ts'
 import { formatDuration, HOUR_MS, SECOND_MS } from '../base/time.ts'
 import type { Run } from '../contracts.ts'
 import { type Location, locate, serverLabel } from './authorities.ts'
 import { askHttps } from './resolve/https.ts'
 import type { DnsAccess } from './resolve/lookup.ts'
-import { ask, bareName, QUESTION_MS, type Said, serverText, stopped } from './resolve/question.ts'
+import { ask, bareName, QUESTION_MS, type Said, serverText } from './resolve/question.ts'
 
 /** A TXT value that was written; `fqdn` with or without the final dot. */
 export interface TxtRecord {

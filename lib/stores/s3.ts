@@ -1,10 +1,10 @@
 import * as v from 'valibot'
 import { RotationError } from '../base/rotation-error.ts'
-import { awsRefusalOf } from '../clouds/aws/answer.ts'
 import { createAwsClient } from '../clouds/aws/client.ts'
 import { isAbsentObject, objectUrl, readPermission } from '../clouds/aws/s3.ts'
 import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
 import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
+import { serviceErrorOf } from '../http/api-call.ts'
 import { conditionalStore } from './shared/conditional-store.ts'
 import { enclose, open } from './shared/envelope.ts'
 
@@ -118,7 +118,7 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
         })
       },
       // The object may be another one than expected: absent (404), changed (412), being written (409).
-      isDisputed: error => isAbsentObject(error) || [409, 412].includes(awsRefusalOf(error)?.status ?? 0),
+      isDisputed: error => isAbsentObject(error) || [409, 412].includes(serviceErrorOf(error)?.status ?? 0),
     },
     clock,
   )

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { RotationError } from '../base/rotation-error.ts'
-import { awsRefusalOf } from '../clouds/aws/answer.ts'
 import { createSecretsManager } from '../clouds/aws/secretsmanager.ts'
 import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
 import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
+import { serviceErrorOf } from '../http/api-call.ts'
 import { conditionalStore, PAUSES_MS } from './shared/conditional-store.ts'
 
 /**
@@ -37,11 +37,11 @@ interface Settings extends AwsSettings {
   readonly prefix: string
 }
 
-const saysOf = (error: unknown): string => awsRefusalOf(error)?.serviceCode ?? ''
+const saysOf = (error: unknown): string => serviceErrorOf(error)?.code ?? ''
 
 /** The secret has the state "marked for deletion"; the service has no code of its own for it. */
 const isBeingDeleted = (error: unknown): boolean =>
-  saysOf(error) === 'InvalidRequestException' && /delet/i.test(awsRefusalOf(error)?.serviceMessage ?? '')
+  saysOf(error) === 'InvalidRequestException' && /delet/i.test(serviceErrorOf(error)?.message ?? '')
 
 const beingDeleted = (what: string, cause: unknown): RotationError =>
   new RotationError('store-unreadable', `${DRIVER}: the secret ${what} is marked for deletion`, {
@@ -89,7 +89,7 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
             return { body, revision, token: revision }
         } catch (error) {
           if (saysOf(error) !== 'ResourceNotFoundException') throw error
-          if (!/staging label/i.test(awsRefusalOf(error)?.serviceMessage ?? '')) return null
+          if (!/staging label/i.test(serviceErrorOf(error)?.message ?? '')) return null
         }
         throw new RotationError('store-unreadable', `${DRIVER}: the secret ${name} holds no text`, {
           retry: 'never',

@@ -252,23 +252,3 @@ describe('route53 keys of the standard chain', () => {
     expect(faults.calls).toEqual([])
   })
 })
-
-describe('route53 settings', () => {
-  it('needs nothing at all', () => {
-    expect(v.parse(route53.settings, {})).toMatchObject({
-      accessKeyId: null,
-      hostedZoneId: null,
-      region: 'us-east-1',
-      endpoint: null,
-      ttl: 60,
-      caCertificates: null,
-    })
-  })
-
-  it.each([[{ accessKeyId: 'env:A' }], [{ secretAccessKey: 'env:A' }], [{ ttl: 0 }], [{ zone: 'x' }]])(
-    'refuses %j',
-    input => {
-      expect(v.safeParse(route53.settings, input).issues).toHaveLength(1)
-    },
-  )
-})

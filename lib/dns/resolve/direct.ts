@@ -1,10 +1,11 @@
 import { randomInt } from 'node:crypto'
 import { RotationError } from '../../base/rotation-error.ts'
+import { stopped } from '../../base/stopped.ts'
 import type { Run } from '../../contracts.ts'
 import { type Answers, type Reading, type RecordType, readAnswer, unread } from './answer.ts'
 import { type DnsServer, exchange } from './exchange.ts'
 import { encodeRequest, OPCODE, TYPE } from './message.ts'
-import { stopped, TIMEOUT_MS, TRIES } from './question.ts'
+import { TIMEOUT_MS, TRIES } from './question.ts'
 
 /** Why nothing was heard, as `ask` says it. */
 const silence = (error: unknown): string => {

@@ -1,9 +1,10 @@
+import { stopped } from '../../base/stopped.ts'
 import { SECOND_MS } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
 import { type Http, HttpFailure } from '../../http/http.ts'
 import { type Answers, type RecordType, readAnswer } from './answer.ts'
 import { encodeRequest, OPCODE, TYPE } from './message.ts'
-import { type Said, stopped } from './question.ts'
+import type { Said } from './question.ts'
 
 const MEDIA_TYPE = 'application/dns-message'
 const TIMEOUT_MS = 3 * SECOND_MS

@@ -1,6 +1,7 @@
 import type { Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { RotationError } from '../../base/rotation-error.ts'
+import { stopped } from '../../base/stopped.ts'
 import { SECOND_MS } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
 
@@ -26,13 +27,6 @@ const FAILURES: Readonly<Record<string, string>> = {
   ESERVFAIL: 'SERVFAIL',
   ENOTIMP: 'NOTIMP',
   EFORMERR: 'FORMERR',
-}
-
-/** The error of a run that was stopped in the middle of `what`. */
-export function stopped(run: Run, what: string): RotationError {
-  const reason: unknown = run.signal.reason
-  if (reason instanceof RotationError) return reason
-  return new RotationError('out-of-time', `${what}: the run was stopped`, { cause: reason })
 }
 
 /** Lower case, without the final dot. */
