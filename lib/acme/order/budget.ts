@@ -3,14 +3,15 @@ import * as v from 'valibot'
 import { RotationError } from '../../base/rotation-error.ts'
 import { type Clock, DAY_MS, formatDuration, HOUR_MS, iso } from '../../base/time.ts'
 import type { SourceMemory } from '../../contracts.ts'
+import { asObject } from '../protocol/problem.ts'
 
 /** What we allow ourselves for one set of names, well below what a CA allows. */
 export interface BudgetSettings {
   /** New orders within `perMs`. */
   readonly orders: number
   readonly perMs: number
-  /** How long one counts that came to nothing; where that is shorter, these have as many for themselves. */
-  readonly barrenMs: number
+  /** How long one counts that was not issued; where that is shorter, these have as many for themselves. */
+  readonly unissuedMs: number
   /** Failed validations within an hour. */
   readonly failedValidations: number
 }
@@ -19,7 +20,7 @@ export interface BudgetSettings {
  * How long an order counts of which no certificate came: as long as any other, but no longer than a sixth of the
  * lifetime of what is to be replaced. A week would outlast what is left of a short-lived one.
  */
-export const barrenMs = (perMs: number, lifetimeMs: number | null): number =>
+export const unissuedMs = (perMs: number, lifetimeMs: number | null): number =>
   lifetimeMs === null ? perMs : Math.min(perMs, Math.max(DAY_MS, lifetimeMs / 6))
 
 const instants = v.array(v.number())
@@ -53,17 +54,17 @@ export function nextOrder(
   limits: BudgetSettings,
   now: number,
 ): { readonly at: number; readonly why: string } | null {
-  const { orders, perMs, barrenMs, failedValidations } = limits
-  const barren = endsOf([...spent.asked, ...spent.ended], barrenMs, now)
+  const { orders, perMs, unissuedMs, failedValidations } = limits
+  const unissued = endsOf([...spent.asked, ...spent.ended], unissuedMs, now)
   const counted = endsOf(spent.orders, perMs, now)
   const waits = [
     {
-      at: freeAt(barrenMs < perMs ? counted : [...counted, ...barren], orders),
+      at: freeAt(unissuedMs < perMs ? counted : [...counted, ...unissued], orders),
       why: `${orders} orders in ${formatDuration(perMs)}`,
     },
     {
-      at: freeAt(barren, orders),
-      why: `${orders} orders without a certificate in ${formatDuration(barrenMs)}`,
+      at: freeAt(unissued, orders),
+      why: `${orders} orders without a certificate in ${formatDuration(unissuedMs)}`,
     },
     {
       at: freeAt(endsOf(spent.failed, HOUR_MS, now), failedValidations),
@@ -128,11 +129,9 @@ export function openBudget(
   { clock, settings }: { readonly clock: Clock; readonly settings: string },
 ): Budget {
   const key = keyOf(names)
-  const entriesOf = (notes: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
-    typeof notes.budget === 'object' && notes.budget !== null ? (notes.budget as Record<string, unknown>) : {}
   const change = (apply: (spent: Spent) => Spent): Promise<void> =>
     memory.update(notes => {
-      const entries = entriesOf(notes)
+      const entries = asObject(notes.budget)
       const before = asSpent(entries[key])
       const after = apply(before)
       if (after === before) return notes
@@ -177,6 +176,6 @@ export function openBudget(
         rehearse: true,
       })),
     validated: () => change(spent => (spent.rehearse ? { ...spent, rehearse: false } : spent)),
-    isDoubtful: async () => asSpent(entriesOf(await memory.read())[key]).rehearse,
+    isDoubtful: async () => asSpent(asObject((await memory.read()).budget)[key]).rehearse,
   }
 }

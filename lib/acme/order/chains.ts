@@ -1,15 +1,9 @@
 import type { Secret } from '../../base/secret.ts'
-import type { CertificateRequest } from '../../contracts.ts'
 import { covers, leafOf, parseChain } from '../../x509/certificate.ts'
 import { keyFits } from '../../x509/key.ts'
-import type { AcmeClient } from '../protocol/client.ts'
 import { problemOf } from '../protocol/problem.ts'
 import type { Order } from '../protocol/resources.ts'
-
-interface Asking {
-  readonly client: AcmeClient
-  readonly request: CertificateRequest
-}
+import type { OrderWork } from './order-work.ts'
 
 /** Of the leaf; null for a text that is no chain. */
 const fingerprintOf = (pem: string): string | null => {
@@ -27,7 +21,7 @@ const ALTERNATES_AT_MOST = 10
  * The first chain that devices accept, else the CA's default. Another one is asked for only when those before
  * it are not accepted, or all are to be shown; each is for the same leaf (RFC 8555 section 7.4.2).
  */
-export const acceptedChain = async ({ client, request }: Asking, order: Order): Promise<string> => {
+export const acceptedChain = async ({ client, request }: OrderWork, order: Order): Promise<string> => {
   const { log } = client.connection.run
   const { chainPem, alternates } = await client.certificate(order)
   let accepted = request.accepts(chainPem) ? chainPem : null

@@ -39,7 +39,8 @@ export class AcmeProblem extends Error {
   }
 }
 
-const asObject = (value: unknown): Readonly<Record<string, unknown>> =>
+/** The members of a JSON object; none of anything else. */
+export const asObject = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 
 const oneLine = (text: string, maxChars = MAX_DETAIL_CHARS): string => {
