@@ -1,7 +1,7 @@
 import { RotationError } from '../base/rotation-error.ts'
 import { SECOND_MS } from '../base/time.ts'
 import type { Run } from '../contracts.ts'
-import { stopped } from '../dns/resolve/question.ts'
+import { stopped } from '../dns/resolve/stopped.ts'
 
 const ATTEMPTS = 3
 

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { secretField } from '../base/fields.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
-import { bareName } from '../dns/resolve/question.ts'
+import { bareName } from '../dns/name.ts'
 import type { HttpRequest, HttpResponse } from '../http/http.ts'
 import { codeOfStatus, createService, type Problem, type Service, serviceCodeOf } from '../http/service.ts'
 import type { ErrorCode } from '../model/errors.ts'

@@ -12,7 +12,7 @@ import {
   type Run,
   type SourceContext,
 } from '../contracts.ts'
-import { stopped } from '../dns/resolve/question.ts'
+import { stopped } from '../dns/resolve/stopped.ts'
 import { HttpFailure } from '../http/http.ts'
 import { repeated } from '../http/repeat.ts'
 import { unanswered } from '../http/service.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { barrenMs, nextOrder, type Spent } from '../../lib/acme/order/budget.ts'
+import { nextOrder, type Spent, unissuedMs } from '../../lib/acme/order/budget.ts'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import { createJournal } from '../support/memory.ts'
 import { type Bench, rejection, requestOf, specOf, startBench } from './rig.ts'
@@ -9,8 +9,8 @@ const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const LIMITS = { orders: 3, perMs: 7 * DAY_MS, failedValidations: 2 }
 /** Of a certificate of six days, and of one of ninety. */
-const SHORT = { ...LIMITS, barrenMs: barrenMs(LIMITS.perMs, 6 * DAY_MS) }
-const LONG = { ...LIMITS, barrenMs: barrenMs(LIMITS.perMs, 90 * DAY_MS) }
+const SHORT = { ...LIMITS, unissuedMs: unissuedMs(LIMITS.perMs, 6 * DAY_MS) }
+const LONG = { ...LIMITS, unissuedMs: unissuedMs(LIMITS.perMs, 90 * DAY_MS) }
 
 const NOTHING_SPENT: Spent = { orders: [], asked: [], ended: [], failed: [], rehearse: false }
 const spent = (
@@ -59,7 +59,7 @@ describe('the next order', () => {
     ['of each kind', { ...spent([3 * DAY_MS], [], [1]), ended: [NOW - 2] }],
   ])('for a certificate that lasts, three orders %s are three in a week', (_, given) => {
     expect(nextOrder(given, LONG, NOW)?.at).toBe(NOW + 4 * DAY_MS)
-    expect(nextOrder(given, { ...LIMITS, barrenMs: barrenMs(LIMITS.perMs, null) }, NOW)?.at).toBe(
+    expect(nextOrder(given, { ...LIMITS, unissuedMs: unissuedMs(LIMITS.perMs, null) }, NOW)?.at).toBe(
       NOW + 4 * DAY_MS,
     )
   })

@@ -1,6 +1,6 @@
 /** CAA record sets, each with its verdict: RFC 8659, RFC 8657. The records are read from DNS, over both ways. */
 import { describe, expect, it } from 'vitest'
-import { type Issuer, judgeCaa, relevantCaa, requireCaa } from '../../lib/dns/caa.ts'
+import { caaPermission, type Issuer, relevantCaa, requireCaa } from '../../lib/dns/caa.ts'
 import { B, cname, errorOf, example, R, start, startHttps } from './rig.ts'
 
 const ACCOUNT = 'https://ca.test/acct/1'
@@ -89,7 +89,7 @@ describe('verdicts', () => {
   it.each(TABLE)('%j: %s, the wildcard %s', async (values, plain, wildcard, why) => {
     const { access } = await start([example(values.length > 0 ? [caa('example.com', ...values)] : [])])
     const relevant = await relevantCaa('example.com', access())
-    const said = [judgeCaa(relevant, false, ISSUER), judgeCaa(relevant, true, ISSUER)]
+    const said = [caaPermission(relevant, false, ISSUER), caaPermission(relevant, true, ISSUER)]
     expect(said.map(it => it.kind)).toEqual([plain, wildcard])
     for (const verdict of said.filter(it => it.kind === 'forbidden')) {
       expect(verdict.why).toContain('CAA of example.com ')
@@ -100,8 +100,8 @@ describe('verdicts', () => {
   it.each(TABLE)('%j over HTTPS: %s, the wildcard %s', async (values, plain, wildcard) => {
     const { access } = await startHttps([example(values.length > 0 ? [caa('example.com', ...values)] : [])])
     const relevant = await relevantCaa('example.com', access())
-    expect(judgeCaa(relevant, false, ISSUER).kind).toBe(plain)
-    expect(judgeCaa(relevant, true, ISSUER).kind).toBe(wildcard)
+    expect(caaPermission(relevant, false, ISSUER).kind).toBe(plain)
+    expect(caaPermission(relevant, true, ISSUER).kind).toBe(wildcard)
   })
 
   const withRecord = (value: string) => ({
@@ -113,12 +113,12 @@ describe('verdicts', () => {
     ['ca.test', 'unclear'],
     [';', 'forbidden'],
   ])('a CA that does not say its name: %s is %s', (value, kind) => {
-    expect(judgeCaa(withRecord(value), false, { identities: [], accountUrl: null }).kind).toBe(kind)
+    expect(caaPermission(withRecord(value), false, { identities: [], accountUrl: null }).kind).toBe(kind)
   })
 
   it('an account that is not known yet is not compared', () => {
     const tied = withRecord(`ca.test; accounturi=${ACCOUNT}`)
-    expect(judgeCaa(tied, false, { ...ISSUER, accountUrl: null }).kind).toBe('allowed')
+    expect(caaPermission(tied, false, { ...ISSUER, accountUrl: null }).kind).toBe('allowed')
   })
 
   it.each([
@@ -129,7 +129,7 @@ describe('verdicts', () => {
       `0 issue "ca.test; accounturi=${ACCOUNT}" or 0 issue "ca.example; accounturi=${ACCOUNT}".`,
     ],
   ])('%s: the remedy is the record to add', (value, isWildcard, remedy) => {
-    expect(judgeCaa(withRecord(value), isWildcard, ISSUER)).toMatchObject({
+    expect(caaPermission(withRecord(value), isWildcard, ISSUER)).toMatchObject({
       remedy: expect.stringContaining(remedy),
     })
   })

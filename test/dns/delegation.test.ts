@@ -1,8 +1,8 @@
 /** Whether what a solver writes would be seen where DNS leads. */
 import { describe, expect, it } from 'vitest'
 import { RotationError } from '../../lib/base/rotation-error.ts'
-import { locate } from '../../lib/dns/authorities.ts'
 import { lameServers, requireSameZone, zoneError } from '../../lib/dns/delegation.ts'
+import { locate } from '../../lib/dns/locate.ts'
 import type { DnsAccess } from '../../lib/dns/resolve/lookup.ts'
 import {
   A,

@@ -1,7 +1,7 @@
 /** DNS over HTTPS (RFC 8484): where names lead, and whether a value is seen, by a resolver that remembers. */
 import { describe, expect, it } from 'vitest'
 import type { Run } from '../../lib/contracts.ts'
-import { locate } from '../../lib/dns/authorities.ts'
+import { locate } from '../../lib/dns/locate.ts'
 import { awaitPropagation } from '../../lib/dns/propagation.ts'
 import { START } from '../solvers/rig.ts'
 import {

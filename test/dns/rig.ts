@@ -2,7 +2,7 @@
 import { expect } from 'vitest'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import type { PropagationSettings, Run } from '../../lib/contracts.ts'
-import { locate } from '../../lib/dns/authorities.ts'
+import { locate } from '../../lib/dns/locate.ts'
 import { awaitPropagation } from '../../lib/dns/propagation.ts'
 import type { DnsAccess } from '../../lib/dns/resolve/lookup.ts'
 import { createHttp } from '../../lib/http/client.ts'

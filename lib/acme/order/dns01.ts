@@ -1,8 +1,8 @@
 import { asRotationError } from '../../base/rotation-error.ts'
 import type { DnsSolver, DriverContext, Run } from '../../contracts.ts'
-import { type Location, locate } from '../../dns/authorities.ts'
 import { type Issuer, requireCaa } from '../../dns/caa.ts'
 import { requireSameZone, zoneError } from '../../dns/delegation.ts'
+import { type Location, locate } from '../../dns/locate.ts'
 import { awaitPropagation } from '../../dns/propagation.ts'
 import type { DnsAccess } from '../../dns/resolve/lookup.ts'
 
