@@ -1,4 +1,5 @@
 import { RotationError } from '../base/rotation-error.ts'
+import { stopped } from '../base/stopped.ts'
 import { formatDuration, HOUR_MS, SECOND_MS } from '../base/time.ts'
 import type { Run } from '../contracts.ts'
 import { type Location, locate, serverLabel } from './locate.ts'
@@ -7,7 +8,6 @@ import { askHttps } from './resolve/ask-https.ts'
 import { askResolvers, QUESTION_MS } from './resolve/ask-server.ts'
 import type { DnsAccess } from './resolve/lookup.ts'
 import type { Resolved } from './resolve/response.ts'
-import { stopped } from './resolve/stopped.ts'
 
 /** A TXT value that was written; `fqdn` with or without the final dot. */
 export interface TxtRecord {

@@ -1,7 +1,7 @@
 import { RotationError } from '../base/rotation-error.ts'
+import { stopped } from '../base/stopped.ts'
 import { SECOND_MS } from '../base/time.ts'
 import type { Run } from '../contracts.ts'
-import { stopped } from '../dns/resolve/stopped.ts'
 
 const ATTEMPTS = 3
 

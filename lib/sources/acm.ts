@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { pemField, secretField, urlField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { secret } from '../base/secret.ts'
+import { stopped } from '../base/stopped.ts'
 import { ARN, notRenewed, regionOf, requireUsable, termsFor, troubleOf } from '../clouds/aws/acm.ts'
 import { openSdk, type SdkTerms, sdkError } from '../clouds/aws/sdk.ts'
 import {
@@ -12,7 +13,6 @@ import {
   type Run,
   type SourceContext,
 } from '../contracts.ts'
-import { stopped } from '../dns/resolve/stopped.ts'
 import { HttpFailure } from '../http/http.ts'
 import { repeated } from '../http/repeat.ts'
 import { unanswered } from '../http/service.ts'

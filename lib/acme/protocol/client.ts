@@ -2,11 +2,12 @@ import type { X509Certificate } from 'node:crypto'
 import { crypto } from 'acme-client'
 import { RotationError } from '../../base/rotation-error.ts'
 import type { Secret } from '../../base/secret.ts'
+import { parseRetryAfter } from '../../base/time.ts'
 import type { Issuer } from '../../dns/caa.ts'
 import { caaIdentitiesOf, metaOf } from './directory.ts'
 import { type Authorization, type Order, readAuthorization, readOrder } from './resources.ts'
 import { type AccountSetup, MOVED, openSignedRequests } from './signed-requests.ts'
-import type { AcmeAnswer, AcmeConnection } from './transport.ts'
+import { type AcmeAnswer, type AcmeConnection, linksOf } from './transport.ts'
 
 /** What newAccount is told (RFC 8555 section 7.3). */
 export type AccountRequest =
@@ -90,12 +91,18 @@ export function createAcmeClient(setup: AccountSetup): AcmeClient {
     if (headers.location) return headers.location
     throw unusable(call, lack)
   }
-  const orderIn = (url: string, { data }: AcmeAnswer): Order =>
-    readOrder(connection.settings, url, data, requests.lastRetryAt())
-  const download = async (url: string): Promise<string> => {
-    const { data } = await post('certificate', url)
-    if (typeof data === 'string' && data.includes('-----BEGIN CERTIFICATE-----')) return data
-    throw unusable('certificate', 'the answer is no PEM text')
+  const orderIn = (url: string, { data, headers }: AcmeAnswer): Order =>
+    readOrder(
+      connection.settings,
+      url,
+      data,
+      parseRetryAfter(headers['retry-after'], connection.run.clock.now()),
+    )
+  const download = async (url: string) => {
+    const { data, headers } = await post('certificate', url)
+    if (typeof data !== 'string' || !data.includes('-----BEGIN CERTIFICATE-----'))
+      throw unusable('certificate', 'the answer is no PEM text')
+    return { chainPem: data, alternates: linksOf(headers.link, 'alternate', url) }
   }
   const supports = (resource: string): boolean => typeof directory().body[resource] === 'string'
   const requireSupport = (resource: string, what: string): void => {
@@ -137,10 +144,9 @@ export function createAcmeClient(setup: AccountSetup): AcmeClient {
       orderIn(order.url, await post('finalize', order.finalize, { csr: derOf(csrPem) })),
     certificate: async order => {
       if (order.certificate === null) throw unusable('certificate', 'the order names none')
-      const chainPem = await download(order.certificate)
-      return { chainPem, alternates: requests.lastAlternates() }
+      return download(order.certificate)
     },
-    alternate: download,
+    alternate: async url => (await download(url)).chainPem,
     deactivate: async url => {
       await post('deactivate authorization', url, { status: 'deactivated' })
     },

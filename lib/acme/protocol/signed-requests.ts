@@ -88,10 +88,6 @@ export interface SignedRequests {
   txtValue(token: string): Promise<string>
   /** Has a nonce at hand, so that the next request fails only by itself. */
   ready(): Promise<void>
-  /** The instant Retry-After of the last answer named, or null. */
-  lastRetryAt(): number | null
-  /** The URLs that the last answer linked to as `alternate`. */
-  lastAlternates(): readonly string[]
 }
 
 /** acme-client's signing over our transport. @throws RotationError `settings-invalid` for an unusable account key */
@@ -105,7 +101,7 @@ export function openSignedRequests(setup: AccountSetup): SignedRequests {
     directory = next
     http.directoryCache = next.body
   }
-  const transport = createTransport(setup.connection, url => nameIn(directory, url))
+  const { request, nonces } = createTransport(setup.connection, url => nameIn(directory, url))
   const located = async <T>(call: () => Promise<T>, moved: readonly number[] = MOVED): Promise<T> => {
     try {
       return await call()
@@ -125,7 +121,7 @@ export function openSignedRequests(setup: AccountSetup): SignedRequests {
     }
   }
   const freshNonce = async (): Promise<string> => {
-    const answer = await transport.request(resourceUrl(directory, 'newNonce') ?? '', 'HEAD')
+    const answer = await request(resourceUrl(directory, 'newNonce') ?? '', 'HEAD')
     const nonce = answer.headers['replay-nonce']
     if (nonce) return nonce
     throw new RotationError('unavailable', `${settings}: newNonce: the answer has no nonce`)
@@ -134,8 +130,8 @@ export function openSignedRequests(setup: AccountSetup): SignedRequests {
   http.directoryTimestamp = 0
   http.directoryMaxAge = Number.POSITIVE_INFINITY
   http.maxBadNonceRetries = MAX_BAD_NONCES
-  http.request = transport.request
-  http.getNonce = async () => transport.takeNonce() ?? (await located(freshNonce))
+  http.request = request
+  http.getNonce = async () => nonces.pop() ?? (await located(freshNonce))
 
   /** acme-client reports what it cannot use as a bare Error. */
   const typed = async <T>(call: string, work: Promise<T>): Promise<T> => {
@@ -165,8 +161,8 @@ export function openSignedRequests(setup: AccountSetup): SignedRequests {
     },
     txtValue: token =>
       client.getChallengeKeyAuthorization({ type: 'dns-01', token, url: '', status: 'pending' }),
-    ready: async () => transport.keepNonce(await http.getNonce()),
-    lastRetryAt: transport.lastRetryAt,
-    lastAlternates: transport.lastAlternates,
+    ready: async () => {
+      nonces.push(await http.getNonce())
+    },
   }
 }

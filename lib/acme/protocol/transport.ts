@@ -1,6 +1,6 @@
 import packageJson from '../../../package.json' with { type: 'json' }
 import { RotationError } from '../../base/rotation-error.ts'
-import { parseRetryAfter, SECOND_MS } from '../../base/time.ts'
+import { SECOND_MS } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
 import { CHECK_PROXY, type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
 import { refusal } from './problem.ts'
@@ -125,17 +125,12 @@ export interface AcmeAnswer {
   readonly data: unknown
 }
 
+/** Sends what acme-client has signed. */
 export interface Transport {
   /** Stands in for acme-client's `http.request`. @throws RotationError, except for a nonce that can be replaced */
   request(url: string, method: string, options?: { readonly data?: unknown }): Promise<AcmeAnswer>
-  /** A nonce that an earlier answer brought, or null. */
-  takeNonce(): string | null
-  /** Gives a nonce back that was not used. */
-  keepNonce(nonce: string): void
-  /** The instant Retry-After of the last answer named, or null. */
-  lastRetryAt(): number | null
-  /** The URLs that the last answer linked to as `alternate`. */
-  lastAlternates(): readonly string[]
+  /** Those that earlier answers brought and nobody has used. */
+  readonly nonces: string[]
 }
 
 /** URLs of one relation in a Link header (RFC 8288 section 3), against the URL that was asked. */
@@ -167,30 +162,23 @@ export function createTransport(connection: AcmeConnection, nameOf: (url: string
   const { run, settings } = connection
   const nonces: string[] = []
   let badNonces = 0
-  let retryAt: number | null = null
-  let alternates: readonly string[] = []
 
   const isBadNonce = (method: string, answer: HttpResponse): boolean =>
     method === 'POST' && answer.status === 400 && answer.text.includes('urn:ietf:params:acme:error:badNonce')
 
   return {
-    takeNonce: () => nonces.pop() ?? null,
-    keepNonce: nonce => void nonces.push(nonce),
-    lastRetryAt: () => retryAt,
-    lastAlternates: () => alternates,
+    nonces,
     request: async (url, verb, options = {}) => {
       const method = verb.toUpperCase() as HttpRequest['method']
       const call = nameOf(url)
       const answer = await ask(connection, call, {
         method,
         url,
-        ...(options.data === undefined
-          ? {}
-          : { headers: { 'content-type': 'application/jose+json' }, body: JSON.stringify(options.data) }),
+        ...(options.data !== undefined && {
+          headers: { 'content-type': 'application/jose+json' },
+          body: JSON.stringify(options.data),
+        }),
       })
-      const now = run.clock.now()
-      retryAt = parseRetryAfter(answer.headers['retry-after'], now)
-      alternates = linksOf(answer.headers.link, 'alternate', url)
       run.log.debug({ call, method, status: answer.status }, 'request to the CA')
       if (isBadNonce(method, answer) && badNonces < MAX_BAD_NONCES) {
         badNonces += 1
@@ -200,7 +188,7 @@ export function createTransport(connection: AcmeConnection, nameOf: (url: string
       badNonces = 0
       const nonce = answer.headers['replay-nonce']
       if (nonce && method === 'POST') nonces.push(nonce)
-      if (answer.status >= 300) throw refusal(settings, call, url, answer, now)
+      if (answer.status >= 300) throw refusal(settings, call, url, answer, run.clock.now())
       return {
         status: answer.status,
         headers: withPlace(answer.headers, url),

@@ -1,9 +1,9 @@
+import { stopped } from '../../base/stopped.ts'
 import { SECOND_MS } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
 import { type Http, HttpFailure } from '../../http/http.ts'
 import { encodeRequest, OPCODE, TYPE } from './message.ts'
 import { type RecordData, type RecordType, type Resolved, readResponse } from './response.ts'
-import { stopped } from './stopped.ts'
 
 const MEDIA_TYPE = 'application/dns-message'
 const TIMEOUT_MS = 3 * SECOND_MS

@@ -1,12 +1,12 @@
 import { randomInt } from 'node:crypto'
 import { RotationError } from '../../base/rotation-error.ts'
+import { stopped } from '../../base/stopped.ts'
 import { SECOND_MS } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
 import { type DnsServer, exchange } from './exchange.ts'
 import { encodeRequest, OPCODE, TYPE } from './message.ts'
 import { type Question, type RecordType, type Response, readResponse, unread } from './response.ts'
 import type { ServerAddress } from './server-address.ts'
-import { stopped } from './stopped.ts'
 
 /** Of the first try; the second waits twice as long. */
 const TIMEOUT_MS = 2 * SECOND_MS

@@ -1,5 +1,5 @@
+import { stopped } from '../../base/stopped.ts'
 import type { Run } from '../../contracts.ts'
-import { stopped } from '../../dns/resolve/stopped.ts'
 
 const noop = (): void => {}
 const queues = new Map<string, Promise<void>>()
