@@ -77,24 +77,6 @@ export function nextOrder(
   )
 }
 
-/** The budget of one set of names. Each change is durable when its promise resolves. */
-export interface Budget {
-  /** Counts an order before it is asked for. @throws RotationError `rate-limited` when there is none left */
-  order(): Promise<void>
-  /** There is an order. Those that were asked for in vain before count no more: it is one of them, or they are none. */
-  placed(): Promise<void>
-  /** The CA refused the order, or was never asked: there is none to count. */
-  refused(): Promise<void>
-  /** The last order came to nothing: expired, gone, or not issued. */
-  ended(): Promise<void>
-  /** The last order's validation failed: it counts as that, no longer as an order. */
-  failed(): Promise<void>
-  /** A validation succeeded. */
-  validated(): Promise<void>
-  /** Whether the last validation failed. */
-  isDoubtful(): Promise<boolean>
-}
-
 const asSpent = (value: unknown): Spent => {
   const parsed = v.safeParse(spentSchema, value)
   return parsed.success ? parsed.output : NOTHING
@@ -118,6 +100,9 @@ const recentOnly = (spent: Spent, { perMs }: BudgetSettings, now: number): Spent
 const isOver = ({ rehearse, ...instants }: Spent): boolean =>
   !rehearse && Object.values(instants).every(list => list.length === 0)
 
+/** The budget of one set of names. Each change is durable when its promise resolves. */
+export type Budget = ReturnType<typeof openBudget>
+
 /**
  * Opens the budget of a set of names in a source's memory. It holds across crashes and for forced runs: whatever
  * a run intends, a CA counts orders and failed validations alike. `settings` is the source's path, for messages.
@@ -127,7 +112,7 @@ export function openBudget(
   names: readonly string[],
   limits: BudgetSettings,
   { clock, settings }: { readonly clock: Clock; readonly settings: string },
-): Budget {
+) {
   const key = keyOf(names)
   const change = (apply: (spent: Spent) => Spent): Promise<void> =>
     memory.update(notes => {
@@ -141,6 +126,7 @@ export function openBudget(
       return { ...notes, budget: Object.fromEntries(all) }
     })
   return {
+    /** Counts an order before it is asked for. @throws RotationError `rate-limited` when there is none left */
     order: () =>
       change(spent => {
         const now = clock.now()
@@ -155,19 +141,23 @@ export function openBudget(
           },
         )
       }),
+    /** There is an order. Those that were asked for in vain before count no more: it is one of them, or they are none. */
     placed: () =>
       change(spent =>
         spent.asked.length === 0
           ? spent
           : { ...spent, orders: [...spent.orders, ...spent.asked.slice(-1)], asked: [] },
       ),
+    /** The CA refused the order, or was never asked: there is none to count. */
     refused: () => change(spent => ({ ...spent, asked: spent.asked.slice(0, -1) })),
+    /** The last order came to nothing: expired, gone, or not issued. */
     ended: () =>
       change(spent => ({
         ...spent,
         orders: spent.orders.slice(0, -1),
         ended: [...spent.ended, ...spent.orders.slice(-1)],
       })),
+    /** The last order's validation failed: it counts as that, no longer as an order. */
     failed: () =>
       change(spent => ({
         ...spent,
@@ -175,7 +165,9 @@ export function openBudget(
         failed: [...spent.failed, clock.now()],
         rehearse: true,
       })),
+    /** A validation succeeded. */
     validated: () => change(spent => (spent.rehearse ? { ...spent, rehearse: false } : spent)),
-    isDoubtful: async () => asSpent(asObject((await memory.read()).budget)[key]).rehearse,
+    /** Whether the last validation failed. */
+    isDoubtful: async (): Promise<boolean> => asSpent(asObject((await memory.read()).budget)[key]).rehearse,
   }
 }

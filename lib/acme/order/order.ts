@@ -97,7 +97,7 @@ const finalize = async (world: World, order: Order): Promise<Next> => {
 const download = async (world: World, order: Order): Promise<Obtained> => {
   const { journal, request } = world
   const key = await journal.privateKey(() => generateKey(request.spec.keyType))
-  const chainPem = order.certificate === null ? null : await acceptedChain(world, order)
+  const chainPem = await acceptedChain(world, order)
   const flaw = chainPem === null ? 'the order names none' : flawOf(chainPem, key, request.spec.names)
   if (chainPem !== null && flaw === null) return { kind: 'obtained', chainPem }
   throw await endOrder(world, `certificate: ${flaw}`)

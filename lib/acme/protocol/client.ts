@@ -7,7 +7,7 @@ import type { Issuer } from '../../dns/caa.ts'
 import { caaIdentitiesOf, metaOf } from './directory.ts'
 import { type Authorization, type Order, readAuthorization, readOrder } from './resources.ts'
 import { type AccountSetup, MOVED, openSignedRequests } from './signed-requests.ts'
-import { type AcmeAnswer, type AcmeConnection, linksOf } from './transport.ts'
+import { type AcmeAnswer, linksOf } from './transport.ts'
 
 /** What newAccount is told (RFC 8555 section 7.3). */
 export type AccountRequest =
@@ -19,43 +19,6 @@ export interface OrderRequest {
   readonly profile: string | null
   /** The predecessor's CertID (RFC 9773 section 5). */
   readonly replaces: string | null
-}
-
-/**
- * One account at one CA in one run; calls are made one after another. Each call throws RotationError
- * `unreachable`, `unavailable`, `rate-limited`, `ca-rejected`, `order-failed` or `out-of-time`, with the CA's
- * problem behind it (`problemOf`).
- */
-export interface AcmeClient {
-  readonly connection: AcmeConnection
-  readonly supportsRenewalInfo: boolean
-  /** Who issues, as CAA records may name it (RFC 8657 section 3). */
-  readonly issuer: Issuer
-  /** Whether the directory lists profiles; a CA that knows of none would ignore the one it is asked for. */
-  readonly offersProfiles: boolean
-  /** Where the directory says that accounts are made; tells whether a CA has moved. */
-  readonly newAccountUrl: string
-  /** Creates or finds the account of the key and uses it from then on; its URL. */
-  register(request: AccountRequest): Promise<string>
-  /** Has a nonce at hand, so that the next call fails only by itself. */
-  ready(): Promise<void>
-  newOrder(request: OrderRequest): Promise<Order>
-  order(url: string): Promise<Order>
-  authorization(url: string): Promise<Authorization>
-  /** The TXT value that answers a dns-01 challenge (RFC 8555 section 8.4). */
-  txtValue(token: string): Promise<string>
-  /** Tells the CA that the challenge is ready to be looked at. */
-  respond(challengeUrl: string): Promise<void>
-  finalize(order: Order, csrPem: string): Promise<Order>
-  /** The default chain, and where the others are (RFC 8555 section 7.4.2). */
-  certificate(order: Order): Promise<{ readonly chainPem: string; readonly alternates: readonly string[] }>
-  /** One of the other chains; PEM, leaf first. */
-  alternate(url: string): Promise<string>
-  deactivate(authorizationUrl: string): Promise<void>
-  /** Makes the CA know the account by another key (RFC 8555 section 7.3.5); this client still signs with the old one. */
-  changeKey(newKey: Secret): Promise<void>
-  /** Revokes a certificate (RFC 8555 section 7.6): by the account, or without one by the certificate's own key. */
-  revoke(certificate: X509Certificate, reason: number): Promise<void>
 }
 
 /**
@@ -80,8 +43,15 @@ const derOf = (pem: string): string =>
 
 const isObject = (value: unknown): boolean => Object(value) === value
 
-/** The client of one account. @throws RotationError `settings-invalid` for an unusable account key */
-export function createAcmeClient(setup: AccountSetup): AcmeClient {
+/** One account at one CA in one run; calls are made one after another. */
+export type AcmeClient = ReturnType<typeof createAcmeClient>
+
+/**
+ * The client of one account. Each call throws RotationError `unreachable`, `unavailable`, `rate-limited`, `ca-rejected`,
+ * `order-failed` or `out-of-time`, with the CA's problem behind it (`problemOf`).
+ * @throws RotationError `settings-invalid` for an unusable account key
+ */
+export function createAcmeClient(setup: AccountSetup) {
   const { connection } = setup
   const requests = openSignedRequests(setup)
   const { directory, post, postTo } = requests
@@ -98,12 +68,6 @@ export function createAcmeClient(setup: AccountSetup): AcmeClient {
       data,
       parseRetryAfter(headers['retry-after'], connection.run.clock.now()),
     )
-  const download = async (url: string) => {
-    const { data, headers } = await post('certificate', url)
-    if (typeof data !== 'string' || !data.includes('-----BEGIN CERTIFICATE-----'))
-      throw unusable('certificate', 'the answer is no PEM text')
-    return { chainPem: data, alternates: linksOf(headers.link, 'alternate', url) }
-  }
   const supports = (resource: string): boolean => typeof directory().body[resource] === 'string'
   const requireSupport = (resource: string, what: string): void => {
     if (supports(resource)) return
@@ -112,57 +76,63 @@ export function createAcmeClient(setup: AccountSetup): AcmeClient {
   }
   return {
     connection,
-    get issuer() {
+    /** Who issues, as CAA records may name it (RFC 8657 section 3). */
+    get issuer(): Issuer {
       return { identities: caaIdentitiesOf(setup.directory), accountUrl: requests.accountUrl() }
     },
-    get offersProfiles() {
+    /** Whether the directory lists profiles; a CA that knows of none would ignore the one it is asked for. */
+    get offersProfiles(): boolean {
       return isObject(metaOf(directory()).profiles)
     },
-    get newAccountUrl() {
+    /** Where the directory says that accounts are made; tells whether a CA has moved. */
+    get newAccountUrl(): string {
       return String(directory().body.newAccount)
     },
-    get supportsRenewalInfo() {
+    get supportsRenewalInfo(): boolean {
       return supports('renewalInfo')
     },
     ready: requests.ready,
-    register: async request =>
+    /** Creates or finds the account of the key and uses it from then on; its URL. */
+    register: async (request: AccountRequest): Promise<string> =>
       locationIn(await requests.register(request), 'newAccount', 'the answer has no URL'),
-    newOrder: async request => {
+    newOrder: async (request: OrderRequest): Promise<Order> => {
       // With `replaces` a 404 says that the predecessor is not known.
       const moved = request.replaces === null ? MOVED : MOVED.filter(it => it !== 404)
       const answer = await postTo('newOrder', () => orderBody(request), 201, moved)
       const url = locationIn(answer, 'newOrder', 'Creating a new order did not return an order link')
       return orderIn(url, answer)
     },
-    order: async url => orderIn(url, await post('order', url)),
-    authorization: async url => readAuthorization(url, (await post('authorization', url)).data),
+    order: async (url: string): Promise<Order> => orderIn(url, await post('order', url)),
+    authorization: async (url: string): Promise<Authorization> =>
+      readAuthorization(url, (await post('authorization', url)).data),
     txtValue: requests.txtValue,
-    respond: async url => {
-      await post('challenge', url, {})
-    },
-    finalize: async (order, csrPem) =>
+    /** Tells the CA that the challenge is ready to be looked at. */
+    respond: (challengeUrl: string) => post('challenge', challengeUrl, {}),
+    finalize: async (order: Order, csrPem: string): Promise<Order> =>
       orderIn(order.url, await post('finalize', order.finalize, { csr: derOf(csrPem) })),
-    certificate: async order => {
-      if (order.certificate === null) throw unusable('certificate', 'the order names none')
-      return download(order.certificate)
+    /** The default chain or one of the others, PEM, leaf first; and where the others are (RFC 8555 section 7.4.2). */
+    certificate: async (url: string) => {
+      const { data, headers } = await post('certificate', url)
+      if (typeof data !== 'string' || !data.includes('-----BEGIN CERTIFICATE-----'))
+        throw unusable('certificate', 'the answer is no PEM text')
+      return { chainPem: data, alternates: linksOf(headers.link, 'alternate', url) }
     },
-    alternate: async url => (await download(url)).chainPem,
-    deactivate: async url => {
-      await post('deactivate authorization', url, { status: 'deactivated' })
-    },
-    changeKey: async newKey => {
-      await postTo('keyChange', () => {
+    deactivate: (authorizationUrl: string) =>
+      post('deactivate authorization', authorizationUrl, { status: 'deactivated' }),
+    /** Makes the CA know the account by another key (RFC 8555 section 7.3.5); this client still signs with the old one. */
+    changeKey: (newKey: Secret) =>
+      postTo('keyChange', () => {
         requireSupport('keyChange', 'another key for an account')
         return requests.keyChange(newKey)
-      })
-    },
-    revoke: async (certificate, reason) => {
+      }),
+    /** Revokes a certificate (RFC 8555 section 7.6): by the account, or without one by the certificate's own key. */
+    revoke: (certificate: X509Certificate, reason: number) => {
       const payload = () => {
         requireSupport('revokeCert', 'revocation')
         return { certificate: certificate.raw.toString('base64url'), reason }
       }
       // A 404 says that the certificate is not known.
-      await postTo('revokeCert', payload, 200, [405])
+      return postTo('revokeCert', payload, 200, [405])
     },
   }
 }

@@ -62,36 +62,8 @@ const nameIn = (directory: Directory, url: string): string => {
 /** What a CA answers at a URL that its directory no longer has. */
 export const MOVED = [301, 302, 303, 307, 308, 404, 405]
 
-/** Signed requests of one account (RFC 8555 section 6.2). */
-export interface SignedRequests {
-  /** As it is now: it may have been fetched again. */
-  directory(): Directory
-  accountUrl(): string | null
-  /** Without a payload it is a POST-as-GET (section 6.3). */
-  post(call: string, url: string, payload?: object): Promise<AcmeAnswer>
-  /**
-   * To a resource of the directory, once more with a new directory where the CA answers one of `moved`, or where nobody
-   * is there any more and the directory says so; `payload` is made for each. Signed by the account, or by the key alone
-   * where there is none.
-   */
-  postTo(
-    resource: string,
-    payload: () => object,
-    valid?: number,
-    moved?: readonly number[],
-  ): Promise<AcmeAnswer>
-  /** Creates or finds the account of the key (section 7.3), and signs for it from then on. */
-  register(request: object): Promise<AcmeAnswer>
-  /** What another key signs to take this one's place (section 7.3.5). */
-  keyChange(newKey: Secret): object
-  /** What answers a dns-01 challenge (section 8.4). */
-  txtValue(token: string): Promise<string>
-  /** Has a nonce at hand, so that the next request fails only by itself. */
-  ready(): Promise<void>
-}
-
-/** acme-client's signing over our transport. @throws RotationError `settings-invalid` for an unusable account key */
-export function openSignedRequests(setup: AccountSetup): SignedRequests {
+/** Signed requests of one account (RFC 8555 section 6.2), by acme-client over our transport. @throws RotationError `settings-invalid` for an unusable account key */
+export function openSignedRequests(setup: AccountSetup) {
   const { settings } = setup.connection
   const client = createClient(setup)
   const { http, api } = internalsOf(client)
@@ -144,24 +116,36 @@ export function openSignedRequests(setup: AccountSetup): SignedRequests {
     }
   }
   return {
-    directory: () => directory,
-    accountUrl: () => api.accountUrl,
-    post: (call, url, payload) => typed(call, api.apiRequest(url, payload ?? null, [200])),
-    postTo: (resource, payload, valid = 200, moved = MOVED) =>
+    /** As it is now: it may have been fetched again. */
+    directory: (): Directory => directory,
+    accountUrl: (): string | null => api.accountUrl,
+    /** Without a payload it is a POST-as-GET (section 6.3). */
+    post: (call: string, url: string, payload: object | null = null) =>
+      typed(call, api.apiRequest(url, payload, [200])),
+    /**
+     * To a resource of the directory, once more with a new directory where the CA answers one of `moved`, or where
+     * nobody is there any more and the directory says so; `payload` is made for each. Signed by the account, or by the
+     * key alone where there is none.
+     */
+    postTo: (resource: string, payload: () => object, valid = 200, moved: readonly number[] = MOVED) =>
       located(() => {
         const includeJwsKid = api.accountUrl !== null
         return typed(resource, api.apiResourceRequest(resource, payload(), [valid], { includeJwsKid }))
       }, moved),
+    /** Creates or finds the account of the key (section 7.3), and signs for it from then on. */
     // Client.createAccount() would send an update when the account exists, which CAs refuse.
-    register: request => located(() => typed('newAccount', api.createAccount({ ...request }))),
-    keyChange: newKey => {
+    register: (request: object) => located(() => typed('newAccount', api.createAccount({ ...request }))),
+    /** What another key signs to take this one's place (section 7.3.5). */
+    keyChange: (newKey: Secret): object => {
       const fresh = internalsOf(createClient({ ...setup, accountKey: newKey }))
       const url = resourceUrl(directory, 'keyChange') ?? ''
       return fresh.http.createSignedBody(url, { account: api.accountUrl, oldKey: http.getJwk() })
     },
-    txtValue: token =>
+    /** What answers a dns-01 challenge (section 8.4). */
+    txtValue: (token: string): Promise<string> =>
       client.getChallengeKeyAuthorization({ type: 'dns-01', token, url: '', status: 'pending' }),
-    ready: async () => {
+    /** Has a nonce at hand, so that the next request fails only by itself. */
+    ready: async (): Promise<void> => {
       nonces.push(await http.getNonce())
     },
   }

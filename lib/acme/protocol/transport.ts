@@ -125,14 +125,6 @@ export interface AcmeAnswer {
   readonly data: unknown
 }
 
-/** Sends what acme-client has signed. */
-export interface Transport {
-  /** Stands in for acme-client's `http.request`. @throws RotationError, except for a nonce that can be replaced */
-  request(url: string, method: string, options?: { readonly data?: unknown }): Promise<AcmeAnswer>
-  /** Those that earlier answers brought and nobody has used. */
-  readonly nonces: string[]
-}
-
 /** URLs of one relation in a Link header (RFC 8288 section 3), against the URL that was asked. */
 export function linksOf(header: string | undefined, relation: string, base: string): readonly string[] {
   const links = (header ?? '').matchAll(/<([^>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^",;\s]*))*)/g)
@@ -158,7 +150,7 @@ const dataOf = (connection: AcmeConnection, call: string, method: string, text: 
  * The transport of one client in one run: nonces are kept per client (RFC 8555 section 6.5), a refused one is
  * given back to acme-client to sign again. `nameOf` tells what a URL is called in messages.
  */
-export function createTransport(connection: AcmeConnection, nameOf: (url: string) => string): Transport {
+export function createTransport(connection: AcmeConnection, nameOf: (url: string) => string) {
   const { run, settings } = connection
   const nonces: string[] = []
   let badNonces = 0
@@ -167,8 +159,14 @@ export function createTransport(connection: AcmeConnection, nameOf: (url: string
     method === 'POST' && answer.status === 400 && answer.text.includes('urn:ietf:params:acme:error:badNonce')
 
   return {
+    /** Those that earlier answers brought and nobody has used. */
     nonces,
-    request: async (url, verb, options = {}) => {
+    /** Stands in for acme-client's `http.request`. @throws RotationError, except for a nonce that can be replaced */
+    request: async (
+      url: string,
+      verb: string,
+      options: { readonly data?: unknown } = {},
+    ): Promise<AcmeAnswer> => {
       const method = verb.toUpperCase() as HttpRequest['method']
       const call = nameOf(url)
       const answer = await ask(connection, call, {
