@@ -63,7 +63,7 @@ export async function askServer<T extends RecordType>(
 }
 
 /**
- * Asks servers that may ask others, one after another until one does not fail, twice round.
+ * Asks servers that may ask others, one after another until one does not fail; once more those that say nothing.
  * @throws RotationError `out-of-time` (or the signal's own) when `run.signal` is aborted
  */
 export async function askResolvers<T extends RecordType>(
@@ -74,12 +74,17 @@ export async function askResolvers<T extends RecordType>(
 ): Promise<Response<T>['resolved']> {
   const question = { id: randomInt(0x10000), name, type }
   const failures = new Set<string>()
-  for (let tried = 1; tried <= TRIES; tried += 1)
-    for (const server of servers) {
+  let left = servers
+  for (let tried = 1; tried <= TRIES; tried += 1) {
+    const silent: ServerAddress[] = []
+    for (const server of left) {
       const options = { recurse: true, run, timeoutMs: tried * TIMEOUT_MS }
-      const { resolved } = await askOnce(server, question, options)
+      const { resolved, isSilence } = await askOnce(server, question, options)
       if (resolved.kind !== 'failed') return resolved
       failures.add(resolved.why)
+      if (isSilence) silent.push(server)
     }
+    left = silent
+  }
   return { kind: 'failed', why: [...failures].join(', ') || 'there is no resolver' }
 }
