@@ -1,5 +1,6 @@
 import * as v from 'valibot'
-import { type HuaweiCall, type HuaweiClient, serviceCodeOf } from '../../lib/clouds/huawei/client.ts'
+import type { HuaweiCall, HuaweiClient } from '../../lib/clouds/huawei/client.ts'
+import { serviceErrorOf } from '../../lib/http/api-call.ts'
 
 /** A function's configuration, as far as it is compared; whatever else the service says is kept out. */
 const shown = v.object({
@@ -51,7 +52,7 @@ export interface FunctionGraphApi {
 /** Null where the service says that it is not there. */
 const ifThere = async <T>(work: Promise<T>): Promise<T | null> =>
   work.catch(error => {
-    if (serviceCodeOf(error)?.status === 404 && serviceCodeOf(error)?.code?.startsWith('FSS.')) return null
+    if (serviceErrorOf(error)?.status === 404 && serviceErrorOf(error)?.code?.startsWith('FSS.')) return null
     throw error
   })
 

@@ -1,12 +1,13 @@
 import { RotationError } from '../base/rotation-error.ts'
-import { stopped } from '../base/stopped.ts'
 import { formatDuration, HOUR_MS, SECOND_MS } from '../base/time.ts'
 import type { Run } from '../contracts.ts'
+import { pause } from '../http/repeat.ts'
 import { type Location, locate, serverLabel } from './locate.ts'
 import { bareName } from './name.ts'
 import { askHttps } from './resolve/ask-https.ts'
 import { askResolvers, QUESTION_MS } from './resolve/ask-server.ts'
 import type { DnsAccess } from './resolve/lookup.ts'
+
 import type { Resolved } from './resolve/response.ts'
 
 /** A TXT value that was written; `fqdn` with or without the final dot. */
@@ -131,14 +132,6 @@ const timedOut = (all: readonly Progress[], withinMs: number): RotationError =>
     },
   )
 
-const pause = async (durationMs: number, run: Run): Promise<void> => {
-  try {
-    await run.clock.sleep(durationMs, run.signal)
-  } catch (error) {
-    throw run.signal.aborted ? stopped(run, 'DNS propagation') : error
-  }
-}
-
 /** The last instant at which one who has not seen the values may still repeat an answer of old. */
 const rememberedUntil = (all: readonly Progress[]): number =>
   Math.max(...all.map(({ seen, remembersUntil }) => (seen ? 0 : remembersUntil)))
@@ -172,7 +165,7 @@ async function untilAgreed(
       const until = Math.max(now + everyMs, rememberedUntil(all))
       return { kind: 'suspended', until, why: `DNS propagation, still missing: ${lackOf(all)}` }
     }
-    await pause(waitMs, run)
+    await pause(waitMs, 'DNS propagation', run)
   }
 }
 
@@ -205,6 +198,6 @@ export async function awaitPropagation(
       until: now + settleMs,
       why: `DNS propagation: ${seen}; waiting a little longer`,
     }
-  if (settleMs > 0) await pause(settleMs, run)
+  if (settleMs > 0) await pause(settleMs, 'DNS propagation', run)
   return { kind: 'seen' }
 }

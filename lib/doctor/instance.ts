@@ -1,8 +1,9 @@
 import { RotationError } from '../base/rotation-error.ts'
 import { iso } from '../base/time.ts'
-import { type HuaweiClient, serviceCodeOf } from '../clouds/huawei/client.ts'
+import type { HuaweiClient } from '../clouds/huawei/client.ts'
 import { algorithmFor } from '../clouds/huawei/signer.ts'
 import type { Run } from '../contracts.ts'
+import { serviceErrorOf } from '../http/api-call.ts'
 import { createIotdaClient, type DomainConfiguration, type ServerCertificate } from '../iotda/client.ts'
 import type { Endpoint } from '../iotda/endpoint.ts'
 import type { Target } from '../model/target.ts'
@@ -32,7 +33,7 @@ async function configurations({ target, client, run }: Patient): Promise<{
     const found = await createIotdaClient(client(signing)).listDomainConfigurations(run.signal)
     return { found, finding: ok(about, `the keys are accepted, signed with ${algorithm}`) }
   } catch (thrown) {
-    if (serviceCodeOf(thrown)?.code !== WRONG_SCHEME) throw thrown
+    if (serviceErrorOf(thrown)?.code !== WRONG_SCHEME) throw thrown
     const other = algorithm === 'SDK-HMAC-SHA256' ? 'derived' : 'standard'
     const works = await createIotdaClient(client(other))
       .listDomainConfigurations(run.signal)

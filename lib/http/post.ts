@@ -1,5 +1,6 @@
 import { RotationError } from '../base/rotation-error.ts'
-import { parseRetryAfter, SECOND_MS } from '../base/time.ts'
+import { SECOND_MS } from '../base/time.ts'
+import { type ApiTerms, type Refusal, refused } from './api-call.ts'
 import { type Http, HttpFailure } from './http.ts'
 
 /** One message to a service that takes it by HTTP. */
@@ -16,6 +17,11 @@ export interface Post {
 }
 
 export const POST_TIMEOUT_MS = 10 * SECOND_MS
+
+const refusalOf = (status: number, hint: string): Refusal => {
+  if (status === 429) return { code: 'throttled', hint }
+  return { code: status === 408 || status >= 500 ? 'unavailable' : 'service-refused', hint }
+}
 
 /**
  * Posts JSON; the text of a good answer. Messages never repeat the URL, which often is a secret, nor what was
@@ -37,13 +43,8 @@ export async function postJson(post: Post): Promise<string> {
       // Not as its cause: it names the address.
       throw new RotationError('unavailable', `${driver}: no answer${why}`, { hint })
     })
-  if (answer.status >= 200 && answer.status < 300) return answer.text
-  const retryAt = parseRetryAfter(answer.headers['retry-after'], now)
-  const passes = answer.status === 408 || answer.status === 429 || answer.status >= 500
-  const code = answer.status === 429 ? 'throttled' : passes ? 'unavailable' : 'service-refused'
-  throw new RotationError(code, `${driver}: answered ${answer.status}`, {
-    retry: passes ? 'later' : 'never',
-    hint,
-    ...(retryAt === null ? {} : { retryAt }),
-  })
+  const { status, text } = answer
+  if (status >= 200 && status < 300) return text
+  const terms: ApiTerms = { unansweredHint: () => hint, refused: () => `: answered ${status}` }
+  throw refused(answer, refusalOf(status, hint), { call: driver, terms }, now)
 }

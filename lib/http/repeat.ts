@@ -1,29 +1,77 @@
-import { RotationError } from '../base/rotation-error.ts'
+import type { Log } from '../base/log.ts'
+import { asRotationError, type RotationError } from '../base/rotation-error.ts'
 import { stopped } from '../base/stopped.ts'
-import { SECOND_MS } from '../base/time.ts'
-import type { Run } from '../contracts.ts'
+import { type Clock, SECOND_MS } from '../base/time.ts'
 
-const ATTEMPTS = 3
+/** What tries of one call go by; a run has all of it. */
+export interface Repeating {
+  readonly clock: Clock
+  readonly log?: Log
+  /** No pause goes beyond it. */
+  readonly deadline?: number
+  readonly signal?: AbortSignal | undefined
+}
 
-/** Waits before another try, or throws `error` when that is of no use or there is no time for it. */
-async function pauseAfter(error: unknown, tried: number, call: string, run: Run): Promise<void> {
-  if (!(error instanceof RotationError) || error.retry !== 'now' || tried === ATTEMPTS) throw error
-  const waitMs = tried * SECOND_MS
-  const next = run.clock.now() + waitMs
-  if ((error.retryAt ?? 0) > next || next >= run.deadline) throw error
-  run.log.warn({ attempt: tried, error: error.message }, `${call}: trying again`)
-  await run.clock.sleep(waitMs, run.signal).catch(cause => {
-    throw run.signal.aborted ? stopped(run, call) : cause
+/** When a call is made again. */
+export interface Repetition {
+  /** Before the second try, the third, and so on. Default: 1 s and 2 s, so that there are three. */
+  readonly pausesMs?: readonly number[]
+  /** Whether the same call may have more luck. Default: errors that say `now`. */
+  readonly passes?: (error: RotationError) => boolean
+  /** Goes on after the call when the signal was aborted in a pause. Default: `: the run was stopped`. */
+  readonly stopped?: string | undefined
+}
+
+const PAUSES_MS = [SECOND_MS, 2 * SECOND_MS]
+/** Of Retry-After; what wants to be left alone for longer is left to a later run. */
+const WAIT_AT_MOST_MS = 10 * SECOND_MS
+
+/** Whether time alone mends it, whenever it is tried again. */
+export const passesByItself = ({ code }: RotationError): boolean =>
+  code === 'throttled' || code === 'unavailable'
+
+/** Sleeps within a run. @throws RotationError `out-of-time`, or the signal's own, when it is stopped meanwhile */
+export async function pause(
+  durationMs: number,
+  call: string,
+  { clock, signal }: Pick<Repeating, 'clock' | 'signal'>,
+  how?: string,
+): Promise<void> {
+  await clock.sleep(durationMs, signal).catch(cause => {
+    throw signal?.aborted ? stopped({ signal }, call, how) : cause
   })
 }
 
-/** Up to three tries of a call that may safely be made again, as long as its errors say `now`. */
-export async function repeated<T>(run: Run, call: string, attempt: () => Promise<T>): Promise<T> {
+/** Waits before another try, or throws `thrown` when that is of no use or there is no time for it. */
+async function pauseAfter(
+  thrown: unknown,
+  tried: number,
+  call: string,
+  { repeating, repetition }: { readonly repeating: Repeating; readonly repetition: Repetition },
+): Promise<void> {
+  const { clock, log, deadline = Infinity } = repeating
+  const { pausesMs = PAUSES_MS, passes = ({ retry }) => retry === 'now' } = repetition
+  const error = asRotationError(thrown)
+  const pauseMs = pausesMs[tried - 1]
+  if (pauseMs === undefined || !passes(error)) throw error
+  const waitMs = Math.max(pauseMs, (error.retryAt ?? 0) - clock.now())
+  if (waitMs > Math.max(pauseMs, WAIT_AT_MOST_MS) || clock.now() + waitMs >= deadline) throw error
+  log?.warn({ attempt: tried, error: error.message }, `${call}: trying again`)
+  await pause(waitMs, call, repeating, repetition.stopped)
+}
+
+/** Makes a call that may safely be made again, as long as its errors pass and there is time. */
+export async function repeated<T>(
+  repeating: Repeating,
+  call: string,
+  attempt: () => Promise<T>,
+  repetition: Repetition = {},
+): Promise<T> {
   for (let tried = 1; ; tried += 1) {
     try {
       return await attempt()
     } catch (error) {
-      await pauseAfter(error, tried, call, run)
+      await pauseAfter(error, tried, call, { repeating, repetition })
     }
   }
 }
@@ -33,7 +81,7 @@ export async function repeated<T>(run: Run, call: string, attempt: () => Promise
  * null when everything is as wanted; after a change whose answer was lost it looks again. Up to three changes.
  */
 export async function settled(
-  run: Run,
+  repeating: Repeating,
   call: string,
   look: () => Promise<(() => Promise<unknown>) | null>,
 ): Promise<void> {
@@ -44,7 +92,7 @@ export async function settled(
       await change()
       return
     } catch (error) {
-      await pauseAfter(error, tried, call, run)
+      await pauseAfter(error, tried, call, { repeating, repetition: {} })
     }
   }
 }

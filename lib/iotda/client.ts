@@ -1,7 +1,8 @@
 import { RotationError } from '../base/rotation-error.ts'
 import type { Secret } from '../base/secret.ts'
-import { isUnknownPath } from '../clouds/huawei/answer.ts'
-import { type HuaweiCall, type HuaweiClient, serviceCodeOf } from '../clouds/huawei/client.ts'
+import type { HuaweiCall, HuaweiClient } from '../clouds/huawei/client.ts'
+import { isUnknownPath } from '../clouds/huawei/refusal.ts'
+import { serviceErrorOf } from '../http/api-call.ts'
 import {
   certificatePage,
   configurationPage,
@@ -70,7 +71,7 @@ const PAGE_LIMIT = 50
 const gone = (error: unknown): boolean => {
   // A page of a proxy or a wrong path answers 404 as well; neither says anything about the certificate.
   if (!(error instanceof RotationError) || error.code !== 'service-refused') return false
-  const said = serviceCodeOf(error)
+  const said = serviceErrorOf(error)
   return said?.status === 404 && !isUnknownPath(said.code)
 }
 

@@ -1,12 +1,14 @@
 import * as v from 'valibot'
-import { pemField, propagationField, secretField, urlField } from '../base/fields.ts'
+import { secretField, urlField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
 import { bareName, checkName } from '../dns/name.ts'
+import { codeOfStatus, type Refusal } from '../http/api-call.ts'
 import type { HttpRequest, HttpResponse } from '../http/http.ts'
 import { repeated } from '../http/repeat.ts'
-import { codeOfStatus, createService, type Problem, type Service } from '../http/service.ts'
+import { createService, type Service } from '../http/service.ts'
 import type { ErrorCode } from '../model/errors.ts'
+import { httpFields } from './shared/fields.ts'
 import { inTurn } from './shared/turns.ts'
 
 const word = (what: string) =>
@@ -21,8 +23,7 @@ const settings = v.strictObject({
   password: secretField(),
   /** Where the server serves the account's TXT records. */
   fulldomain: word('the fulldomain of the account'),
-  caCertificates: v.optional(v.nullable(pemField()), null),
-  propagation: propagationField(),
+  ...httpFields(),
 })
 type Settings = v.InferOutput<typeof settings>
 
@@ -37,7 +38,7 @@ const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
 
 const errorShape = v.object({ error: v.string() })
 
-const judge = ({ status }: HttpResponse, json: unknown): Problem | null => {
+const refusalOf = ({ status }: HttpResponse, json: unknown): Refusal | null => {
   if (status < 300) return null
   const body = v.safeParse(errorShape, json)
   const code = codeOfStatus(status)
@@ -82,7 +83,7 @@ const create = (config: Settings, context: DriverContext) => {
   const driver = `solver ${context.name} (acmedns)`
   const endpoint = config.endpoint.replace(/\/+$/, '')
   const http = context.http(config.caCertificates)
-  const service = createService({ driver, http, secrets: [password.reveal(), username], judge })
+  const service = createService({ driver, http, secrets: [password.reveal(), username], refusalOf })
   const write = createWrite(config, endpoint, service)
   const home = `${bareName(fulldomain)}.`
   const checkPlace = (fqdn: string): void => {

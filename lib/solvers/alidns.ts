@@ -5,11 +5,13 @@ import type { Secret } from '../base/secret.ts'
 import { iso, SECOND_MS } from '../base/time.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
 import { bareName } from '../dns/name.ts'
+import { codeOfStatus, type Refusal } from '../http/api-call.ts'
 import type { HttpRequest, HttpResponse } from '../http/http.ts'
-import { codeOfStatus, createService, type Problem, type Service, serviceCodeOf } from '../http/service.ts'
-import type { ErrorCode } from '../model/errors.ts'
+import { createService, type Service } from '../http/service.ts'
+import { serviceFields, ttlField } from './shared/fields.ts'
+import { type Meanings, meaningOf } from './shared/meaning.ts'
+import { everyItem, type Page } from './shared/pages.ts'
 import { createRecordSolver, type TxtEntry } from './shared/records.ts'
-import { serviceFields, ttlField } from './shared/service-settings.ts'
 import { longestZone, relativeName } from './shared/zone.ts'
 
 const settings = v.strictObject({
@@ -27,12 +29,9 @@ type Settings = v.InferOutput<typeof settings>
 const ALGORITHM = 'ACS3-HMAC-SHA256'
 const VERSION = '2015-01-09'
 const PAGE_SIZE = 100
-const IDENTICAL = new Set(['DomainRecordDuplicate'])
-const GONE = new Set(['DomainRecordNotBelongToUser', 'InvalidRR.NoExist'])
-
-interface Page<T> {
-  readonly total: number
-  readonly items: readonly T[]
+const DONE = {
+  added: new Set(['DomainRecordDuplicate']),
+  removed: new Set(['DomainRecordNotBelongToUser', 'InvalidRR.NoExist']),
 }
 
 const zoneShape = v.object({ DomainName: v.string(), PunyCode: v.nullish(v.string()) })
@@ -108,45 +107,45 @@ export function signAcs(request: AcsRequest, keys: AcsKeys): Readonly<Record<str
 const UNAUTHORIZED =
   /^(InvalidAccessKeyId|SignatureDoesNotMatch|IncompleteSignature|MissingAccessKeyId|InvalidSecurityToken|InvalidTimeStamp|MissingSecurityToken)/
 const FORBIDDEN = /^(Forb|NoPermission|UserForbidden|AccessDenied)/
-const THROTTLED = /^(Throttling|FlowLimit)/
 const ZONE_MISSING = /^(InvalidDomainName\.NoExist|IncorrectDomainUser)$/
-const PASSING = /^(ServiceUnavailable|InternalError|LastOperationNotFinished)/
 
-const HINTS: readonly (readonly [RegExp, string])[] = [
-  [/^InvalidTimeStamp/, 'Check the clock of this machine: a signature may be 15 minutes off at most.'],
-  [UNAUTHORIZED, 'Check accessKeyId, accessKeySecret and securityToken, and that the key is enabled.'],
-  [
-    FORBIDDEN,
-    'Grant the RAM user alidns:DescribeDomains, DescribeSubDomainRecords, AddDomainRecord and DeleteDomainRecord.',
+const MEANINGS: Meanings = {
+  codes: [
+    [UNAUTHORIZED, 'unauthorized'],
+    [/^(Throttling|FlowLimit)/, 'throttled'],
+    [FORBIDDEN, 'forbidden'],
+    [ZONE_MISSING, 'solver-zone-missing'],
+    [/^(ServiceUnavailable|InternalError|LastOperationNotFinished)/, 'unavailable'],
   ],
-  [/^QuotaExceeded/, 'The edition of Alibaba Cloud DNS allows no more records: delete some, or upgrade it.'],
-  [
-    /^InvalidTTL|^InvalidTtl|TTL/,
-    'The edition of Alibaba Cloud DNS takes no such ttl: the free one wants 600.',
+  hints: [
+    [/^InvalidTimeStamp/, 'Check the clock of this machine: a signature may be 15 minutes off at most.'],
+    [UNAUTHORIZED, 'Check accessKeyId, accessKeySecret and securityToken, and that the key is enabled.'],
+    [
+      FORBIDDEN,
+      'Grant the RAM user alidns:DescribeDomains, DescribeSubDomainRecords, AddDomainRecord and DeleteDomainRecord.',
+    ],
+    [
+      /^QuotaExceeded/,
+      'The edition of Alibaba Cloud DNS allows no more records: delete some, or upgrade it.',
+    ],
+    [
+      /^InvalidTTL|^InvalidTtl|TTL/,
+      'The edition of Alibaba Cloud DNS takes no such ttl: the free one wants 600.',
+    ],
+    [/Conflict/, 'The name has another record, e.g. a CNAME, that allows no TXT record beside it.'],
+    [/^(SubDomainInvalid|InvalidRR)/, 'The name is not one Alibaba Cloud DNS accepts.'],
+    [ZONE_MISSING, 'The domain is not in this Alibaba Cloud account.'],
   ],
-  [/Conflict/, 'The name has another record, e.g. a CNAME, that allows no TXT record beside it.'],
-  [/^(SubDomainInvalid|InvalidRR)/, 'The name is not one Alibaba Cloud DNS accepts.'],
-  [ZONE_MISSING, 'The domain is not in this Alibaba Cloud account.'],
-]
-
-const meaningOf = (serviceCode: string, status: number): ErrorCode => {
-  if (UNAUTHORIZED.test(serviceCode)) return 'unauthorized'
-  if (THROTTLED.test(serviceCode)) return 'throttled'
-  if (FORBIDDEN.test(serviceCode)) return 'forbidden'
-  if (ZONE_MISSING.test(serviceCode)) return 'solver-zone-missing'
-  return PASSING.test(serviceCode) ? 'unavailable' : codeOfStatus(status)
 }
 
 const errorShape = v.object({ Code: v.string(), Message: v.optional(v.string(), '') })
 
 /** https://www.alibabacloud.com/help/en/dns/api-alidns-2015-01-09-errorcodes */
-const judge = ({ status }: HttpResponse, json: unknown): Problem | null => {
+const refusalOf = ({ status }: HttpResponse, json: unknown): Refusal | null => {
   if (status < 300) return null
   const body = v.safeParse(errorShape, json)
-  if (!body.success) return { code: codeOfStatus(status), serviceCode: null, message: null, hint: null }
-  const { Code: serviceCode, Message: message } = body.output
-  const hint = HINTS.find(([pattern]) => pattern.test(serviceCode))?.[1] ?? null
-  return { code: meaningOf(serviceCode, status), serviceCode, message, hint }
+  if (!body.success) return { code: codeOfStatus(status) }
+  return meaningOf(body.output.Code, body.output.Message, MEANINGS, codeOfStatus(status))
 }
 
 // --- calls -------------------------------------------------------------------------------------------------
@@ -157,31 +156,34 @@ interface Api {
   readonly keys: AcsKeys
 }
 
-const requestOf =
-  ({ endpoint, keys }: Api, action: string, query: Readonly<Record<string, string>>) =>
-  (at: number): Omit<HttpRequest, 'signal'> => {
-    const { origin, host } = new URL(endpoint)
-    const headers = signAcs({ action, version: VERSION, host, query, at, nonce: randomUUID() }, keys)
-    return { method: 'POST', url: `${origin}/?${queryText(query)}`, headers }
-  }
+interface Given<T> {
+  readonly query: Readonly<Record<string, string>>
+  readonly changes: boolean
+  readonly expect: v.GenericSchema<unknown, T>
+}
 
-/** Every item of a list, page by page. */
-async function listAll<T>(
+async function call<T>(api: Api, operation: string, given: Given<T>, run: Run): Promise<T> {
+  const { query, changes, expect } = given
+  const { origin, host } = new URL(api.endpoint)
+  const request = (at: number): Omit<HttpRequest, 'signal'> => {
+    const acs = { action: operation, version: VERSION, host, query, at, nonce: randomUUID() }
+    return { method: 'POST', url: `${origin}/?${queryText(query)}`, headers: signAcs(acs, api.keys) }
+  }
+  return api.service.call({ operation, request, changes, expect }, run)
+}
+
+/** Every item of a list. */
+const listAll = <T>(
   api: Api,
   operation: string,
   query: Readonly<Record<string, string>>,
   expect: v.GenericSchema<unknown, Page<T>>,
   run: Run,
-): Promise<readonly T[]> {
-  const all: T[] = []
-  for (let page = 1; ; page += 1) {
+): Promise<readonly T[]> =>
+  everyItem(page => {
     const paged = { ...query, PageNumber: String(page), PageSize: String(PAGE_SIZE) }
-    const request = requestOf(api, operation, paged)
-    const { total, items } = await api.service.call({ operation, request, changes: false, expect }, run)
-    all.push(...items)
-    if (items.length === 0 || all.length >= total) return all
-  }
-}
+    return call(api, operation, { query: paged, changes: false, expect }, run)
+  })
 
 /** https://www.alibabacloud.com/help/en/dns/api-alidns-2015-01-09-describedomains */
 const findZone = (api: Api, fqdn: string, run: Run): Promise<Zone> =>
@@ -208,29 +210,11 @@ async function listTxt(api: Api, zone: Zone, fqdn: string, run: Run): Promise<re
 const rrOf = ({ DomainName, PunyCode }: Zone, fqdn: string): string =>
   relativeName(fqdn, PunyCode || DomainName)
 
-/** Null when the change is found to be made already. */
-async function change(
-  api: Api,
-  operation: string,
-  query: Readonly<Record<string, string>>,
-  done: ReadonlySet<string>,
-  run: Run,
-): Promise<string | null> {
-  const request = requestOf(api, operation, query)
-  try {
-    const call = { operation, request, changes: true, expect: changedShape }
-    return (await api.service.call(call, run)).RecordId
-  } catch (error) {
-    if (done.has(serviceCodeOf(error) ?? '')) return null
-    throw error
-  }
-}
-
 const create = (config: Settings, context: DriverContext) => {
   const { accessKeyId, accessKeySecret, securityToken, endpoint, ttl, propagation } = config
   const driver = `solver ${context.name} (alidns)`
   const secrets = [accessKeyId, accessKeySecret, securityToken].flatMap(it => it?.reveal() ?? [])
-  const service = createService({ driver, http: context.http(config.caCertificates), secrets, judge })
+  const service = createService({ driver, http: context.http(config.caCertificates), secrets, refusalOf })
   const api = { service, endpoint, keys: { accessKeyId, accessKeySecret, securityToken } }
   return createRecordSolver<Zone>({
     driver,
@@ -240,15 +224,18 @@ const create = (config: Settings, context: DriverContext) => {
     describe: ({ DomainName, PunyCode }) => ({ name: PunyCode || DomainName, nameServers: [] }),
     list: (zone, fqdn, run) => listTxt(api, zone, fqdn, run),
     // https://www.alibabacloud.com/help/en/dns/api-alidns-2015-01-09-adddomainrecord
-    add: (zone, fqdn, value, run) => {
+    add: async (zone, fqdn, value, run) => {
       const where = { DomainName: zone.DomainName, RR: rrOf(zone, fqdn) }
       const query = { ...where, Type: 'TXT', Value: value, TTL: String(ttl) }
-      return change(api, 'AddDomainRecord', query, IDENTICAL, run)
+      const given = { query, changes: true, expect: changedShape }
+      return (await call(api, 'AddDomainRecord', given, run)).RecordId
     },
     // https://www.alibabacloud.com/help/en/dns/api-alidns-2015-01-09-deletedomainrecord
-    remove: async (_, id, run) => {
-      await change(api, 'DeleteDomainRecord', { RecordId: id }, GONE, run)
+    remove: (_, id, run) => {
+      const given = { query: { RecordId: id }, changes: true, expect: changedShape }
+      return call(api, 'DeleteDomainRecord', given, run)
     },
+    done: DONE,
   })
 }
 

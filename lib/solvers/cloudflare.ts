@@ -1,12 +1,15 @@
 import * as v from 'valibot'
 import { secretField } from '../base/fields.ts'
+import type { Secret } from '../base/secret.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
 import { bareName } from '../dns/name.ts'
+import { codeOfStatus, type Refusal } from '../http/api-call.ts'
 import type { HttpRequest, HttpResponse } from '../http/http.ts'
-import { codeOfStatus, createService, type Problem, type Service, serviceCodeOf } from '../http/service.ts'
+import { createService, type Service } from '../http/service.ts'
 import type { ErrorCode } from '../model/errors.ts'
+import { serviceFields, ttlField } from './shared/fields.ts'
+import { everyItem } from './shared/pages.ts'
 import { createRecordSolver, type TxtEntry } from './shared/records.ts'
-import { serviceFields, ttlField } from './shared/service-settings.ts'
 import { quotedTxt, textOfTxt } from './shared/txt.ts'
 import { longestZone } from './shared/zone.ts'
 
@@ -21,7 +24,9 @@ type Settings = v.InferOutput<typeof settings>
 
 const serversShape = v.nullish(v.array(v.string()))
 const zoneShape = v.object({
-  ...{ id: v.string(), name: v.string(), status: v.nullish(v.string()) },
+  id: v.string(),
+  name: v.string(),
+  status: v.nullish(v.string()),
   name_servers: serversShape,
   vanity_name_servers: serversShape,
 })
@@ -30,8 +35,7 @@ const recordShape = v.object({ id: v.string(), type: v.string(), name: v.string(
 const createdShape = v.object({ result: v.object({ id: v.string() }) })
 
 const PAGE_SIZE = 50
-const IDENTICAL = new Set(['81057', '81058'])
-const GONE = new Set(['81044'])
+const DONE = { added: new Set(['81057', '81058']), removed: new Set(['81044']) }
 
 // https://developers.cloudflare.com/fundamentals/api/troubleshooting/ and the errors of the operations.
 const CODES: Readonly<Record<string, ErrorCode>> = {
@@ -59,12 +63,12 @@ const HINT_BY_CODE: Readonly<Partial<Record<ErrorCode, string>>> = {
 
 const errorsShape = v.object({ errors: v.array(v.object({ code: v.number(), message: v.string() })) })
 
-const judge = ({ status }: HttpResponse, json: unknown): Problem | null => {
+const refusalOf = ({ status }: HttpResponse, json: unknown): Refusal | null => {
   const body = v.safeParse(errorsShape, json)
   const success = (json as { success?: unknown } | null | undefined)?.success
   if (status < 300 && success !== false) return null
   const [first] = body.success ? body.output.errors : []
-  if (!first) return { code: codeOfStatus(status), serviceCode: null, message: null, hint: null }
+  if (!first) return { code: codeOfStatus(status) }
   const { message } = first
   const serviceCode = String(first.code)
   // 9109 is a wrong token as well as one without the permission; only the text tells.
@@ -76,43 +80,53 @@ const judge = ({ status }: HttpResponse, json: unknown): Problem | null => {
 interface Api {
   readonly service: Service
   readonly endpoint: string
-  readonly headers: () => Readonly<Record<string, string>>
+  readonly apiToken: Secret
 }
 
-const requestOf = (
-  { endpoint, headers }: Api,
-  method: HttpRequest['method'],
-  path: string,
-  body?: object,
-): Omit<HttpRequest, 'signal'> => ({
-  method,
-  url: `${endpoint.replace(/\/+$/, '')}${path}`,
-  headers: { ...headers(), ...(body && { 'content-type': 'application/json' }) },
-  ...(body && { body: JSON.stringify(body) }),
-})
+interface Given<T> {
+  readonly method: HttpRequest['method']
+  readonly path: string
+  readonly body?: object
+  readonly expect: v.GenericSchema<unknown, T>
+}
 
-/** Every item of a list, page by page. https://developers.cloudflare.com/fundamentals/api/how-to/make-api-calls/ */
+/** https://developers.cloudflare.com/fundamentals/api/how-to/make-api-calls/ */
+async function call<T>(api: Api, operation: string, given: Given<T>, run: Run): Promise<T> {
+  const { method, path, body, expect } = given
+  const request = (): Omit<HttpRequest, 'signal'> => ({
+    method,
+    url: `${api.endpoint.replace(/\/+$/, '')}${path}`,
+    headers: {
+      authorization: `Bearer ${api.apiToken.reveal()}`,
+      ...(body && { 'content-type': 'application/json' }),
+    },
+    ...(body && { body: JSON.stringify(body) }),
+  })
+  return api.service.call({ operation, request, changes: method !== 'GET', expect }, run)
+}
+
+/** Every item of a list. */
 async function listAll<T>(
   api: Api,
+  operation: string,
   list: {
-    readonly operation: string
     readonly path: string
     readonly query: Readonly<Record<string, string>>
     readonly shape: v.GenericSchema<unknown, T>
   },
   run: Run,
 ): Promise<readonly T[]> {
-  const { operation, path, query, shape } = list
   const total_pages = v.optional(v.number(), 1)
-  const expect = v.object({ result: v.array(shape), result_info: v.optional(v.object({ total_pages }), {}) })
-  const all: T[] = []
-  for (let page = 1; ; page += 1) {
-    const search = new URLSearchParams({ ...query, per_page: String(PAGE_SIZE), page: String(page) })
-    const request = (): Omit<HttpRequest, 'signal'> => requestOf(api, 'GET', `${path}?${search}`)
-    const answer = await api.service.call({ operation, request, changes: false, expect }, run)
-    all.push(...answer.result)
-    if (answer.result.length === 0 || page >= answer.result_info.total_pages) return all
-  }
+  const expect = v.object({
+    result: v.array(list.shape),
+    result_info: v.optional(v.object({ total_pages }), {}),
+  })
+  return everyItem(async page => {
+    const query = { ...list.query, per_page: String(PAGE_SIZE), page: String(page) }
+    const path = `${list.path}?${new URLSearchParams(query)}`
+    const { result, result_info } = await call(api, operation, { method: 'GET', path, expect }, run)
+    return { items: result, total: page < result_info.total_pages ? Infinity : 0 }
+  })
 }
 
 /** https://developers.cloudflare.com/api/resources/zones/methods/list/ */
@@ -122,8 +136,9 @@ const findZone = (api: Api, fqdn: string, run: Run): Promise<Zone> =>
     operation: 'ListZones',
     hint: 'Add the zone to this Cloudflare account, or give the token "Zone: Read" for it: others are not listed.',
     find: async name => {
-      const list = { operation: 'ListZones', path: '/zones', query: { name }, shape: zoneShape }
-      const zones = (await listAll(api, list, run)).filter(zone => bareName(zone.name) === name)
+      const list = { path: '/zones', query: { name }, shape: zoneShape }
+      const found = await listAll(api, 'ListZones', list, run)
+      const zones = found.filter(zone => bareName(zone.name) === name)
       return zones.find(({ status }) => status === 'active') ?? zones[0] ?? null
     },
   })
@@ -134,35 +149,18 @@ const recordsPath = (zone: Zone): string => `/zones/${encodeURIComponent(zone.id
 async function listTxt(api: Api, zone: Zone, fqdn: string, run: Run): Promise<readonly TxtEntry[]> {
   const name = bareName(fqdn)
   const query = { type: 'TXT', 'name.exact': name }
-  const list = { operation: 'ListDnsRecords', path: recordsPath(zone), query, shape: recordShape }
-  return (await listAll(api, list, run))
+  const list = { path: recordsPath(zone), query, shape: recordShape }
+  return (await listAll(api, 'ListDnsRecords', list, run))
     .filter(record => record.type === 'TXT' && bareName(record.name) === name)
     .map(({ id, content }) => ({ id, text: textOfTxt(content) }))
-}
-
-/** Null when the change is found to be made already. */
-async function change<T>(
-  api: Api,
-  operation: string,
-  request: Omit<HttpRequest, 'signal'>,
-  given: { readonly expect: v.GenericSchema<unknown, T>; readonly done: ReadonlySet<string> },
-  run: Run,
-): Promise<T | null> {
-  const { expect, done } = given
-  try {
-    return await api.service.call({ operation, request: () => request, changes: true, expect }, run)
-  } catch (error) {
-    if (done.has(serviceCodeOf(error) ?? '')) return null
-    throw error
-  }
 }
 
 const create = (config: Settings, context: DriverContext) => {
   const { apiToken, endpoint, ttl, propagation } = config
   const driver = `solver ${context.name} (cloudflare)`
   const http = context.http(config.caCertificates)
-  const service = createService({ driver, http, secrets: [apiToken.reveal()], judge })
-  const api = { service, endpoint, headers: () => ({ authorization: `Bearer ${apiToken.reveal()}` }) }
+  const service = createService({ driver, http, secrets: [apiToken.reveal()], refusalOf })
+  const api = { service, endpoint, apiToken }
   return createRecordSolver<Zone>({
     driver,
     endpoint,
@@ -176,16 +174,17 @@ const create = (config: Settings, context: DriverContext) => {
     list: (zone, fqdn, run) => listTxt(api, zone, fqdn, run),
     // https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/create/
     add: async (zone, fqdn, value, run) => {
-      const record = { type: 'TXT', name: bareName(fqdn), content: quotedTxt(value), ttl }
-      const request = requestOf(api, 'POST', recordsPath(zone), { ...record, comment: 'ACME challenge' })
-      const done = { expect: createdShape, done: IDENTICAL }
-      return (await change(api, 'CreateDnsRecord', request, done, run))?.result.id ?? null
+      const content = quotedTxt(value)
+      const body = { type: 'TXT', name: bareName(fqdn), content, ttl, comment: 'ACME challenge' }
+      const given = { method: 'POST', path: recordsPath(zone), body, expect: createdShape } as const
+      return (await call(api, 'CreateDnsRecord', given, run)).result.id
     },
     // https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/delete/
-    remove: async (zone, id, run) => {
-      const request = requestOf(api, 'DELETE', `${recordsPath(zone)}/${encodeURIComponent(id)}`)
-      await change(api, 'DeleteDnsRecord', request, { expect: v.object({}), done: GONE }, run)
+    remove: (zone, id, run) => {
+      const path = `${recordsPath(zone)}/${encodeURIComponent(id)}`
+      return call(api, 'DeleteDnsRecord', { method: 'DELETE', path, expect: v.object({}) }, run)
     },
+    done: DONE,
   })
 }
 

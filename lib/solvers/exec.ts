@@ -89,7 +89,7 @@ const createCall = (config: Settings, driver: string): Call => {
   const { command, args, environment, timeout } = config
   const secrets = Object.values(environment).map(it => it.reveal())
 
-  const judge = (what: string, { exitCode, signal, stderr }: Ended): void => {
+  const requireSuccess = (what: string, { exitCode, signal, stderr }: Ended): void => {
     if (exitCode === 0) return
     const how = exitCode === null ? `was ended by ${signal}` : `ended with exit code ${exitCode}`
     const said = excerpt(stderr.trim().split('\n')[0] ?? '', secrets)
@@ -114,7 +114,7 @@ const createCall = (config: Settings, driver: string): Call => {
             hint: 'Find out what the program waits for, or set a longer timeout of the solver.',
           },
         )
-      judge(what, ended)
+      requireSuccess(what, ended)
     } finally {
       clear()
     }

@@ -1,14 +1,15 @@
 import * as v from 'valibot'
-import { nameField, pemField, propagationField, urlField } from '../base/fields.ts'
+import { nameField, urlField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
-import { stopped } from '../base/stopped.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
-import { createHuaweiClient, type HuaweiClient, serviceCodeOf } from '../clouds/huawei/client.ts'
-import { type DriverContext, defineSolver, type Run, type SolverZone } from '../contracts.ts'
+import { createHuaweiClient, type HuaweiClient } from '../clouds/huawei/client.ts'
+import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
 import { bareName } from '../dns/name.ts'
-import { ttlField } from './shared/service-settings.ts'
-import { inTurn } from './shared/turns.ts'
-import { quotedTxt, textOfTxt } from './shared/txt.ts'
+import { serviceErrorOf } from '../http/api-call.ts'
+import { httpFields, ttlField } from './shared/fields.ts'
+import { everyItem } from './shared/pages.ts'
+import { pauseWithin } from './shared/pause.ts'
+import { type Apply, createRecordSetSolver } from './shared/record-set.ts'
 import { longestZone } from './shared/zone.ts'
 
 const settings = v.strictObject({
@@ -21,8 +22,7 @@ const settings = v.strictObject({
   projectId: v.optional(v.nullable(nameField()), null),
   /** Seconds; for record sets this solver creates, others keep theirs. */
   ttl: ttlField(300),
-  caCertificates: v.optional(v.nullable(pemField()), null),
-  propagation: propagationField(),
+  ...httpFields(),
 })
 type Settings = v.InferOutput<typeof settings>
 
@@ -56,19 +56,19 @@ interface Api {
   readonly client: HuaweiClient
 }
 
-/** Every item of a list, page by page. */
-async function listAll<T>(
+/** Every item of a list. */
+const listAll = <T>(
   { client }: Api,
+  operation: string,
   list: {
-    readonly operation: string
     readonly path: string
     readonly query: Readonly<Record<string, string>>
     readonly field: string
     readonly shape: v.GenericSchema<unknown, T>
   },
-  run: Run,
-): Promise<readonly T[]> {
-  const { operation, path, query, field, shape } = list
+  { signal }: Run,
+): Promise<readonly T[]> => {
+  const { path, query, field, shape } = list
   const metadata = v.object({ total_count: v.number() })
   const expect = v.pipe(
     v.object({ [field]: v.array(shape), metadata }),
@@ -77,14 +77,10 @@ async function listAll<T>(
       total: (page.metadata as { total_count: number }).total_count,
     })),
   )
-  const all: T[] = []
-  for (;;) {
-    const page = { ...query, limit: PAGE_SIZE, offset: all.length }
-    const request = { operation, method: 'GET', path, query: page, signal: run.signal } as const
-    const { items, total } = await client.call({ ...request, expect })
-    all.push(...items)
-    if (items.length === 0 || all.length >= total) return all
-  }
+  return everyItem((_, offset) => {
+    const page = { ...query, limit: PAGE_SIZE, offset }
+    return client.call({ operation, method: 'GET', path, query: page, signal, expect })
+  })
 }
 
 /** The longest zone that holds the name. https://support.huaweicloud.com/intl/en-us/api-dns/dns_api_62003.html */
@@ -96,14 +92,8 @@ const findZone = (api: Api, fqdn: string, run: Run): Promise<Zone> =>
     find: async name => {
       const query = { type: 'public', name, search_mode: 'equal' }
       // `name` alone is a fuzzy match, and a service that does not know `search_mode` passes over it.
-      const list = {
-        operation: 'ListPublicZones',
-        path: '/v2/zones',
-        query,
-        field: 'zones',
-        shape: zoneShape,
-      }
-      const found = await listAll(api, list, run)
+      const list = { path: '/v2/zones', query, field: 'zones', shape: zoneShape }
+      const found = await listAll(api, 'ListPublicZones', list, run)
       const zones = found.filter(zone => bareName(zone.name) === name)
       return zones.find(({ status }) => status === 'ACTIVE') ?? zones[0] ?? null
     },
@@ -118,8 +108,8 @@ async function findRecordSet(
   run: Run,
 ): Promise<RecordSet | null> {
   const query = { name: fqdn, type: wanted, search_mode: 'equal' }
-  const list = { operation: 'ListRecordSets', path: recordSetsPath(zone), query, field: 'recordsets' }
-  const all = await listAll(api, { ...list, shape: recordSetShape }, run)
+  const list = { path: recordSetsPath(zone), query, field: 'recordsets', shape: recordSetShape }
+  const all = await listAll(api, 'ListRecordSets', list, run)
   const sets = all.filter(({ name, type }) => type === wanted && bareName(name) === bareName(fqdn))
   return sets.find(({ line }) => !line || line === 'default_view') ?? sets[0] ?? null
 }
@@ -151,23 +141,15 @@ async function writeRecords(
   await api.client.call({ operation: 'UpdateRecordSet', method: 'PUT', path: one, body, ...common })
 }
 
-const pause = async (what: string, run: Run): Promise<void> => {
-  if (run.clock.now() + POLL_MS >= run.deadline)
-    throw new RotationError('out-of-time', `${what}: not finished when the run's time was over`)
-  try {
-    await run.clock.sleep(POLL_MS, run.signal)
-  } catch (error) {
-    throw run.signal.aborted ? stopped(run, what) : error
-  }
-}
-
 interface Change {
   readonly fqdn: string
   readonly ttl: number
-  readonly apply: (records: readonly string[]) => readonly string[]
+  readonly apply: Apply
 }
 
-const isConflict = (error: unknown): boolean => CONFLICTS.has(serviceCodeOf(error)?.code ?? '')
+const whatOf = ({ driver }: Api, fqdn: string): string => `${driver}: TXT record set ${fqdn}`
+
+const isConflict = (error: unknown): boolean => CONFLICTS.has(serviceErrorOf(error)?.code ?? '')
 
 /** Nobody knows what became of the write; reading tells. */
 const isLost = (error: unknown): boolean => error instanceof RotationError && error.code === 'unavailable'
@@ -177,7 +159,7 @@ const isLost = (error: unknown): boolean => error instanceof RotationError && er
  * writer overwrote is written once more, and a lost answer does no harm.
  */
 async function reconcile(api: Api, { fqdn, ttl, apply }: Change, run: Run): Promise<RecordSet | null> {
-  const what = `${api.driver}: TXT record set ${fqdn}`
+  const what = whatOf(api, fqdn)
   const zone = await findZone(api, fqdn, run)
   const limit = run.clock.now() + WRITE_WITHIN_MS
   let lost = 0
@@ -209,7 +191,7 @@ async function reconcile(api: Api, { fqdn, ttl, apply }: Change, run: Run): Prom
       }
     }
     wrote = false
-    await pause(what, run)
+    await pauseWithin(run, POLL_MS, what)
   }
 }
 
@@ -230,36 +212,23 @@ const create = (config: Settings, context: DriverContext) => {
     driver,
   })
   const api = { driver, client }
-  const change = (fqdn: string, apply: Change['apply'], run: Run): Promise<RecordSet | null> =>
-    inTurn(`${endpoint} ${bareName(fqdn)}`, `${driver}: TXT record set ${fqdn}`, run, () =>
-      reconcile(api, { fqdn, ttl, apply }, run),
-    )
-
-  return {
+  return createRecordSetSolver<RecordSet | null>({
     propagation: config.propagation,
-    prepare: async (fqdn: string, run: Run): Promise<SolverZone> => {
+    queue: endpoint,
+    whatOf: fqdn => whatOf(api, fqdn),
+    prepare: async (fqdn, run) => {
       const zone = await findZone(api, fqdn, run)
       const set = await findRecordSet(api, zone, { fqdn: zone.name, wanted: 'NS' }, run)
       return { name: zone.name, nameServers: set?.records ?? [] }
     },
-    present: async (fqdn: string, value: string, run: Run): Promise<void> => {
-      const isOurs = (record: string): boolean => textOfTxt(record) === value
-      const add = (records: readonly string[]) =>
-        records.some(isOurs) ? records : [...records, quotedTxt(value)]
-      const set = await change(fqdn, add, run)
+    change: (fqdn, apply, run) => reconcile(api, { fqdn, ttl, apply }, run),
+    confirm: async (fqdn, set) => {
       if (set?.status === 'ACTIVE') return
-      throw new RotationError(
-        'unavailable',
-        `${driver}: TXT record set ${fqdn} is ${set?.status}, not ACTIVE`,
-        {
-          hint: 'Look at the record set in the DNS console: it is disabled or the service could not carry it out.',
-        },
-      )
+      throw new RotationError('unavailable', `${whatOf(api, fqdn)} is ${set?.status}, not ACTIVE`, {
+        hint: 'Look at the record set in the DNS console: it is disabled or the service could not carry it out.',
+      })
     },
-    cleanUp: async (fqdn: string, value: string, run: Run): Promise<void> => {
-      await change(fqdn, records => records.filter(record => textOfTxt(record) !== value), run)
-    },
-  }
+  })
 }
 
 /**

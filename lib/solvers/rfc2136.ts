@@ -21,7 +21,7 @@ import { serverAddresses } from '../dns/resolve/server-address.ts'
 import { signMessage, TSIG_ALGORITHMS, type TsigKey, type TsigStatus, verifyAnswer } from '../dns/tsig.ts'
 import { repeated } from '../http/repeat.ts'
 import type { ErrorCode } from '../model/errors.ts'
-import { ttlField } from './shared/service-settings.ts'
+import { ttlField } from './shared/fields.ts'
 import { inTurn } from './shared/turns.ts'
 
 const settings = v.strictObject({
@@ -93,7 +93,7 @@ const rcodeError = (call: string, rcode: number): RotationError => {
   })
 }
 
-const judge = (
+const requireAccepted = (
   call: string,
   { rcode }: DnsMessage,
   verdict: TsigStatus,
@@ -140,7 +140,7 @@ async function send(api: Api, { what, accepted, ...request }: Request, run: Run)
   const answer = decodeMessage(received)
   if (!answer?.isResponse || answer.id !== id)
     throw new RotationError('unavailable', `${call}: the answer of ${server.label} is no DNS answer to it`)
-  judge(call, answer, verifyAnswer(received, answer, api.key, mac, run.clock.now()), accepted)
+  requireAccepted(call, answer, verifyAnswer(received, answer, api.key, mac, run.clock.now()), accepted)
   return answer
 }
 

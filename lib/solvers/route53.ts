@@ -1,16 +1,16 @@
-import type { ResourceRecordSet } from '@aws-sdk/client-route-53'
+import type { ResourceRecordSet, Route53Client } from '@aws-sdk/client-route-53'
 import * as v from 'valibot'
-import { nameField, pemField, propagationField, secretField, urlField } from '../base/fields.ts'
+import { nameField, secretField, urlField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
-import { openSdk } from '../clouds/aws/sdk.ts'
+import { openSdk, type SdkApi, type SdkSend, type SdkTerms, sdkCall } from '../clouds/aws/sdk.ts'
 import { type DriverContext, defineSolver, type Run, type SolverZone } from '../contracts.ts'
 import { bareName, checkName } from '../dns/name.ts'
-import { settled } from '../http/repeat.ts'
-import { change, pause, type Route53, read } from './shared/route53.ts'
-import { ttlField } from './shared/service-settings.ts'
-import { inTurn } from './shared/turns.ts'
-import { quotedTxt, textOfTxt } from './shared/txt.ts'
+import { repeated, settled } from '../http/repeat.ts'
+import { CHECK_ENDPOINT } from '../http/service.ts'
+import { httpFields, ttlField } from './shared/fields.ts'
+import { pauseWithin } from './shared/pause.ts'
+import { type Apply, createRecordSetSolver } from './shared/record-set.ts'
 import { longestZone } from './shared/zone.ts'
 
 const settings = v.pipe(
@@ -41,8 +41,7 @@ const settings = v.pipe(
     endpoint: v.optional(v.nullable(urlField()), null),
     /** Seconds; for record sets this solver creates, others keep theirs. */
     ttl: ttlField(60),
-    caCertificates: v.optional(v.nullable(pemField()), null),
-    propagation: propagationField(),
+    ...httpFields(),
   }),
   v.check(
     it => (it.accessKeyId === null) === (it.secretAccessKey === null),
@@ -61,6 +60,49 @@ interface Zone {
 const PAGE_SIZE = '100'
 const POLL_MS = 3 * SECOND_MS
 const IN_SYNC_WITHIN_MS = 5 * MINUTE_MS
+
+/** Another writer came between reading and writing. */
+const CONFLICT = /Tried to (create|delete) .*(already exists|not found|do not match)/s
+
+const TERMS: SdkTerms = {
+  codes: { PriorRequestNotComplete: 'throttled', NoSuchHostedZone: 'solver-zone-missing' },
+  hints: {
+    unauthorized: 'Check accessKeyId, secretAccessKey and sessionToken, and the clock of this machine.',
+    forbidden:
+      'Grant route53:ListHostedZonesByName and route53:GetChange, and for the zone route53:ListResourceRecordSets and ' +
+      'route53:ChangeResourceRecordSets.',
+    'solver-zone-missing': 'Check hostedZoneId, and that the keys belong to the account of the zone.',
+    'service-refused':
+      'A name holds at most 400 values and allows no TXT record beside a CNAME; a zone has a quota of records.',
+  },
+  isPassing: (_, message) => CONFLICT.test(message),
+  checkEndpoint: CHECK_ENDPOINT,
+}
+
+// --- calls -------------------------------------------------------------------------------------------------
+
+type Route53 = SdkApi<Sdk, Route53Client>
+type Send<T> = SdkSend<Sdk, Route53Client, T>
+
+/** A call that changes nothing, up to three times. @throws RotationError that names the driver and the call */
+const read = <T>(api: Route53, operation: string, run: Run, send: Send<T>): Promise<T> =>
+  repeated(run, `${api.driver}: ${operation}`, () => sdkCall(api, operation, run, { changes: false, send }))
+
+/** One after the other; what others keep the service busy with is done by then. */
+const WHILE_BUSY = {
+  pausesMs: [1, 2, 4, 8, 16].map(seconds => seconds * SECOND_MS),
+  passes: ({ code, retry }: RotationError): boolean => code === 'throttled' && retry === 'now',
+}
+
+/** A change that is refused because others come too fast was not made: it is sent again, ever more slowly. */
+const change = <T>(api: Route53, operation: string, run: Run, send: Send<T>): Promise<T> => {
+  const once = () => sdkCall(api, operation, run, { changes: true, send })
+  return repeated(run, `${api.driver}: ${operation}`, once, WHILE_BUSY).catch(error => {
+    if (error.code !== 'throttled') throw error
+    const retryAt = error.retryAt === null ? {} : { retryAt: error.retryAt }
+    throw new RotationError('throttled', error.message, { cause: error, ...retryAt })
+  })
+}
 
 // --- zones and record sets ---------------------------------------------------------------------------------
 
@@ -135,8 +177,10 @@ async function describe(api: Route53, zone: Zone, run: Run): Promise<SolverZone 
 interface Edit {
   readonly fqdn: string
   readonly ttl: number
-  readonly apply: (values: readonly string[]) => readonly string[]
+  readonly apply: Apply
 }
+
+const whatOf = ({ driver }: Route53, fqdn: string): string => `${driver}: TXT records of ${fqdn}`
 
 /**
  * Read, merge, write. Deleting exactly the set that was read and creating the new one in one transaction fails
@@ -145,7 +189,7 @@ interface Edit {
  */
 async function edit(api: Route53, zone: Zone, { fqdn, ttl, apply }: Edit, run: Run): Promise<string | null> {
   let changeId: string | null = null
-  await settled(run, `${api.driver}: TXT records of ${fqdn}`, async () => {
+  await settled(run, whatOf(api, fqdn), async () => {
     const set = await setOf(api, zone, { fqdn, type: 'TXT' }, run)
     const there = (set?.ResourceRecords ?? []).map(({ Value }) => Value ?? '')
     const wanted = apply(there)
@@ -184,26 +228,21 @@ async function awaitInSync(api: Route53, id: string, run: Run): Promise<void> {
           hint: 'Look at the AWS health dashboard: Route 53 should be done within a minute.',
         },
       )
-    await pause(POLL_MS, call, run)
+    await pauseWithin(run, POLL_MS, call)
   }
 }
 
 // --- the driver --------------------------------------------------------------------------------------------
 
-const createApi = (config: Settings, context: DriverContext): Route53 => {
-  const { region } = config
-  const driver = `solver ${context.name} (route53)`
-  const http = context.http(config.caCertificates)
-  const sdk = openSdk(config, http, {
-    ...{ driver, name: '@aws-sdk/client-route-53', load: () => import('@aws-sdk/client-route-53') },
+const create = (config: Settings, context: DriverContext) => {
+  const { hostedZoneId, region, ttl, propagation } = config
+  const api = openSdk(config, context.http(config.caCertificates), {
+    driver: `solver ${context.name} (route53)`,
+    name: '@aws-sdk/client-route-53',
+    terms: TERMS,
+    load: () => import('@aws-sdk/client-route-53'),
     make: (sdk: Sdk, options) => new sdk.Route53Client({ region, ...options }),
   })
-  return { driver, ...sdk }
-}
-
-const create = (config: Settings, context: DriverContext) => {
-  const { hostedZoneId, ttl, propagation } = config
-  const api = createApi(config, context)
   const zones = new Map<string, Zone>()
   const zoneOf = async (fqdn: string, run: Run): Promise<Zone> => {
     const known = hostedZoneId === null ? zones.get(fqdn) : { id: hostedZoneId, name: null }
@@ -211,29 +250,21 @@ const create = (config: Settings, context: DriverContext) => {
     zones.set(fqdn, zone)
     return zone
   }
-  const queued = (fqdn: string, apply: Edit['apply'], run: Run): Promise<string | null> =>
-    inTurn(`route53 ${bareName(fqdn)}`, `${api.driver}: TXT records of ${fqdn}`, run, async () =>
-      edit(api, await zoneOf(fqdn, run), { fqdn, ttl, apply }, run),
-    )
-  return {
+  return createRecordSetSolver<string | null>({
     propagation,
-    prepare: async (fqdn: string, run: Run): Promise<SolverZone | null> => {
+    queue: 'route53',
+    whatOf: fqdn => whatOf(api, fqdn),
+    prepare: async (fqdn, run) => {
       checkName(fqdn, api.driver)
       const zone = await zoneOf(fqdn, run)
       if (hostedZoneId !== null) await setOf(api, zone, { fqdn, type: 'TXT' }, run)
       return describe(api, zone, run)
     },
-    present: async (fqdn: string, value: string, run: Run): Promise<void> => {
-      const isOurs = (record: string): boolean => textOfTxt(record) === value
-      const add = (values: readonly string[]) =>
-        values.some(isOurs) ? values : [...values, quotedTxt(value)]
-      const changeId = await queued(fqdn, add, run)
+    change: async (fqdn, apply, run) => edit(api, await zoneOf(fqdn, run), { fqdn, ttl, apply }, run),
+    confirm: async (_, changeId, run) => {
       if (changeId !== null) await awaitInSync(api, changeId, run)
     },
-    cleanUp: async (fqdn: string, value: string, run: Run): Promise<void> => {
-      await queued(fqdn, values => values.filter(record => textOfTxt(record) !== value), run)
-    },
-  }
+  })
 }
 
 /**

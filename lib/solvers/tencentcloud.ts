@@ -5,11 +5,13 @@ import type { Secret } from '../base/secret.ts'
 import { iso, SECOND_MS } from '../base/time.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
 import { bareName } from '../dns/name.ts'
+import { codeOfStatus, type Refusal, serviceErrorOf } from '../http/api-call.ts'
 import type { HttpRequest, HttpResponse } from '../http/http.ts'
-import { codeOfStatus, createService, type Problem, type Service, serviceCodeOf } from '../http/service.ts'
-import type { ErrorCode } from '../model/errors.ts'
+import { createService, type Service } from '../http/service.ts'
+import { serviceFields, ttlField } from './shared/fields.ts'
+import { type Meanings, meaningOf } from './shared/meaning.ts'
+import { everyItem, type Page } from './shared/pages.ts'
 import { createRecordSolver, type TxtEntry } from './shared/records.ts'
-import { serviceFields, ttlField } from './shared/service-settings.ts'
 import { longestZone, relativeName } from './shared/zone.ts'
 
 const settings = v.strictObject({
@@ -31,15 +33,12 @@ const CONTENT_TYPE = 'application/json; charset=utf-8'
 const PAGE_SIZE = 1000
 /** The line every plan has; its name exists in Chinese only, so the id decides. */
 const DEFAULT_LINE = { RecordLine: '默认', RecordLineId: '0' }
-const IDENTICAL = new Set(['InvalidParameter.DomainRecordExist'])
-const GONE = new Set(['InvalidParameter.RecordIdInvalid', 'ResourceNotFound.NoDataOfRecord'])
+const DONE = {
+  added: new Set(['InvalidParameter.DomainRecordExist']),
+  removed: new Set(['InvalidParameter.RecordIdInvalid', 'ResourceNotFound.NoDataOfRecord']),
+}
 /** How the service says that a list is empty. */
 const EMPTY = new Set(['ResourceNotFound.NoDataOfRecord', 'ResourceNotFound.NoDataOfDomain'])
-
-interface Page<T> {
-  readonly total: number
-  readonly items: readonly T[]
-}
 
 const zoneShape = v.object({ DomainId: v.number(), Name: v.string(), Punycode: v.nullish(v.string()) })
 type Zone = v.InferOutput<typeof zoneShape>
@@ -98,33 +97,38 @@ export function signTc3(request: Tc3Request, secretId: Secret, secretKey: Secret
 
 const FORBIDDEN = /UnauthorizedOperation|^OperationDenied|^IpNotInWhitelist|^IpInBlacklist|NotDomainOwner/
 const UNAUTHORIZED = /^AuthFailure/
-const THROTTLED = /RequestLimitExceeded|^LimitExceeded\.(FailedLoginLimit|Frequency)/
 const ZONE_MISSING = /DomainNotExists|DomainIdInvalid|DomainInvalid|NoDataOfDomain/
-const PASSING = /^(InternalError|ResourceUnavailable|ServiceUnavailable|FailedOperation\.DomainIsUpdating)/
 
-const HINTS: readonly (readonly [RegExp, string])[] = [
-  [/SignatureExpire/, 'Check the clock of this machine: a signature may be five minutes off at most.'],
-  [
-    FORBIDDEN,
-    'Grant the CAM user dnspod:DescribeDomainList, DescribeRecordList, CreateRecord and DeleteRecord.',
+const MEANINGS: Meanings = {
+  codes: [
+    [FORBIDDEN, 'forbidden'],
+    [UNAUTHORIZED, 'unauthorized'],
+    [/RequestLimitExceeded|^LimitExceeded\.(FailedLoginLimit|Frequency)/, 'throttled'],
+    [ZONE_MISSING, 'solver-zone-missing'],
+    [
+      /^(InternalError|ResourceUnavailable|ServiceUnavailable|FailedOperation\.DomainIsUpdating)/,
+      'unavailable',
+    ],
   ],
-  [UNAUTHORIZED, 'Check secretId, secretKey and token, and that the key is enabled.'],
-  [/RecordTtlLimit/, 'The plan of the domain takes no such ttl: the free one wants 600.'],
-  [/^LimitExceeded/, 'The plan of the domain allows no more: delete some records, or upgrade it.'],
-  [/SubdomainInvalid|SubdomainLevel/i, 'The name is not one that DNSPod accepts in the plan of the domain.'],
-  [
-    /Conflict|RecordLineConflict/i,
-    'The name has another record, e.g. a CNAME, that allows no TXT beside it.',
+  hints: [
+    [/SignatureExpire/, 'Check the clock of this machine: a signature may be five minutes off at most.'],
+    [
+      FORBIDDEN,
+      'Grant the CAM user dnspod:DescribeDomainList, DescribeRecordList, CreateRecord and DeleteRecord.',
+    ],
+    [UNAUTHORIZED, 'Check secretId, secretKey and token, and that the key is enabled.'],
+    [/RecordTtlLimit/, 'The plan of the domain takes no such ttl: the free one wants 600.'],
+    [/^LimitExceeded/, 'The plan of the domain allows no more: delete some records, or upgrade it.'],
+    [
+      /SubdomainInvalid|SubdomainLevel/i,
+      'The name is not one that DNSPod accepts in the plan of the domain.',
+    ],
+    [
+      /Conflict|RecordLineConflict/i,
+      'The name has another record, e.g. a CNAME, that allows no TXT beside it.',
+    ],
+    [ZONE_MISSING, 'The domain is not in this Tencent Cloud account.'],
   ],
-  [ZONE_MISSING, 'The domain is not in this Tencent Cloud account.'],
-]
-
-const meaningOf = (serviceCode: string): ErrorCode => {
-  if (FORBIDDEN.test(serviceCode)) return 'forbidden'
-  if (UNAUTHORIZED.test(serviceCode)) return 'unauthorized'
-  if (THROTTLED.test(serviceCode)) return 'throttled'
-  if (ZONE_MISSING.test(serviceCode)) return 'solver-zone-missing'
-  return PASSING.test(serviceCode) ? 'unavailable' : 'service-refused'
 }
 
 const errorShape = v.object({
@@ -132,13 +136,11 @@ const errorShape = v.object({
 })
 
 /** Errors come with status 200. https://cloud.tencent.com/document/api/1427/56192 */
-const judge = ({ status }: HttpResponse, json: unknown): Problem | null => {
+const refusalOf = ({ status }: HttpResponse, json: unknown): Refusal | null => {
   const body = v.safeParse(errorShape, json)
-  if (!body.success)
-    return status < 300 ? null : { code: codeOfStatus(status), serviceCode: null, message: null, hint: null }
-  const { Code: serviceCode, Message: message } = body.output.Response.Error
-  const hint = HINTS.find(([pattern]) => pattern.test(serviceCode))?.[1] ?? null
-  return { code: meaningOf(serviceCode), serviceCode, message, hint }
+  if (!body.success) return status < 300 ? null : { code: codeOfStatus(status) }
+  const { Code, Message } = body.output.Response.Error
+  return meaningOf(Code, Message, MEANINGS, 'service-refused')
 }
 
 // --- calls -------------------------------------------------------------------------------------------------
@@ -180,25 +182,21 @@ async function call<T>(
   return answer.Response
 }
 
-/** Every item of a list, page by page. */
-async function listAll<T>(
+/** Every item of a list. */
+const listAll = <T>(
   api: Api,
   operation: string,
   query: object,
   expect: v.GenericSchema<unknown, Page<T>>,
   run: Run,
-): Promise<readonly T[]> {
-  const all: T[] = []
-  for (;;) {
-    const body = { ...query, Offset: all.length, Limit: PAGE_SIZE }
-    const page = await call(api, operation, { body, changes: false, expect }, run).catch(error => {
-      if (EMPTY.has(serviceCodeOf(error) ?? '')) return { total: 0, items: [] }
+): Promise<readonly T[]> =>
+  everyItem((_, offset) => {
+    const body = { ...query, Offset: offset, Limit: PAGE_SIZE }
+    return call(api, operation, { body, changes: false, expect }, run).catch(error => {
+      if (EMPTY.has(serviceErrorOf(error)?.code ?? '')) return { total: 0, items: [] }
       throw error
     })
-    all.push(...page.items)
-    if (page.items.length === 0 || all.length >= page.total) return all
-  }
-}
+  })
 
 /** https://cloud.tencent.com/document/api/1427/56172 */
 const findZone = (api: Api, fqdn: string, run: Run): Promise<Zone> =>
@@ -229,27 +227,11 @@ async function listTxt(api: Api, zone: Zone, fqdn: string, run: Run): Promise<re
     .map(({ RecordId, Value }) => ({ id: String(RecordId), text: Value }))
 }
 
-/** Null when the change is found to be made already. */
-async function change<T>(
-  api: Api,
-  operation: string,
-  body: object,
-  given: { readonly expect: v.GenericSchema<unknown, T>; readonly done: ReadonlySet<string> },
-  run: Run,
-): Promise<T | null> {
-  try {
-    return await call(api, operation, { body, changes: true, expect: given.expect }, run)
-  } catch (error) {
-    if (given.done.has(serviceCodeOf(error) ?? '')) return null
-    throw error
-  }
-}
-
 const create = (config: Settings, context: DriverContext) => {
   const { secretId, secretKey, token, endpoint, ttl, propagation } = config
   const driver = `solver ${context.name} (tencentcloud)`
   const secrets = [secretId, secretKey, token].flatMap(it => it?.reveal() ?? [])
-  const service = createService({ driver, http: context.http(config.caCertificates), secrets, judge })
+  const service = createService({ driver, http: context.http(config.caCertificates), secrets, refusalOf })
   const api = { service, endpoint, keys: { secretId, secretKey, token } }
   const where = ({ Name, DomainId }: Zone) => ({ Domain: Name, DomainId })
   return createRecordSolver<Zone>({
@@ -263,14 +245,15 @@ const create = (config: Settings, context: DriverContext) => {
     add: async (zone, fqdn, value, run) => {
       const record = { SubDomain: subdomainOf(zone, fqdn), RecordType: 'TXT', Value: value, TTL: ttl }
       const body = { ...where(zone), ...record, ...DEFAULT_LINE }
-      const created = await change(api, 'CreateRecord', body, { expect: createdShape, done: IDENTICAL }, run)
-      return created === null ? null : String(created.RecordId)
+      const given = { body, changes: true, expect: createdShape }
+      return String((await call(api, 'CreateRecord', given, run)).RecordId)
     },
     // https://cloud.tencent.com/document/api/1427/56176
-    remove: async (zone, id, run) => {
+    remove: (zone, id, run) => {
       const body = { ...where(zone), RecordId: Number(id) }
-      await change(api, 'DeleteRecord', body, { expect: v.object({}), done: GONE }, run)
+      return call(api, 'DeleteRecord', { body, changes: true, expect: v.object({}) }, run)
     },
+    done: DONE,
   })
 }
 

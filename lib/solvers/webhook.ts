@@ -1,14 +1,16 @@
 import { connect } from 'node:net'
 import * as v from 'valibot'
-import { pemField, propagationField, secretField, urlField } from '../base/fields.ts'
+import { secretField, urlField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { stopped } from '../base/stopped.ts'
-import { abortAfter, parseRetryAfter, SECOND_MS } from '../base/time.ts'
+import { abortAfter, SECOND_MS } from '../base/time.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
 import { checkName } from '../dns/name.ts'
-import { type Http, HttpFailure, type HttpResponse } from '../http/http.ts'
+import { type ApiTerms, callApi, type Refusal } from '../http/api-call.ts'
+import type { Http, HttpResponse } from '../http/http.ts'
 import { repeated } from '../http/repeat.ts'
-import { excerpt, unanswered } from '../http/service.ts'
+import { serviceTerms, wordsOf } from '../http/service.ts'
+import { httpFields } from './shared/fields.ts'
 
 const settings = v.strictObject({
   /** Base URL; `/present` and `/cleanup` are appended to its path, its query is kept. */
@@ -18,8 +20,7 @@ const settings = v.strictObject({
     null,
   ),
   password: v.optional(v.nullable(secretField()), null),
-  caCertificates: v.optional(v.nullable(pemField()), null),
-  propagation: propagationField(),
+  ...httpFields(),
 })
 type Settings = v.InferOutput<typeof settings>
 
@@ -45,32 +46,25 @@ const secretsOf = ({ url, password }: Settings, authorization: string | null): r
   return values.filter(value => value !== '')
 }
 
-const answerError = (call: string, answer: HttpResponse, said: string, now: number): RotationError => {
-  const { status, headers } = answer
-  const message = `${call} answered ${status}${said}`
-  if (status === 401)
-    return new RotationError('unauthorized', message, {
-      retry: 'never',
-      hint: 'Check username and password of the solver.',
-    })
+const TERMS: ApiTerms = {
+  ...serviceTerms(CHECK_URL),
+  refused: (status, _, quoted) => ` answered ${status}${quoted === '' ? '' : `: ${quoted}`}`,
+}
+
+const meaningOf = (status: number): Refusal | null => {
+  if (status >= 200 && status < 300) return null
+  if (status === 401) return { code: 'unauthorized', hint: 'Check username and password of the solver.' }
   if (status === 403)
-    return new RotationError('forbidden', message, {
-      retry: 'never',
-      hint: 'The service does not let these credentials write the name.',
-    })
-  const retryAt = parseRetryAfter(headers['retry-after'], now)
-  const when = retryAt === null ? {} : { retryAt }
-  if (status === 429) return new RotationError('throttled', message, when)
-  if (status >= 500)
-    return new RotationError('unavailable', message, {
-      ...when,
-      retry: 'now',
-      hint: 'Look at the log of the service.',
-    })
-  return new RotationError('service-refused', message, {
-    retry: 'never',
-    hint: 'Check that url is the base of an httpreq service and that it may write the zone of the name.',
-  })
+    return { code: 'forbidden', hint: 'The service does not let these credentials write the name.' }
+  if (status === 429) return { code: 'throttled' }
+  if (status >= 500) return { code: 'unavailable', hint: 'Look at the log of the service.' }
+  const hint = 'Check that url is the base of an httpreq service and that it may write the zone of the name.'
+  return { code: 'service-refused', hint }
+}
+
+const refusalOf = ({ status, text }: HttpResponse): Refusal | null => {
+  const refusal = meaningOf(status)
+  return refusal && { ...refusal, message: wordsOf(text) }
 }
 
 /** Opens and closes a connection. @throws RotationError `unreachable` */
@@ -104,29 +98,19 @@ function createPost(config: Settings, http: Http, driver: string): Post {
     username === null && password === null ? null : `Basic ${Buffer.from(credentials).toString('base64')}`
   const secrets = secretsOf(config, authorization)
 
-  const once: Post = async (method, fqdn, value, run) => {
+  return async (method, fqdn, value, run) => {
     const call = `${driver}: POST /${method} for ${fqdn}`
     checkName(fqdn, call)
-    if (run.signal.aborted) throw stopped(run, call)
-    try {
-      const answer = await http.request({
-        method: 'POST',
-        url: methodUrl(url, method),
-        headers: { 'content-type': 'application/json', ...(authorization && { authorization }) },
-        body: JSON.stringify({ fqdn, value }),
-        signal: run.signal,
-      })
-      if (answer.status >= 200 && answer.status < 300) return
-      const said = excerpt(answer.text, secrets)
-      throw answerError(call, answer, said === '' ? '' : `: ${said}`, run.clock.now())
-    } catch (thrown) {
-      if (run.signal.aborted) throw stopped(run, call)
-      throw thrown instanceof HttpFailure ? unanswered(call, thrown, CHECK_URL) : thrown
-    }
+    const { signal, clock } = run
+    const request = {
+      method: 'POST',
+      url: methodUrl(url, method),
+      headers: { 'content-type': 'application/json', ...(authorization && { authorization }) },
+      body: JSON.stringify({ fqdn, value }),
+    } as const
+    const common = { call, terms: TERMS, secrets, signal, http, clock, refusalOf }
+    await repeated(run, call, () => callApi({ ...common, request }))
   }
-
-  return (method, fqdn, value, run) =>
-    repeated(run, `${driver}: POST /${method} for ${fqdn}`, () => once(method, fqdn, value, run))
 }
 
 const create = (config: Settings, context: DriverContext) => {

@@ -3,9 +3,8 @@ import * as v from 'valibot'
 import { pemField, secretField, urlField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { secret } from '../base/secret.ts'
-import { stopped } from '../base/stopped.ts'
 import { ARN, notRenewed, regionOf, requireUsable, termsFor, troubleOf } from '../clouds/aws/acm.ts'
-import { openSdk, type SdkTerms, sdkError } from '../clouds/aws/sdk.ts'
+import { openSdk, type SdkApi, type SdkSend, sdkCall } from '../clouds/aws/sdk.ts'
 import {
   type CertificateSource,
   defineSource,
@@ -13,9 +12,7 @@ import {
   type Run,
   type SourceContext,
 } from '../contracts.ts'
-import { HttpFailure } from '../http/http.ts'
 import { repeated } from '../http/repeat.ts'
-import { unanswered } from '../http/service.ts'
 import { type Bundle, readBundle } from '../x509/bundle.ts'
 import { newPassphrase } from '../x509/key.ts'
 
@@ -43,44 +40,25 @@ const settings = v.pipe(
 type Settings = v.InferOutput<typeof settings>
 type Sdk = typeof import('@aws-sdk/client-acm')
 
-interface Acm {
-  readonly driver: string
+interface Acm extends SdkApi<Sdk, ACMClient> {
   readonly arn: string
-  readonly terms: SdkTerms
-  readonly secrets: readonly string[]
-  /** Loaded and built with the first call. */
-  readonly open: () => Promise<{ readonly sdk: Sdk; readonly client: ACMClient }>
 }
 
 function createAcm(config: Settings, context: SourceContext): Acm {
   const { certificateArn: arn } = config
-  const driver = `source ${context.name} (acm)`
-  const http = context.http(config.caCertificates)
-  const sdk = openSdk(config, http, {
-    ...{ driver, name: '@aws-sdk/client-acm', load: () => import('@aws-sdk/client-acm') },
+  const sdk = openSdk(config, context.http(config.caCertificates), {
+    driver: `source ${context.name} (acm)`,
+    name: '@aws-sdk/client-acm',
+    terms: termsFor(arn),
+    load: () => import('@aws-sdk/client-acm'),
     make: (sdk: Sdk, options) => new sdk.ACMClient({ region: regionOf(arn), ...options }),
   })
-  return { driver, arn, terms: termsFor(arn), ...sdk }
+  return { arn, ...sdk }
 }
-
-type Send<T> = (sdk: Sdk, client: ACMClient, options: { readonly abortSignal: AbortSignal }) => Promise<T>
 
 /** A call, up to three times: neither of the two changes anything. @throws RotationError */
-function read<T>(acm: Acm, operation: string, run: Run, send: Send<T>): Promise<T> {
-  const call = `${acm.driver}: ${operation}`
-  return repeated(run, call, async () => {
-    try {
-      if (run.signal.aborted) throw stopped(run, call)
-      const { sdk, client } = await acm.open()
-      return await send(sdk, client, { abortSignal: run.signal })
-    } catch (thrown) {
-      if (run.signal.aborted) throw stopped(run, call)
-      if (thrown instanceof RotationError) throw thrown
-      if (thrown instanceof HttpFailure) throw unanswered(call, thrown, acm.terms.checkEndpoint)
-      throw sdkError(thrown, { call, secrets: acm.secrets, now: run.clock.now() }, acm.terms)
-    }
-  })
-}
+const read = <T>(acm: Acm, operation: string, run: Run, send: SdkSend<Sdk, ACMClient, T>): Promise<T> =>
+  repeated(run, `${acm.driver}: ${operation}`, () => sdkCall(acm, operation, run, { changes: false, send }))
 
 const unreadable = (acm: Acm, operation: string): RotationError =>
   new RotationError('unavailable', `${acm.driver}: ${operation} answered without what was asked for`, {

@@ -1,10 +1,10 @@
 import * as v from 'valibot'
 import { asRotationError, RotationError } from '../base/rotation-error.ts'
-import { awsRefusalOf } from '../clouds/aws/answer.ts'
 import { BACK_OFF_MS, createAwsClient } from '../clouds/aws/client.ts'
 import { isAbsentObject, objectUrl, readPermission } from '../clouds/aws/s3.ts'
 import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
 import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
+import { serviceErrorOf } from '../http/api-call.ts'
 import { enclose, newToken, open } from './shared/envelope.ts'
 import { newWriter } from './shared/writer.ts'
 
@@ -48,7 +48,7 @@ const conflict = (key: string, cause?: unknown): RotationError =>
 
 /** The object may be another one than expected: absent (404), changed (412), being written (409). */
 const isDisputed = (error: RotationError): boolean =>
-  isAbsentObject(error) || [409, 412].includes(awsRefusalOf(error)?.status ?? 0)
+  isAbsentObject(error) || [409, 412].includes(serviceErrorOf(error)?.status ?? 0)
 
 const openDocuments = (settings: Settings, context: DriverContext) => {
   const { bucket, prefix } = settings

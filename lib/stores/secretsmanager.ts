@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import type { Clock } from '../base/time.ts'
-import { awsRefusalOf } from '../clouds/aws/answer.ts'
 import { BACK_OFF_MS } from '../clouds/aws/client.ts'
 import { createSecretsManager, type SecretsManager } from '../clouds/aws/secretsmanager.ts'
 import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
 import { type DriverContext, defineStore, type StateStore, type StoredDocument } from '../contracts.ts'
+import { serviceErrorOf } from '../http/api-call.ts'
 import { newWriter } from './shared/writer.ts'
 
 /**
@@ -44,11 +44,11 @@ const conflict = (key: string, cause?: unknown): RotationError =>
     retry: 'now',
   })
 
-const saysOf = (error: unknown): string => awsRefusalOf(error)?.serviceCode ?? ''
+const saysOf = (error: unknown): string => serviceErrorOf(error)?.code ?? ''
 
 /** The secret has the state "marked for deletion"; the service has no code of its own for it. */
 const isBeingDeleted = (error: unknown): boolean =>
-  saysOf(error) === 'InvalidRequestException' && /delet/i.test(awsRefusalOf(error)?.serviceMessage ?? '')
+  saysOf(error) === 'InvalidRequestException' && /delet/i.test(serviceErrorOf(error)?.message ?? '')
 
 const beingDeleted = (what: string, cause: unknown): RotationError =>
   new RotationError('store-unreadable', `secretsmanager store: the secret ${what} is marked for deletion`, {
@@ -86,7 +86,7 @@ const openSecrets = (call: SecretsManager, clock: Clock, nameOf: (key: string) =
     } catch (error) {
       if (isBeingDeleted(error)) throw beingDeleted(name, error)
       if (saysOf(error) !== 'ResourceNotFoundException') throw error
-      if (!/staging label/i.test(awsRefusalOf(error)?.serviceMessage ?? '')) return null
+      if (!/staging label/i.test(serviceErrorOf(error)?.message ?? '')) return null
     }
     throw new RotationError('store-unreadable', `secretsmanager store: the secret ${name} holds no text`, {
       retry: 'never',

@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { secret } from '../../lib/base/secret.ts'
-import { serviceCodeOf } from '../../lib/clouds/huawei/client.ts'
+import { serviceErrorOf } from '../../lib/http/api-call.ts'
 import type { createIotdaClient } from '../../lib/iotda/client.ts'
 import { pageOf } from '../../sandbox/iotda/store.ts'
 import {
@@ -57,7 +57,7 @@ describe('server certificates', () => {
       .toString()
     const material = { certificatePem: first.chainPem, privateKey: secret(privateKey) }
     const refused = await failureOf(client.addServerCertificate(material))
-    expect(serviceCodeOf(refused)).toEqual({ status: 400, code: 'IOTDA.014322' })
+    expect(serviceErrorOf(refused)).toMatchObject({ status: 400, code: 'IOTDA.014322' })
     await client.addServerCertificate({ ...material, privateKeyPassword: secret('letters') })
     expect(iotda.certificates()[0]?.keyPem).toBe(first.keyPem)
   })
@@ -85,8 +85,8 @@ describe('server certificates', () => {
   ])('is not taken for gone by %s', async (_, status, body) => {
     const { client, faults } = await createRig()
     faults.add({ operations: ['iotda.*'], times: 9, status, body })
-    expect(serviceCodeOf(await failureOf(client.showServerCertificate(UNKNOWN)))?.status).toBe(status)
-    expect(serviceCodeOf(await failureOf(client.deleteServerCertificate(UNKNOWN)))?.status).toBe(status)
+    expect(serviceErrorOf(await failureOf(client.showServerCertificate(UNKNOWN)))?.status).toBe(status)
+    expect(serviceErrorOf(await failureOf(client.deleteServerCertificate(UNKNOWN)))?.status).toBe(status)
   })
 
   it('is never added a second time by the client itself', async () => {
@@ -200,7 +200,7 @@ describe('domain configurations', () => {
     const { client } = await createRig()
     const error = await failureOf(client.showDomainConfiguration(UNKNOWN))
     expect(error.code).toBe('service-refused')
-    expect(serviceCodeOf(error)?.status).toBe(404)
+    expect(serviceErrorOf(error)?.status).toBe(404)
   })
 
   it('passes its config back as it came', async () => {

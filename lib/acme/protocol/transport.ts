@@ -2,8 +2,9 @@ import packageJson from '../../../package.json' with { type: 'json' }
 import { RotationError } from '../../base/rotation-error.ts'
 import { SECOND_MS } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
-import { CHECK_PROXY, type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
-import { refusal } from './problem.ts'
+import { parseJson, unanswered } from '../../http/api-call.ts'
+import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
+import { refusal, termsOf } from './problem.ts'
 
 /** How a CA's servers tell clients apart (RFC 8555 section 6.1 asks for it). */
 export const USER_AGENT = `iotda-cert/${packageJson.version}`
@@ -25,24 +26,14 @@ export interface AcmeConnection {
 const outOfTime = (settings: string, call: string, cause?: unknown): RotationError =>
   new RotationError('out-of-time', `${settings}: ${call}: the run has no time left`, { cause, retry: 'now' })
 
-const failed = (connection: AcmeConnection, call: string, failure: HttpFailure, hurried: boolean) => {
-  const { settings, run } = connection
-  const late = run.clock.now() >= run.deadline || (hurried && failure.reason === 'timeout')
+const failed = ({ settings, run }: AcmeConnection, call: string, failure: HttpFailure, hurried: boolean) => {
+  const isTimeout = failure.reason === 'timeout'
+  const late = run.clock.now() >= run.deadline || (hurried && isTimeout)
   if (run.signal.aborted || late) return outOfTime(settings, call, failure)
-  const message = `${settings}: ${call}: ${failure.message}`
-  if (failure.reason === 'proxy')
-    return new RotationError('unreachable', message, { cause: failure, hint: CHECK_PROXY })
-  if (failure.reason === 'connect')
-    return new RotationError('unreachable', message, {
-      cause: failure,
-      hint: `Check ${settings}.directory and the way out to it.`,
-    })
-  if (failure.reason === 'tls')
-    return new RotationError('unreachable', message, {
-      cause: failure,
-      hint: `Check ${settings}.directory; a private CA needs its root in ${settings}.caCertificates.`,
-    })
-  return new RotationError('unavailable', message, { cause: failure })
+  // Even one that was not sent: the CA is there, and slow.
+  if (isTimeout)
+    return new RotationError('unavailable', `${settings}: ${call}: ${failure.message}`, { cause: failure })
+  return unanswered(failure, { call: `${settings}: ${call}`, terms: termsOf(settings) })
 }
 
 type Asked = Pick<HttpRequest, 'method' | 'url' | 'headers' | 'body'>
@@ -104,12 +95,7 @@ export async function pause(connection: AcmeConnection, durationMs: number, what
 
 /** A JSON object out of an answer. @throws RotationError `unavailable` when it is something else */
 export function jsonObject(connection: AcmeConnection, call: string, text: string): Record<string, unknown> {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    value = null
-  }
+  const value = parseJson(text)
   if (typeof value === 'object' && value !== null && !Array.isArray(value))
     return value as Record<string, unknown>
   throw new RotationError('unavailable', `${connection.settings}: ${call}: the answer cannot be read`, {

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { AwsV4Signer } from 'aws4fetch'
-import { asRotationError, RotationError } from '../../base/rotation-error.ts'
 import type { Secret } from '../../base/secret.ts'
 import type { Clock } from '../../base/time.ts'
-import { CHECK_PROXY, type Http, HttpFailure, type HttpResponse } from '../../http/http.ts'
-import { awsRefused, UNCERTAIN } from './answer.ts'
+import { type ApiAnswer, type ApiTerms, callApi, sentOrNot } from '../../http/api-call.ts'
+import type { Http, HttpResponse } from '../../http/http.ts'
+import { passesByItself, repeated } from '../../http/repeat.ts'
+import { awsRefusal } from './refusal.ts'
 
 /** An access key of AWS, with the session token of a temporary one. */
 export interface AwsKeys {
@@ -44,29 +45,19 @@ export interface AwsCall {
  * `forbidden`, `settings-invalid` (wrong region, no such bucket), `service-refused`, `throttled`, `unreachable`
  * (it was not sent), `unavailable` (it is unknown whether it took effect).
  */
-export type AwsClient = (call: AwsCall) => Promise<HttpResponse>
+export type AwsClient = (call: AwsCall) => Promise<ApiAnswer>
 
-const MAX_ATTEMPTS = 3
 /** Pauses between attempts, here and where a driver tries again by itself. */
 export const BACK_OFF_MS = [200, 800, 2_000] as const
+const PATIENT = { pausesMs: BACK_OFF_MS.slice(0, 2), passes: passesByItself }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-const unanswered = (thrown: unknown, call: AwsCall, driver: string): RotationError => {
-  if (!(thrown instanceof HttpFailure)) return asRotationError(thrown)
-  const what = `${driver}: ${call.operation}`
-  if (!thrown.sent)
-    return new RotationError('unreachable', `${what} could not be sent: ${thrown.message}`, {
-      cause: thrown,
-      hint:
-        thrown.reason === 'proxy'
-          ? CHECK_PROXY
-          : 'Check region and endpoint, and that the address can be reached from here.',
-    })
-  const uncertain = (call.changes ?? call.method !== 'GET') ? UNCERTAIN : ''
-  return new RotationError('unavailable', `${what} got no answer: ${thrown.message}${uncertain}`, {
-    cause: thrown,
-  })
+const TERMS: ApiTerms = {
+  unanswered: sentOrNot,
+  unansweredHint: ({ sent }) =>
+    sent ? null : 'Check region and endpoint, and that the address can be reached from here.',
+  stopped: ' was given up',
 }
 
 /**
@@ -88,35 +79,16 @@ export function createAwsClient({ http, clock, keys, region, service, driver }: 
     })
     return Object.fromEntries((await signer.sign()).headers)
   }
-  const attempt = async (call: AwsCall): Promise<HttpResponse> => {
-    const { method, url, body } = call
-    let response: HttpResponse
-    try {
-      const headers = await sign(call)
-      response = await http.request({ method, url, headers, ...(body === undefined ? {} : { body }) })
-    } catch (thrown) {
-      throw unanswered(thrown, call, driver)
+  const secrets = [keys.secretAccessKey, keys.accessKeyId, keys.sessionToken].map(it => it?.reveal() ?? '')
+  return async given => {
+    const { operation, method, url, body, permission, changes = method !== 'GET' } = given
+    const call = `${driver}: ${operation}`
+    const once = async (): Promise<ApiAnswer> => {
+      const headers = await sign(given)
+      const request = { method, url, headers, ...(body === undefined ? {} : { body }) }
+      const refusalOf = (answer: HttpResponse, json: unknown) => awsRefusal(answer, json, permission)
+      return callApi({ call, terms: TERMS, changes, secrets, http, clock, request, refusalOf })
     }
-    if (response.status >= 200 && response.status < 300) return response
-    const secrets = [
-      keys.secretAccessKey,
-      keys.accessKeyId,
-      ...(keys.sessionToken ? [keys.sessionToken] : []),
-    ]
-    const { operation, permission, changes = method !== 'GET' } = call
-    const asked = { driver, operation, permission, changes, secrets: secrets.map(it => it.reveal()) }
-    throw awsRefused(response, asked, clock.now())
-  }
-  return async call => {
-    for (let tried = 1; ; tried += 1) {
-      try {
-        return await attempt(call)
-      } catch (thrown) {
-        const error = asRotationError(thrown)
-        const passing = error.code === 'throttled' || error.code === 'unavailable'
-        if (call.retry === 'never' || !passing || tried >= MAX_ATTEMPTS) throw error
-        await clock.sleep(BACK_OFF_MS[tried - 1] ?? 0)
-      }
-    }
+    return given.retry === 'never' ? once() : repeated({ clock }, call, once, PATIENT)
   }
 }

@@ -1,7 +1,7 @@
 import { RotationError } from '../../base/rotation-error.ts'
 import type { Clock } from '../../base/time.ts'
+import { serviceErrorOf } from '../../http/api-call.ts'
 import type { Http } from '../../http/http.ts'
-import { awsRefusalOf } from './answer.ts'
 import { type AwsKeys, createAwsClient } from './client.ts'
 
 /** Where a bucket is. */
@@ -30,8 +30,8 @@ export const readPermission = (bucket: string, key: string): string =>
 
 /** Whether S3 says that the object is not there. */
 export const isAbsentObject = (error: unknown): boolean => {
-  const refusal = awsRefusalOf(error)
-  return refusal?.status === 404 && (refusal.serviceCode ?? 'NoSuchKey') === 'NoSuchKey'
+  const said = serviceErrorOf(error)
+  return said?.status === 404 && (said.code ?? 'NoSuchKey') === 'NoSuchKey'
 }
 
 export interface AwsAccess {

@@ -1,9 +1,12 @@
-import { asRotationError, type Retry, RotationError } from '../../base/rotation-error.ts'
+import { asRotationError, RotationError } from '../../base/rotation-error.ts'
 import type { Secret } from '../../base/secret.ts'
+import { stopped } from '../../base/stopped.ts'
 import { parseRetryAfter } from '../../base/time.ts'
-import type { Http, HttpRequest } from '../../http/http.ts'
+import type { Run } from '../../contracts.ts'
+import { type Called, quote, type Refusal, refused, unanswered } from '../../http/api-call.ts'
+import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
+import { serviceTerms } from '../../http/service.ts'
 import type { ErrorCode } from '../../model/errors.ts'
-import { shown } from './answer.ts'
 
 /** What the clients of the AWS SDK share here: they make their calls over our HTTP client, and end in our errors. */
 
@@ -20,6 +23,7 @@ interface SdkPackage<Sdk, Client> {
   /** Begins every message. */
   readonly driver: string
   readonly name: string
+  readonly terms: SdkTerms
   readonly load: () => Promise<Sdk & { readonly default?: Sdk }>
   readonly make: (sdk: Sdk, options: ReturnType<typeof optionsOf>) => Client
 }
@@ -38,12 +42,22 @@ const optionsOf = ({ accessKeyId, secretAccessKey, sessionToken, endpoint }: Sdk
   ...(endpoint !== null && { endpoint }),
 })
 
-/** A client that is loaded and built with the first call, and what must not come back in a message. */
+/** One service, as the SDK's client for it is asked. */
+export interface SdkApi<Sdk, Client> {
+  readonly driver: string
+  readonly terms: SdkTerms
+  /** What must not come back in a message. */
+  readonly secrets: readonly string[]
+  /** Loaded and built with the first call. */
+  readonly open: () => Promise<{ readonly sdk: Sdk; readonly client: Client }>
+}
+
+/** A client that is loaded and built with the first call. */
 export function openSdk<Sdk extends object, Client>(
   settings: SdkSettings,
   http: Http,
-  { driver, name, load, make }: SdkPackage<Sdk, Client>,
-) {
+  { driver, name, terms, load, make }: SdkPackage<Sdk, Client>,
+): SdkApi<Sdk, Client> {
   const build = async () => {
     const loaded = await load().catch(cause => {
       throw new RotationError('settings-invalid', `${driver}: the package ${name} cannot be loaded`, {
@@ -62,7 +76,7 @@ export function openSdk<Sdk extends object, Client>(
     opened ??= build()
     return opened
   }
-  return { secrets, open }
+  return { driver, terms, secrets, open }
 }
 
 /** What a package exports: bundled into an ES module, a CommonJS one has it under `default` alone. */
@@ -71,6 +85,12 @@ const exportsOf = <T extends object>(loaded: T & { readonly default?: T }): T =>
 /** An answer that holds no word of the service itself. */
 class Outage extends Error {
   override readonly name = 'Outage'
+  readonly answer: HttpResponse
+
+  constructor(answer: HttpResponse) {
+    super(`answered HTTP ${answer.status}`)
+    this.answer = answer
+  }
 }
 
 const queryText = (query: Readonly<Record<string, unknown>>): string =>
@@ -98,17 +118,16 @@ const overHttp = (http: Http) => ({
   ) => {
     const { method, protocol, hostname, port, path, headers, body } = request
     const query = queryText({ ...request.query })
-    const { status, ...answer } = await http.request({
+    const answer = await http.request({
       method: method as HttpRequest['method'],
       url: `${protocol}//${hostname}${port ? `:${port}` : ''}${path}${query === '' ? '' : `?${query}`}`,
       headers,
       ...(typeof body === 'string' || body instanceof Uint8Array ? { body } : {}),
       ...(abortSignal instanceof AbortSignal ? { signal: abortSignal } : {}),
     })
-    if (status >= 500) throw new Outage(`answered HTTP ${status}`)
-    return {
-      response: { statusCode: status, headers: { ...answer.headers }, body: Buffer.from(answer.text) },
-    }
+    const { status, text } = answer
+    if (status >= 500) throw new Outage(answer)
+    return { response: { statusCode: status, headers: { ...answer.headers }, body: Buffer.from(text) } }
   },
 })
 
@@ -143,15 +162,6 @@ export interface SdkTerms {
   readonly checkEndpoint: string
 }
 
-/** What was asked, as far as messages need it. */
-export interface SdkAsked {
-  /** Driver and operation. */
-  readonly call: string
-  /** What must not come back in a message. */
-  readonly secrets: readonly string[]
-  readonly now: number
-}
-
 interface AwsError extends Error {
   readonly $metadata?: { readonly httpStatusCode?: number }
   readonly $response?: { readonly headers?: Readonly<Record<string, string>> }
@@ -160,42 +170,61 @@ interface AwsError extends Error {
 /** Deserialization that failed: the answer is none of the service's. */
 const NOT_READ: readonly string[] = ['Error', 'Unknown', 'SyntaxError', 'TypeError', 'UnknownError']
 
+const sdkRefusal = ({ name, message, $response }: AwsError, status: number, terms: SdkTerms): Refusal => {
+  if (NOT_READ.includes(name)) {
+    const note = ' with a body that cannot be read'
+    return { code: 'unavailable', retry: 'later', hint: terms.checkEndpoint, note }
+  }
+  const code = terms.codes[name] ?? CODES[name] ?? (status === 403 ? 'forbidden' : 'service-refused')
+  const isToWait = parseRetryAfter($response?.headers?.['retry-after'], 0) !== null
+  const passes = code === 'throttled' ? !isToWait : (terms.isPassing?.(name, message) ?? false)
+  const retry = passes ? 'now' : code === 'throttled' ? 'later' : 'never'
+  return { code, retry, hint: terms.hints[code] ?? null, serviceCode: name, message }
+}
+
 /** The error for what the SDK threw after an answer, or instead of sending anything. */
-export function sdkError(thrown: unknown, { call, secrets, now }: SdkAsked, terms: SdkTerms): RotationError {
+function sdkError(thrown: unknown, terms: SdkTerms, called: Called, now: number): RotationError {
+  if (thrown instanceof Outage) return refused(thrown.answer, { code: 'unavailable' }, called, now)
   const { name, message, $metadata, $response } = thrown as AwsError
   const status = $metadata?.httpStatusCode
-  if (thrown instanceof Outage)
-    return new RotationError('unavailable', `${call} ${message}`, { cause: thrown, retry: 'now' })
+  if (status !== undefined) {
+    const answer = { status, headers: $response?.headers ?? {}, text: '' }
+    return refused(answer, sdkRefusal(thrown as AwsError, status, terms), called, now)
+  }
   // A mistake of ours, and not in the settings.
-  if (status === undefined && thrown instanceof TypeError) return asRotationError(thrown)
-  if (status === undefined)
-    return new RotationError(
-      'unauthorized',
-      `${call} could not be signed: ${name}: ${shown(message, secrets)}`,
-      {
-        cause: { name },
-        retry: 'never',
-        hint: 'Give accessKeyId and secretAccessKey, or the environment, profile or role the AWS SDK looks for.',
-      },
-    )
-  if (NOT_READ.includes(name))
-    return new RotationError(
-      'unavailable',
-      `${call} answered HTTP ${status} with a body that cannot be read`,
-      {
-        retry: 'later',
-        hint: terms.checkEndpoint,
-      },
-    )
-  const code = terms.codes[name] ?? CODES[name] ?? (status === 403 ? 'forbidden' : 'service-refused')
-  const retryAt = parseRetryAfter($response?.headers?.['retry-after'], now)
-  const isPassing = terms.isPassing?.(name, message) ?? false
-  const retry: Retry =
-    code === 'throttled' ? (retryAt === null ? 'now' : 'later') : isPassing ? 'now' : 'never'
-  return new RotationError(code, `${call} answered HTTP ${status} ${name}: ${shown(message, secrets)}`, {
-    cause: { name, status },
-    retry,
-    ...(terms.hints[code] && { hint: terms.hints[code] }),
-    ...(retryAt === null ? {} : { retryAt }),
+  if (thrown instanceof TypeError) return asRotationError(thrown)
+  const why = quote(message, called.secrets ?? [])
+  return new RotationError('unauthorized', `${called.call} could not be signed: ${name}: ${why}`, {
+    cause: { name },
+    retry: 'never',
+    hint: 'Give accessKeyId and secretAccessKey, or the environment, profile or role the AWS SDK looks for.',
   })
+}
+
+/** Sends one command with the client, which gets `options` with it. */
+export type SdkSend<Sdk, Client, T> = (
+  sdk: Sdk,
+  client: Client,
+  options: { readonly abortSignal: AbortSignal },
+) => Promise<T>
+
+/** A call by the SDK, once. @throws RotationError that names the driver and the operation */
+export async function sdkCall<Sdk, Client, T>(
+  { driver, terms, secrets, open }: SdkApi<Sdk, Client>,
+  operation: string,
+  run: Run,
+  given: { readonly changes: boolean; readonly send: SdkSend<Sdk, Client, T> },
+): Promise<T> {
+  const call = `${driver}: ${operation}`
+  const { signal } = run
+  if (signal.aborted) throw stopped(run, call)
+  try {
+    const { sdk, client } = await open()
+    return await given.send(sdk, client, { abortSignal: signal })
+  } catch (thrown) {
+    const words = { ...serviceTerms(terms.checkEndpoint), quotedChars: 300, cutOff: '' }
+    const called = { call, terms: words, changes: given.changes, secrets, signal }
+    const isSilence = signal.aborted || thrown instanceof RotationError || thrown instanceof HttpFailure
+    throw isSilence ? unanswered(thrown, called) : sdkError(thrown, terms, called, run.clock.now())
+  }
 }

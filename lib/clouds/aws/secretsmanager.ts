@@ -17,7 +17,7 @@ export function createSecretsManager(access: AwsAccess, driver: string): Secrets
   const client: AwsClient = createAwsClient({ ...access, service: 'secretsmanager', driver })
   const url = access.endpoint ?? `https://secretsmanager.${region}.${awsDomain(region)}/`
   return async (operation, input, retry = READS.has(operation) ? 'safe' : 'never') => {
-    const { text } = await client({
+    const { json } = await client({
       operation,
       method: 'POST',
       url,
@@ -30,10 +30,7 @@ export function createSecretsManager(access: AwsAccess, driver: string): Secrets
       permission: `secretsmanager:${operation} on ${input.SecretId ?? input.Name ?? 'the secret'}`,
       changes: !READS.has(operation),
     })
-    try {
-      const json: unknown = JSON.parse(text)
-      if (typeof json === 'object' && json !== null) return json as Record<string, unknown>
-    } catch {}
+    if (typeof json === 'object' && json !== null) return json as Record<string, unknown>
     throw new RotationError('unavailable', `${driver}: ${operation} gave an answer that is no JSON object`)
   }
 }

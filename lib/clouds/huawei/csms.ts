@@ -2,9 +2,10 @@ import * as v from 'valibot'
 import { RotationError } from '../../base/rotation-error.ts'
 import type { Clock } from '../../base/time.ts'
 import type { HuaweiKeys } from '../../contracts.ts'
+import { serviceErrorOf } from '../../http/api-call.ts'
 import type { Http } from '../../http/http.ts'
-import { isUnknownPath } from './answer.ts'
-import { createHuaweiClient, type HuaweiClient, serviceCodeOf } from './client.ts'
+import { createHuaweiClient, type HuaweiClient } from './client.ts'
+import { isUnknownPath } from './refusal.ts'
 
 /** Secrets of Huawei Cloud's Cloud Secret Management Service (CSMS, part of DEW). */
 export interface Csms {
@@ -42,11 +43,11 @@ const ABSENT = new Set(['CSMS.0005', 'CSMS.0106'])
 const SCHEDULED = new Set(['CSMS.0103', 'CSMS.0107'])
 
 const isAbsent = (error: unknown): boolean => {
-  const said = serviceCodeOf(error)
+  const said = serviceErrorOf(error)
   if (said === null || isScheduled(error)) return false
   return ABSENT.has(said.code ?? '') || (said.status === 404 && !isUnknownPath(said.code))
 }
-const isScheduled = (error: unknown): boolean => SCHEDULED.has(serviceCodeOf(error)?.code ?? '')
+const isScheduled = (error: unknown): boolean => SCHEDULED.has(serviceErrorOf(error)?.code ?? '')
 
 const metadata = v.object({ id: v.pipe(v.string(), v.minLength(1)) })
 const shown = v.object({

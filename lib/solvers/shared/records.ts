@@ -1,5 +1,6 @@
 import type { DnsSolver, PropagationSettings, Run, SolverZone } from '../../contracts.ts'
 import { bareName } from '../../dns/name.ts'
+import { serviceErrorOf } from '../../http/api-call.ts'
 import { settled } from '../../http/repeat.ts'
 import { inTurn } from './turns.ts'
 
@@ -21,15 +22,23 @@ export interface RecordService<Zone> {
   describe(zone: Zone): SolverZone
   /** Every TXT record of exactly this name. */
   list(zone: Zone, fqdn: string, run: Run): Promise<readonly TxtEntry[]>
-  /** The new record's id, or null when the very same record is there already. */
-  add(zone: Zone, fqdn: string, value: string, run: Run): Promise<string | null>
-  /** MUST succeed when it is gone already. */
-  remove(zone: Zone, id: string, run: Run): Promise<void>
+  /** The new record's id. */
+  add(zone: Zone, fqdn: string, value: string, run: Run): Promise<string>
+  remove(zone: Zone, id: string, run: Run): Promise<unknown>
+  /** The service's codes for a record that is there already, the very same, and for one that is gone already. */
+  readonly done: { readonly added: ReadonlySet<string>; readonly removed: ReadonlySet<string> }
 }
+
+/** Null when the service says that it is done already. */
+const unlessDone = <T>(work: Promise<T>, codes: ReadonlySet<string>): Promise<T | null> =>
+  work.catch(error => {
+    if (codes.has(serviceErrorOf(error)?.code ?? '')) return null
+    throw error
+  })
 
 /** A solver over such a service: writes of one name one by one, and no change repeated blindly. */
 export function createRecordSolver<Zone>(service: RecordService<Zone>): DnsSolver {
-  const { driver, endpoint, propagation } = service
+  const { driver, endpoint, propagation, done } = service
   const whatOf = (fqdn: string): string => `${driver}: TXT records of ${fqdn}`
   const queued = (fqdn: string, run: Run, work: () => Promise<void>): Promise<void> =>
     inTurn(`${endpoint} ${bareName(fqdn)}`, whatOf(fqdn), run, work)
@@ -48,7 +57,7 @@ export function createRecordSolver<Zone>(service: RecordService<Zone>): DnsSolve
         await settled(run, whatOf(fqdn), async () => {
           if ((await listed(zone, fqdn, value, run)).length > 0) return null
           return async () => {
-            const id = await service.add(zone, fqdn, value, run)
+            const id = await unlessDone(service.add(zone, fqdn, value, run), done.added)
             if (id !== null) added.set(keyOf(fqdn, value), id)
           }
         })
@@ -61,7 +70,7 @@ export function createRecordSolver<Zone>(service: RecordService<Zone>): DnsSolve
           const ids = new Set((await listed(zone, fqdn, value, run)).concat(known))
           if (ids.size === 0) return null
           return async () => {
-            for (const id of ids) await service.remove(zone, id, run)
+            for (const id of ids) await unlessDone(service.remove(zone, id, run), done.removed)
             added.delete(keyOf(fqdn, value))
           }
         })

@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { RotationError } from '../../../lib/base/rotation-error.ts'
 import { secret } from '../../../lib/base/secret.ts'
 import type { Clock } from '../../../lib/base/time.ts'
-import { createHuaweiClient, serviceCodeOf } from '../../../lib/clouds/huawei/client.ts'
+import { createHuaweiClient } from '../../../lib/clouds/huawei/client.ts'
 import type { HuaweiKeys } from '../../../lib/contracts.ts'
+import { serviceErrorOf } from '../../../lib/http/api-call.ts'
 import { CHECK_PROXY, type Http } from '../../../lib/http/http.ts'
 import type { Fault } from '../../../sandbox/kit/faults.ts'
 import { createRoot, issueLeaf } from '../../../sandbox/kit/pki.ts'
@@ -190,7 +191,7 @@ describe('no answer', () => {
       /^iotda: CreateThing could not be sent: no connection to 127\.0\.0\.1:\d+ \(ECONNREFUSED\)$/,
     )
     expect(error.hint).toContain('Check instance.endpoint')
-    expect(serviceCodeOf(error)).toBeNull()
+    expect(serviceErrorOf(error)).toBeNull()
     expect(faults.calls).toHaveLength(0)
   })
 

@@ -2,9 +2,11 @@ import { inspect } from 'node:util'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RotationError } from '../../../lib/base/rotation-error.ts'
-import { readAnswer, refused, succeeded } from '../../../lib/clouds/huawei/answer.ts'
-import { serviceCodeOf } from '../../../lib/clouds/huawei/client.ts'
+import { huaweiRefusal } from '../../../lib/clouds/huawei/refusal.ts'
+import { parseJson, refused, serviceErrorOf } from '../../../lib/http/api-call.ts'
 import { AK, createRig, failureOf, json, read, SK, TOKEN, temporary, write } from './rig.ts'
+
+const asked = { driver: 'iotda', operation: 'X', derived: true, iamAction: null }
 
 describe('an answer that is no success', () => {
   const cases: readonly [
@@ -177,7 +179,7 @@ describe('an answer that is no success', () => {
     faults.add(json(status, body))
     const error = await failureOf(client.call({ ...write, iamAction: 'svc:thing:create' }))
     expect(error).toMatchObject({ code: wanted.code, retry: wanted.retry })
-    expect(serviceCodeOf(error)).toEqual({ status, code: wanted.service })
+    expect(serviceErrorOf(error)).toMatchObject({ status, code: wanted.service })
     expect(error.message).toContain(`iotda: CreateThing answered HTTP ${status}`)
     expect(error.message).toContain('(request req-1)')
     if (wanted.service) expect(error.message).toContain(wanted.service)
@@ -227,12 +229,13 @@ describe('an answer that is no success', () => {
     faults.add({ operations: ['svc.*'], status, body })
     const error = await failureOf(client.call(write))
     expect(error.code).toBe(code)
-    expect(serviceCodeOf(error)).toEqual({ status, code: service })
+    expect(serviceErrorOf(error)).toMatchObject({ status, code: service })
   })
 
   it('takes the request id from the body when the header has none', () => {
     const text = '{"error_code":"APIGW.0301","error_msg":"no","request_id":"abc"}'
-    expect(readAnswer({ status: 401, headers: {}, text }, 0).requestId).toBe('abc')
+    const refusal = huaweiRefusal({ status: 401, headers: {}, text }, JSON.parse(text), asked)
+    expect(refusal?.note).toBe(' (request abc)')
   })
 
   it('keeps what Retry-After says for a later run', async () => {
@@ -242,22 +245,13 @@ describe('an answer that is no success', () => {
   })
 
   it('gives no service code for errors without an answer', () => {
-    expect(serviceCodeOf(new RotationError('internal', 'x'))).toBeNull()
-    expect(serviceCodeOf(new RotationError('internal', 'x', { cause: null }))).toBeNull()
-    expect(serviceCodeOf(new Error('x', { cause: { status: 404 } }))).toBeNull()
-    expect(serviceCodeOf(undefined)).toBeNull()
+    expect(serviceErrorOf(new RotationError('internal', 'x'))).toBeNull()
+    expect(serviceErrorOf(new RotationError('internal', 'x', { cause: null }))).toBeNull()
+    expect(serviceErrorOf(new Error('x', { cause: { status: 404 } }))).toBeNull()
+    expect(serviceErrorOf(undefined)).toBeNull()
   })
 
   it('whatever is answered, it is a value or a RotationError', () => {
-    const asked = {
-      driver: 'iotda',
-      operation: 'X',
-      changes: true,
-      derived: true,
-      iamAction: null,
-      keys: temporary,
-      body: null,
-    }
     const texts = fc.oneof(
       fc.json(),
       fc.string(),
@@ -266,9 +260,11 @@ describe('an answer that is no success', () => {
     const headers = fc.dictionary(fc.constantFrom('retry-after', 'x-request-id'), fc.string())
     fc.assert(
       fc.property(fc.integer({ min: 200, max: 599 }), headers, texts, (status, given, text) => {
-        const answer = readAnswer({ status, headers: given, text }, 0)
-        if (succeeded(answer)) expect(status).toBeLessThan(300)
-        else expect(refused(answer, asked)).toBeInstanceOf(RotationError)
+        const answer = { status, headers: given, text }
+        const refusal = huaweiRefusal(answer, parseJson(text), asked)
+        const called = { call: 'iotda: X', changes: true, terms: { unansweredHint: () => null } }
+        if (refusal === null) expect(status).toBeLessThan(300)
+        else expect(refused(answer, refusal, called, 0)).toBeInstanceOf(RotationError)
       }),
       { numRuns: 500 },
     )

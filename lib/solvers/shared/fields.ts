@@ -16,9 +16,13 @@ export const ttlField = (standard: number, least = 1) =>
   )
 
 /** What the settings of every DNS service with an HTTP API have. */
-export const serviceFields = (endpoint: string) =>
-  ({
-    endpoint: v.optional(urlField(), endpoint),
-    caCertificates: v.optional(v.nullable(pemField()), null),
-    propagation: propagationField(),
-  }) as const
+export const httpFields = () => ({
+  caCertificates: v.optional(v.nullable(pemField()), null),
+  propagation: propagationField(),
+})
+
+/** The same, with an endpoint that is rarely another. */
+export const serviceFields = (endpoint: string) => ({
+  endpoint: v.optional(urlField(), endpoint),
+  ...httpFields(),
+})

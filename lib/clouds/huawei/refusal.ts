@@ -1,48 +1,20 @@
-import { type Retry, RotationError } from '../../base/rotation-error.ts'
-import { parseRetryAfter } from '../../base/time.ts'
 import type { HuaweiKeys } from '../../contracts.ts'
+import type { Refusal } from '../../http/api-call.ts'
 import type { HttpResponse } from '../../http/http.ts'
 import type { ErrorCode } from '../../model/errors.ts'
 
-/** What a service said when it refused: the cause of the RotationError. Holds no secret. */
-export interface Refusal {
-  readonly status: number
-  readonly serviceCode: string | null
-  readonly requestId: string | null
-}
-
-/** An answer as read from the wire. */
-export interface Answer extends Refusal {
-  readonly message: string | null
-  /** From `Retry-After`, milliseconds since the epoch. */
-  readonly retryAt: number | null
-  /** The parsed body: null when empty, undefined when it is no JSON. */
-  readonly json: unknown
-  /** Whether the body is of a shape that a Huawei service answers with. */
-  readonly readable: boolean
-}
-
-/** What was asked, as far as messages and hints need it. */
+/** What was asked, as far as hints need it. */
 export interface Asked {
   readonly driver: string
   readonly operation: string
-  /** Whether the call may have changed something. */
-  readonly changes: boolean
   /** Whether it was signed with the derived key. */
   readonly derived: boolean
   readonly iamAction: string | null
-  readonly keys: HuaweiKeys
-  readonly body: object | null
 }
-
-/** Ends the message of a failed change that may have happened. */
-export const UNCERTAIN = '; it is unknown whether it took effect'
 
 /** Settings of an instance stand below `instance`, those of other drivers beside their type. */
 export const settingName = (driver: string, name: string): string =>
   driver.startsWith('iotda') ? `instance.${name}` : name
-
-const MAX_TEXT_LENGTH = 300
 
 // https://support.huaweicloud.com/intl/en-us/api-iothub/ErrorCode.html and the codes of DNS and the gateway.
 const THROTTLED = new Set(['APIGW.0308', 'IOTDA.021101', 'IOTDA.021102', 'DNS.0014'])
@@ -70,15 +42,6 @@ const asToken = (value: unknown): string | null => {
   return text !== null && /^[\w.-]{1,128}$/.test(text) ? text : null
 }
 
-const parseJson = (text: string): unknown => {
-  if (text.trim() === '') return null
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 /** The code and text of an error in any of the shapes: IoTDA and gateway, DNS and SMN, IAM, OBS. */
 const problemOf = (json: unknown, text: string): { code: string | null; message: string | null } => {
   if (isObject(json)) {
@@ -91,28 +54,11 @@ const problemOf = (json: unknown, text: string): { code: string | null; message:
   return { code: asToken(code), message: asText(message) }
 }
 
-/** Reads status, error code, text, request id and body of an answer. Never throws. */
-export function readAnswer({ status, headers, text }: HttpResponse, now: number): Answer {
-  const json = parseJson(text)
-  const { code, message } = problemOf(json, text)
-  return {
-    status,
-    serviceCode: code,
-    message,
-    requestId: asToken(headers['x-request-id']) ?? (isObject(json) ? asToken(json.request_id) : null),
-    retryAt: parseRetryAfter(headers['retry-after'], now),
-    json,
-    readable: json !== undefined || code !== null,
-  }
-}
-
 /** Any 2xx whose body is JSON or empty. IoTDA reports some failures as 200 with an `error_code`. */
-export function succeeded({ status, json }: Answer): boolean {
-  if (status < 200 || status > 299 || json === undefined) return false
-  return !isObject(json) || asText(json.error_code) === null
-}
+const isSuccess = (status: number, json: unknown): boolean =>
+  status >= 200 && status < 300 && json !== undefined && !(isObject(json) && asText(json.error_code) !== null)
 
-// --- judging -----------------------------------------------------------------------------------------------
+// --- what it means -----------------------------------------------------------------------------------------
 
 /** A 403 of IoTDA may also mean a missing object or a full quota, by codes nobody has published. */
 const isPermission = (code: string | null): boolean => {
@@ -120,17 +66,11 @@ const isPermission = (code: string | null): boolean => {
   return code.startsWith('IOTDA.') ? code === 'IOTDA.000022' || UNKNOWN_INSTANCE.has(code) : !QUOTAS.has(code)
 }
 
-const codeOf = ({ status, serviceCode, readable }: Answer): ErrorCode => {
-  const code = serviceCode === null ? null : gateway(serviceCode)
+const codeOf = (status: number, code: string | null, readable: boolean): ErrorCode => {
   if (status === 429 || (code !== null && THROTTLED.has(code))) return 'throttled'
   if (status === 401 || code === 'IOTDA.000004') return 'unauthorized'
   if (status < 400 || status >= 500 || !readable) return 'unavailable'
   return status === 403 && isPermission(code) ? 'forbidden' : 'service-refused'
-}
-
-const retryOf = (code: ErrorCode, serviceCode: string | null): Retry => {
-  if (code === 'throttled' || code === 'unavailable') return 'later'
-  return code === 'service-refused' && serviceCode !== null && LOCKED.has(serviceCode) ? 'later' : 'never'
 }
 
 const unauthorizedHint = (service: string, { driver, derived }: Asked): string => {
@@ -144,7 +84,12 @@ const unauthorizedHint = (service: string, { driver, derived }: Asked): string =
   return 'Check accessKey and secretKey, and that temporary keys have not expired.'
 }
 
-const hintFor = (code: ErrorCode, { status, serviceCode }: Answer, asked: Asked): string | null => {
+const hintFor = (
+  code: ErrorCode,
+  status: number,
+  serviceCode: string | null,
+  asked: Asked,
+): string | null => {
   const service = gateway(serviceCode ?? '')
   const setting = (name: string): string => settingName(asked.driver, name)
   const action = asked.iamAction ?? `for ${asked.operation}`
@@ -170,36 +115,35 @@ const confidential = (value: unknown, name = ''): readonly string[] => {
     : []
 }
 
-/** A service's text made fit to be shown: one short line that repeats neither the keys nor the request. */
-const shown = (text: string, { keys, body }: Asked): string => {
-  const secrets = [keys.accessKey, keys.secretKey, ...(keys.securityToken ? [keys.securityToken] : [])]
-  return [...secrets.map(it => it.reveal()), ...confidential(body)]
-    .filter(it => it !== '')
-    .sort((a, b) => b.length - a.length)
-    .reduce((clean, it) => clean.replaceAll(it, '[secret]'), text)
-    .replace(/[\s\p{Cc}]+/gu, ' ')
-    .trim()
-    .slice(0, MAX_TEXT_LENGTH)
-}
+/** What a service may repeat of a request and its keys, and must not be shown. */
+export const secretsOf = (
+  { accessKey, secretKey, securityToken }: HuaweiKeys,
+  body: object | undefined,
+): readonly string[] => [
+  accessKey.reveal(),
+  secretKey.reveal(),
+  securityToken?.reveal() ?? '',
+  ...confidential(body),
+]
 
-/** The error for an answer that is no success; its cause is a {@link Refusal}. */
-export function refused(answer: Answer, asked: Asked): RotationError {
-  const { status, serviceCode, requestId, message, retryAt } = answer
-  const code = codeOf(answer)
-  const hint = hintFor(code, answer, asked)
-  const text = [
-    `${asked.driver}: ${asked.operation} answered HTTP ${status}`,
-    serviceCode === null ? '' : ` ${serviceCode}`,
-    message === null ? '' : `: ${shown(message, asked)}`,
-    answer.readable ? '' : ' with a body that is no JSON',
-    requestId === null ? '' : ` (request ${requestId})`,
-    code === 'unavailable' && asked.changes ? UNCERTAIN : '',
-  ].join('')
-  const cause: Refusal = { status, serviceCode, requestId }
-  return new RotationError(code, text, {
-    cause,
-    retry: retryOf(code, serviceCode),
-    ...(hint === null ? {} : { hint }),
-    ...(retryAt === null ? {} : { retryAt }),
-  })
+/** What an answer of any service of Huawei Cloud means; null when it is a success. Never throws. */
+export function huaweiRefusal(answer: HttpResponse, json: unknown, asked: Asked): Refusal | null {
+  const { status, headers, text } = answer
+  if (isSuccess(status, json)) return null
+  const { code: serviceCode, message } = problemOf(json, text)
+  const readable = json !== undefined || serviceCode !== null
+  const code = codeOf(status, serviceCode === null ? null : gateway(serviceCode), readable)
+  const requestId = asToken(headers['x-request-id']) ?? (isObject(json) ? asToken(json.request_id) : null)
+  const isLocked = code === 'service-refused' && serviceCode !== null && LOCKED.has(serviceCode)
+  return {
+    code,
+    ...(isLocked ? { retry: 'later' as const } : {}),
+    hint: hintFor(code, status, serviceCode, asked),
+    serviceCode,
+    message,
+    note: [
+      readable ? '' : ' with a body that is no JSON',
+      requestId === null ? '' : ` (request ${requestId})`,
+    ].join(''),
+  }
 }

@@ -1,0 +1,206 @@
+import * as v from 'valibot'
+import {
+  asRotationError,
+  type Retry,
+  RotationError,
+  type RotationErrorOptions,
+} from '../base/rotation-error.ts'
+import { stopped } from '../base/stopped.ts'
+import { type Clock, parseRetryAfter } from '../base/time.ts'
+import type { ErrorCode } from '../model/errors.ts'
+import { CHECK_PROXY, type Http, HttpFailure, type HttpRequest, type HttpResponse } from './http.ts'
+
+/** What it means that an API refused a call. All that an API says for itself. */
+export interface Refusal {
+  readonly code: ErrorCode
+  /** Default: `later` for `throttled`, the API's own for `unavailable`, else `never`. */
+  readonly retry?: Retry
+  readonly hint?: string | null
+  /** The API's own code. */
+  readonly serviceCode?: string | null
+  /** The API's own words as they came; they are quoted. Default: it has none. */
+  readonly message?: string | null
+  /** Ends the message, e.g. with the id of the request. */
+  readonly note?: string
+  /** Default: what Retry-After says. */
+  readonly retryAt?: number | null
+  /** Default: a {@link ServiceError}. */
+  readonly cause?: unknown
+}
+
+/** What an API said when it refused a call: the cause of the RotationError. Holds no secret. */
+export interface ServiceError {
+  readonly status: number
+  /** The API's own code. */
+  readonly code: string | null
+  /** Its own words, as they are quoted. */
+  readonly message: string
+}
+
+/** How one API is spoken of in messages. */
+export interface ApiTerms {
+  /** Says what to do when no answer came; a proxy has its own hint. */
+  readonly unansweredHint: (failure: HttpFailure) => string | null
+  /** Goes on after the call when no answer came. Default: `: ` and the words of the failure. */
+  readonly unanswered?: (failure: HttpFailure) => string
+  /** When to call again after what is `unavailable`. Default `later`. */
+  readonly unavailableRetry?: Retry
+  /** Goes on after the call when its signal was aborted. Default: `: the run was stopped`. */
+  readonly stopped?: string
+  /** Goes on after the call when it was refused. Default: ` answered HTTP 404 CODE: words`. */
+  readonly refused?: (status: number, serviceCode: string | null, quoted: string) => string
+  /** Of the API's own words. Default 300. */
+  readonly quotedChars?: number
+  /** Ends words that were cut off. Default: nothing. */
+  readonly cutOff?: string
+}
+
+/** One call, as far as errors need it. */
+export interface Called {
+  /** Begins every message: who calls what, e.g. `solver dns (cloudflare): ListZones`. */
+  readonly call: string
+  readonly terms: ApiTerms
+  /** Whether it may have changed something: then a failure says that nobody knows. Default: no. */
+  readonly changes?: boolean
+  /** What must not be shown, though the API may repeat it. */
+  readonly secrets?: readonly string[]
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ApiCall extends Called {
+  readonly http: Http
+  readonly clock: Pick<Clock, 'now'>
+  readonly request: Omit<HttpRequest, 'signal'>
+  /** Null: it is a success. `json` is null for an empty body and undefined for one that is no JSON. */
+  readonly refusalOf: (answer: HttpResponse, json: unknown) => Refusal | null
+}
+
+const QUOTED_CHARS = 300
+const UNCERTAIN = '; it is unknown whether it took effect'
+
+/** For {@link ApiTerms.unanswered}: says whether the call was sent, where that decides what may be done next. */
+export const sentOrNot = ({ sent, message }: HttpFailure): string =>
+  `${sent ? ' got no answer' : ' could not be sent'}: ${message}`
+
+/** Somebody's words made fit to be shown: one short line that repeats nothing secret. */
+export function quote(
+  text: string,
+  secrets: readonly string[],
+  maxChars = QUOTED_CHARS,
+  cutOff = '',
+): string {
+  const line = secrets
+    .filter(it => it !== '')
+    .toSorted((a, b) => b.length - a.length)
+    .reduce((masked, it) => masked.replaceAll(it, '[secret]'), text)
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim()
+  return line.length > maxChars ? `${line.slice(0, maxChars)}${cutOff}` : line
+}
+
+/** The JSON of a body: null for an empty one, undefined when it is none. */
+export function parseJson(text: string): unknown {
+  if (text.trim() === '') return null
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** What a status means when the body says no more. */
+export function codeOfStatus(status: number): ErrorCode {
+  if (status === 401) return 'unauthorized'
+  if (status === 403) return 'forbidden'
+  if (status === 429) return 'throttled'
+  return status >= 400 && status < 500 ? 'service-refused' : 'unavailable'
+}
+
+/** What the API said behind an error; null when no answer of one is behind it. */
+export function serviceErrorOf(error: unknown): ServiceError | null {
+  const cause = error instanceof RotationError ? (error.cause as Partial<ServiceError> | null) : null
+  return typeof cause?.status === 'number' ? (cause as ServiceError) : null
+}
+
+const retryOf = ({ unavailableRetry = 'later' }: ApiTerms): Retry => unavailableRetry
+
+const uncertain = (code: ErrorCode, { changes }: Called): string =>
+  changes && code === 'unavailable' ? UNCERTAIN : ''
+
+/** The error for an answer that is no success. */
+export function refused(
+  { status, headers }: HttpResponse,
+  refusal: Refusal,
+  called: Called,
+  now: number,
+): RotationError {
+  const { call, terms, secrets = [] } = called
+  const { code, serviceCode = null, note = '', hint } = refusal
+  const quoted = quote(refusal.message ?? '', secrets, terms.quotedChars, terms.cutOff)
+  const plain = `${serviceCode === null ? '' : ` ${serviceCode}`}${quoted === '' ? '' : `: ${quoted}`}`
+  const said = terms.refused?.(status, serviceCode, quoted) ?? ` answered HTTP ${status}${plain}`
+  const retryAt =
+    refusal.retryAt === undefined ? parseRetryAfter(headers['retry-after'], now) : refusal.retryAt
+  const retry = code === 'unavailable' ? retryOf(terms) : code === 'throttled' ? 'later' : 'never'
+  const cause: ServiceError = { status, code: serviceCode, message: quoted }
+  return new RotationError(code, `${call}${said}${note}${uncertain(code, called)}`, {
+    cause: refusal.cause ?? cause,
+    retry: refusal.retry ?? retry,
+    ...(hint ? { hint } : {}),
+    ...(retryAt === null ? {} : { retryAt }),
+  })
+}
+
+/** The error for a call without an answer, from whatever was thrown. */
+export function unanswered(thrown: unknown, called: Called): RotationError {
+  const { call, terms, signal } = called
+  const sent = thrown instanceof HttpFailure && thrown.sent
+  if (signal?.aborted || (thrown instanceof HttpFailure && thrown.reason === 'aborted')) {
+    const how = terms.stopped && `${terms.stopped}${sent && called.changes ? UNCERTAIN : ''}`
+    return stopped({ signal }, call, how)
+  }
+  if (!(thrown instanceof HttpFailure)) return asRotationError(thrown)
+  const code = sent ? 'unavailable' : 'unreachable'
+  const said = terms.unanswered?.(thrown) ?? `: ${thrown.message}`
+  const hint = thrown.reason === 'proxy' ? CHECK_PROXY : terms.unansweredHint(thrown)
+  return new RotationError(code, `${call}${said}${uncertain(code, called)}`, {
+    cause: thrown,
+    // The same answer would be too large again.
+    retry: sent && thrown.reason !== 'too-large' ? retryOf(terms) : 'later',
+    ...(hint === null ? {} : { hint }),
+  })
+}
+
+/** A success, with its JSON (null for an empty body, undefined when it is none). */
+export type ApiAnswer = HttpResponse & { readonly json: unknown }
+
+/**
+ * Makes a call once: its answer when it is a success.
+ * @throws RotationError what `refusalOf` says of the answer; `unreachable` (it was not sent), `unavailable` (no
+ *   whole answer), `out-of-time` or the signal's own error when that was aborted
+ */
+export async function callApi(given: ApiCall): Promise<ApiAnswer> {
+  const { call, terms, http, clock, request, signal, refusalOf } = given
+  if (signal?.aborted) throw stopped(given, call, terms.stopped)
+  const answer = await http.request({ ...request, ...(signal ? { signal } : {}) }).catch(thrown => {
+    throw unanswered(thrown, given)
+  })
+  const json = parseJson(answer.text)
+  const refusal = refusalOf(answer, json)
+  if (refusal) throw refused(answer, refusal, given, clock.now())
+  return { ...answer, json }
+}
+
+/** JSON checked by a schema. @throws RotationError `unavailable` when it does not fit */
+export function expected<T>(
+  json: unknown,
+  schema: v.GenericSchema<unknown, T>,
+  call: string,
+  options: RotationErrorOptions = {},
+): T {
+  const checked = v.safeParse(schema, json, { abortEarly: true })
+  if (checked.success) return checked.output
+  const field = v.getDotPath(checked.issues[0]) ?? 'its body'
+  const message = `${call} gave an answer that cannot be used: ${field} is not as documented`
+  throw new RotationError('unavailable', message, options)
+}
