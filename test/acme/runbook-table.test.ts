@@ -1,11 +1,11 @@
 /** The table of RUNBOOK.md is the test: every line is played by the sandbox CA, and comes to what it says. */
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { RotationError } from '../../lib/base/rotation-error.ts'
+import type { RotationError } from '../../lib/base/rotation-error.ts'
 import type { Journal } from '../../lib/contracts.ts'
 import type { Fault } from '../../sandbox/kit/faults.ts'
 import { createJournal } from '../support/memory.ts'
-import { type Bench, obtained, requestOf, specOf, startBench } from './rig.ts'
+import { attempt, type Bench, failureOf, losing, obtained, problem, specOf, startBench } from './rig.ts'
 
 const text = await readFile(new URL('../../RUNBOOK.md', import.meta.url), 'utf8')
 const [, section = ''] = text.split('# What a CA answers\n')
@@ -16,24 +16,22 @@ const rows = section
   .map(([, answer, to, happens]) => [answer, to, happens] as const)
 
 /** RFC 8555 section 6.7, RFC 9773 section 7.4, draft-ietf-acme-profiles section 6.2. */
-const TYPES = [
-  ...['accountDoesNotExist', 'alreadyRevoked', 'badCSR', 'badNonce', 'badPublicKey', 'badRevocationReason'],
-  ...['badSignatureAlgorithm', 'caa', 'compound', 'connection', 'dns', 'externalAccountRequired'],
-  ...[
-    'incorrectResponse',
-    'invalidContact',
-    'malformed',
-    'orderNotReady',
-    'rateLimited',
-    'rejectedIdentifier',
-  ],
-  ...['serverInternal', 'tls', 'unauthorized', 'unsupportedContact', 'unsupportedIdentifier'],
-  ...['userActionRequired', 'alreadyReplaced', 'invalidProfile'],
-]
+const TYPES =
+  `accountDoesNotExist alreadyRevoked badCSR badNonce badPublicKey badRevocationReason badSignatureAlgorithm
+  caa compound connection dns externalAccountRequired incorrectResponse invalidContact malformed orderNotReady
+  rateLimited rejectedIdentifier serverInternal tls unauthorized unsupportedContact unsupportedIdentifier
+  userActionRequired alreadyReplaced invalidProfile`.split(/\s+/)
 
 const STATUS: Readonly<Record<string, number>> = {
-  ...{ rateLimited: 429, serverInternal: 500, unauthorized: 403, userActionRequired: 403, caa: 403 },
-  ...{ alreadyReplaced: 409, orderNotReady: 403, externalAccountRequired: 403, rejectedIdentifier: 403 },
+  rateLimited: 429,
+  serverInternal: 500,
+  unauthorized: 403,
+  userActionRequired: 403,
+  caa: 403,
+  alreadyReplaced: 409,
+  orderNotReady: 403,
+  externalAccountRequired: 403,
+  rejectedIdentifier: 403,
 }
 const PREFIX = 'urn:ietf:params:acme:error:'
 const PAGE = 'https://ca.test/terms/v2'
@@ -48,7 +46,7 @@ const problemAnswer = (answer: string): Answer => {
   const instance = type === 'userActionRequired' ? PAGE : undefined
   return {
     status: STATUS[type] ?? 400,
-    body: JSON.stringify({ type: `${PREFIX}${type}`, detail, subproblems, instance }),
+    body: problem(type, detail, { subproblems, instance }),
   }
 }
 
@@ -98,27 +96,17 @@ const codeOf = (answer: string, to: string): string => {
 const outcomeOf = (work: Promise<unknown>): Promise<RotationError | null> =>
   work.then(
     () => null,
-    (thrown: unknown) => {
-      expect(thrown).toBeInstanceOf(RotationError)
-      return thrown as RotationError
-    },
+    thrown => failureOf(Promise.reject(thrown)),
   )
 
 /** What a run comes to when the CA's word on a challenge is another one. */
 const validate = (bench: Bench, type: string, journal: Journal): Promise<unknown> => {
-  const { http } = bench.outside
-  const request: typeof http.request = async given => {
-    if (given.url.includes('/challenges/')) bench.dns.txt.clear()
-    const answer = await http.request(given)
-    return { ...answer, text: answer.text.replace(/error:(dns|unauthorized)"/g, `error:${type}"`) }
-  }
-  const run = bench.newRun()
-  const source = bench.source(run, {}, { http: { ...http, request } })
-  return source.obtain(requestOf(), journal, run)
+  const reword = (it: string) => it.replace(/error:(dns|unauthorized)"/g, `error:${type}"`)
+  return attempt(bench, { journal, http: losing(bench, undefined, reword) })
 }
 
 const revoke = async (bench: Bench): Promise<unknown> => {
-  const { chainPem } = await obtained(bench, createJournal())
+  const { chainPem } = await obtained(bench)
   const run = bench.newRun()
   return bench.source(run).revoke?.({ certificatePem: chainPem, reason: 'superseded', key: null }, run)
 }
@@ -138,7 +126,7 @@ async function play(answer: string, to: string): Promise<Played> {
     authorizationReuse: false,
     tls: answer === 'a certificate that is not trusted',
   })
-  const predecessor = isNewAccount(to) ? null : (await obtained(bench, createJournal())).chainPem
+  const predecessor = isNewAccount(to) ? null : (await obtained(bench)).chainPem
   const journal = createJournal()
   const [call = '', more] = to.split(' with ')
   const type = /`(\w+)`/.exec(answer)?.[1] ?? ''
