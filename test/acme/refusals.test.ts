@@ -66,45 +66,11 @@ describe('rate limits', () => {
 })
 
 describe('other refusals', () => {
-  it.each([
-    ['userActionRequired', 403],
-    ['unauthorized', 403],
-    ['externalAccountRequired', 403],
-    ['rejectedIdentifier', 400],
-    ['unsupportedIdentifier', 400],
-    ['invalidContact', 400],
-    ['malformed', 400],
-    ['invalidProfile', 400],
-    ['badCSR', 400],
-  ])('%s needs a person', async (type, status) => {
-    const bench = await startBench()
-    bench.faults.add({ operations: ['acme.NewOrder'], status, body: problem(type, 'because') })
-    const error = await failureOf(obtained(bench))
-    expect(error).toMatchObject({ code: 'ca-rejected', retry: 'never' })
-    expect(error.message).toBe(`sources.ca: newOrder: the CA answers ${type}: because`)
-    expect(problemOf(error)).toMatchObject({ type, status, detail: 'because' })
-  })
-
   it('list their subproblems by name', async () => {
     const bench = await startBench({ rejectedNames: ['b.example.com', 'c.example.com'] })
     const spec = specOf(['a.example.com', 'b.example.com', 'c.example.com'])
     const error = await failureOf(attempt(bench, { spec }))
     expect(error.message).toMatch(/\[b\.example\.com: rejectedIdentifier: .*; c\.example\.com: /)
-  })
-
-  it('of a proxy have no type, and what is no JSON is unavailable', async () => {
-    const bench = await startBench()
-    bench.faults.add({ operations: ['acme.NewOrder'], status: 403, body: '<html>blocked</html>' })
-    expect(await failureOf(obtained(bench))).toMatchObject({ code: 'ca-rejected', retry: 'later' })
-    for (const fault of [
-      { status: 200, body: '<html>' },
-      { status: 302, times: 2 },
-      { cut: 5 },
-      { status: 502 },
-    ]) {
-      bench.faults.add({ operations: ['acme.NewOrder'], ...fault })
-      expect(await failureOf(obtained(bench))).toMatchObject({ code: 'unavailable', retry: 'later' })
-    }
   })
 
   it('cannot smuggle control characters or pages of text into a message', async () => {
@@ -114,14 +80,6 @@ describe('other refusals', () => {
     const { message } = await failureOf(obtained(bench))
     expect(message).toContain('a [31m b')
     expect(message.length).toBeLessThan(1_200)
-  })
-
-  it('a CA that cannot be reached names the setting', async () => {
-    const bench = await startBench()
-    await bench.ca.dispose()
-    const error = await failureOf(obtained(bench))
-    expect(error.code).toBe('unreachable')
-    expect(error.hint).toContain('sources.ca.directory')
   })
 
   it('a certificate of an unknown root names the setting for roots', async () => {
