@@ -93,7 +93,7 @@ export function abortAfter(
 ): { readonly signal: AbortSignal; readonly clear: () => void } {
   const controller = new AbortController()
   // Many waits of one run listen at the same time; that is no leak.
-  setMaxListeners(0, controller.signal)
+  setMaxListeners(0, controller.signal, ...(parent ? [parent] : []))
   const onParent = (): void => controller.abort(parent?.reason)
   const timer = setTimeout(() => controller.abort(new Error('timeout')), Math.min(durationMs, 2 ** 31 - 1))
   timer.unref()

@@ -1,6 +1,6 @@
 import { asRotationError, RotationError } from '../base/rotation-error.ts'
-import type { CaaRecord } from './resolve/answer.ts'
 import { type DnsAccess, openPublicLookup } from './resolve/lookup.ts'
+import type { CaaRecord } from './resolve/response.ts'
 
 /** The CA and account that ask for a certificate. */
 export interface Issuer {
@@ -16,7 +16,7 @@ export interface RelevantCaa {
   readonly records: readonly CaaRecord[]
 }
 
-export type CaaVerdict =
+export type CaaPermission =
   | { readonly kind: 'allowed'; readonly why: string }
   /** Nobody can tell: the CA does not say its name. */
   | { readonly kind: 'unclear'; readonly why: string }
@@ -78,7 +78,11 @@ const remedyFor = (
  * Whether these records let the issuer issue by dns-01 for a name, or for its wildcard (RFC 8659 sections 4 and 5,
  * RFC 8657). Pure.
  */
-export function judgeCaa(relevant: RelevantCaa | null, isWildcard: boolean, issuer: Issuer): CaaVerdict {
+export function caaPermission(
+  relevant: RelevantCaa | null,
+  isWildcard: boolean,
+  issuer: Issuer,
+): CaaPermission {
   if (relevant === null) return { kind: 'allowed', why: 'no CAA record stands in the way' }
   const { at, records } = relevant
   const unknown = records.find(({ flags, tag }) => (flags & CRITICAL) !== 0 && !KNOWN_TAGS.includes(tag))
@@ -115,13 +119,17 @@ export async function relevantCaa(domain: string, access: DnsAccess): Promise<Re
   const lookup = await openPublicLookup(access)
   const labels = domain.split('.')
   const names = labels.slice(0, -1).map((_, at) => labels.slice(at).join('.'))
-  const answers = await Promise.all(names.map(async at => ({ at, said: await lookup('CAA', at) })))
-  for (const { at, said } of answers) {
-    if (said.kind === 'records') return { at, records: said.records }
-    if (said.kind === 'failed')
-      throw new RotationError('unavailable', `DNS: the CAA records of ${at} cannot be read: ${said.why}`, {
-        hint: 'CAs do not issue while CAA cannot be read: see whether the zone is signed correctly and all its servers answer for CAA, and that propagation.resolvers answer.',
-      })
+  const answers = await Promise.all(names.map(async at => ({ at, resolved: await lookup('CAA', at) })))
+  for (const { at, resolved } of answers) {
+    if (resolved.kind === 'records') return { at, records: resolved.records }
+    if (resolved.kind === 'failed')
+      throw new RotationError(
+        'unavailable',
+        `DNS: the CAA records of ${at} cannot be read: ${resolved.why}`,
+        {
+          hint: 'CAs do not issue while CAA cannot be read: see whether the zone is signed correctly and all its servers answer for CAA, and that propagation.resolvers answer.',
+        },
+      )
   }
   return null
 }
@@ -151,13 +159,13 @@ export async function requireCaa(
     run.log.warn({ domain }, `going on without CAA: ${error.message}`)
   }
   for (const isWildcard of wildcards) {
-    const verdict = judgeCaa(relevant, isWildcard, issuer)
+    const permission = caaPermission(relevant, isWildcard, issuer)
     const name = `${isWildcard ? '*.' : ''}${domain}`
-    if (verdict.kind === 'unclear') run.log.info({ name }, `dns: ${verdict.why}`)
-    if (verdict.kind === 'forbidden')
-      throw new RotationError('caa-forbids', `${name}: ${verdict.why}`, {
+    if (permission.kind === 'unclear') run.log.info({ name }, `dns: ${permission.why}`)
+    if (permission.kind === 'forbidden')
+      throw new RotationError('caa-forbids', `${name}: ${permission.why}`, {
         retry: 'never',
-        hint: verdict.remedy,
+        hint: permission.remedy,
       })
   }
 }

@@ -1,10 +1,11 @@
 import { RotationError } from '../base/rotation-error.ts'
 import type { SolverZone } from '../contracts.ts'
-import { type Location, type NameServer, wildcardOver } from './authorities.ts'
-import { addressesOf } from './parent.ts'
-import { askServer } from './resolve/direct.ts'
+import { type Location, type NameServer, wildcardOver } from './locate.ts'
+import { bareName } from './name.ts'
+import { askServer } from './resolve/ask-server.ts'
 import { type DnsAccess, openLookup } from './resolve/lookup.ts'
-import { bareName, type Said } from './resolve/question.ts'
+import type { Resolved } from './resolve/response.ts'
+import { addressesOf } from './zone-cut.ts'
 
 /** Whether what a solver writes would be seen where DNS leads. */
 
@@ -18,11 +19,11 @@ const delegatedTo = ({ delegation, nameServers }: Location): readonly string[] =
   delegation.length > 0 ? delegation : nameServers
 
 /** What the servers of the delegation take for the primary one; the resolver's word where they are not known. */
-async function primariesOf(location: Location, access: DnsAccess): Promise<readonly Said<string>[]> {
+async function primariesOf(location: Location, access: DnsAccess): Promise<readonly Resolved<string>[]> {
   const { zone, servers, delegation } = location
   if (delegation.length === 0) return [await (await openLookup(access))('SOA', zone ?? '')]
   const above = servers.filter(({ name }) => delegation.includes(name))
-  return Promise.all(above.map(async it => (await askServer(it, zone ?? '', 'SOA', access.run)).said))
+  return Promise.all(above.map(async it => (await askServer(it, zone ?? '', 'SOA', access.run)).resolved))
 }
 
 /** Names may differ for the same service: somebody gave its servers names of his own, or others copy the zone from it. */
@@ -39,8 +40,8 @@ async function isServedBy(
     all(delegatedTo(location)),
     primariesOf(location, access),
   ])
-  const isTheirs = (said: Said<string>): boolean =>
-    said.kind === 'records' && said.records.some(primary => theirs.includes(primary))
+  const isTheirs = (primary: Resolved<string>): boolean =>
+    primary.kind === 'records' && primary.records.some(it => theirs.includes(it))
   // What has no address that can be found says nothing.
   return primaries.some(isTheirs) || own.length === 0 || delegated.some(address => own.includes(address))
 }
@@ -110,8 +111,8 @@ export async function lameServers(
   const asked = await Promise.all(
     servers.map(async server => ({ server, ...(await askServer(server, zone, 'SOA', run)) })),
   )
-  return asked.flatMap(({ server, said, answer }) => {
-    if (said.kind === 'failed') return [{ server, why: said.why }]
-    return answer?.isAuthoritative ? [] : [{ server, why: 'it is no authority for the zone' }]
+  return asked.flatMap(({ server, resolved, message }) => {
+    if (resolved.kind === 'failed') return [{ server, why: resolved.why }]
+    return message?.isAuthoritative ? [] : [{ server, why: 'it is no authority for the zone' }]
   })
 }

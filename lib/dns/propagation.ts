@@ -1,11 +1,14 @@
 import { RotationError } from '../base/rotation-error.ts'
-import { stopped } from '../base/stopped.ts'
 import { formatDuration, HOUR_MS, SECOND_MS } from '../base/time.ts'
 import type { Run } from '../contracts.ts'
-import { type Location, locate, serverLabel } from './authorities.ts'
-import { askHttps } from './resolve/https.ts'
+import { pause } from '../http/repeat.ts'
+import { type Location, locate, serverLabel } from './locate.ts'
+import { bareName } from './name.ts'
+import { askHttps } from './resolve/ask-https.ts'
+import { askResolvers, QUESTION_MS } from './resolve/ask-server.ts'
 import type { DnsAccess } from './resolve/lookup.ts'
-import { ask, bareName, QUESTION_MS, type Said, serverText } from './resolve/question.ts'
+
+import type { Resolved } from './resolve/response.ts'
 
 /** A TXT value that was written; `fqdn` with or without the final dot. */
 export interface TxtRecord {
@@ -13,25 +16,24 @@ export interface TxtRecord {
   readonly value: string
 }
 
+/** Seen by all that are asked, or worth another look at `until`. */
 export type Propagated =
   | { readonly kind: 'seen' }
-  | {
-      readonly kind: 'suspended' /** Worth another look then. */
-      readonly until: number
-      readonly why: string
-    }
+  | { readonly kind: 'suspended'; readonly until: number; readonly why: string }
 
-/** Somebody who is asked for the values of a name: an authoritative address, or a resolver over HTTPS. */
-interface Witness {
+/** Who is asked for the values of a name: an authoritative address, or a resolver over HTTPS. */
+interface Server {
   readonly label: string
-  ask(name: string): Promise<Said<string>>
+  /** It may repeat what it said before. */
+  readonly remembers: boolean
+  ask(name: string): Promise<Resolved<string>>
 }
 
 /** What one of them has said so far about one name. */
-interface Watch {
+interface Progress {
   readonly name: string
   readonly values: readonly string[]
-  readonly witness: Witness
+  readonly server: Server
   seen: boolean
   /** It gave an answer at least once, though maybe not the wanted one. */
   answered: boolean
@@ -49,77 +51,79 @@ const REMEMBERED_AT_MOST_MS = 3 * HOUR_MS
 const ASK_AGAIN_MS = 30 * SECOND_MS
 
 /** Resolvers follow aliases by themselves. */
-const resolverWitnesses = ({ propagation, http, run }: DnsAccess): readonly Witness[] =>
+const resolversOf = ({ propagation, http, run }: DnsAccess): readonly Server[] =>
   propagation.resolvers.map(url => ({
     label: url,
+    remembers: true,
     ask: name => askHttps(http(propagation.caCertificates), url, name, 'TXT', run),
   }))
 
-const serverWitnesses = ({ servers }: Location, run: Run): readonly Witness[] =>
+const authoritiesOf = ({ servers }: Location, run: Run): readonly Server[] =>
   servers.map(server => ({
     label: serverLabel(server),
-    ask: name =>
-      ask(
-        [serverText(server.address, server.port)],
-        async resolver => (await resolver.resolveTxt(name)).map(strings => strings.join('')),
-        run,
-      ),
+    remembers: false,
+    ask: name => askResolvers([server], name, 'TXT', run),
   }))
 
-const watchesOf = async (records: readonly TxtRecord[], access: DnsAccess): Promise<readonly Watch[]> => {
+const progressOf = async (records: readonly TxtRecord[], access: DnsAccess): Promise<readonly Progress[]> => {
   const isHttps = access.propagation.check === 'https'
-  const places = new Map<string, { readonly witnesses: readonly Witness[]; readonly values: Set<string> }>()
+  const places = new Map<string, { readonly servers: readonly Server[]; readonly values: Set<string> }>()
   for (const asked of new Set(records.map(({ fqdn }) => bareName(fqdn)))) {
     const at = isHttps ? null : await locate(asked, access)
     const name = at?.name ?? asked
-    const witnesses = at ? serverWitnesses(at, access.run) : resolverWitnesses(access)
+    const servers = at ? authoritiesOf(at, access.run) : resolversOf(access)
     const { values } = places.get(name) ?? { values: new Set<string>() }
     for (const { fqdn, value } of records) if (bareName(fqdn) === asked) values.add(value)
-    places.set(name, { witnesses, values })
+    places.set(name, { servers, values })
   }
-  return [...places].flatMap(([name, { witnesses, values }]) =>
-    witnesses.map(witness => ({
-      ...{ name, values: [...values], witness, seen: false, answered: false, failures: 0, said: '' },
+  return [...places].flatMap(([name, { servers, values }]) =>
+    servers.map(server => ({
+      name,
+      values: [...values],
+      server,
+      seen: false,
+      answered: false,
+      failures: 0,
+      said: '',
       remembersUntil: 0,
     })),
   )
 }
 
-const look = async (watch: Watch, { clock }: Run): Promise<void> => {
-  const said = await watch.witness.ask(watch.name)
-  if (said.kind === 'failed') {
-    watch.failures += 1
-    watch.said = said.why
+const look = async (progress: Progress, { clock }: Run): Promise<void> => {
+  const { server, name, values } = progress
+  const resolved = await server.ask(name)
+  if (resolved.kind === 'failed') {
+    progress.failures += 1
+    progress.said = resolved.why
     return
   }
-  watch.answered = true
-  watch.remembersUntil = clock.now() + Math.min(said.rememberedMs ?? 0, REMEMBERED_AT_MOST_MS)
-  const there = said.kind === 'records' ? said.records : []
-  watch.seen = watch.values.every(value => there.includes(value))
-  if (said.kind === 'nothing') watch.said = said.exists ? 'no TXT record' : 'no such name'
-  else watch.said = there.some(value => watch.values.includes(value)) ? 'not all values' : 'other values only'
+  progress.answered = true
+  const rememberedMs = server.remembers ? (resolved.rememberedMs ?? 0) : 0
+  progress.remembersUntil = clock.now() + Math.min(rememberedMs, REMEMBERED_AT_MOST_MS)
+  const there = resolved.kind === 'records' ? resolved.records : []
+  progress.seen = values.every(value => there.includes(value))
+  if (resolved.kind === 'nothing') progress.said = resolved.exists ? 'no TXT record' : 'no such name'
+  else progress.said = there.some(value => values.includes(value)) ? 'not all values' : 'other values only'
 }
 
 /** A resolver passes over a server that never answers, as the CA's will. */
-const isTolerated = ({ answered, failures }: Watch): boolean =>
+const isTolerated = ({ answered, failures }: Progress): boolean =>
   !answered && failures >= TOLERATED_AFTER_ROUNDS
 
-const haveAgreed = (watches: readonly Watch[]): boolean =>
-  watches.every(
-    watch =>
-      watch.seen || (isTolerated(watch) && watches.some(other => other.name === watch.name && other.seen)),
-  )
+const haveAgreed = (all: readonly Progress[]): boolean =>
+  all.every(it => it.seen || (isTolerated(it) && all.some(other => other.name === it.name && other.seen)))
 
-const lackOf = (watches: readonly Watch[]): string =>
-  watches
-    .filter(watch => !watch.seen)
-    .map(({ name, witness, said }) => `${witness.label} for ${name}: ${said}`)
+const lackOf = (all: readonly Progress[]): string =>
+  all
+    .filter(it => !it.seen)
+    .map(({ name, server, said }) => `${server.label} for ${name}: ${said}`)
     .join('; ')
 
-const timedOut = (watches: readonly Watch[], withinMs: number): RotationError =>
+const timedOut = (all: readonly Progress[], withinMs: number): RotationError =>
   new RotationError(
     'propagation-timeout',
-    `DNS propagation: not everywhere after ${formatDuration(withinMs)}: ${lackOf(watches)}`,
+    `DNS propagation: not everywhere after ${formatDuration(withinMs)}: ${lackOf(all)}`,
     {
       hint:
         'Check that the zone is delegated to the DNS service the solver writes to (delegation), that it is the ' +
@@ -128,48 +132,40 @@ const timedOut = (watches: readonly Watch[], withinMs: number): RotationError =>
     },
   )
 
-const pause = async (durationMs: number, run: Run): Promise<void> => {
-  try {
-    await run.clock.sleep(durationMs, run.signal)
-  } catch (error) {
-    throw run.signal.aborted ? stopped(run, 'DNS propagation') : error
-  }
-}
-
 /** The last instant at which one who has not seen the values may still repeat an answer of old. */
-const rememberedUntil = (watches: readonly Watch[]): number =>
-  Math.max(...watches.map(({ seen, remembersUntil }) => (seen ? 0 : remembersUntil)))
+const rememberedUntil = (all: readonly Progress[]): number =>
+  Math.max(...all.map(({ seen, remembersUntil }) => (seen ? 0 : remembersUntil)))
 
 /** How long to wait before another round: what is remembered for long is not asked for all the time. */
-const roundMs = (watches: readonly Watch[], everyMs: number, now: number): number =>
-  Math.max(everyMs, Math.min(rememberedUntil(watches) - now, ASK_AGAIN_MS))
+const roundMs = (all: readonly Progress[], everyMs: number, now: number): number =>
+  Math.max(everyMs, Math.min(rememberedUntil(all) - now, ASK_AGAIN_MS))
 
-const warnOfSilent = (watches: readonly Watch[], { log }: Run): void => {
-  for (const { name, witness, said } of watches.filter(watch => !watch.seen))
-    log.warn({ name, server: witness.label, said }, 'dns: this server never answered; going on without it')
+const warnOfSilent = (all: readonly Progress[], { log }: Run): void => {
+  for (const { name, server, said } of all.filter(it => !it.seen))
+    log.warn({ name, server: server.label, said }, 'dns: this server never answered; going on without it')
 }
 
 /** Null when all that are asked have agreed. */
 async function untilAgreed(
-  watches: readonly Watch[],
+  all: readonly Progress[],
   { propagation, run }: DnsAccess,
 ): Promise<Propagated | null> {
   const { withinMs, everyMs } = propagation
   const start = run.clock.now()
   let limit: number | null = null
   for (;;) {
-    await Promise.all(watches.filter(watch => !watch.seen).map(watch => look(watch, run)))
-    if (haveAgreed(watches)) return null
+    await Promise.all(all.filter(it => !it.seen).map(it => look(it, run)))
+    if (haveAgreed(all)) return null
     // Only the first answers may be from before the value was written.
-    limit ??= Math.max(start, rememberedUntil(watches)) + withinMs
+    limit ??= Math.max(start, rememberedUntil(all)) + withinMs
     const now = run.clock.now()
-    if (now >= limit) throw timedOut(watches, limit - start)
-    const waitMs = Math.min(roundMs(watches, everyMs, now), limit - now)
+    if (now >= limit) throw timedOut(all, limit - start)
+    const waitMs = Math.min(roundMs(all, everyMs, now), limit - now)
     if (now + waitMs + QUESTION_MS > run.deadline) {
-      const until = Math.max(now + everyMs, rememberedUntil(watches))
-      return { kind: 'suspended', until, why: `DNS propagation, still missing: ${lackOf(watches)}` }
+      const until = Math.max(now + everyMs, rememberedUntil(all))
+      return { kind: 'suspended', until, why: `DNS propagation, still missing: ${lackOf(all)}` }
     }
-    await pause(waitMs, run)
+    await pause(waitMs, 'DNS propagation', run)
   }
 }
 
@@ -190,10 +186,10 @@ export async function awaitPropagation(
   const { check, settleMs } = propagation
   const seen = check === 'provider' ? 'the DNS service has taken it' : 'seen everywhere'
   if (check !== 'provider') {
-    const watches = await watchesOf(records, access)
-    const suspended = await untilAgreed(watches, access)
+    const all = await progressOf(records, access)
+    const suspended = await untilAgreed(all, access)
     if (suspended) return suspended
-    warnOfSilent(watches, run)
+    warnOfSilent(all, run)
   }
   const now = run.clock.now()
   if (now + settleMs > run.deadline)
@@ -202,6 +198,6 @@ export async function awaitPropagation(
       until: now + settleMs,
       why: `DNS propagation: ${seen}; waiting a little longer`,
     }
-  if (settleMs > 0) await pause(settleMs, run)
+  if (settleMs > 0) await pause(settleMs, 'DNS propagation', run)
   return { kind: 'seen' }
 }

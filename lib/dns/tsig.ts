@@ -2,7 +2,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Secret } from '../base/secret.ts'
 import { SECOND_MS } from '../base/time.ts'
-import { CLASS, type DnsAnswer, encodeName, encodeRecord, TYPE } from './resolve/message.ts'
+import { CLASS, type DnsMessage, encodeName, encodeRecord, TYPE } from './resolve/message.ts'
 
 export const TSIG_ALGORITHMS = ['hmac-sha256', 'hmac-sha512'] as const
 export type TsigAlgorithm = (typeof TSIG_ALGORITHMS)[number]
@@ -21,7 +21,7 @@ export interface SignedMessage {
 }
 
 /** What the TSIG record of an answer says (RFC 8945 section 5.2 and 5.3). */
-export type TsigVerdict =
+export type TsigStatus =
   | { readonly kind: 'verified' }
   | { readonly kind: 'refused'; readonly error: 'BADSIG' | 'BADKEY' | 'BADTIME' | 'BADTRUNC' | 'unknown' }
   | { readonly kind: 'missing' | 'wrong' }
@@ -91,11 +91,11 @@ const fieldsOf = (data: Buffer, algorithm: TsigAlgorithm) => {
 /** Checks the signature of the answer to a signed request. */
 export function verifyAnswer(
   message: Buffer,
-  answer: DnsAnswer,
+  answer: DnsMessage,
   key: TsigKey,
   requestMac: Buffer,
   now: number,
-): TsigVerdict {
+): TsigStatus {
   const record = answer.records.at(-1)
   if (record?.type !== TYPE.TSIG) return { kind: 'missing' }
   try {

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { formatDuration } from '../base/time.ts'
 import type { DnsSolver } from '../contracts.ts'
-import { locate, serverLabel } from '../dns/authorities.ts'
-import { type Issuer, judgeCaa, relevantCaa } from '../dns/caa.ts'
+import { caaPermission, type Issuer, relevantCaa } from '../dns/caa.ts'
 import { lameServers, requireSameZone, zoneError } from '../dns/delegation.ts'
+import { locate, serverLabel } from '../dns/locate.ts'
 import { awaitPropagation } from '../dns/propagation.ts'
 import type { DnsAccess } from '../dns/resolve/lookup.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
@@ -92,7 +92,7 @@ async function caaFindings(patient: NamePatient): Promise<readonly Finding[]> {
   return wildcards.flatMap(isWildcard =>
     Object.entries(issuers).map(([source, issuer]) => {
       const about = { check: 'caa', subject: isWildcard ? `*.${domain}` : domain }
-      const verdict = judgeCaa(relevant, isWildcard, issuer)
+      const verdict = caaPermission(relevant, isWildcard, issuer)
       const why = `${whose(patient, [source])}${verdict.why}`
       if (verdict.kind === 'allowed') return ok(about, why)
       if (verdict.kind === 'forbidden') return fail(about, why, verdict.remedy)

@@ -6,7 +6,7 @@ import type { Secret } from '../base/secret.ts'
 import { stopped } from '../base/stopped.ts'
 import { abortAfter, formatDuration } from '../base/time.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
-import { bareName, checkName } from '../dns/resolve/question.ts'
+import { bareName, checkName } from '../dns/name.ts'
 import { excerpt } from '../http/service.ts'
 import { inTurn } from './shared/turns.ts'
 

@@ -4,20 +4,21 @@ import { propagationField, secretField, serverField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { stopped } from '../base/stopped.ts'
 import { type DriverContext, defineSolver, type Run, type SolverZone } from '../contracts.ts'
+import { bareName, checkName } from '../dns/name.ts'
 import { type DnsServer, exchange } from '../dns/resolve/exchange.ts'
 import {
   CLASS,
-  type DnsAnswer,
+  type DnsMessage,
   type DnsRequest,
-  decodeAnswer,
+  decodeMessage,
   encodeRequest,
   encodeTxt,
   OPCODE,
   type ResourceRecord,
   TYPE,
 } from '../dns/resolve/message.ts'
-import { bareName, checkName, serverAddresses } from '../dns/resolve/question.ts'
-import { signMessage, TSIG_ALGORITHMS, type TsigKey, type TsigVerdict, verifyAnswer } from '../dns/tsig.ts'
+import { serverAddresses } from '../dns/resolve/server-address.ts'
+import { signMessage, TSIG_ALGORITHMS, type TsigKey, type TsigStatus, verifyAnswer } from '../dns/tsig.ts'
 import { repeated } from '../http/repeat.ts'
 import type { ErrorCode } from '../model/errors.ts'
 import { ttlField } from './shared/fields.ts'
@@ -93,8 +94,8 @@ const rcodeError = (call: string, rcode: number): RotationError => {
 
 const requireAccepted = (
   call: string,
-  { rcode }: DnsAnswer,
-  verdict: TsigVerdict,
+  { rcode }: DnsMessage,
+  verdict: TsigStatus,
   accepted: readonly number[],
 ): void => {
   if (verdict.kind === 'refused') {
@@ -119,7 +120,7 @@ interface Request extends Omit<DnsRequest, 'id'> {
   readonly accepted: readonly number[]
 }
 
-async function send(api: Api, { what, accepted, ...request }: Request, run: Run): Promise<DnsAnswer> {
+async function send(api: Api, { what, accepted, ...request }: Request, run: Run): Promise<DnsMessage> {
   const call = `${api.driver}: ${what}`
   if (run.signal.aborted) throw stopped(run, call)
   const server = await api.server(call)
@@ -130,8 +131,8 @@ async function send(api: Api, { what, accepted, ...request }: Request, run: Run)
       throw run.signal.aborted ? stopped(run, call) : error
     })
   let received = await ask(server)
-  if (decodeAnswer(received)?.isTruncated) received = await ask({ ...server, transport: 'tcp' })
-  const answer = decodeAnswer(received)
+  if (decodeMessage(received)?.isTruncated) received = await ask({ ...server, transport: 'tcp' })
+  const answer = decodeMessage(received)
   if (!answer?.isResponse || answer.id !== id)
     throw new RotationError('unavailable', `${call}: the answer of ${server.label} is no DNS answer to it`)
   requireAccepted(call, answer, verifyAnswer(received, answer, api.key, mac, run.clock.now()), accepted)
@@ -152,7 +153,7 @@ async function zoneAt(api: Api, name: string, fqdn: string, run: Run): Promise<s
   const what = `SOA of ${name}.`
   const question = { name, type: TYPE.SOA }
   const request = { what, opcode: OPCODE.query, question, accepted: [RCODE.noError, RCODE.nxDomain] }
-  const ask = (): Promise<DnsAnswer> =>
+  const ask = (): Promise<DnsMessage> =>
     send(api, request, run).catch(error => {
       const { rcode } = ((error as RotationError).cause as { rcode?: number } | undefined) ?? {}
       // How servers answer for a zone they do not serve.

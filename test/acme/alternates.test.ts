@@ -4,7 +4,7 @@ import { linksOf } from '../../lib/acme/protocol/transport.ts'
 import { parseChain } from '../../lib/x509/certificate.ts'
 import { parseRoots, verifyPath } from '../../lib/x509/path.ts'
 import { createJournal } from '../support/memory.ts'
-import { type Bench, rejection, requestOf, startBench } from './rig.ts'
+import { type Bench, problem, rejection, requestOf, startBench } from './rig.ts'
 
 const trusting =
   (bench: Bench, root: string) =>
@@ -100,7 +100,7 @@ describe('a CA with an old root and a new one', () => {
   })
 
   it.each([
-    ['is gone', { status: 404, body: '{"type":"urn:ietf:params:acme:error:malformed","detail":"gone"}' }],
+    ['is gone', { status: 404, body: problem('malformed') }],
     ['is for another leaf', { status: 200, body: 'ROOT' }],
   ])('with an alternate that %s: the default', async (_, fault) => {
     const bench = await startBench({ generations: 2, chains: ['short', 'cross-signed'] })

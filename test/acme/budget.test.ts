@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import { barrenMs, nextOrder, type Spent } from '../../lib/acme/order/budget.ts'
+import { nextOrder, type Spent, unissuedMs } from '../../lib/acme/order/budget.ts'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import { createJournal } from '../support/memory.ts'
-import { type Bench, rejection, requestOf, specOf, startBench } from './rig.ts'
+import { type Attempt, attempt, type Bench, failureOf, losing, problem, specOf, startBench } from './rig.ts'
 
 const NOW = Date.parse('2026-06-15T12:00:00Z')
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const LIMITS = { orders: 3, perMs: 7 * DAY_MS, failedValidations: 2 }
 /** Of a certificate of six days, and of one of ninety. */
-const SHORT = { ...LIMITS, barrenMs: barrenMs(LIMITS.perMs, 6 * DAY_MS) }
-const LONG = { ...LIMITS, barrenMs: barrenMs(LIMITS.perMs, 90 * DAY_MS) }
+const SHORT = { ...LIMITS, unissuedMs: unissuedMs(LIMITS.perMs, 6 * DAY_MS) }
+const LONG = { ...LIMITS, unissuedMs: unissuedMs(LIMITS.perMs, 90 * DAY_MS) }
 
 const NOTHING_SPENT: Spent = { orders: [], asked: [], ended: [], failed: [], rehearse: false }
 const spent = (
@@ -59,65 +59,58 @@ describe('the next order', () => {
     ['of each kind', { ...spent([3 * DAY_MS], [], [1]), ended: [NOW - 2] }],
   ])('for a certificate that lasts, three orders %s are three in a week', (_, given) => {
     expect(nextOrder(given, LONG, NOW)?.at).toBe(NOW + 4 * DAY_MS)
-    expect(nextOrder(given, { ...LIMITS, barrenMs: barrenMs(LIMITS.perMs, null) }, NOW)?.at).toBe(
+    expect(nextOrder(given, { ...LIMITS, unissuedMs: unissuedMs(LIMITS.perMs, null) }, NOW)?.at).toBe(
       NOW + 4 * DAY_MS,
     )
   })
 })
 
 /** As strict as the settings' default. */
-const strict = (
-  bench: Bench,
-  journal = createJournal(),
-  names?: readonly string[],
-  replaces: string | null = null,
-) => {
-  const run = bench.newRun()
-  return bench.source(run, { budget: LIMITS }).obtain(requestOf(specOf(names), replaces), journal, run)
-}
+const strict = async (bench: Bench, given: Attempt = {}) =>
+  (await attempt(bench, { settings: { budget: LIMITS }, ...given })).result.kind
+const other = specOf(['other.example.com'])
+/** What was spent on the one set of names. */
+const entry = (bench: Bench) => Object.values(bench.memory.notes.budget as object)[0] as Spent
 const ordered = (bench: Bench) => bench.operations().filter(call => call === 'NewOrder').length
 
 describe('orders', () => {
   it('are three in a week for one set of names; the fourth waits, and another set does not', async () => {
     const bench = await startBench()
     for (let i = 0; i < 3; i += 1) {
-      expect((await strict(bench, createJournal(), ['b.example.com', 'a.example.com'])).kind).toBe('obtained')
+      expect(await strict(bench, { spec: specOf(['b.example.com', 'a.example.com']) })).toBe('obtained')
       bench.clock.now += HOUR_MS
     }
     const first = bench.clock.now - 3 * HOUR_MS
     ordered(bench)
-    const error = (await rejection(
-      strict(bench, createJournal(), ['a.example.com', 'b.example.com']),
-    )) as RotationError
+    const spec = specOf(['a.example.com', 'b.example.com'])
+    const error = await failureOf(strict(bench, { spec }))
     expect(error).toMatchObject({ code: 'rate-limited', retry: 'later' })
     expect(Math.abs((error.retryAt ?? 0) - first - 7 * DAY_MS)).toBeLessThan(HOUR_MS)
     expect(error.message).toContain('sources.ca.budget')
     expect(ordered(bench)).toBe(0)
-    expect((await strict(bench)).kind).toBe('obtained')
+    expect(await strict(bench)).toBe('obtained')
     bench.clock.now = error.retryAt ?? 0
-    expect((await strict(bench, createJournal(), ['a.example.com', 'b.example.com'])).kind).toBe('obtained')
+    expect(await strict(bench, { spec })).toBe('obtained')
   })
 
   it('are counted before they are placed: a run that dies each time gets no further than three', async () => {
     const bench = await startBench()
     bench.faults.add({ operations: ['acme.NewOrder'], drop: 'after', times: 10 })
-    for (let i = 0; i < 3; i += 1)
-      expect(await rejection(strict(bench))).toMatchObject({ code: 'unavailable' })
-    expect(await rejection(strict(bench))).toMatchObject({ code: 'rate-limited' })
+    for (let i = 0; i < 3; i += 1) expect((await failureOf(strict(bench))).code).toBe('unavailable')
+    expect((await failureOf(strict(bench))).code).toBe('rate-limited')
     expect(ordered(bench)).toBe(3)
   })
 
   it('that nobody answered are forgiven by the one that the CA confirms', async () => {
     const bench = await startBench()
     bench.faults.add({ operations: ['acme.NewOrder'], drop: 'after', times: 2 })
-    for (let i = 0; i < 2; i += 1)
-      expect(await rejection(strict(bench))).toMatchObject({ code: 'unavailable' })
-    expect((await strict(bench)).kind).toBe('obtained')
+    for (let i = 0; i < 2; i += 1) expect((await failureOf(strict(bench))).code).toBe('unavailable')
+    expect(await strict(bench)).toBe('obtained')
     expect(bench.ca.orders).toHaveLength(1)
     bench.clock.now += HOUR_MS
-    expect((await strict(bench)).kind).toBe('obtained')
-    expect((await strict(bench)).kind).toBe('obtained')
-    expect(await rejection(strict(bench))).toMatchObject({ code: 'rate-limited' })
+    expect(await strict(bench)).toBe('obtained')
+    expect(await strict(bench)).toBe('obtained')
+    expect((await failureOf(strict(bench))).code).toBe('rate-limited')
   })
 
   it('that came to nothing count for a day where six are all there are: expired, unknown to the CA, or not issued', async () => {
@@ -125,41 +118,32 @@ describe('orders', () => {
     const notBefore = new Date(bench.clock.now)
     const notAfter = new Date(bench.clock.now + 6 * DAY_MS)
     const { certPem } = await bench.ca.issue(['iot.example.com'], { notBefore, notAfter, keyType: 'ec-256' })
-    const renewal = (journal = createJournal()) => strict(bench, journal, undefined, certPem)
-    const entry = () => Object.values(bench.memory.notes.budget as object)[0] as Spent
-    const suspended = async (journal = createJournal()) => {
-      const run = bench.newRun(30_000)
-      return bench.source(run, { budget: LIMITS }).obtain(requestOf(), journal, run)
-    }
+    const renewal = (journal = createJournal()) => strict(bench, { journal, replaces: certPem })
     const journal = createJournal()
-    expect((await suspended(journal)).kind).toBe('suspended')
+    expect(await strict(bench, { journal, leftMs: 30_000 })).toBe('suspended')
     bench.ca.options.asyncFinalizeMs = 0
     bench.clock.now += 8 * DAY_MS
     const { order } = journal.notes
     await journal.write({ order: { ...(order as object), url: `${bench.ca.url}/orders/unknown` } })
-    expect((await renewal(journal)).kind).toBe('obtained')
-    expect(entry()).toMatchObject({ orders: [expect.any(Number)], ended: [] })
+    expect(await renewal(journal)).toBe('obtained')
+    expect(entry(bench)).toMatchObject({ orders: [expect.any(Number)], ended: [] })
 
     bench.ca.options.issuanceProblem = { type: 'serverInternal', detail: 'no' }
-    for (let i = 0; i < 3; i += 1) expect(await rejection(renewal())).toMatchObject({ code: 'order-failed' })
-    expect(await rejection(renewal())).toMatchObject({ code: 'rate-limited' })
-    expect(entry()).toMatchObject({
+    for (let i = 0; i < 3; i += 1) expect((await failureOf(renewal())).code).toBe('order-failed')
+    expect((await failureOf(renewal())).code).toBe('rate-limited')
+    expect(entry(bench)).toMatchObject({
       orders: [expect.any(Number)],
       ended: [expect.any(Number), expect.any(Number), expect.any(Number)],
     })
     bench.ca.options.issuanceProblem = null
     bench.clock.now += DAY_MS
-    expect((await renewal()).kind).toBe('obtained')
+    expect(await renewal()).toBe('obtained')
   })
 
   it('that were confirmed to a dead run only are counted by the next one', async () => {
     const bench = await startBench({ asyncFinalizeMs: 3_600_000 })
     const journal = createJournal()
-    const suspended = async () => {
-      const run = bench.newRun(30_000)
-      return bench.source(run, { budget: LIMITS }).obtain(requestOf(), journal, run)
-    }
-    expect((await suspended()).kind).toBe('suspended')
+    expect(await strict(bench, { journal, leftMs: 30_000 })).toBe('suspended')
     // As if it had died between the journal and the budget.
     const at = bench.clock.now
     const unanswered = { ...NOTHING_SPENT, asked: [at] }
@@ -167,8 +151,8 @@ describe('orders', () => {
       ...notes,
       budget: Object.fromEntries(Object.keys(budget as object).map(key => [key, unanswered])),
     }))
-    expect((await suspended()).kind).toBe('suspended')
-    expect(Object.values(bench.memory.notes.budget as object)).toMatchObject([{ orders: [at], asked: [] }])
+    expect(await strict(bench, { journal, leftMs: 30_000 })).toBe('suspended')
+    expect(entry(bench)).toMatchObject({ orders: [at], asked: [] })
   })
 
   it.each([
@@ -177,66 +161,48 @@ describe('orders', () => {
     ['is out of order', { operations: ['acme.NewOrder'], status: 500 }],
   ])('that a CA which %s never took are none', async (_, fault) => {
     const bench = await startBench()
-    await strict(bench, createJournal(), ['other.example.com'])
+    await strict(bench, { spec: other })
     bench.faults.add({ ...fault, times: Number.MAX_SAFE_INTEGER })
-    for (let i = 0; i < 5; i += 1)
-      expect(await rejection(strict(bench))).toMatchObject({ code: 'unavailable' })
+    for (let i = 0; i < 5; i += 1) expect((await failureOf(strict(bench))).code).toBe('unavailable')
     bench.faults.clear()
-    expect((await strict(bench)).kind).toBe('obtained')
+    expect(await strict(bench)).toBe('obtained')
   })
 
   it('that the CA refused are none', async () => {
     const bench = await startBench()
-    const body = '{"type":"urn:ietf:params:acme:error:rejectedIdentifier","detail":"no"}'
+    const body = problem('rejectedIdentifier')
     bench.faults.add({ operations: ['acme.NewOrder'], status: 400, body, times: 5 })
-    for (let i = 0; i < 5; i += 1)
-      expect(await rejection(strict(bench))).toMatchObject({ code: 'ca-rejected' })
-    expect((await strict(bench)).kind).toBe('obtained')
+    for (let i = 0; i < 5; i += 1) expect((await failureOf(strict(bench))).code).toBe('ca-rejected')
+    expect(await strict(bench)).toBe('obtained')
   })
 
   it('that are gone on with count once', async () => {
     const bench = await startBench({ asyncFinalizeMs: 3_600_000 })
     const journal = createJournal()
-    for (let i = 0; i < 6; i += 1) {
-      const run = bench.newRun(30_000)
-      const result = await bench.source(run, { budget: LIMITS }).obtain(requestOf(), journal, run)
-      expect(result.kind).toBe('suspended')
-    }
+    for (let i = 0; i < 6; i += 1) expect(await strict(bench, { journal, leftMs: 30_000 })).toBe('suspended')
     bench.clock.now += HOUR_MS
-    expect((await strict(bench, journal)).kind).toBe('obtained')
+    expect(await strict(bench, { journal })).toBe('obtained')
     expect(bench.ca.orders).toHaveLength(1)
   })
 })
 
 describe('failed validations', () => {
-  /** The record goes away between our look and the CA's. */
-  const failing = async (bench: Bench, journal = createJournal()) => {
-    const { request } = bench.outside.http
-    const http = {
-      ...bench.outside.http,
-      request: async (given: Parameters<typeof request>[0]) => {
-        if (given.url.includes('/challenges/')) bench.dns.txt.clear()
-        return request(given)
-      },
-    }
-    const run = bench.newRun()
-    const source = bench.source(run, { budget: LIMITS }, { http })
-    return rejection(source.obtain(requestOf(), journal, run))
-  }
+  const failing = (bench: Bench, journal = createJournal()) =>
+    failureOf(strict(bench, { journal, http: losing(bench) }))
 
   it('are two in an hour, and do not count as orders', async () => {
     const bench = await startBench()
     for (let hour = 0; hour < 3; hour += 1) {
-      expect(await failing(bench)).toMatchObject({ code: 'validation-failed' })
-      expect(await failing(bench)).toMatchObject({ code: 'validation-failed' })
+      expect((await failing(bench)).code).toBe('validation-failed')
+      expect((await failing(bench)).code).toBe('validation-failed')
       ordered(bench)
       const error = await failing(bench)
       expect(error).toMatchObject({ code: 'rate-limited' })
-      expect((error as RotationError).message).toContain('2 failed validations in an hour')
+      expect(error.message).toContain('2 failed validations in an hour')
       expect(ordered(bench)).toBe(0)
       bench.clock.now += HOUR_MS
     }
-    expect((await strict(bench)).kind).toBe('obtained')
+    expect(await strict(bench)).toBe('obtained')
   })
 
   it('that a dead run did not see are counted by the next one', async () => {
@@ -247,38 +213,32 @@ describe('failed validations', () => {
     const { order } = journal.history.find(notes => notes.order !== undefined) ?? {}
     await bench.memory.update(({ budget: _, ...notes }) => notes)
     await journal.write({ order })
-    expect((await strict(bench, journal)).kind).toBe('obtained')
-    expect(Object.values(bench.memory.notes.budget as object)).toMatchObject([
-      { failed: [expect.any(Number)] },
-    ])
+    expect(await strict(bench, { journal })).toBe('obtained')
+    expect(entry(bench)).toMatchObject({ failed: [expect.any(Number)] })
   })
 
   it('are told apart by set of names, and old entries go', async () => {
     const bench = await startBench()
     await failing(bench)
-    await strict(bench, createJournal(), ['other.example.com'])
+    await strict(bench, { spec: other })
     expect(Object.keys(bench.memory.notes.budget as object)).toHaveLength(2)
     bench.clock.now += 8 * DAY_MS
     await strict(bench)
-    expect(Object.values(bench.memory.notes.budget as object)).toMatchObject([
-      { orders: [expect.any(Number)], failed: [] },
-    ])
+    expect(Object.values(bench.memory.notes.budget as object)).toHaveLength(1)
+    expect(entry(bench)).toMatchObject({ orders: [expect.any(Number)], failed: [] })
   })
 
   it('what cannot be read counts as nothing spent', async () => {
     const bench = await startBench()
     await bench.memory.update(notes => ({ ...notes, budget: 'none' }))
-    expect((await strict(bench)).kind).toBe('obtained')
+    expect(await strict(bench)).toBe('obtained')
   })
 })
 
 it('a memory that cannot be written stops the order', async () => {
   const bench = await startBench()
-  const run = bench.newRun()
   const update = () => Promise.reject(new RotationError('store-conflict', 'no'))
-  const source = bench.source(run, { budget: LIMITS }, { memory: { ...bench.memory, update } })
-  expect(await rejection(source.obtain(requestOf(), createJournal(), run))).toMatchObject({
-    code: 'store-conflict',
-  })
+  const error = await failureOf(strict(bench, { memory: { ...bench.memory, update } }))
+  expect(error.code).toBe('store-conflict')
   expect(ordered(bench)).toBe(0)
 })

@@ -3,10 +3,9 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import acmeClient from 'acme-client'
 import { describe, expect, it } from 'vitest'
-import { createCsr } from '../../lib/acme/order/csr.ts'
-import { createAcmeClient } from '../../lib/acme/protocol/client.ts'
+import { createAcmeClient, createCsr } from '../../lib/acme/protocol/client.ts'
 import { fetchDirectory } from '../../lib/acme/protocol/directory.ts'
-import type { ClientInternals } from '../../lib/acme/protocol/internals.ts'
+import type { ClientInternals } from '../../lib/acme/protocol/signed-requests.ts'
 import { USER_AGENT } from '../../lib/acme/protocol/transport.ts'
 import type { HttpRequest, HttpResponse } from '../../lib/http/http.ts'
 import { generateKey } from '../../lib/x509/key.ts'
@@ -48,7 +47,7 @@ describe('the internals of acme-client that are touched', () => {
     expect(internals.api).toMatchObject({
       accountUrl: 'https://ca.example/acct/1',
       createAccount: expect.any(Function),
-      updateAccountKey: expect.any(Function),
+      apiRequest: expect.any(Function),
       apiResourceRequest: expect.any(Function),
     })
   })
@@ -190,6 +189,7 @@ describe('the client', () => {
       'order/validation',
       'account/account',
       'order/abandon',
+      'protocol/signed-requests',
       'protocol/transport',
       'order/dns01',
     ]) {

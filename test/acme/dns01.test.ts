@@ -1,30 +1,25 @@
 import { describe, expect, it } from 'vitest'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import { createJournal } from '../support/memory.ts'
-import { obtained, rejection, requestOf, startBench } from './rig.ts'
+import { attempt, type Bench, failureOf, obtained, startBench } from './rig.ts'
 
 const fails = (code: 'unauthorized' | 'solver-zone-missing') => async () => {
   throw new RotationError(code, 'solvers.dns: it failed', { retry: 'never' })
 }
+const solverOf = ({ outside }: Bench, over: object) => ({ ...outside.solver, ...over })
 
 describe('the solver', () => {
   it('that cannot write costs no order', async () => {
     const bench = await startBench()
-    const run = bench.newRun()
-    const solver = { ...bench.outside.solver, prepare: fails('solver-zone-missing') }
-    const source = bench.source(run, {}, { solver })
-    const error = await rejection(source.obtain(requestOf(), createJournal(), run))
-    expect(error).toMatchObject({ code: 'solver-zone-missing' })
+    const solver = solverOf(bench, { prepare: fails('solver-zone-missing') })
+    expect((await failureOf(attempt(bench, { solver }))).code).toBe('solver-zone-missing')
     expect(bench.operations()).not.toContain('NewOrder')
   })
 
   it('that fails to clean up is a warning, and a later run removes the value', async () => {
     const bench = await startBench()
-    const journal = createJournal()
-    const run = bench.newRun()
-    const solver = { ...bench.outside.solver, cleanUp: fails('unauthorized') }
-    const source = bench.source(run, {}, { solver })
-    const result = await source.obtain(requestOf(), journal, run)
+    const solver = solverOf(bench, { cleanUp: fails('unauthorized') })
+    const { result, run, journal } = await attempt(bench, { solver })
     expect(result.kind).toBe('obtained')
     expect(run.warnings()).toEqual(['a TXT value stays for now: solvers.dns: it failed'])
     expect(journal.notes.txt).toHaveLength(1)
@@ -36,18 +31,13 @@ describe('the solver', () => {
   it('that fails to write leaves an order that is gone on with, and values that are written first in the journal', async () => {
     const bench = await startBench()
     const journal = createJournal()
-    const run = bench.newRun()
     let noted: unknown = null
-    const solver = {
-      ...bench.outside.solver,
-      present: async () => {
-        noted = journal.notes.txt
-        throw new RotationError('unavailable', 'solvers.dns: down')
-      },
+    const present = async () => {
+      noted = journal.notes.txt
+      throw new RotationError('unavailable', 'solvers.dns: down')
     }
-    const source = bench.source(run, {}, { solver })
-    const error = await rejection(source.obtain(requestOf(), journal, run))
-    expect(error).toMatchObject({ code: 'unavailable' })
+    const error = await failureOf(attempt(bench, { journal, solver: solverOf(bench, { present }) }))
+    expect(error.code).toBe('unavailable')
     expect(noted).toEqual([
       { fqdn: '_acme-challenge.iot.example.com.', value: expect.any(String), domain: 'iot.example.com' },
     ])
@@ -59,11 +49,8 @@ describe('the solver', () => {
   it('that writes where nobody looks: the CA is never asked to validate', async () => {
     const bench = await startBench()
     const journal = createJournal()
-    const run = bench.newRun()
-    const solver = { ...bench.outside.solver, present: async () => {} }
-    const source = bench.source(run, {}, { solver })
-    const error = await rejection(source.obtain(requestOf(), journal, run))
-    expect(error).toMatchObject({ code: 'propagation-timeout' })
+    const solver = solverOf(bench, { present: async () => {} })
+    expect((await failureOf(attempt(bench, { journal, solver }))).code).toBe('propagation-timeout')
     expect(bench.operations()).not.toContain('Challenge')
     await obtained(bench, journal)
     expect(bench.ca.orders).toHaveLength(1)
@@ -71,11 +58,8 @@ describe('the solver', () => {
 
   it('that is slow suspends the run at its deadline', async () => {
     const bench = await startBench()
-    const journal = createJournal()
-    const run = bench.newRun(30_000)
-    const solver = { ...bench.outside.solver, present: async () => {} }
-    const source = bench.source(run, {}, { solver })
-    const result = await source.obtain(requestOf(), journal, run)
+    const solver = solverOf(bench, { present: async () => {} })
+    const { result, run, journal } = await attempt(bench, { solver, leftMs: 30_000 })
     expect(result).toMatchObject({ kind: 'suspended', why: expect.stringContaining('propagation') })
     expect(bench.clock.now).toBeLessThanOrEqual(run.deadline)
     expect(journal.notes.txt).toHaveLength(1)
@@ -85,10 +69,8 @@ describe('the solver', () => {
 describe('giving up', () => {
   it('deactivates pending authorizations and removes exactly our values', async () => {
     const bench = await startBench({ validationDelayMs: 600_000 })
-    const journal = createJournal()
     bench.dns.txt.set('_acme-challenge.iot.example.com', ['of somebody else'])
-    const run = bench.newRun(3_000)
-    await bench.source(run).obtain(requestOf(), journal, run)
+    const { journal } = await attempt(bench, { leftMs: 3_000 })
     const next = bench.newRun()
     await bench.source(next).abandon(journal, next)
     expect(bench.ca.orders[0]).toMatchObject({
@@ -112,7 +94,7 @@ describe('giving up', () => {
 
   it('does not fail for an order that is gone, a CA that is down, or an empty journal', async () => {
     const bench = await startBench()
-    await obtained(bench, createJournal())
+    await obtained(bench)
     const run = bench.newRun()
     const source = bench.source(run)
     bench.operations()
@@ -139,7 +121,7 @@ describe('giving up', () => {
     const txt = [{ fqdn: '_acme-challenge.iot.example.com.', value: 'v', domain: 'iot.example.com' }]
     await journal.write({ order: { url: `${bench.ca.url}/orders/x`, finalize: '', expires: null }, txt })
     const run = bench.newRun()
-    const solver = { ...bench.outside.solver, cleanUp: fails('unauthorized') }
+    const solver = solverOf(bench, { cleanUp: fails('unauthorized') })
     await bench.source(run, {}, { solver }).abandon(journal, run)
     expect(journal.notes).toEqual({ txt })
     expect(bench.operations()).toEqual([])

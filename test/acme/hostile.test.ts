@@ -1,18 +1,12 @@
 /** A CA that answers what no CA should: a run says so, and nothing of it stops the runs after it. */
 import { describe, expect, it } from 'vitest'
-import { RotationError } from '../../lib/base/rotation-error.ts'
 import { DAY_MS, HOUR_MS } from '../../lib/base/time.ts'
 import type { Http } from '../../lib/http/http.ts'
+import { generateKey } from '../../lib/x509/key.ts'
 import { createJournal, type MemoryJournal } from '../support/memory.ts'
-import { type Bench, obtained, rejection, requestOf, specOf, startBench } from './rig.ts'
+import { attempt, type Bench, failureOf, obtained, problem, specOf, startBench } from './rig.ts'
 
 const ALWAYS = 1_000
-
-const failureOf = async (work: Promise<unknown>): Promise<RotationError> => {
-  const error = await rejection(work)
-  expect(error).toBeInstanceOf(RotationError)
-  return error as RotationError
-}
 
 /** The bench with another body for each answer that holds a `status`. */
 const withOrders = (bench: Bench, change: (order: Record<string, unknown>) => void): Http => ({
@@ -26,10 +20,8 @@ const withOrders = (bench: Bench, change: (order: Record<string, unknown>) => vo
   },
 })
 
-const obtainBy = (bench: Bench, http: Http, journal: MemoryJournal, leftMs?: number) => {
-  const run = bench.newRun(leftMs)
-  return bench.source(run, {}, { http }).obtain(requestOf(), journal, run)
-}
+const obtainBy = async (bench: Bench, http: Http, journal = createJournal(), leftMs?: number) =>
+  (await attempt(bench, { http, journal, ...(leftMs && { leftMs }) })).result
 
 describe('a certificate that nobody can use is no reason to ask for it for ever', () => {
   const JUNK = `-----BEGIN CERTIFICATE-----\n${Buffer.from('junk').toString('base64')}\n-----END CERTIFICATE-----\n`
@@ -44,7 +36,7 @@ describe('a certificate that nobody can use is no reason to ask for it for ever'
   it('other names than were asked for: the next run orders anew', async () => {
     const bench = await startBench()
     const journal = createJournal()
-    await journal.privateKey(async () => (await import('../../lib/x509/key.ts')).generateKey('ec-256'))
+    await journal.privateKey(() => generateKey('ec-256'))
     const body = await ofOthers(bench, journal)
     bench.faults.add({ operations: ['acme.Certificate'], status: 200, body, times: 1 })
     expect(await failureOf(obtained(bench, journal))).toMatchObject({
@@ -104,7 +96,7 @@ describe('an order without an end', () => {
   it.each(['deactivated', 'VALID', '', null])('in the state %j is no order', async status => {
     const bench = await startBench()
     const http = withOrders(bench, order => Object.assign(order, { status }))
-    expect(await failureOf(obtainBy(bench, http, createJournal()))).toMatchObject({ code: 'unavailable' })
+    expect(await failureOf(obtainBy(bench, http))).toMatchObject({ code: 'unavailable' })
   })
 
   it.each([
@@ -137,7 +129,7 @@ describe('a directory', () => {
 
   it('that leads where nobody is any more is fetched again, once', async () => {
     const bench = await startBench()
-    await obtained(bench, createJournal())
+    await obtained(bench)
     const deserted = (body: object): object =>
       JSON.parse(JSON.stringify(body).replaceAll(bench.ca.url, 'http://127.0.0.1:1'))
     const spoil = () =>
@@ -151,14 +143,14 @@ describe('a directory', () => {
       })
     await spoil()
     bench.operations()
-    await obtained(bench, createJournal())
+    await obtained(bench)
     expect(bench.operations().filter(call => call === 'Directory')).toHaveLength(1)
     expect(bench.ca.accounts).toHaveLength(1)
 
     await spoil()
     const body = JSON.stringify((bench.memory.notes.directory as { body: object }).body)
     bench.faults.add({ operations: ['acme.Directory'], status: 200, body, times: ALWAYS })
-    expect(await failureOf(obtained(bench, createJournal()))).toMatchObject({ code: 'unreachable' })
+    expect(await failureOf(obtained(bench))).toMatchObject({ code: 'unreachable' })
     expect(bench.operations().filter(call => call === 'Directory')).toHaveLength(1)
   })
 })
@@ -207,18 +199,14 @@ describe('a Retry-After without measure', () => {
   ])('%s', async (_, status, value, expectedMs) => {
     const bench = await startBench()
     bench.faults.add({ operations: ['acme.NewOrder'], status, headers: { 'retry-after': value } })
-    const error = await failureOf(obtained(bench, createJournal()))
+    const error = await failureOf(obtained(bench))
     expect((error.retryAt ?? 0) - bench.clock.now).toBe(expectedMs)
   })
 
   it.each(['-5', 'soon', ''])('that is none (%j) is passed over', async value => {
     const bench = await startBench({ asyncFinalizeMs: 3_000 })
-    bench.faults.add({
-      operations: ['acme.Order'],
-      headers: { 'retry-after': value },
-      times: ALWAYS,
-    })
-    await obtained(bench, createJournal())
+    bench.faults.add({ operations: ['acme.Order'], headers: { 'retry-after': value }, times: ALWAYS })
+    await obtained(bench)
     expect(bench.sleeps.every(ms => ms >= 1_000 && ms <= 10_000)).toBe(true)
   })
 })
@@ -228,7 +216,7 @@ describe('a problem without measure', () => {
   const told = async (problem: string): Promise<string> => {
     const bench = await startBench()
     bench.faults.add({ operations: ['acme.NewOrder'], status: 400, body: problem })
-    return (await failureOf(obtained(bench, createJournal()))).message
+    return (await failureOf(obtained(bench))).message
   }
 
   it('of many parts', async () => {
@@ -274,9 +262,9 @@ describe('an answer without measure', () => {
 
   it('badNonce for ever ends', async () => {
     const bench = await startBench()
-    const body = JSON.stringify({ type: 'urn:ietf:params:acme:error:badNonce', detail: 'no' })
+    const body = problem('badNonce')
     bench.faults.add({ operations: ['acme.NewAccount'], status: 400, body, times: ALWAYS })
-    expect(await failureOf(obtained(bench, createJournal()))).toMatchObject({ code: 'unavailable' })
+    expect(await failureOf(obtained(bench))).toMatchObject({ code: 'unavailable' })
     expect(bench.operations().length).toBeLessThan(30)
   })
 })

@@ -1,53 +1,34 @@
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { problemOf } from '../../lib/acme/protocol/problem.ts'
-import { RotationError } from '../../lib/base/rotation-error.ts'
 import { createHttp } from '../../lib/http/client.ts'
 import { certId } from '../../lib/x509/certificate.ts'
 import { createJournal } from '../support/memory.ts'
-import { type Bench, obtained, rejection, requestOf, specOf, startBench } from './rig.ts'
+import { attempt, type Bench, failureOf, losing, obtained, problem, specOf, startBench } from './rig.ts'
 
-const problem = (type: string, detail: string) =>
-  JSON.stringify({ type: `urn:ietf:params:acme:error:${type}`, detail })
-
-const failure = async (bench: Bench, journal = createJournal()): Promise<RotationError> => {
-  const error = await rejection(obtained(bench, journal))
-  expect(error).toBeInstanceOf(RotationError)
-  return error as RotationError
-}
+const ordered = (bench: Bench) => bench.operations().filter(call => call === 'NewOrder')
 
 describe('a validation that fails', () => {
   it('names the name, the type and the detail, cleans up, and the next try makes a new order', async () => {
     const bench = await startBench()
     const journal = createJournal()
-    const names = specOf(['good.example.com', '*.bad.example.com'])
-    const run = bench.newRun()
-    // The record goes away between our look and the CA's.
-    const { request } = bench.outside.http
-    const http = {
-      ...bench.outside.http,
-      request: async (given: Parameters<typeof request>[0]) => {
-        if (given.url.includes('/challenges/')) bench.dns.txt.delete('_acme-challenge.bad.example.com')
-        return request(given)
-      },
-    }
-    const error = (await rejection(
-      bench.source(run, {}, { http }).obtain(requestOf(names), journal, run),
-    )) as RotationError
+    const spec = specOf(['good.example.com', '*.bad.example.com'])
+    const http = losing(bench, () => bench.dns.txt.delete('_acme-challenge.bad.example.com'))
+    const error = await failureOf(attempt(bench, { journal, spec, http }))
     expect(error.code).toBe('validation-failed')
     expect(error.message).toContain('*.bad.example.com: unauthorized: No TXT record found')
     expect(error.message).not.toContain('good.example.com:')
     expect(problemOf(error)).toMatchObject({ type: 'unauthorized' })
     expect(bench.dns.txt.size).toBe(0)
     expect(journal.notes).toEqual({})
-    await obtained(bench, journal, names)
+    await obtained(bench, journal, spec)
     expect(bench.ca.orders).toHaveLength(2)
   })
 
   it('tells what the CA says of the order when no name is to blame', async () => {
     const bench = await startBench({ issuanceProblem: { type: 'caa', detail: 'CAA forbids it' } })
     const journal = createJournal()
-    const error = await failure(bench, journal)
+    const error = await failureOf(obtained(bench, journal))
     expect(error.code).toBe('order-failed')
     expect(error.message).toContain('caa: CAA forbids it')
     expect(journal.notes).toEqual({})
@@ -64,17 +45,13 @@ describe('rate limits', () => {
       const until = bench.clock.now + HOURS_34 * 1000
       const value = form === 'seconds' ? String(HOURS_34) : new Date(until).toUTCString()
       const body = problem('rateLimited', 'too many certificates; see https://ca.test/limits')
-      bench.faults.add({
-        operations: ['acme.NewOrder'],
-        status: 429,
-        headers: { 'retry-after': value },
-        body,
-      })
-      const error = await failure(bench)
+      const headers = { 'retry-after': value }
+      bench.faults.add({ operations: ['acme.NewOrder'], status: 429, headers, body })
+      const error = await failureOf(obtained(bench))
       expect(error).toMatchObject({ code: 'rate-limited', retry: 'later', retryAt: until })
       expect(problemOf(error)).toMatchObject({ type: 'rateLimited', status: 429 })
       expect(bench.sleeps).toEqual([])
-      expect(bench.operations().filter(call => call === 'NewOrder')).toHaveLength(1)
+      expect(ordered(bench)).toHaveLength(1)
     },
   )
 
@@ -82,97 +59,50 @@ describe('rate limits', () => {
     const bench = await startBench()
     const detail = 'paused; visit https://ca.test/unpause?jwt=x to go on'
     bench.faults.add({ operations: ['acme.NewOrder'], status: 429, body: problem('rateLimited', detail) })
-    const error = await failure(bench)
+    const error = await failureOf(obtained(bench))
     expect(error).toMatchObject({ code: 'rate-limited', retry: 'never', retryAt: null })
     expect(error.hint).toContain(detail)
   })
 })
 
 describe('other refusals', () => {
-  it.each([
-    ['userActionRequired', 403],
-    ['unauthorized', 403],
-    ['externalAccountRequired', 403],
-    ['rejectedIdentifier', 400],
-    ['unsupportedIdentifier', 400],
-    ['invalidContact', 400],
-    ['malformed', 400],
-    ['invalidProfile', 400],
-    ['badCSR', 400],
-  ])('%s needs a person', async (type, status) => {
-    const bench = await startBench()
-    bench.faults.add({ operations: ['acme.NewOrder'], status, body: problem(type, 'because') })
-    const error = await failure(bench)
-    expect(error).toMatchObject({ code: 'ca-rejected', retry: 'never' })
-    expect(error.message).toBe(`sources.ca: newOrder: the CA answers ${type}: because`)
-    expect(problemOf(error)).toMatchObject({ type, status, detail: 'because' })
-  })
-
   it('list their subproblems by name', async () => {
     const bench = await startBench({ rejectedNames: ['b.example.com', 'c.example.com'] })
-    const run = bench.newRun()
     const spec = specOf(['a.example.com', 'b.example.com', 'c.example.com'])
-    const error = await rejection(bench.source(run).obtain(requestOf(spec), createJournal(), run))
-    expect((error as Error).message).toMatch(/\[b\.example\.com: rejectedIdentifier: .*; c\.example\.com: /)
-  })
-
-  it('of a proxy have no type, and what is no JSON is unavailable', async () => {
-    const bench = await startBench()
-    bench.faults.add({ operations: ['acme.NewOrder'], status: 403, body: '<html>blocked</html>' })
-    expect(await failure(bench)).toMatchObject({ code: 'ca-rejected', retry: 'later' })
-    for (const fault of [
-      { status: 200, body: '<html>' },
-      { status: 302, times: 2 },
-      { cut: 5 },
-      { status: 502 },
-    ]) {
-      bench.faults.add({ operations: ['acme.NewOrder'], ...fault })
-      expect(await failure(bench)).toMatchObject({ code: 'unavailable', retry: 'later' })
-    }
+    const error = await failureOf(attempt(bench, { spec }))
+    expect(error.message).toMatch(/\[b\.example\.com: rejectedIdentifier: .*; c\.example\.com: /)
   })
 
   it('cannot smuggle control characters or pages of text into a message', async () => {
     const bench = await startBench()
     const body = problem('malformed', `a\u001b[31m\nb${'x'.repeat(5_000)}`)
     bench.faults.add({ operations: ['acme.NewOrder'], status: 400, body })
-    const { message } = await failure(bench)
+    const { message } = await failureOf(obtained(bench))
     expect(message).toContain('a [31m b')
     expect(message.length).toBeLessThan(1_200)
   })
 
-  it('a CA that cannot be reached names the setting', async () => {
-    const bench = await startBench()
-    await bench.ca.dispose()
-    const error = await failure(bench)
-    expect(error.code).toBe('unreachable')
-    expect(error.hint).toContain('sources.ca.directory')
-  })
-
   it('a certificate of an unknown root names the setting for roots', async () => {
     const bench = await startBench({ tls: true })
-    const error = await failure(bench)
+    const error = await failureOf(obtained(bench))
     expect(error.code).toBe('unreachable')
     expect(error.hint).toContain('sources.ca.caCertificates')
-    const run = bench.newRun()
     const http = createHttp({ caCertificates: bench.ca.caPem })
-    const source = bench.source(run, {}, { http })
-    const result = await source.obtain(requestOf(), createJournal(), run)
-    expect(result.kind).toBe('obtained')
+    expect((await attempt(bench, { http })).result.kind).toBe('obtained')
     await http.close()
   })
 
   it('an aborted run stops without another request', async () => {
     const bench = await startBench()
     const abort = new AbortController()
-    const run = bench.newRun(60_000, abort.signal)
     const { solver } = bench.outside
     const present = async (...given: Parameters<typeof solver.present>) => {
       await solver.present(...given)
       abort.abort()
     }
     const journal = createJournal()
-    const source = bench.source(run, {}, { solver: { ...solver, present } })
-    const error = await rejection(source.obtain(requestOf(), journal, run))
+    const aborted = { journal, signal: abort.signal, solver: { ...solver, present } }
+    const error = await failureOf(attempt(bench, aborted))
     expect(error).toMatchObject({ code: 'out-of-time' })
     expect(bench.operations().at(-1)).toBe('Authorization')
     expect(journal.notes.txt).toHaveLength(1)
@@ -180,13 +110,18 @@ describe('other refusals', () => {
 })
 
 describe('replaces', () => {
-  const predecessor = async (bench: Bench) => (await obtained(bench, createJournal())).chainPem
+  const renewing = async () => {
+    const bench = await startBench()
+    const { chainPem } = await obtained(bench)
+    const renew = (replaces = chainPem) => obtained(bench, undefined, undefined, replaces)
+    const replaced = () => bench.ca.orders.at(-1)?.replaces
+    return { bench, chainPem, renew, replaced }
+  }
 
   it('names the predecessor', async () => {
-    const bench = await startBench()
-    const replaces = await predecessor(bench)
-    await obtained(bench, createJournal(), specOf(), replaces)
-    expect(bench.ca.orders.at(-1)?.replaces).toBe(certId(new X509Certificate(replaces)))
+    const { chainPem, renew, replaced } = await renewing()
+    await renew()
+    expect(replaced()).toBe(certId(new X509Certificate(chainPem)))
   })
 
   it.each([
@@ -195,49 +130,45 @@ describe('replaces', () => {
     ['malformed', 400],
     ['unauthorized', 403],
   ])('is left out after %s (%d), once', async (type, status) => {
-    const bench = await startBench()
-    const replaces = await predecessor(bench)
+    const { bench, renew, replaced } = await renewing()
     bench.operations()
     bench.faults.add({ operations: ['acme.NewOrder'], status, body: problem(type, 'no') })
-    const { run } = await obtained(bench, createJournal(), specOf(), replaces)
-    expect(bench.operations().filter(call => call === 'NewOrder')).toHaveLength(2)
-    expect(bench.ca.orders.at(-1)?.replaces).toBeNull()
+    const { run } = await renew()
+    expect(ordered(bench)).toHaveLength(2)
+    expect(replaced()).toBeNull()
     expect(run.warnings()[0]).toContain('ordering without the predecessor')
 
     bench.faults.add({ operations: ['acme.NewOrder'], status, body: problem(type, 'no'), times: 4 })
-    const error = await rejection(obtained(bench, createJournal(), specOf(), replaces))
-    expect(problemOf(error)).toMatchObject({ type, status })
+    expect(problemOf(await failureOf(renew()))).toMatchObject({ type, status })
   })
 
   it('is left out when the CA already has a successor, and for a stranger’s certificate', async () => {
-    const bench = await startBench()
-    const replaces = await predecessor(bench)
-    await obtained(bench, createJournal(), specOf(), replaces)
-    await obtained(bench, createJournal(), specOf(), replaces)
-    expect(bench.ca.orders.at(-1)?.replaces).toBeNull()
+    const { bench, renew, replaced } = await renewing()
+    await renew()
+    await renew()
+    expect(replaced()).toBeNull()
     const dates = { notBefore: new Date('2026-12-01'), notAfter: new Date('2027-02-01') }
     const { certPem } = await bench.ca.issue(['iot.example.com'], { ...dates, keyType: 'ec-256' })
-    await obtained(bench, createJournal(), specOf(), certPem)
-    expect(bench.ca.orders.at(-1)?.replaces).toBeNull()
+    await renew(certPem)
+    expect(replaced()).toBeNull()
     expect(bench.ca.issued).toHaveLength(5)
   })
 
   it('is not sent for what is no certificate, nor to a CA without renewal info', async () => {
-    const bench = await startBench()
-    const replaces = await predecessor(bench)
-    await obtained(bench, createJournal(), specOf(), 'no certificate')
+    const { bench, renew } = await renewing()
+    await renew('no certificate')
     const { renewalInfo, ...body } = (bench.memory.notes.directory as { body: Record<string, unknown> }).body
     expect(renewalInfo).toBeDefined()
     const directory = { url: bench.ca.directoryUrl, body, fetchedAt: bench.clock.now }
     await bench.memory.update(notes => ({ ...notes, directory }))
-    await obtained(bench, createJournal(), specOf(), replaces)
+    await renew()
     expect(bench.ca.orders.map(order => order.replaces)).toEqual([null, null, null])
-    expect(bench.operations().filter(call => call === 'NewOrder')).toHaveLength(3)
+    expect(ordered(bench)).toHaveLength(3)
   })
 
   it('asks for the profile of the specification', async () => {
     const bench = await startBench()
-    await obtained(bench, createJournal(), specOf(undefined, { profile: 'shortlived' }))
+    await obtained(bench, undefined, specOf(undefined, { profile: 'shortlived' }))
     expect(bench.ca.orders.at(-1)?.profile).toBe('shortlived')
   })
 })

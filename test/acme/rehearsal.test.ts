@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type AcmeCa, createAcmeCa } from '../../sandbox/acme-ca/ca.ts'
 import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
 import { createJournal, type MemoryJournal } from '../support/memory.ts'
-import { type Bench, rejection, requestOf, startBench } from './rig.ts'
+import { attempt, type Bench, failureOf, losing, problem, startBench } from './rig.ts'
 
 let bench: Bench
 let staging: AcmeCa
@@ -23,36 +23,20 @@ beforeEach(async () => {
 
 const LIMITS = { orders: 3, perMs: 7 * 86_400_000, failedValidations: 2 }
 
-interface Weather {
-  /** Whose validations find no record, by the beginning of their URL. */
-  readonly lost?: readonly string[]
-  readonly leftMs?: number
-}
-
-async function obtain(
-  journal: MemoryJournal = createJournal(),
-  { lost = [], leftMs = 600_000 }: Weather = {},
-) {
-  const { request } = bench.outside.http
-  const http = {
-    ...bench.outside.http,
-    request: async (given: Parameters<typeof request>[0]) => {
-      const isLost = lost.some(url => given.url.startsWith(url)) && given.url.includes('/challenges/')
-      if (isLost) bench.dns.txt.clear()
-      return request(given)
-    },
+/** `lost`: whose validations find no record, by the beginning of their URL. */
+const obtain = (journal = createJournal(), lost = '', leftMs = 600_000) => {
+  const lose = (url: string): void => {
+    if (lost !== '' && url.startsWith(lost)) bench.dns.txt.clear()
   }
-  const run = bench.newRun(leftMs)
   const settings = { staging: staging.directoryUrl, budget: LIMITS }
-  const result = await bench.source(run, settings, { http }).obtain(requestOf(), journal, run)
-  return { result, run }
+  return attempt(bench, { journal, leftMs, settings, http: losing(bench, lose) })
 }
 
 const ordersAt = (there: Faults): number =>
   there.calls.filter(call => call.operation === 'acme.NewOrder').length
 /** A first validation at production that fails. */
 const fail = async (journal?: MemoryJournal): Promise<void> => {
-  const error = await rejection(obtain(journal, { lost: [bench.ca.url] }))
+  const error = await failureOf(obtain(journal, bench.ca.url))
   expect(error).toMatchObject({ code: 'validation-failed' })
 }
 
@@ -95,13 +79,13 @@ describe('staging', () => {
   it('that fails too spares production, and is itself not asked more often than twice an hour', async () => {
     await fail()
     for (let i = 0; i < 2; i += 1) {
-      const error = await rejection(obtain(undefined, { lost: [staging.url] }))
+      const error = await failureOf(obtain(undefined, staging.url))
       expect(error).toMatchObject({ code: 'validation-failed' })
-      expect((error as Error).message).toContain('sources.ca.staging')
+      expect(error.message).toContain('sources.ca.staging')
     }
-    const error = await rejection(obtain(undefined, { lost: [staging.url] }))
+    const error = await failureOf(obtain(undefined, staging.url))
     expect(error).toMatchObject({ code: 'rate-limited' })
-    expect((error as Error).message).toContain('sources.ca.staging')
+    expect(error.message).toContain('sources.ca.staging')
     expect(ordersAt(bench.faults)).toBe(1)
     expect(ordersAt(faults)).toBe(2)
     bench.clock.now += 3_600_000
@@ -125,21 +109,11 @@ describe('staging', () => {
 
   it.each([
     ['is down', { status: 503, times: 100 }],
-    [
-      'refuses the order',
-      { status: 403, body: '{"type":"urn:ietf:params:acme:error:unauthorized"}', times: 100 },
-    ],
-    [
-      'is asked for by CAA of the production account',
-      { status: 403, body: '{"type":"urn:ietf:params:acme:error:caa"}' },
-    ],
+    ['refuses the order', { status: 403, body: problem('unauthorized'), times: 100 }],
+    ['is asked for by CAA of the production account', { status: 403, body: problem('caa') }],
     [
       'has limits of its own',
-      {
-        status: 429,
-        headers: { 'retry-after': '60' },
-        body: '{"type":"urn:ietf:params:acme:error:rateLimited"}',
-      },
+      { status: 429, headers: { 'retry-after': '60' }, body: problem('rateLimited') },
     ],
   ])('that %s stops nothing', async (_, fault) => {
     await fail()
@@ -160,13 +134,13 @@ describe('staging', () => {
     const journal = createJournal()
     await fail(journal)
     staging.options.validationDelayMs = 3_600_000
-    const { result } = await obtain(journal, { leftMs: 4_000 })
+    const { result } = await obtain(journal, '', 4_000)
     expect(result).toMatchObject({ kind: 'suspended', why: expect.stringContaining('rehearsal on staging') })
     expect(journal.notes).toHaveProperty('rehearsal.order')
     staging.options.validationDelayMs = 0
     await sleep(300)
     bench.ca.options.asyncFinalizeMs = 86_400_000
-    const next = await obtain(journal, { leftMs: 60_000 })
+    const next = await obtain(journal, '', 60_000)
     expect(next.result).toMatchObject({ kind: 'suspended', why: 'the CA is issuing the certificate' })
     expect(staging.orders).toHaveLength(1)
     bench.clock.now += 86_400_000
@@ -178,7 +152,7 @@ describe('staging', () => {
     const journal = createJournal()
     await fail(journal)
     staging.options.validationDelayMs = 3_600_000
-    await obtain(journal, { leftMs: 4_000 })
+    await obtain(journal, '', 4_000)
     expect(bench.dns.txt.size).toBe(1)
     const run = bench.newRun()
     await bench.source(run, { staging: staging.directoryUrl }).abandon(journal, run)

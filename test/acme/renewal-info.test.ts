@@ -5,6 +5,7 @@ import { build } from 'esbuild'
 import { describe, expect, it } from 'vitest'
 import { fetchRenewalInfo } from '../../lib/acme/renewal-info.ts'
 import { certId, leafOf } from '../../lib/x509/certificate.ts'
+import { createSourceMemory } from '../support/memory.ts'
 import { type Bench, startBench } from './rig.ts'
 
 const HOUR_MS = 3_600_000
@@ -19,11 +20,15 @@ const issued = async (bench: Bench) => {
 const asked = async (bench: Bench, url = `${bench.ca.url}/renewal-info`, signal?: AbortSignal) => {
   const run = bench.newRun(60_000, signal)
   const { certificate, leaf } = await issued(bench)
+  const { directoryUrl } = bench.ca
+  const connection = { settings: 'sources.ca', directoryUrl, http: bench.outside.http, run }
+  const directory = { url: directoryUrl, body: { renewalInfo: url }, fetchedAt: bench.clock.now }
+  const memory = createSourceMemory({ directory })
   return {
     certificate,
     leaf,
     run,
-    ask: () => fetchRenewalInfo({ http: bench.outside.http, url, certificate, leaf, run }),
+    ask: () => fetchRenewalInfo(connection, memory, certificate.toString(), leaf),
   }
 }
 
@@ -53,7 +58,7 @@ describe('renewal info', () => {
     const bench = await startBench()
     const { certificate, ask } = await asked(bench)
     bench.ca.setRenewalInfo(certId(certificate) ?? '', { ...window, retryAfterSeconds: given })
-    expect((await ask()).nextFetchAt).toBe(bench.clock.now + taken * 1000)
+    expect((await ask())?.nextFetchAt).toBe(bench.clock.now + taken * 1000)
   })
 
   it.each([
@@ -101,10 +106,11 @@ describe('renewal info', () => {
     const questions = [
       await asked(bench),
       await asked(bench, 'http://127.0.0.1:1/renewal-info'),
-      await asked(bench, 'nonsense'),
       await asked(bench, undefined, abort),
     ]
-    for (const { ask } of questions) expect((await ask()).window).toBeNull()
+    for (const { ask } of questions) expect((await ask())?.window).toBeNull()
+    // A directory with that in it has no such service.
+    expect(await (await asked(bench, 'nonsense')).ask()).toBeNull()
   })
 
   it('ignores an explanation that is no web address', async () => {
@@ -112,7 +118,7 @@ describe('renewal info', () => {
     const { certificate, ask } = await asked(bench)
     const explanationURL = 'javascript:alert(1)'
     bench.ca.setRenewalInfo(certId(certificate) ?? '', { ...window, explanationURL })
-    expect((await ask()).explanationUrl).toBeNull()
+    expect((await ask())?.explanationUrl).toBeNull()
   })
 })
 
@@ -144,6 +150,6 @@ describe('the idle path', () => {
     visit(first?.imports ?? [])
     expect([...statically]).toContain('valibot')
     expect([...statically]).not.toContain('acme-client')
-    expect(await readFile(entry, 'utf8')).toContain("import('../acme/order/order.ts')")
+    expect(await readFile(entry, 'utf8')).toContain("import('../acme/acme-source.ts')")
   })
 })

@@ -3,7 +3,17 @@ import { describe, expect, it } from 'vitest'
 import { keyFits } from '../../lib/x509/key.ts'
 import { createJournal, createSourceMemory } from '../support/memory.ts'
 import { mortal } from './crash.ts'
-import { asSecret, type Bench, obtained, rejection, requestOf, specOf, startBench } from './rig.ts'
+import {
+  asSecret,
+  attempt,
+  type Bench,
+  obtained,
+  problem,
+  rejection,
+  requestOf,
+  specOf,
+  startBench,
+} from './rig.ts'
 
 const request = requestOf(specOf(['example.com', '*.example.com']))
 
@@ -47,9 +57,7 @@ describe.each(['before', 'after'] as const)('a process that dies %s the effect o
 
 describe('an order of an earlier run', () => {
   const suspendedAt = async (bench: Bench, leftMs: number) => {
-    const journal = createJournal()
-    const run = bench.newRun(leftMs)
-    await bench.source(run).obtain(requestOf(), journal, run)
+    const { journal } = await attempt(bench, { leftMs })
     bench.operations()
     return journal
   }
@@ -114,7 +122,7 @@ describe('an order of an earlier run', () => {
     const bench = await startBench()
     const journal = createJournal()
     await obtained(bench, journal)
-    const body = '{"type":"urn:ietf:params:acme:error:malformed","detail":"gone"}'
+    const body = problem('malformed')
     bench.faults.add({ operations: ['acme.Certificate'], status: 404, body })
     expect(await rejection(obtained(bench, journal))).toMatchObject({ code: 'order-failed', retry: 'later' })
     expect(journal.notes).toEqual({})
@@ -148,7 +156,7 @@ describe('a broken finalize', () => {
   ] as const)('goes on with the order after %s', async (_, fault) => {
     const bench = await startBench()
     bench.faults.add({ operations: ['acme.Finalize'], ...fault })
-    await obtained(bench, createJournal())
+    await obtained(bench)
     const calls = bench.operations()
     expect(calls.filter(call => call === 'Finalize')).toHaveLength(1)
     expect(bench.ca.issued).toHaveLength(1)
@@ -157,16 +165,10 @@ describe('a broken finalize', () => {
   it('is sent once more when it had no effect', async () => {
     const bench = await startBench()
     bench.faults.add({ operations: ['acme.Finalize'], drop: 'before' })
-    await obtained(bench, createJournal())
+    await obtained(bench)
     const calls = bench.operations()
-    expect(calls.slice(calls.indexOf('Finalize'))).toEqual([
-      'Finalize',
-      'NewNonce',
-      'Order',
-      'Finalize',
-      'Order',
-      'Certificate',
-    ])
+    const again = ['Finalize', 'NewNonce', 'Order', 'Finalize', 'Order', 'Certificate']
+    expect(calls.slice(calls.indexOf('Finalize'))).toEqual(again)
   })
 
   it('is an error when the server refuses and the order is still ready', async () => {
@@ -183,14 +185,11 @@ describe('a broken finalize', () => {
   it('is sent once more after orderNotReady, when the order is ready after all', async () => {
     const bench = await startBench()
     const journal = createJournal()
-    const body = '{"type":"urn:ietf:params:acme:error:orderNotReady","detail":"not yet"}'
+    const body = problem('orderNotReady')
     bench.faults.add({ operations: ['acme.Finalize'], status: 403, body })
     await obtained(bench, journal)
     expect(bench.operations().filter(call => call === 'Finalize')).toHaveLength(2)
     bench.faults.add({ operations: ['acme.Finalize'], status: 403, body, times: 2 })
-    expect(await rejection(obtained(bench, createJournal()))).toMatchObject({
-      code: 'order-failed',
-      retry: 'now',
-    })
+    expect(await rejection(obtained(bench))).toMatchObject({ code: 'order-failed', retry: 'now' })
   })
 })

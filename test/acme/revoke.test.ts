@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { REVOCATION_REASONS, type RevocationReason } from '../../lib/model/certificate.ts'
 import { createJournal, createSourceMemory } from '../support/memory.ts'
-import { asSecret, type Bench, type Outside, obtained, rejection, startBench } from './rig.ts'
+import { asSecret, type Bench, type Outside, obtained, problem, rejection, startBench } from './rig.ts'
 
 async function issued(bench: Bench) {
   const journal = createJournal()
@@ -57,7 +57,7 @@ describe('a certificate', () => {
   it('is revoked by its key where the CA does not take the account’s word', async () => {
     const bench = await startBench()
     const { certificatePem, key } = await issued(bench)
-    const body = '{"type":"urn:ietf:params:acme:error:unauthorized","detail":"not yours"}'
+    const body = problem('unauthorized')
     bench.faults.add({ operations: ['acme.RevokeCert'], status: 403, body })
     expect(await revoke(bench, { certificatePem, reason: 'superseded', key })).toBe('revoked')
     expect(bench.operations().filter(call => call === 'RevokeCert')).toHaveLength(2)

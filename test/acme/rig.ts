@@ -1,5 +1,7 @@
 /** The sandbox CA with a resolver, and runs of the ACME source against it on a clock of their own. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import { secret } from '../../lib/base/secret.ts'
 import type { Clock } from '../../lib/base/time.ts'
 import type {
@@ -194,15 +196,33 @@ export async function startBench(options: Partial<AcmeCaOptions> = {}): Promise<
   }
 }
 
+/** One run of the source, in which anything may be another. */
+export interface Attempt extends Partial<Outside> {
+  readonly spec?: CertificateSpec
+  readonly replaces?: string | null
+  readonly settings?: Input
+  readonly leftMs?: number
+  readonly signal?: AbortSignal
+}
+
+/** Runs once with the bench's memory; what came of it. */
+export async function attempt(bench: Bench, given: Attempt = {}) {
+  const { spec = specOf(), replaces = null, settings, leftMs, signal, ...replaced } = given
+  const { journal = createJournal() } = replaced
+  const run = bench.newRun(leftMs, signal)
+  const source = bench.source(run, settings, replaced)
+  const result = await source.obtain(requestOf(spec, replaces), journal, run)
+  return { result, run, journal }
+}
+
 /** Obtains on a fresh journal with the bench's memory; the chain. */
 export async function obtained(
   bench: Bench,
-  journal: Journal,
+  journal: Journal = createJournal(),
   spec = specOf(),
   replaces: string | null = null,
 ) {
-  const run = bench.newRun()
-  const result = await bench.source(run).obtain(requestOf(spec, replaces), journal, run)
+  const { result, run } = await attempt(bench, { journal, spec, replaces })
   if (result.kind !== 'obtained') throw new Error(`suspended: ${result.why}`)
   return { chainPem: result.chainPem, run }
 }
@@ -215,6 +235,32 @@ export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   )
   if ('error' in outcome) return outcome.error
   throw new Error(`no rejection, but ${JSON.stringify(outcome.value)}`)
+}
+
+/** The same, of ours. */
+export async function failureOf(work: Promise<unknown>): Promise<RotationError> {
+  const error = await rejection(work)
+  expect(error).toBeInstanceOf(RotationError)
+  return error as RotationError
+}
+
+/** A problem document (RFC 8555 section 6.7). */
+export const problem = (type: string, detail = `it is ${type}`, more: object = {}): string =>
+  JSON.stringify({ type: `urn:ietf:params:acme:error:${type}`, detail, ...more })
+
+/** Where the record goes away between our look and the CA's; `lose` is told which challenge is answered. */
+export function losing(
+  { outside, dns }: Bench,
+  lose: (url: string) => void = () => dns.txt.clear(),
+  reword: (text: string) => string = text => text,
+): Http {
+  const { http } = outside
+  const request: Http['request'] = async given => {
+    if (given.url.includes('/challenges/')) lose(given.url)
+    const answer = await http.request(given)
+    return { ...answer, text: reword(answer.text) }
+  }
+  return { ...http, request }
 }
 
 export const asSecret = secret

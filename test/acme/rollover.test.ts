@@ -1,14 +1,14 @@
 import { createHash, createPublicKey } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { generateKey } from '../../lib/x509/key.ts'
-import { createJournal, createSourceMemory } from '../support/memory.ts'
+import { createSourceMemory } from '../support/memory.ts'
 import { mortal } from './crash.ts'
-import { asSecret, type Bench, type Outside, obtained, rejection, startBench } from './rig.ts'
+import { asSecret, type Bench, type Outside, obtained, problem, rejection, startBench } from './rig.ts'
 
 let bench: Bench
 beforeEach(async () => {
   bench = await startBench()
-  await obtained(bench, createJournal())
+  await obtained(bench)
   bench.operations()
 })
 
@@ -32,7 +32,7 @@ describe('another key for the account', () => {
     expect(bench.operations()).toEqual(['NewNonce', 'KeyChange'])
     expect(account()?.thumbprint).not.toBe(before.thumbprint)
     expect(kept()).toEqual({ 'account-key-2': account()?.thumbprint })
-    await obtained(bench, createJournal())
+    await obtained(bench)
     expect(bench.operations()).toEqual(['NewNonce', 'NewOrder', 'Finalize', 'Order', 'Certificate'])
     expect(bench.ca.accounts).toHaveLength(1)
   })
@@ -59,8 +59,7 @@ describe('another key for the account', () => {
 
   it('is not had from a CA without key change, or from one that refuses: the old one stays', async () => {
     const before = kept()
-    const problem = '{"type":"urn:ietf:params:acme:error:badPublicKey","detail":"no"}'
-    bench.faults.add({ operations: ['acme.KeyChange'], status: 400, body: problem })
+    bench.faults.add({ operations: ['acme.KeyChange'], status: 400, body: problem('badPublicKey') })
     expect(await rejection(rollover())).toMatchObject({ code: 'ca-rejected' })
     const { directory } = bench.memory.notes as { directory: { body: Record<string, unknown> } }
     const { keyChange, ...body } = directory.body
@@ -73,7 +72,7 @@ describe('another key for the account', () => {
     expect(bench.memory.notes).not.toHaveProperty('rollover')
     expect(kept()).toMatchObject(before)
     bench.operations()
-    await obtained(bench, createJournal())
+    await obtained(bench)
     expect(bench.operations()).not.toContain('NewAccount')
   })
 })
@@ -85,13 +84,13 @@ describe('an answer that never came', () => {
       bench.faults.add({ operations: ['acme.KeyChange'], drop })
       expect(await rejection(rollover())).toMatchObject({ code: 'unavailable' })
       bench.operations()
-      await obtained(bench, createJournal())
+      await obtained(bench)
       const asked = bench.operations().filter(call => call === 'NewAccount')
       expect(asked).toHaveLength(drop === 'after' ? 1 : 2)
       const name = drop === 'after' ? 'account-key-2' : 'account-key'
       expect(kept()[name]).toBe(account()?.thumbprint)
       expect(bench.ca.accounts).toHaveLength(1)
-      await obtained(bench, createJournal())
+      await obtained(bench)
       expect(bench.operations()).not.toContain('NewAccount')
     },
   )
@@ -106,14 +105,14 @@ describe.each(['before', 'after'] as const)('a crash %s outside call', when => {
     const process = mortal(bench.outside, n, when)
     await rejection(rollover(process))
     expect(process.dead).toBe(true)
-    const { run } = await obtained(bench, createJournal())
+    const { run } = await obtained(bench)
     expect(run.warnings().filter(line => !line.includes('has not taken'))).toEqual([])
     expect(bench.ca.accounts).toHaveLength(1)
     expect(bench.memory.notes).not.toHaveProperty('rollover')
     expect(Object.values(kept())).toContain(account()?.thumbprint)
     await rollover()
     expect(Object.values(kept())).toContain(account()?.thumbprint)
-    await obtained(bench, createJournal())
+    await obtained(bench)
     expect(bench.ca.accounts).toHaveLength(1)
   })
 })

@@ -1,39 +1,70 @@
-/** The table of RUNBOOK.md is the test: every line is played by the sandbox CA, and comes to what it says. */
+/**
+ * The table of RUNBOOK.md is the test: every line is played by the sandbox CA, and comes to what it says. So are answers
+ * that need no line of their own.
+ */
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { RotationError } from '../../lib/base/rotation-error.ts'
+import { problemOf } from '../../lib/acme/protocol/problem.ts'
+import type { RotationError } from '../../lib/base/rotation-error.ts'
 import type { Journal } from '../../lib/contracts.ts'
 import type { Fault } from '../../sandbox/kit/faults.ts'
 import { createJournal } from '../support/memory.ts'
-import { type Bench, obtained, requestOf, specOf, startBench } from './rig.ts'
+import { attempt, type Bench, failureOf, losing, obtained, problem, specOf, startBench } from './rig.ts'
 
 const text = await readFile(new URL('../../RUNBOOK.md', import.meta.url), 'utf8')
 const [, section = ''] = text.split('# What a CA answers\n')
 const rows = section
   .split('\n')
   .filter(line => line.startsWith('| ') && !line.startsWith('| answer'))
-  .map(line => line.split('|').map(cell => cell.trim()) as [string, string, string, string])
-  .map(([, answer, to, happens]) => [answer, to, happens] as const)
+  .map(line => line.split('|').map(cell => cell.trim()) as [string, string, string, string, string])
+  .map(([, answer, to, happens, remark]) => [answer, to, happens, remark] as const)
+
+/** Other places of the same answers, and rarer ones. */
+const BESIDE = [
+  ['`externalAccountRequired`', 'newOrder', 'next CA'],
+  ['`invalidContact`', 'newOrder', 'next CA'],
+  ['`badCSR`', 'newOrder', 'next CA'],
+  ['HTTP 302 always', 'newOrder', 'later'],
+  ['HTTP 405', 'newOrder', 'now'],
+  ['a connection broken before', 'newOrder', 'later'],
+  ['`rateLimited`, Retry-After', 'newAccount', 'until'],
+  ['a broken connection', 'newAccount', 'later'],
+  ['HTTP 500', 'directory', 'later'],
+  ['another JSON', 'directory', 'later'],
+  ['HTTP 503, Retry-After', 'newNonce', 'until'],
+  ['HTTP 404', 'authorization', 'later'],
+  ['`unauthorized`', 'authorization', 'next CA'],
+  ['HTTP 503, Retry-After', 'authorization', 'until'],
+  ['a broken connection', 'challenge', 'later'],
+  ['`malformed`', 'challenge', 'next CA'],
+  ['another JSON', 'order', 'later'],
+  ['HTTP 500', 'order', 'later'],
+  ['a connection broken before', 'finalize', 'now'],
+  ['HTTP 503, Retry-After', 'finalize', 'until'],
+  ['`rateLimited`, Retry-After', 'finalize', 'until'],
+  ['HTTP 503, Retry-After', 'certificate', 'until'],
+  ['another JSON', 'certificate', 'later'],
+  ['`rejectedIdentifier`', 'issuance', 'later'],
+  ['`badCSR`', 'issuance', 'later'],
+] as const
 
 /** RFC 8555 section 6.7, RFC 9773 section 7.4, draft-ietf-acme-profiles section 6.2. */
-const TYPES = [
-  ...['accountDoesNotExist', 'alreadyRevoked', 'badCSR', 'badNonce', 'badPublicKey', 'badRevocationReason'],
-  ...['badSignatureAlgorithm', 'caa', 'compound', 'connection', 'dns', 'externalAccountRequired'],
-  ...[
-    'incorrectResponse',
-    'invalidContact',
-    'malformed',
-    'orderNotReady',
-    'rateLimited',
-    'rejectedIdentifier',
-  ],
-  ...['serverInternal', 'tls', 'unauthorized', 'unsupportedContact', 'unsupportedIdentifier'],
-  ...['userActionRequired', 'alreadyReplaced', 'invalidProfile'],
-]
+const TYPES =
+  `accountDoesNotExist alreadyRevoked badCSR badNonce badPublicKey badRevocationReason badSignatureAlgorithm
+  caa compound connection dns externalAccountRequired incorrectResponse invalidContact malformed orderNotReady
+  rateLimited rejectedIdentifier serverInternal tls unauthorized unsupportedContact unsupportedIdentifier
+  userActionRequired alreadyReplaced invalidProfile`.split(/\s+/)
 
 const STATUS: Readonly<Record<string, number>> = {
-  ...{ rateLimited: 429, serverInternal: 500, unauthorized: 403, userActionRequired: 403, caa: 403 },
-  ...{ alreadyReplaced: 409, orderNotReady: 403, externalAccountRequired: 403, rejectedIdentifier: 403 },
+  rateLimited: 429,
+  serverInternal: 500,
+  unauthorized: 403,
+  userActionRequired: 403,
+  caa: 403,
+  alreadyReplaced: 409,
+  orderNotReady: 403,
+  externalAccountRequired: 403,
+  rejectedIdentifier: 403,
 }
 const PREFIX = 'urn:ietf:params:acme:error:'
 const PAGE = 'https://ca.test/terms/v2'
@@ -48,7 +79,7 @@ const problemAnswer = (answer: string): Answer => {
   const instance = type === 'userActionRequired' ? PAGE : undefined
   return {
     status: STATUS[type] ?? 400,
-    body: JSON.stringify({ type: `${PREFIX}${type}`, detail, subproblems, instance }),
+    body: problem(type, detail, { subproblems, instance }),
   }
 }
 
@@ -58,18 +89,17 @@ const httpAnswer = (answer: string, status: number): Answer => ({
   ...(answer.includes('after it had issued') ? { after: true } : {}),
 })
 
+const BROKEN: Readonly<Record<string, Answer>> = {
+  'a page instead of an answer': { status: 200, body: '<html>welcome</html>' },
+  'another JSON': { status: 200, body: '{"status":"odd"}' },
+  'half an answer': { cut: 20 },
+  'a broken connection': { drop: 'after' },
+  'a connection broken before': { drop: 'before' },
+}
+
 const answerOf = (answer: string, target: string): Answer => {
   const [, status] = /^HTTP (\d+)/.exec(answer) ?? []
-  const plain: Answer =
-    answer === 'a page instead of an answer'
-      ? { status: 200, body: '<html>welcome</html>' }
-      : answer === 'half an answer'
-        ? { cut: 20 }
-        : answer === 'a broken connection'
-          ? { drop: 'after' }
-          : status
-            ? httpAnswer(answer, Number(status))
-            : problemAnswer(answer)
+  const plain = BROKEN[answer] ?? (status ? httpAnswer(answer, Number(status)) : problemAnswer(answer))
   return {
     ...plain,
     ...(answer.includes('Retry-After') ? { headers: { 'retry-after': '3600' } } : {}),
@@ -98,27 +128,17 @@ const codeOf = (answer: string, to: string): string => {
 const outcomeOf = (work: Promise<unknown>): Promise<RotationError | null> =>
   work.then(
     () => null,
-    (thrown: unknown) => {
-      expect(thrown).toBeInstanceOf(RotationError)
-      return thrown as RotationError
-    },
+    thrown => failureOf(Promise.reject(thrown)),
   )
 
 /** What a run comes to when the CA's word on a challenge is another one. */
 const validate = (bench: Bench, type: string, journal: Journal): Promise<unknown> => {
-  const { http } = bench.outside
-  const request: typeof http.request = async given => {
-    if (given.url.includes('/challenges/')) bench.dns.txt.clear()
-    const answer = await http.request(given)
-    return { ...answer, text: answer.text.replace(/error:(dns|unauthorized)"/g, `error:${type}"`) }
-  }
-  const run = bench.newRun()
-  const source = bench.source(run, {}, { http: { ...http, request } })
-  return source.obtain(requestOf(), journal, run)
+  const reword = (it: string) => it.replace(/error:(dns|unauthorized)"/g, `error:${type}"`)
+  return attempt(bench, { journal, http: losing(bench, undefined, reword) })
 }
 
 const revoke = async (bench: Bench): Promise<unknown> => {
-  const { chainPem } = await obtained(bench, createJournal())
+  const { chainPem } = await obtained(bench)
   const run = bench.newRun()
   return bench.source(run).revoke?.({ certificatePem: chainPem, reason: 'superseded', key: null }, run)
 }
@@ -138,7 +158,7 @@ async function play(answer: string, to: string): Promise<Played> {
     authorizationReuse: false,
     tls: answer === 'a certificate that is not trusted',
   })
-  const predecessor = isNewAccount(to) ? null : (await obtained(bench, createJournal())).chainPem
+  const predecessor = isNewAccount(to) ? null : (await obtained(bench)).chainPem
   const journal = createJournal()
   const [call = '', more] = to.split(' with ')
   const type = /`(\w+)`/.exec(answer)?.[1] ?? ''
@@ -168,19 +188,33 @@ describe('what a CA answers', () => {
     expect(new Set(rows.map(row => row.join())).size).toBe(rows.length)
   })
 
-  it.each(rows)('%s to %s: %s', async (answer, to, happens) => {
+  it.each([...rows, ...BESIDE])('%s to %s: %s', async (answer, to, happens, remark = '') => {
     const { bench, journal, error } = await play(answer, to)
     expect(happened(error), error?.message).toBe(happens)
     if (error) expect(error.code).toBe(codeOf(answer, to))
     if (error?.retry === 'never') expect(error.hint).not.toBeNull()
     if (happens === 'until') expect(error?.retryAt).toBe(bench.clock.now + RETRY_AFTER_MS)
     if (answer === '`userActionRequired`') expect(error?.hint).toContain(PAGE)
+    const [, type] = /^`(\w+)`$/.exec(answer) ?? []
+    if (error?.code === 'ca-rejected' && type !== undefined) {
+      expect(error.message).toMatch(new RegExp(`^sources\\.ca: \\S+: the CA answers ${type}: it is ${type}$`))
+      expect(problemOf(error)).toMatchObject({ type, status: STATUS[type] ?? 400, detail: `it is ${type}` })
+    }
+    const [, setting] = /^see `(\w+)`$/.exec(remark) ?? []
+    if (setting !== undefined) expect(error?.hint).toContain(`sources.ca.${setting}`)
     expect(bench.sleeps.every(ms => ms <= 30_000)).toBe(true)
     if (to === 'every call') return
+    if (to === 'validation') {
+      expect(problemOf(error)).toMatchObject({ type })
+      expect(error?.hint).not.toBeNull()
+      expect(journal.notes).toEqual({})
+    }
     // Nothing is left behind that stops the next run.
     bench.faults.clear()
     bench.ca.options.issuanceProblem = null
+    const before = bench.ca.orders.length
     await obtained(bench, journal)
+    if (['validation', 'issuance'].includes(to)) expect(bench.ca.orders).toHaveLength(before + 1)
     expect(bench.ca.accounts).toHaveLength(1)
     expect(bench.dns.txt.size).toBe(0)
   })

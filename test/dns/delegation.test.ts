@@ -1,8 +1,8 @@
 /** Whether what a solver writes would be seen where DNS leads. */
 import { describe, expect, it } from 'vitest'
 import { RotationError } from '../../lib/base/rotation-error.ts'
-import { locate } from '../../lib/dns/authorities.ts'
 import { lameServers, requireSameZone, zoneError } from '../../lib/dns/delegation.ts'
+import { locate } from '../../lib/dns/locate.ts'
 import type { DnsAccess } from '../../lib/dns/resolve/lookup.ts'
 import {
   A,
@@ -10,6 +10,7 @@ import {
   B,
   CHILD,
   cname,
+  delegated,
   errorOf,
   example,
   lame,
@@ -85,8 +86,7 @@ describe.each(BOTH)('the zone of a name (%s)', (_, open) => {
   })
 
   it('is the challenge name itself, delegated elsewhere', async () => {
-    const own: Zone = { name: IOT, ns: [{ name: 'ns.acme.test', address: OTHER }], records: [txt(IOT, 'v')] }
-    const bench = await open([example(), own, acme])
+    const bench = await open([example(), delegated(IOT), acme])
     expect(await errorOf(compare(bench, IOT, { name: 'example.com' }))).toMatchObject({
       message: `DNS: ${IOT} is in the zone ${IOT} (NS ns.acme.test), but the solver writes to example.com`,
       hint: expect.stringContaining(`remove the NS records of ${IOT} from example.com`),
@@ -110,8 +110,8 @@ describe.each(BOTH)('the zone of a name (%s)', (_, open) => {
 })
 
 it('nothing is compared where the settings name the servers', async () => {
-  const { access, settings, dns } = await start()
-  const given = access({ ...settings, nameservers: [`${A}:${dns.port}`] })
+  const { access, dns } = await start()
+  const given = access({ nameservers: [`${A}:${dns.port}`] })
   const location = await locate(IOT, given)
   const written = { name: 'iot.example.com', nameServers: ['ns.acme.test'] }
   await expect(requireSameZone(location, written, given)).resolves.toBeUndefined()
@@ -141,7 +141,9 @@ describe('a delegation that the zone itself contradicts', () => {
     nameIn(above, OLD)
     const soaOf = (primary: string) =>
       zones.set({
-        ...{ zone: below, name: 'sub.example.com', type: 'SOA' as const },
+        zone: below,
+        name: 'sub.example.com',
+        type: 'SOA',
         values: [`${primary} hostmaster.sub.example.com 1 7200 900 1209600 300`],
       })
     soaOf(OLD)
@@ -151,7 +153,9 @@ describe('a delegation that the zone itself contradicts', () => {
   it('is seen: resolvers are sent to the servers that the zone above names', async () => {
     const bench = await startMoved()
     expect(await locate(SUB, bench.access())).toMatchObject({
-      ...{ zone: 'sub.example.com', nameServers: [NEW], delegation: [OLD] },
+      zone: 'sub.example.com',
+      nameServers: [NEW],
+      delegation: [OLD],
       servers: [{ address: OTHER }, { address: CHILD }],
     })
     const written = { name: 'sub.example.com', nameServers: [NEW] }

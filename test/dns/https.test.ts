@@ -1,27 +1,27 @@
 /** DNS over HTTPS (RFC 8484): where names lead, and whether a value is seen, by a resolver that remembers. */
 import { describe, expect, it } from 'vitest'
 import type { Run } from '../../lib/contracts.ts'
-import { locate } from '../../lib/dns/authorities.ts'
+import { locate } from '../../lib/dns/locate.ts'
 import { awaitPropagation } from '../../lib/dns/propagation.ts'
 import { START } from '../solvers/rig.ts'
 import {
   A,
   acme,
   cname,
+  delegated,
   errorOf,
   example,
+  hurry,
   NAME,
-  OTHER,
   R,
   startHttps,
   TARGET,
   txt,
-  type Zone,
 } from './rig.ts'
 
 type Bench = Awaited<ReturnType<typeof startHttps>>
 const record = [{ fqdn: `${NAME}.`, value: 'v' }]
-const wait = ({ access }: Bench, more?: Partial<Run>) => awaitPropagation(record, access(undefined, more))
+const wait = ({ access }: Bench, more?: Partial<Run>) => awaitPropagation(record, access({}, more))
 
 describe('where a name leads', () => {
   it('stays at a name without an alias, and knows its zone and servers', async () => {
@@ -43,12 +43,7 @@ describe('where a name leads', () => {
   })
 
   it('knows a name that is a zone of its own', async () => {
-    const own: Zone = {
-      name: NAME,
-      ns: [{ name: 'ns.acme.test', address: OTHER }],
-      records: [txt(NAME, 'v')],
-    }
-    const { access } = await startHttps([example(), own, acme])
+    const { access } = await startHttps([example(), delegated(NAME), acme])
     expect(await locate(NAME, access())).toMatchObject({ zone: NAME, nameServers: ['ns.acme.test'] })
   })
 
@@ -59,10 +54,8 @@ describe('where a name leads', () => {
 
   it('asks the second resolver when the first does not answer', async () => {
     const bench = await startHttps()
-    const { settings, https } = bench
-    const resolvers = [`${https.url}/elsewhere`, https.queryUrl]
-    const access = bench.access({ ...settings, resolvers })
-    expect(await locate(NAME, access)).toMatchObject({ zone: 'example.com' })
+    const resolvers = [`${bench.https.url}/elsewhere`, bench.https.queryUrl]
+    expect(await locate(NAME, bench.access({ resolvers }))).toMatchObject({ zone: 'example.com' })
   })
 })
 
@@ -86,8 +79,8 @@ describe('a value', () => {
   it('must be at every resolver', async () => {
     const bench = await startHttps([example([txt(NAME, 'v')])])
     const second = await startHttps()
-    const settings = { ...bench.settings, resolvers: [bench.https.queryUrl, second.https.queryUrl] }
-    const { message, code } = await errorOf(awaitPropagation(record, bench.access(settings)))
+    const resolvers = [bench.https.queryUrl, second.https.queryUrl]
+    const { message, code } = await errorOf(awaitPropagation(record, bench.access({ resolvers })))
     expect(code).toBe('propagation-timeout')
     expect(message).toContain(`${second.https.queryUrl} for ${NAME}: no such name`)
     expect(message).not.toContain(bench.https.queryUrl)
@@ -150,36 +143,21 @@ describe('what the resolver remembers', () => {
 
 describe('a resolver that does not help', () => {
   const bytes = (...values: number[]) => Buffer.from(values).toString('latin1')
+  const of = (body: string, type = 'application/dns-message') => ({
+    status: 200,
+    headers: { 'content-type': type },
+    body,
+  })
   it.each([
     ['HTTP 500', { status: 500, body: 'oops' }],
     ['HTTP 429', { status: 429 }],
     ['HTTP 302', { status: 302, headers: { location: 'https://elsewhere.test/' } }],
-    [
-      'text/html instead of application/dns-message',
-      { status: 200, headers: { 'content-type': 'text/html; charset=utf-8' }, body: '<html>' },
-    ],
+    ['text/html instead of application/dns-message', of('<html>', 'text/html; charset=utf-8')],
     ['an answer without a type instead of application/dns-message', { status: 200 }],
-    [
-      'no DNS answer to this question',
-      {
-        status: 200,
-        headers: { 'content-type': 'application/dns-message' },
-        body: 'no DNS at all, but long enough',
-      },
-    ],
-    [
-      'no DNS answer to this question',
-      { status: 200, headers: { 'content-type': 'application/dns-message' }, body: '' },
-    ],
-    [
-      // The header of an answer that announces a record, and ends.
-      'no DNS answer to this question',
-      {
-        status: 200,
-        headers: { 'content-type': 'application/dns-message' },
-        body: bytes(0, 0, 0x01, 0, 0, 0, 0, 1, 0, 0, 0, 0),
-      },
-    ],
+    ['no DNS answer to this question', of('no DNS at all, but long enough')],
+    ['no DNS answer to this question', of('')],
+    // The header of an answer that announces a record, and ends.
+    ['no DNS answer to this question', of(bytes(0, 0, 0x01, 0, 0, 0, 0, 1, 0, 0, 0, 0))],
     ['the connection to', { drop: 'before' as const }],
     ['the connection to', { cut: 10 }],
   ])('is named: %s', async (why, fault) => {
@@ -219,6 +197,7 @@ describe('a resolver that does not help', () => {
   it('that never answers is given up after a while', async () => {
     const bench = await startHttps()
     bench.faults.add({ operations: ['dns-https.Query'], times: 1_000, delayMs: 20_000 })
+    hurry()
     expect(await errorOf(locate(NAME, bench.access()))).toMatchObject({
       message: expect.stringContaining('no complete answer from'),
     })
@@ -227,8 +206,7 @@ describe('a resolver that does not help', () => {
   it('beside one that answers is passed over after three rounds, with a warning', async () => {
     const bench = await startHttps([example([txt(NAME, 'v')])])
     const resolvers = [`${bench.https.url}/elsewhere`, bench.https.queryUrl]
-    const access = bench.access({ ...bench.settings, resolvers })
-    expect(await awaitPropagation(record, access)).toEqual({ kind: 'seen' })
+    expect(await awaitPropagation(record, bench.access({ resolvers }))).toEqual({ kind: 'seen' })
     expect(bench.warnings().map(it => it.fields)).toEqual([
       { name: NAME, server: resolvers[0], said: 'HTTP 404' },
     ])
@@ -248,17 +226,17 @@ describe('a resolver that does not help', () => {
 
 describe('the word of the service', () => {
   it('is enough with a wait: nobody is asked', async () => {
-    const { access, settings, dns, clock, faults } = await startHttps()
-    const propagation = { ...settings, check: 'provider' as const, settleMs: 60_000 }
-    expect(await awaitPropagation(record, access(propagation))).toEqual({ kind: 'seen' })
+    const { access, dns, clock, faults } = await startHttps()
+    expect(await awaitPropagation(record, access({ check: 'provider', settleMs: 60_000 }))).toEqual({
+      kind: 'seen',
+    })
     expect(clock.waits).toEqual([60_000])
     expect([dns.queries, faults.calls]).toEqual([[], []])
   })
 
   it('waits in a later run when this one has no time for it', async () => {
-    const { access, settings } = await startHttps()
-    const propagation = { ...settings, check: 'provider' as const, settleMs: 60_000 }
-    const short = access(propagation, { deadline: START + 30_000 })
+    const { access } = await startHttps()
+    const short = access({ check: 'provider', settleMs: 60_000 }, { deadline: START + 30_000 })
     expect(await awaitPropagation(record, short)).toEqual({
       kind: 'suspended',
       until: START + 60_000,
@@ -267,17 +245,18 @@ describe('the word of the service', () => {
   })
 
   it('follows aliases all the same', async () => {
-    const { access, settings } = await startHttps([example([cname(NAME, TARGET)]), acme])
-    const propagation = { ...settings, check: 'provider' as const }
-    expect(await locate(NAME, access(propagation))).toMatchObject({ name: TARGET })
+    const { access } = await startHttps([example([cname(NAME, TARGET)]), acme])
+    expect(await locate(NAME, access({ check: 'provider' }))).toMatchObject({ name: TARGET })
   })
 
   it('takes a name as it is when DNS cannot be asked at all, with a warning', async () => {
-    const { access, settings, dns, warnings } = await startHttps()
+    const { access, dns, warnings } = await startHttps()
     const resolvers = [`${A}:${dns.port}`]
-    const propagation = { ...settings, check: 'provider' as const, resolvers }
     dns.setNode(A, { servfail: true })
-    expect(await locate(NAME, access(propagation))).toMatchObject({ name: NAME, zone: null })
+    expect(await locate(NAME, access({ check: 'provider', resolvers }))).toMatchObject({
+      name: NAME,
+      zone: null,
+    })
     expect(warnings()[0]?.message).toContain('aliases of the name are not known')
   })
 })

@@ -8,8 +8,10 @@ import {
   B,
   CHILD,
   cname,
+  delegated,
   errorOf,
   example,
+  hurry,
   IPV6,
   lame,
   NAME,
@@ -32,40 +34,25 @@ describe('awaitPropagation', () => {
     expect(clock.waits).toEqual([])
   })
 
-  it('waits for a server that lags, and asks only that one again', async () => {
-    const { wait, dns, clock } = await start()
-    dns.setNode(B, { lagMs: 5_000 })
-    dns.zones.add(NAME, 'TXT', 'v')
-    expect(await wait(NAME, 'v')).toEqual({ kind: 'seen' })
-    expect(clock.waits).toEqual([2_000, 2_000, 2_000])
-    expect(dns.count({ address: A, type: 'TXT' })).toBe(1)
-    expect(dns.count({ address: B, type: 'TXT' })).toBe(4)
-  })
-
-  it('asks every address of one name', async () => {
-    const servers = [A, B].map(address => ({ name: 'ns1.example.com', address }))
+  const addresses = (...of: readonly string[]) => of.map(address => ({ name: 'ns1.example.com', address }))
+  it.each([
+    ['a server that lags, and asks only that one again', ns(A, B), 5_000],
+    ['every address of one name', addresses(A, B), 1_000],
+    ['the IPv6 address of a name server as well', addresses(A, IPV6), 3_000],
+  ])('waits for %s', async (_, servers, lagMs) => {
     const { wait, dns, clock } = await start([example([], servers)])
-    dns.setNode(B, { lagMs: 1_000 })
+    const late = servers[1]?.address ?? ''
+    dns.setNode(late, { lagMs })
     dns.zones.add(NAME, 'TXT', 'v')
     expect(await wait(NAME, 'v')).toEqual({ kind: 'seen' })
-    expect(clock.waits).toEqual([2_000])
-    expect(dns.count({ address: B, type: 'TXT' })).toBe(2)
-  })
-
-  it('asks the IPv6 address of a name server as well, and waits for it', async () => {
-    const servers = [A, IPV6].map(address => ({ name: 'ns1.example.com', address }))
-    const { wait, dns, clock } = await start([example([], servers)])
-    dns.setNode(IPV6, { lagMs: 3_000 })
-    dns.zones.add(NAME, 'TXT', 'v')
-    expect(await wait(NAME, 'v')).toEqual({ kind: 'seen' })
-    expect(clock.waits).toEqual([2_000, 2_000])
+    const rounds = Math.ceil(lagMs / 2_000)
+    expect(clock.waits).toEqual(Array(rounds).fill(2_000))
     expect(dns.count({ address: A, type: 'TXT' })).toBe(1)
-    expect(dns.count({ address: IPV6, type: 'TXT' })).toBe(3)
+    expect(dns.count({ address: late, type: 'TXT' })).toBe(rounds + 1)
   })
 
   it('does not pass over an IPv6 address that lags when the IPv4 address has the value', async () => {
-    const servers = [A, IPV6].map(address => ({ name: 'ns1.example.com', address }))
-    const { wait, dns } = await start([example([], servers)])
+    const { wait, dns } = await start([example([], addresses(A, IPV6))])
     dns.setNode(IPV6, { lagMs: 3_600_000 })
     dns.zones.add(NAME, 'TXT', 'v')
     const { code, message } = await errorOf(wait(NAME, 'v'))
@@ -117,12 +104,7 @@ describe('awaitPropagation', () => {
   })
 
   it('asks the servers a name is itself delegated to', async () => {
-    const own: Zone = {
-      name: NAME,
-      ns: [{ name: 'ns.acme.test', address: OTHER }],
-      records: [txt(NAME, 'v')],
-    }
-    const { wait, dns, clock } = await start([example(), own, acme])
+    const { wait, dns, clock } = await start([example(), delegated(NAME), acme])
     expect(await wait(NAME, 'v')).toEqual({ kind: 'seen' })
     expect(clock.waits).toEqual([])
     expect(dns.count({ address: OTHER, name: NAME, type: 'TXT' })).toBe(1)
@@ -130,16 +112,16 @@ describe('awaitPropagation', () => {
   })
 
   it('asks the given servers instead', async () => {
-    const { settings, dns, access } = await start([example([txt(NAME, 'v')])])
-    const given = { ...settings, nameservers: [`${A}:${dns.port}`] }
-    expect(await awaitPropagation([{ fqdn: NAME, value: 'v' }], access(given))).toEqual({ kind: 'seen' })
+    const { dns, access } = await start([example([txt(NAME, 'v')])])
+    const given = access({ nameservers: [`${A}:${dns.port}`] })
+    expect(await awaitPropagation([{ fqdn: NAME, value: 'v' }], given)).toEqual({ kind: 'seen' })
     expect(dns.count({ address: A, type: 'TXT' })).toBe(1)
     expect(dns.count({ address: B }) + dns.count({ address: R })).toBe(0)
   })
 
   it('waits a last time when every server agrees', async () => {
-    const { access, clock } = await start([example([txt(NAME, 'v')])], { settleMs: 4_000 })
-    expect(await awaitPropagation([{ fqdn: NAME, value: 'v' }], access())).toEqual({ kind: 'seen' })
+    const { wait, clock } = await start([example([txt(NAME, 'v')])], { settleMs: 4_000 })
+    expect(await wait(NAME, 'v')).toEqual({ kind: 'seen' })
     expect(clock.waits).toEqual([4_000])
   })
 })
@@ -162,9 +144,10 @@ describe('servers that do not help', () => {
   it('goes on without a silent one', async () => {
     const { wait, dns, warnings } = await start([example([txt(NAME, 'v')])])
     dns.setNode(B, { down: true })
+    hurry()
     expect(await wait(NAME, 'v')).toEqual({ kind: 'seen' })
     expect(warnings()[0]?.fields).toMatchObject({ said: 'no answer' })
-  }, 60_000)
+  })
 
   it('does not go on without one that has answered before', async () => {
     const { wait, dns, clock } = await start([example([txt(NAME, 'v')])])
@@ -228,9 +211,8 @@ describe('limits', () => {
   })
 
   it('suspends when the last wait is longer than the run', async () => {
-    const { settings, access, clock } = await start([example([txt(NAME, 'v')])], { settleMs: 30_000 })
-    const record = [{ fqdn: NAME, value: 'v' }]
-    const answer = await awaitPropagation(record, access(settings, { deadline: START + 20_000 }))
+    const { wait, clock } = await start([example([txt(NAME, 'v')])], { settleMs: 30_000 })
+    const answer = await wait(NAME, 'v', { deadline: START + 20_000 })
     expect(answer).toMatchObject({ kind: 'suspended', until: START + 30_000 })
     expect(clock.waits).toEqual([])
   })

@@ -1,8 +1,8 @@
 /** A DNS of several zones and servers, and what the propagation tests ask of it. */
-import { expect } from 'vitest'
+import { expect, onTestFinished, vi } from 'vitest'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import type { PropagationSettings, Run } from '../../lib/contracts.ts'
-import { locate } from '../../lib/dns/authorities.ts'
+import { locate } from '../../lib/dns/locate.ts'
 import { awaitPropagation } from '../../lib/dns/propagation.ts'
 import type { DnsAccess } from '../../lib/dns/resolve/lookup.ts'
 import { createHttp } from '../../lib/http/client.ts'
@@ -13,13 +13,11 @@ import { createRun, createTestClock, createTestLog } from '../solvers/rig.ts'
 import { cleanups } from '../support/cleanups.ts'
 
 /** Two name servers of example.com, a resolver, the server of a child and of another zone. */
-export const [A, B, R, CHILD, OTHER] = [
-  '127.0.0.1',
-  '127.0.0.2',
-  '127.0.0.3',
-  '127.0.0.4',
-  '127.0.0.5',
-] as const
+export const A = '127.0.0.1'
+export const B = '127.0.0.2'
+export const R = '127.0.0.3'
+export const CHILD = '127.0.0.4'
+export const OTHER = '127.0.0.5'
 /** Nobody listens there. */
 export const NOBODY = '127.0.0.9'
 export const NAME = '_acme-challenge.example.com'
@@ -54,7 +52,8 @@ export const start = async (
   })
   cleanups.push(dns.dispose)
   const settings: PropagationSettings = {
-    ...{ check: 'authoritative', caCertificates: null },
+    check: 'authoritative',
+    caCertificates: null,
     resolvers: [`${R}:${dns.port}`],
     nameservers: [],
     port: dns.port,
@@ -66,8 +65,10 @@ export const start = async (
   const run = (more?: Partial<Run>): Run => createRun(clock, log, more)
   const http = createHttp()
   cleanups.push(http.close)
-  const access = (given = settings, more?: Partial<Run>): DnsAccess => ({
-    ...{ propagation: given, http: () => http, run: run(more) },
+  const access = (given: Partial<PropagationSettings> = {}, more?: Partial<Run>): DnsAccess => ({
+    propagation: { ...settings, ...given },
+    http: () => http,
+    run: run(more),
   })
   return {
     clock,
@@ -76,9 +77,10 @@ export const start = async (
     run,
     access,
     warnings: () => entries.filter(({ level }) => level === 'warn'),
-    follow: async (fqdn: string, given = settings) => `${(await locate(fqdn, access(given))).name}.`,
+    follow: async (fqdn: string, given: Partial<PropagationSettings> = {}) =>
+      `${(await locate(fqdn, access(given))).name}.`,
     wait: (fqdn: string, value: string, more?: Partial<Run>) =>
-      awaitPropagation([{ fqdn, value }], access(settings, more)),
+      awaitPropagation([{ fqdn, value }], access({}, more)),
   }
 }
 
@@ -90,9 +92,27 @@ export const startHttps = async (zones?: readonly Zone[], over: Partial<Propagat
   const https = await createDnsHttps({ dns, faults, resolver: R, now: clock.now })
   cleanups.push(https.dispose)
   const settings = { ...bench.settings, check: 'https', resolvers: [https.queryUrl], ...over } as const
-  const access = (given: PropagationSettings = settings, more?: Partial<Run>) => bench.access(given, more)
+  const access = (given: Partial<PropagationSettings> = {}, more?: Partial<Run>) =>
+    bench.access({ ...settings, ...given }, more)
   return { ...bench, faults, https, settings, access }
 }
+
+/** Lets the program's own timers run twenty times as fast as the rest of the world, until the test ends. */
+export const hurry = (): void => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  const ticking = setInterval(() => vi.advanceTimersByTime(100), 5)
+  onTestFinished(() => {
+    clearInterval(ticking)
+    vi.useRealTimers()
+  })
+}
+
+/** A name that is delegated to the server of another zone. */
+export const delegated = (name: string): Zone => ({
+  name,
+  ns: [{ name: 'ns.acme.test', address: OTHER }],
+  records: [txt(name, 'v')],
+})
 
 export const errorOf = async (promise: Promise<unknown>): Promise<RotationError> => {
   const error = await promise.then(

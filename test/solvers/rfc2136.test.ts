@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { secret } from '../../lib/base/secret.ts'
 import { exchange } from '../../lib/dns/resolve/exchange.ts'
-import { decodeAnswer, encodeRequest, OPCODE, TYPE } from '../../lib/dns/resolve/message.ts'
+import { decodeMessage, encodeRequest, OPCODE, TYPE } from '../../lib/dns/resolve/message.ts'
 import { signMessage, verifyAnswer } from '../../lib/dns/tsig.ts'
 import rfc2136 from '../../lib/solvers/rfc2136.ts'
 import { createTap } from '../../sandbox/dns/vendors/rfc2136.ts'
@@ -178,7 +178,7 @@ describe('rfc2136 messages', () => {
     const server = { label: 'bind', address: '127.0.0.1', port: bind.port, transport: 'tcp' } as const
     const answer = await exchange(server, message, 'test', new AbortController().signal)
     const verdictOf = (bytes: Buffer, requestMac = mac) => {
-      const decoded = decodeAnswer(bytes)
+      const decoded = decodeMessage(bytes)
       return decoded === null ? null : verifyAnswer(bytes, decoded, key, requestMac, Date.now()).kind
     }
     expect(verdictOf(answer)).toBe('verified')
@@ -189,7 +189,7 @@ describe('rfc2136 messages', () => {
       return verdictOf(changed) === 'verified'
     })
     // The id on the wire may change on the way, and the names and lifetime of the TSIG record are not taken from it.
-    const tsig = decodeAnswer(answer)?.records.at(-1)?.start ?? 0
+    const tsig = decodeMessage(answer)?.records.at(-1)?.start ?? 0
     const beside = passing.filter(at => at > 1 && at < tsig)
     expect(beside).toEqual([])
   })
@@ -197,7 +197,7 @@ describe('rfc2136 messages', () => {
   it('reads any bytes without failing', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), bytes => {
-        const answer = decodeAnswer(Buffer.from(bytes))
+        const answer = decodeMessage(Buffer.from(bytes))
         expect(answer === null || answer.records.length >= 0).toBe(true)
       }),
     )

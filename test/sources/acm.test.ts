@@ -67,7 +67,15 @@ const open = (certificateArn: string, given: object = keys(), endpoint = service
 const request = requestOf(specOf([DOMAIN]))
 const nothingIsNews: CertificateRequest = { ...request, isNews: () => false }
 const called = (): readonly string[] => faults.calls.map(it => it.operation.replace('acm.', ''))
-const issued = (wanted: Partial<Wanted> = {}) => service.request({ names: [DOMAIN], ...wanted })
+const issued = (wanted: Partial<Wanted> = {}) =>
+  service.request({ names: [DOMAIN], keyType: 'ec-256', ...wanted })
+const obtain = (arn: string, wanted = request, journal = createJournal(), run = newRun()) =>
+  open(arn).obtain(wanted, journal, run)
+/** How it fails to be obtained. */
+const failure = (arn: string, wanted?: CertificateRequest) => errorOf(obtain(arn, wanted))
+
+/** How the service refuses. */
+const said = (__type: string, message: string): string => JSON.stringify({ __type, message })
 
 /** Both ways in which a certificate is asked for; each must fail alike. */
 const failures = async (arn: string, given?: object) => [
@@ -85,7 +93,7 @@ describe('what is obtained', () => {
     service.switches.cipher = cipher
     const arn = await issued(wanted)
     const journal = createJournal()
-    const result = await open(arn).obtain(request, journal, newRun())
+    const result = await obtain(arn, request, journal)
     if (result.kind !== 'obtained') expect.unreachable(result.kind)
     const chain = parseChain(result.chainPem)
     const [leaf, intermediate] = chain
@@ -100,18 +108,18 @@ describe('what is obtained', () => {
   test('the key of a renewed certificate takes the place of one that an earlier run stored', async () => {
     const arn = await issued()
     const journal = createJournal()
-    await open(arn).obtain(request, journal, newRun())
+    await obtain(arn, request, journal)
     const before = journal.keyPem
     await service.renew(arn)
-    await open(arn).obtain(request, journal, newRun())
+    await obtain(arn, request, journal)
     expect(journal.keyPem).not.toBe(before)
     const leaf = new X509Certificate(service.find(arn).issued.certPem)
     expect(leaf.checkPrivateKey(createPrivateKey(journal.keyPem ?? ''))).toBe(true)
   })
 
   test('each time with another passphrase, of letters, at most 64', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
-    for (let i = 0; i < 5; i += 1) await open(arn).obtain(request, createJournal(), newRun())
+    const arn = await issued()
+    for (let i = 0; i < 5; i += 1) await obtain(arn)
     const passphrases = faults.calls
       .filter(it => it.operation === 'acm.ExportCertificate')
       .map(it => Buffer.from((JSON.parse(it.body) as { Passphrase: string }).Passphrase, 'base64').toString())
@@ -120,8 +128,8 @@ describe('what is obtained', () => {
   })
 
   test('nothing is exported that is no news', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
-    expect(await errorOf(open(arn).obtain(nothingIsNews, createJournal(), newRun()))).toMatchObject({
+    const arn = await issued()
+    expect(await failure(arn, nothingIsNews)).toMatchObject({
       code: 'not-renewed',
     })
     expect(called()).toEqual(['DescribeCertificate'])
@@ -130,7 +138,7 @@ describe('what is obtained', () => {
 
 describe('what is held', () => {
   test('its serial, names and dates are those of the leaf', async () => {
-    const arn = await issued({ names: [DOMAIN, '*.example.com'], keyType: 'ec-256' })
+    const arn = await issued({ names: [DOMAIN, '*.example.com'] })
     const inventory = (await open(arn).inventory?.(newRun())) as Inventory
     const leaf = leafOf(new X509Certificate(service.find(arn).issued.certPem))
     expect(inventory.serial.replace(/^0+/, '')).toBe(leaf.serial.replace(/^0+/, ''))
@@ -147,13 +155,13 @@ describe('what is held', () => {
     [{ status: 'FAILED', reason: 'CAA_ERROR' }, 'ACM could not renew it (CAA_ERROR)'],
     [{ status: 'PENDING_VALIDATION' }, `its renewal waits for validation of ${DOMAIN}`],
   ] as const)('a renewal %j is said in words', async (renewal, trouble) => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     Object.assign(service.find(arn), { renewal, exported: true })
     expect(await open(arn).inventory?.(newRun())).toMatchObject({ trouble })
   })
 
   test('one that ACM does not renew', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     expect((await open(arn).inventory?.(newRun()))?.trouble).toContain('INELIGIBLE')
   })
 })
@@ -173,9 +181,9 @@ describe('what was not renewed says why', () => {
       `_0123456789abcdef.${DOMAIN}. CNAME _fedcba9876543210.acm-validations.example.`,
     ],
   ] as const)('%j', async (renewal, message, hint) => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     Object.assign(service.find(arn), { renewal, exported: true })
-    const error = await errorOf(open(arn).obtain(nothingIsNews, createJournal(), newRun()))
+    const error = await failure(arn, nothingIsNews)
     expect(error).toMatchObject({
       code: 'not-renewed',
       retry: 'never',
@@ -186,10 +194,10 @@ describe('what was not renewed says why', () => {
   })
 
   test('nor one that has expired meanwhile', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     service.find(arn).status = 'EXPIRED'
     service.find(arn).renewal = { status: 'FAILED', reason: 'CAA_ERROR' }
-    expect(await errorOf(open(arn).obtain(request, createJournal(), newRun()))).toMatchObject({
+    expect(await failure(arn)).toMatchObject({
       code: 'not-renewed',
       message: expect.stringContaining('CAA_ERROR'),
     })
@@ -201,7 +209,7 @@ describe('refusals', () => {
     ['public, Export DISABLED', { exportable: false }, 'AMAZON_ISSUED, Export DISABLED'],
     ['imported', { type: 'IMPORTED' }, 'IMPORTED'],
   ] as const)('not exportable: %s', async (_, wanted, says) => {
-    const arn = await issued({ ...wanted, keyType: 'ec-256' })
+    const arn = await issued({ ...wanted })
     for (const error of await failures(arn))
       expect(error).toMatchObject({
         code: 'certificate-invalid',
@@ -213,9 +221,9 @@ describe('refusals', () => {
   })
 
   test('not exportable, by the service alone', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     Object.assign(service.find(arn), { exportable: false, type: 'PRIVATE' })
-    const error = await errorOf(open(arn).obtain(request, createJournal(), newRun()))
+    const error = await failure(arn)
     expect(error).toMatchObject({
       code: 'certificate-invalid',
       hint: expect.stringContaining('Export ENABLED'),
@@ -226,7 +234,7 @@ describe('refusals', () => {
   })
 
   test('pending validation: which record is missing', async () => {
-    const arn = await issued({ status: 'PENDING_VALIDATION', keyType: 'ec-256' })
+    const arn = await issued({ status: 'PENDING_VALIDATION' })
     for (const error of await failures(arn))
       expect(error).toMatchObject({
         code: 'validation-failed',
@@ -237,13 +245,13 @@ describe('refusals', () => {
   })
 
   test('a private one that is still being issued', async () => {
-    const arn = await issued({ type: 'PRIVATE', keyType: 'ec-256' })
+    const arn = await issued({ type: 'PRIVATE' })
     faults.add({
       operations: ['acm.ExportCertificate'],
       status: 400,
-      body: JSON.stringify({ __type: 'RequestInProgressException', message: 'in process' }),
+      body: said('RequestInProgressException', 'in process'),
     })
-    expect(await errorOf(open(arn).obtain(request, createJournal(), newRun()))).toMatchObject({
+    expect(await failure(arn)).toMatchObject({
       code: 'validation-failed',
       message: expect.stringContaining('ExportCertificate answered HTTP 400 RequestInProgressException'),
       hint: expect.stringContaining('not issued yet'),
@@ -251,7 +259,7 @@ describe('refusals', () => {
   })
 
   test.each(['FAILED', 'VALIDATION_TIMED_OUT', 'REVOKED', 'INACTIVE'] as const)('%s', async status => {
-    const arn = await issued({ status, keyType: 'ec-256' })
+    const arn = await issued({ status })
     service.find(arn).failureReason = 'CAA_ERROR'
     for (const error of await failures(arn))
       expect(error).toMatchObject({
@@ -263,11 +271,10 @@ describe('refusals', () => {
   })
 
   test('throttled for a moment', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
-    const body = JSON.stringify({ __type: 'ThrottlingException', message: 'Rate exceeded' })
+    const arn = await issued()
+    const body = said('ThrottlingException', 'Rate exceeded')
     faults.add({ operations: ['acm.*'], status: 400, body, times: 2 })
-    const result = await open(arn).obtain(request, createJournal(), newRun())
-    expect(result.kind).toBe('obtained')
+    expect((await obtain(arn)).kind).toBe('obtained')
     faults.add({ operations: ['acm.*'], status: 400, body, times: 9 })
     for (const error of await failures(arn))
       expect(error).toMatchObject({
@@ -277,17 +284,17 @@ describe('refusals', () => {
   })
 
   test('throttled until an instant that the service names', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
-    const body = JSON.stringify({ __type: 'ThrottlingException', message: 'Rate exceeded' })
+    const arn = await issued()
+    const body = said('ThrottlingException', 'Rate exceeded')
     faults.add({ operations: ['acm.*'], status: 400, body, headers: { 'retry-after': '120' } })
-    const error = await errorOf(open(arn).obtain(request, createJournal(), newRun()))
+    const error = await failure(arn)
     expect(error).toMatchObject({ code: 'throttled', retry: 'later' })
     expect(error.retryAt).toBeGreaterThan(clock.now() + 60_000)
     expect(called()).toEqual(['DescribeCertificate'])
   })
 
   test('wrong region: there is no such certificate', async () => {
-    const arn = (await issued({ keyType: 'ec-256' })).replace(REGION, 'us-west-2')
+    const arn = (await issued()).replace(REGION, 'us-west-2')
     for (const error of await failures(arn))
       expect(error).toMatchObject({
         code: 'settings-invalid',
@@ -298,9 +305,9 @@ describe('refusals', () => {
   })
 
   test.each(['DescribeCertificate', 'ExportCertificate'])('%s denied', async action => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     service.switches.denied = [`acm:${action}`]
-    const error = await errorOf(open(arn).obtain(request, createJournal(), newRun()))
+    const error = await failure(arn)
     expect(error).toMatchObject({
       code: 'forbidden',
       retry: 'never',
@@ -313,7 +320,7 @@ describe('refusals', () => {
   })
 
   test('credentials: expired, unknown, wrong', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     const cases = [
       ['ExpiredTokenException', keys(), true],
       ['UnrecognizedClientException', { ...keys(), accessKeyId: secret('AKIANOBODY0000000000') }, false],
@@ -337,9 +344,9 @@ describe('refusals', () => {
 
 describe('outages', () => {
   test('a failing service is asked three times', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     faults.add({ operations: ['acm.DescribeCertificate'], status: 503, body: 'no', times: 99 })
-    expect(await errorOf(open(arn).obtain(request, createJournal(), newRun()))).toMatchObject({
+    expect(await failure(arn)).toMatchObject({
       code: 'unavailable',
       message: 'source aws (acm): DescribeCertificate answered HTTP 503',
     })
@@ -347,19 +354,19 @@ describe('outages', () => {
   })
 
   test('an answer that is lost is asked for again', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     faults.add({ operations: ['acm.ExportCertificate'], drop: 'after' })
-    expect((await open(arn).obtain(request, createJournal(), newRun())).kind).toBe('obtained')
+    expect((await obtain(arn)).kind).toBe('obtained')
     expect(called()).toEqual(['DescribeCertificate', 'ExportCertificate', 'ExportCertificate'])
     expect(new Set(faults.calls.map(it => it.body)).size).toBe(3)
   })
 
   test('right after a renewal the export may have to be asked for again', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     const message = 'The certificate must have at least one relation of type EXPORT'
-    const body = JSON.stringify({ __type: 'ValidationException', message })
+    const body = said('ValidationException', message)
     faults.add({ operations: ['acm.ExportCertificate'], status: 400, body })
-    expect((await open(arn).obtain(request, createJournal(), newRun())).kind).toBe('obtained')
+    expect((await obtain(arn)).kind).toBe('obtained')
   })
 
   test.each([
@@ -367,10 +374,10 @@ describe('outages', () => {
     ['another JSON', '{"hello":"world"}'],
     ['nothing', ''],
   ])('an answer that is %s', async (_, body) => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     for (const operation of ['DescribeCertificate', 'ExportCertificate']) {
       faults.add({ operations: [`acm.${operation}`], status: 200, body, times: 9 })
-      const error = await errorOf(open(arn).obtain(request, createJournal(), newRun()))
+      const error = await failure(arn)
       faults.clear()
       expect(error).toMatchObject({ code: 'unavailable', hint: expect.stringContaining('endpoint') })
       expect(error.message).toContain(`source aws (acm): ${operation} answered`)
@@ -378,23 +385,23 @@ describe('outages', () => {
   })
 
   test('nobody there; and a run that is over', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     const nobody = open(arn, keys(), 'http://127.0.0.1:1')
     expect(await errorOf(nobody.obtain(request, createJournal(), newRun()))).toMatchObject({
       code: 'unreachable',
       message: expect.stringContaining('source aws (acm): DescribeCertificate'),
     })
     const signal = AbortSignal.abort()
-    const error = await errorOf(open(arn).obtain(request, createJournal(), newRun({ signal })))
+    const error = await errorOf(obtain(arn, request, undefined, newRun({ signal })))
     expect(error).toMatchObject({ code: 'out-of-time' })
     expect(called()).toEqual([])
   })
 
   test("a key that is not the certificate's is found out", async () => {
-    const [arn, other] = [await issued({ keyType: 'ec-256' }), await issued({ keyType: 'ec-256' })]
+    const [arn, other] = [await issued(), await issued()]
     Object.assign(service.find(arn).issued, { keyPem: service.find(other).issued.keyPem })
     const journal = createJournal()
-    const error = await errorOf(open(arn).obtain(request, journal, newRun()))
+    const error = await errorOf(obtain(arn, request, journal))
     expect(error).toMatchObject({
       code: 'certificate-invalid',
       message: expect.stringContaining('source aws (acm): the private key does not belong to any'),
@@ -425,12 +432,12 @@ describe('keys of the standard chain', () => {
       AWS_SECRET_ACCESS_KEY: AWS_SECRET,
       AWS_SESSION_TOKEN: AWS_TOKEN,
     })
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     expect(await open(arn, {}).inventory?.(newRun())).toMatchObject({ names: [DOMAIN] })
   })
 
   test('say so when there are none', async () => {
-    const arn = await issued({ keyType: 'ec-256' })
+    const arn = await issued()
     expect(await errorOf(open(arn, {}).obtain(request, createJournal(), newRun()))).toMatchObject({
       code: 'unauthorized',
       message: expect.stringContaining('source aws (acm): DescribeCertificate could not be signed'),

@@ -4,12 +4,12 @@ import { RotationError } from '../../base/rotation-error.ts'
 import type { Secret } from '../../base/secret.ts'
 import type { SourceMemory } from '../../contracts.ts'
 import { generateKey } from '../../x509/key.ts'
-import { type AcmeClient, createAcmeClient } from '../protocol/client.ts'
-import { loadDirectory, metaText, reloadDirectory } from '../protocol/directory.ts'
+import { type AccountRequest, type AcmeClient, createAcmeClient } from '../protocol/client.ts'
+import { type Directory, loadDirectory, metaOf, reloadDirectory } from '../protocol/directory.ts'
 import { problemOf } from '../protocol/problem.ts'
 import type { AcmeConnection } from '../protocol/transport.ts'
+import { remember } from '../remember.ts'
 import { dropRollover, keyNameIn, promoteKey, rolloverIn } from './account-key.ts'
-import { remember } from './memory.ts'
 
 /** How an account is made and found (RFC 8555 section 7.3). */
 export interface AccountSettings {
@@ -20,15 +20,21 @@ export interface AccountSettings {
   readonly externalAccount: { readonly kid: string; readonly hmacKey: Secret } | null
 }
 
-/** The account as a source remembers it. */
-export const rememberedSchema = v.object({
+const rememberedSchema = v.object({
   directory: v.string(),
   key: v.string(),
   url: v.string(),
   /** Where it was found: a CA that has moved may call the account by another URL. */
   newAccount: v.optional(v.string()),
 })
-export type Remembered = v.InferOutput<typeof rememberedSchema>
+/** The account as a source remembers it. */
+export type RememberedAccount = v.InferOutput<typeof rememberedSchema>
+
+/** The account that an earlier run found or made; null: none that can be read. */
+export async function rememberedAccount(memory: SourceMemory): Promise<RememberedAccount | null> {
+  const read = v.safeParse(rememberedSchema, (await memory.read()).account)
+  return read.success ? read.output : null
+}
 
 /** Tells keys apart without telling the key: SHA-256 of its public half, hex. */
 export const fingerprintOf = (settings: string, key: Secret): string => {
@@ -44,22 +50,25 @@ export const fingerprintOf = (settings: string, key: Secret): string => {
   }
 }
 
-const agreed = async ({ connection, account, memory }: AccountAccess) => {
+/** What to do about terms that were not agreed to. */
+export const termsHint = (settings: string, directory: Directory): string => {
+  const { termsOfService } = metaOf(directory)
+  const terms = typeof termsOfService === 'string' ? termsOfService : 'the terms of service of the CA'
+  return `Read ${terms} and set ${settings}.termsOfServiceAgreed to true.`
+}
+
+const newAccount = async ({ connection, account, memory }: AccountAccess): Promise<AccountRequest> => {
   const { settings } = connection
-  if (account.termsOfServiceAgreed)
-    return {
-      termsOfServiceAgreed: true as const,
-      ...(account.email === null ? {} : { contact: [`mailto:${account.email}`] }),
-    }
-  const terms = metaText(await loadDirectory(connection, memory), 'termsOfService')
+  const contact = account.email === null ? {} : { contact: [`mailto:${account.email}`] }
+  if (account.termsOfServiceAgreed) return { termsOfServiceAgreed: true, ...contact }
   throw new RotationError('ca-rejected', `${settings}: an account needs agreement to the CA's terms`, {
     retry: 'never',
-    hint: `Read ${terms ?? 'the terms of service of the CA'} and set ${settings}.termsOfServiceAgreed to true.`,
+    hint: termsHint(settings, await loadDirectory(connection, memory)),
   })
 }
 
 /** The account of a client's key, if the CA knows it. */
-export const existing = async (client: AcmeClient): Promise<string | null> => {
+const existing = async (client: AcmeClient): Promise<string | null> => {
   try {
     return await client.register({ onlyReturnExisting: true })
   } catch (thrown) {
@@ -116,13 +125,13 @@ async function settleRollover(access: AccountAccess): Promise<void> {
 }
 
 /** What is remembered of an account. */
-const describe = ({ connection, newAccountUrl }: AcmeClient, key: Secret, url: string): Remembered => {
+const describe = ({ connection, newAccountUrl }: AcmeClient, key: Secret, url: string): RememberedAccount => {
   const { settings, directoryUrl: directory } = connection
   return { directory, key: fingerprintOf(settings, key), url, newAccount: newAccountUrl }
 }
 
 /** The client of the remembered account, if that is the one of this key, and of the CA where it is now. */
-const clientOf = async (access: AccountAccess, key: Secret, remembered: Remembered | null) => {
+const clientOf = async (access: AccountAccess, key: Secret, remembered: RememberedAccount | null) => {
   const { settings, directoryUrl } = access.connection
   const fingerprint = fingerprintOf(settings, key)
   if (remembered?.directory !== directoryUrl || remembered.key !== fingerprint) return null
@@ -130,10 +139,6 @@ const clientOf = async (access: AccountAccess, key: Secret, remembered: Remember
   const { newAccount = client.newAccountUrl } = remembered
   return newAccount === client.newAccountUrl ? client : null
 }
-
-/** Whether an account is remembered, so that the CA need not be asked for one. */
-export const knowsAccount = async ({ memory }: AccountAccess): Promise<boolean> =>
-  v.safeParse(rememberedSchema, (await memory.read()).account).success
 
 /**
  * A client whose account exists at the CA, found or created; null when there is none and `create` is false.
@@ -148,15 +153,14 @@ export async function openAccount(
   const { connection, account, memory } = access
   const { run } = connection
   if (account.accountKey === null) await settleRollover(access)
-  const remembered = v.safeParse(rememberedSchema, (await memory.read()).account)
-  if (!options.create && !remembered.success) return null
+  const remembered = await rememberedAccount(memory)
+  if (!options.create && remembered === null) return null
   const accountKey = account.accountKey ?? (await ownKey(memory))
-  const known = options.forget || !remembered.success ? null : remembered.output
-  const usual = await clientOf(access, accountKey, known)
+  const usual = await clientOf(access, accountKey, options.forget ? null : remembered)
   if (usual || !options.create) return usual
   const client = await clientWith(access, accountKey, null)
   const found = account.accountKey === null ? null : await existing(client)
-  const url = found ?? (await client.register(await agreed(access)))
+  const url = found ?? (await client.register(await newAccount(access)))
   run.log.info({ account: url, found: found !== null }, 'account at the CA')
   await remember(memory, { account: describe(client, accountKey, url) }, run)
   return client

@@ -1,8 +1,7 @@
-import * as v from 'valibot'
 import { RotationError } from '../../base/rotation-error.ts'
 import { generateKey } from '../../x509/key.ts'
 import { problemOf } from '../protocol/problem.ts'
-import { type AccountAccess, fingerprintOf, openAccount, rememberedSchema } from './account.ts'
+import { type AccountAccess, fingerprintOf, openAccount, rememberedAccount } from './account.ts'
 import { beginRollover, dropRollover, nextKeyName, promoteKey } from './account-key.ts'
 
 /**
@@ -22,10 +21,9 @@ export async function rolloverAccount(access: AccountAccess): Promise<string> {
       `Leave ${settings}.accountKey out to have one made here.`,
     )
   const client = await openAccount(access, { create: false, forget: false })
-  const remembered = v.safeParse(rememberedSchema, (await memory.read()).account)
-  if (client === null || !remembered.success)
+  const remembered = await rememberedAccount(memory)
+  if (client === null || remembered === null)
     return refuse('there is no account yet', 'The first order makes one.')
-  const { url } = remembered.output
   const name = nextKeyName(await memory.read())
   const key = await memory.secret(name, () => generateKey('ec-256'))
   await beginRollover(memory, name)
@@ -38,7 +36,7 @@ export async function rolloverAccount(access: AccountAccess): Promise<string> {
       await dropRollover(memory)
     throw thrown
   }
-  await promoteKey(memory, name, { ...remembered.output, key: fingerprintOf(settings, key) })
-  run.log.info({ account: url }, 'the account has another key')
-  return url
+  await promoteKey(memory, name, { ...remembered, key: fingerprintOf(settings, key) })
+  run.log.info({ account: remembered.url }, 'the account has another key')
+  return remembered.url
 }

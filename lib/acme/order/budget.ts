@@ -3,14 +3,15 @@ import * as v from 'valibot'
 import { RotationError } from '../../base/rotation-error.ts'
 import { type Clock, DAY_MS, formatDuration, HOUR_MS, iso } from '../../base/time.ts'
 import type { SourceMemory } from '../../contracts.ts'
+import { asObject } from '../protocol/problem.ts'
 
 /** What we allow ourselves for one set of names, well below what a CA allows. */
 export interface BudgetSettings {
   /** New orders within `perMs`. */
   readonly orders: number
   readonly perMs: number
-  /** How long one counts that came to nothing; where that is shorter, these have as many for themselves. */
-  readonly barrenMs: number
+  /** How long one counts that was not issued; where that is shorter, these have as many for themselves. */
+  readonly unissuedMs: number
   /** Failed validations within an hour. */
   readonly failedValidations: number
 }
@@ -19,7 +20,7 @@ export interface BudgetSettings {
  * How long an order counts of which no certificate came: as long as any other, but no longer than a sixth of the
  * lifetime of what is to be replaced. A week would outlast what is left of a short-lived one.
  */
-export const barrenMs = (perMs: number, lifetimeMs: number | null): number =>
+export const unissuedMs = (perMs: number, lifetimeMs: number | null): number =>
   lifetimeMs === null ? perMs : Math.min(perMs, Math.max(DAY_MS, lifetimeMs / 6))
 
 const instants = v.array(v.number())
@@ -53,17 +54,17 @@ export function nextOrder(
   limits: BudgetSettings,
   now: number,
 ): { readonly at: number; readonly why: string } | null {
-  const { orders, perMs, barrenMs, failedValidations } = limits
-  const barren = endsOf([...spent.asked, ...spent.ended], barrenMs, now)
+  const { orders, perMs, unissuedMs, failedValidations } = limits
+  const unissued = endsOf([...spent.asked, ...spent.ended], unissuedMs, now)
   const counted = endsOf(spent.orders, perMs, now)
   const waits = [
     {
-      at: freeAt(barrenMs < perMs ? counted : [...counted, ...barren], orders),
+      at: freeAt(unissuedMs < perMs ? counted : [...counted, ...unissued], orders),
       why: `${orders} orders in ${formatDuration(perMs)}`,
     },
     {
-      at: freeAt(barren, orders),
-      why: `${orders} orders without a certificate in ${formatDuration(barrenMs)}`,
+      at: freeAt(unissued, orders),
+      why: `${orders} orders without a certificate in ${formatDuration(unissuedMs)}`,
     },
     {
       at: freeAt(endsOf(spent.failed, HOUR_MS, now), failedValidations),
@@ -74,24 +75,6 @@ export function nextOrder(
     (last, { at, why }) => (at !== null && at > (last?.at ?? now) ? { at, why } : last),
     null,
   )
-}
-
-/** The budget of one set of names. Each change is durable when its promise resolves. */
-export interface Budget {
-  /** Counts an order before it is asked for. @throws RotationError `rate-limited` when there is none left */
-  order(): Promise<void>
-  /** There is an order. Those that were asked for in vain before count no more: it is one of them, or they are none. */
-  placed(): Promise<void>
-  /** The CA refused the order, or was never asked: there is none to count. */
-  refused(): Promise<void>
-  /** The last order came to nothing: expired, gone, or not issued. */
-  ended(): Promise<void>
-  /** The last order's validation failed: it counts as that, no longer as an order. */
-  failed(): Promise<void>
-  /** A validation succeeded. */
-  validated(): Promise<void>
-  /** Whether the last validation failed. */
-  isDoubtful(): Promise<boolean>
 }
 
 const asSpent = (value: unknown): Spent => {
@@ -117,6 +100,9 @@ const recentOnly = (spent: Spent, { perMs }: BudgetSettings, now: number): Spent
 const isOver = ({ rehearse, ...instants }: Spent): boolean =>
   !rehearse && Object.values(instants).every(list => list.length === 0)
 
+/** The budget of one set of names. Each change is durable when its promise resolves. */
+export type Budget = ReturnType<typeof openBudget>
+
 /**
  * Opens the budget of a set of names in a source's memory. It holds across crashes and for forced runs: whatever
  * a run intends, a CA counts orders and failed validations alike. `settings` is the source's path, for messages.
@@ -126,13 +112,11 @@ export function openBudget(
   names: readonly string[],
   limits: BudgetSettings,
   { clock, settings }: { readonly clock: Clock; readonly settings: string },
-): Budget {
+) {
   const key = keyOf(names)
-  const entriesOf = (notes: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
-    typeof notes.budget === 'object' && notes.budget !== null ? (notes.budget as Record<string, unknown>) : {}
   const change = (apply: (spent: Spent) => Spent): Promise<void> =>
     memory.update(notes => {
-      const entries = entriesOf(notes)
+      const entries = asObject(notes.budget)
       const before = asSpent(entries[key])
       const after = apply(before)
       if (after === before) return notes
@@ -142,6 +126,7 @@ export function openBudget(
       return { ...notes, budget: Object.fromEntries(all) }
     })
   return {
+    /** Counts an order before it is asked for. @throws RotationError `rate-limited` when there is none left */
     order: () =>
       change(spent => {
         const now = clock.now()
@@ -156,19 +141,23 @@ export function openBudget(
           },
         )
       }),
+    /** There is an order. Those that were asked for in vain before count no more: it is one of them, or they are none. */
     placed: () =>
       change(spent =>
         spent.asked.length === 0
           ? spent
           : { ...spent, orders: [...spent.orders, ...spent.asked.slice(-1)], asked: [] },
       ),
+    /** The CA refused the order, or was never asked: there is none to count. */
     refused: () => change(spent => ({ ...spent, asked: spent.asked.slice(0, -1) })),
+    /** The last order came to nothing: expired, gone, or not issued. */
     ended: () =>
       change(spent => ({
         ...spent,
         orders: spent.orders.slice(0, -1),
         ended: [...spent.ended, ...spent.orders.slice(-1)],
       })),
+    /** The last order's validation failed: it counts as that, no longer as an order. */
     failed: () =>
       change(spent => ({
         ...spent,
@@ -176,7 +165,9 @@ export function openBudget(
         failed: [...spent.failed, clock.now()],
         rehearse: true,
       })),
+    /** A validation succeeded. */
     validated: () => change(spent => (spent.rehearse ? { ...spent, rehearse: false } : spent)),
-    isDoubtful: async () => asSpent(entriesOf(await memory.read())[key]).rehearse,
+    /** Whether the last validation failed. */
+    isDoubtful: async (): Promise<boolean> => asSpent(asObject((await memory.read()).budget)[key]).rehearse,
   }
 }

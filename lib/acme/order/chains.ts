@@ -1,15 +1,9 @@
 import type { Secret } from '../../base/secret.ts'
-import type { CertificateRequest } from '../../contracts.ts'
 import { covers, leafOf, parseChain } from '../../x509/certificate.ts'
 import { keyFits } from '../../x509/key.ts'
-import type { AcmeClient } from '../protocol/client.ts'
 import { problemOf } from '../protocol/problem.ts'
 import type { Order } from '../protocol/resources.ts'
-
-interface Asking {
-  readonly client: AcmeClient
-  readonly request: CertificateRequest
-}
+import type { OrderWork } from './order-work.ts'
 
 /** Of the leaf; null for a text that is no chain. */
 const fingerprintOf = (pem: string): string | null => {
@@ -24,26 +18,28 @@ const fingerprintOf = (pem: string): string | null => {
 const ALTERNATES_AT_MOST = 10
 
 /**
- * The first chain that devices accept, else the CA's default. Another one is asked for only when those before
- * it are not accepted, or all are to be shown; each is for the same leaf (RFC 8555 section 7.4.2).
+ * The first chain that devices accept, else the CA's default; null when the order names none. Another one is asked for
+ * only when those before it are not accepted, or all are to be shown; each is for the same leaf (RFC 8555 section 7.4.2).
  */
-export const acceptedChain = async ({ client, request }: Asking, order: Order): Promise<string> => {
+export const acceptedChain = async ({ client, request }: OrderWork, order: Order): Promise<string | null> => {
+  if (order.certificate === null) return null
   const { log } = client.connection.run
-  const { chainPem, alternates } = await client.certificate(order)
+  const { chainPem, alternates } = await client.certificate(order.certificate)
   let accepted = request.accepts(chainPem) ? chainPem : null
   const leafFingerprint = fingerprintOf(chainPem)
   for (const url of alternates.slice(0, ALTERNATES_AT_MOST)) {
     if (accepted !== null && !request.showsOthers) break
     const chosen = accepted
-    const other = await client.alternate(url).catch((thrown: unknown) => {
+    const other = await client.certificate(url).catch((thrown: unknown) => {
       // One that is gone is no chain; anything else may pass, and the order can be asked again.
       if (chosen === null && problemOf(thrown)?.status !== 404) throw thrown
       return null
     })
-    if (other === null || fingerprintOf(other) !== leafFingerprint || !request.accepts(other)) continue
+    if (other === null || fingerprintOf(other.chainPem) !== leafFingerprint) continue
+    if (!request.accepts(other.chainPem)) continue
     if (chosen !== null) continue
     log.info({ order: order.url, chain: url }, 'devices accept another chain than the default of the CA')
-    accepted = other
+    accepted = other.chainPem
   }
   return accepted ?? chainPem
 }

@@ -1,9 +1,9 @@
 import { asRotationError } from '../../base/rotation-error.ts'
 import type { DnsSolver, DriverContext, Run } from '../../contracts.ts'
-import { type Location, locate } from '../../dns/authorities.ts'
 import { type Issuer, requireCaa } from '../../dns/caa.ts'
 import { requireSameZone, zoneError } from '../../dns/delegation.ts'
-import { awaitPropagation } from '../../dns/propagation.ts'
+import { type Location, locate } from '../../dns/locate.ts'
+import { awaitPropagation, type Propagated } from '../../dns/propagation.ts'
 import type { DnsAccess } from '../../dns/resolve/lookup.ts'
 
 /** One TXT value that answers a dns-01 challenge. */
@@ -13,26 +13,6 @@ export interface TxtValue {
   readonly value: string
   /** The name it validates, without `*.`; tells which solver writes it. */
   readonly domain: string
-}
-
-export type Propagated = Awaited<ReturnType<typeof awaitPropagation>>
-
-/** DNS-01 (RFC 8555 section 8.4) for the names of one order, in one run. */
-export interface Dns01 {
-  /**
-   * Proves what can be proved before an order is placed: each name's TXT record can be written where DNS leads, once
-   * in a run, and CAA lets the issuer issue, as soon as it is known. Changes nothing. In the emergency a doubt is
-   * passed over. @throws RotationError `caa-forbids`, `delegation-mismatch`, `unavailable`, those of the solver
-   */
-  prepare(names: readonly string[], issuer: Issuer | null, emergency: boolean): Promise<void>
-  /** Where the values go; the same value on the same name once. */
-  locate(values: readonly Omit<TxtValue, 'fqdn'>[]): Promise<readonly TxtValue[]>
-  /** Writes the values, one after another. @throws RotationError of the solver */
-  present(values: readonly TxtValue[]): Promise<void>
-  /** Waits until every authoritative server has every value. @throws RotationError `propagation-timeout` */
-  propagated(values: readonly TxtValue[]): Promise<Propagated>
-  /** Removes exactly these values; returns those that could not be removed. Never throws. */
-  remove(values: readonly TxtValue[]): Promise<readonly TxtValue[]>
 }
 
 const baseOf = (name: string): string => name.replace(/^\*\./, '').toLowerCase()
@@ -89,8 +69,11 @@ async function requireZone(solver: DnsSolver, location: Location, access: DnsAcc
   await requireSameZone(location, zone, access)
 }
 
+/** DNS-01 (RFC 8555 section 8.4) for the names of one order, in one run. */
+export type Dns01 = ReturnType<typeof createDns01>
+
 /** `solverFor` gives the solver of a domain name, `http` the client for DNS over HTTPS. */
-export function createDns01(solverFor: SolverFor, http: DriverContext['http'], run: Run): Dns01 {
+export function createDns01(solverFor: SolverFor, http: DriverContext['http'], run: Run) {
   const accessFor = (domain: string): DnsAccess => ({ propagation: solverFor(domain).propagation, http, run })
   const locationOf = createLocator(accessFor)
   const prepared = new Set<string>()
@@ -100,7 +83,12 @@ export function createDns01(solverFor: SolverFor, http: DriverContext['http'], r
     prepared.add(domain)
   }
   return {
-    prepare: async (names, issuer, emergency) => {
+    /**
+     * Proves what can be proved before an order is placed: each name's TXT record can be written where DNS leads, once
+     * in a run, and CAA lets the issuer issue, as soon as it is known. Changes nothing. In the emergency a doubt is
+     * passed over. @throws RotationError `caa-forbids`, `delegation-mismatch`, `unavailable`, those of the solver
+     */
+    prepare: async (names: readonly string[], issuer: Issuer | null, emergency: boolean): Promise<void> => {
       for (const domain of new Set(names.map(baseOf))) {
         const access = accessFor(domain)
         const wildcards = names.filter(name => baseOf(name) === domain).map(name => name.startsWith('*.'))
@@ -112,7 +100,8 @@ export function createDns01(solverFor: SolverFor, http: DriverContext['http'], r
         for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
       }
     },
-    locate: async values => {
+    /** Where the values go; the same value on the same name once. */
+    locate: async (values: readonly Omit<TxtValue, 'fqdn'>[]): Promise<readonly TxtValue[]> => {
       const located: TxtValue[] = []
       for (const { domain, value } of values) {
         const { name } = await locationOf(baseOf(domain))
@@ -120,19 +109,22 @@ export function createDns01(solverFor: SolverFor, http: DriverContext['http'], r
       }
       return distinct(located)
     },
-    present: async values => {
+    /** Writes the values, one after another. @throws RotationError of the solver */
+    present: async (values: readonly TxtValue[]): Promise<void> => {
       for (const { fqdn, value, domain } of values) {
         run.log.info({ fqdn, domain }, 'writing the TXT value of a challenge')
         await solverFor(domain).present(fqdn, value, run)
       }
     },
-    propagated: async values => {
+    /** Waits until every authoritative server has every value. @throws RotationError `propagation-timeout` */
+    propagated: async (values: readonly TxtValue[]): Promise<Propagated> => {
       for (const [solver, group] of bySolver(values, solverFor)) {
         const outcome = await awaitPropagation(group, { propagation: solver.propagation, http, run })
         if (outcome.kind === 'suspended') return outcome
       }
       return { kind: 'seen' }
     },
-    remove: values => removeEach(values, solverFor, run),
+    /** Removes exactly these values; returns those that could not be removed. Never throws. */
+    remove: (values: readonly TxtValue[]): Promise<readonly TxtValue[]> => removeEach(values, solverFor, run),
   }
 }

@@ -20,27 +20,16 @@ export interface OrderNotes {
   readonly expires: number | null
 }
 
-/** The typed notes of one order: `{ order, txt }`. Each change is durable when its promise resolves. */
-export interface Notes {
-  order(): OrderNotes | null
-  /** Values written and not yet removed, or about to be written. */
-  txt(): readonly TxtValue[]
-  placed(order: Order): Promise<void>
-  /** The order is dead: the next try makes a new one. */
-  dropped(): Promise<void>
-  /** Adds values before they are written. */
-  presenting(values: readonly TxtValue[]): Promise<void>
-  /** Replaces the values by those that are left. */
-  removed(left: readonly TxtValue[]): Promise<void>
-}
-
 const readAs = <S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> | null => {
   const result = v.safeParse(schema, value)
   return result.success ? result.output : null
 }
 
+/** The typed notes of one order: `{ order, txt }`. Each change is durable when its promise resolves. */
+export type Notes = ReturnType<typeof openNotes>
+
 /** Opens a journal's notes; what cannot be read counts as absent. */
-export function openNotes(journal: Journal): Notes {
+export function openNotes(journal: Journal) {
   let order: OrderNotes | null = readAs(orderSchema, journal.notes.order)
   let txt: readonly TxtValue[] = readAs(txtSchema, journal.notes.txt) ?? []
   const save = () => {
@@ -49,23 +38,27 @@ export function openNotes(journal: Journal): Notes {
     return journal.write({ ...(order ? { order: noted } : {}), ...(txt.length > 0 ? { txt } : {}) })
   }
   return {
-    order: () => order,
-    txt: () => txt,
-    placed: async ({ url, finalize, expires }) => {
+    order: (): OrderNotes | null => order,
+    /** Values written and not yet removed, or about to be written. */
+    txt: (): readonly TxtValue[] => txt,
+    placed: async ({ url, finalize, expires }: Order) => {
       order = { url, finalize, expires }
       await save()
     },
+    /** The order is dead: the next try makes a new one. */
     dropped: async () => {
       order = null
       await save()
     },
-    presenting: async values => {
+    /** Adds values before they are written. */
+    presenting: async (values: readonly TxtValue[]) => {
       const next = distinct([...txt, ...values])
       if (next.length === txt.length) return
       txt = next
       await save()
     },
-    removed: async left => {
+    /** Replaces the values by those that are left. */
+    removed: async (left: readonly TxtValue[]) => {
       txt = left
       await save()
     },

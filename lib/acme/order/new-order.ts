@@ -1,19 +1,17 @@
 import { X509Certificate } from 'node:crypto'
 import { asRotationError, RotationError } from '../../base/rotation-error.ts'
-import type { CertificateRequest } from '../../contracts.ts'
+import { DAY_MS } from '../../base/time.ts'
 import { HttpFailure } from '../../http/http.ts'
 import { certId } from '../../x509/certificate.ts'
-import type { AcmeClient, OrderRequest } from '../protocol/client.ts'
+import type { OrderRequest } from '../protocol/client.ts'
 import { problemOf } from '../protocol/problem.ts'
 import type { Order } from '../protocol/resources.ts'
+import { type OpenOrderWork, removeTxtValues } from './order-work.ts'
 
-interface Asking {
-  readonly client: AcmeClient
-  readonly request: CertificateRequest
-}
+type Asking = Pick<OpenOrderWork, 'client' | 'request'>
 
 /** RFC 9773 section 5; null when the CA has no renewal info or there is no predecessor it could know. */
-export const predecessorOf = ({ client, request }: Asking): string | null => {
+const predecessorOf = ({ client, request }: Asking): string | null => {
   if (!client.supportsRenewalInfo || request.replaces === null) return null
   try {
     return certId(new X509Certificate(request.replaces))
@@ -26,7 +24,7 @@ export const predecessorOf = ({ client, request }: Asking): string | null => {
  * The profile to ask for (draft-ietf-acme-profiles section 4): none of a CA that lists none, if the settings allow
  * that. @throws RotationError `ca-rejected`
  */
-export const profileFor = ({ client, request }: Asking): string | null => {
+const profileFor = ({ client, request }: Asking): string | null => {
   const { profile, profileFallback, name } = request.spec
   if (profile === null || client.offersProfiles) return profile
   const { settings, run } = client.connection
@@ -42,9 +40,19 @@ export const profileFor = ({ client, request }: Asking): string | null => {
 
 /** Refusals that certainly are about something else than `replaces`; `unknown` is no answer of a CA. */
 const OF_OTHERS = [
-  ...['accountDoesNotExist', 'badNonce', 'badPublicKey', 'badSignatureAlgorithm', 'caa', 'compound'],
-  ...['externalAccountRequired', 'invalidProfile', 'rateLimited', 'rejectedIdentifier'],
-  ...['unsupportedIdentifier', 'userActionRequired', 'unknown'],
+  'accountDoesNotExist',
+  'badNonce',
+  'badPublicKey',
+  'badSignatureAlgorithm',
+  'caa',
+  'compound',
+  'externalAccountRequired',
+  'invalidProfile',
+  'rateLimited',
+  'rejectedIdentifier',
+  'unsupportedIdentifier',
+  'userActionRequired',
+  'unknown',
 ]
 
 /** Whether a refusal may be one of `replaces`; a second one, without it, is meant. */
@@ -59,35 +67,67 @@ const mayBlameReplaces = (thrown: unknown): boolean => {
  * Whether there is no order: the CA answered with an error (RFC 8555 section 6.7), whatever kind, or the request
  * never got to it.
  */
-export const isRefusal = (thrown: unknown): boolean => {
+const isRefusal = (thrown: unknown): boolean => {
   const cause = thrown instanceof RotationError ? thrown.cause : thrown
   return problemOf(thrown) !== null || (cause instanceof HttpFailure && !cause.sent)
 }
 
-/** Asks for an order, first as the specification says, then without what the CA does not take. */
-export const asked = async (world: Asking, wanted: OrderRequest): Promise<Order> => {
-  const { client, request } = world
+/** What to ask for instead of what the CA does not take; null: nothing else, the refusal stands. */
+const lessThan = (
+  wanted: OrderRequest,
+  thrown: unknown,
+  { client, request }: Asking,
+): OrderRequest | null => {
   const { log } = client.connection.run
+  const { message } = asRotationError(thrown)
   const { profileFallback } = request.spec
-  try {
-    return await client.newOrder(wanted)
-  } catch (thrown) {
-    const { message } = asRotationError(thrown)
-    if (
-      wanted.profile !== null &&
-      problemOf(thrown)?.type === 'invalidProfile' &&
-      profileFallback !== false
-    ) {
-      const profile = profileFallback === true ? null : profileFallback
-      if (profile === wanted.profile) throw thrown
-      log.warn(
-        { profile: wanted.profile },
-        `ordering with profile ${profile ?? 'of the CA’s choice'}: ${message}`,
-      )
-      return asked(world, { ...wanted, profile })
-    }
-    if (wanted.replaces === null || !mayBlameReplaces(thrown)) throw thrown
-    log.warn({ replaces: wanted.replaces }, `ordering without the predecessor: ${message}`)
-    return asked(world, { ...wanted, replaces: null })
+  const isOfProfile = wanted.profile !== null && problemOf(thrown)?.type === 'invalidProfile'
+  if (isOfProfile && profileFallback !== false) {
+    const profile = profileFallback === true ? null : profileFallback
+    if (profile === wanted.profile) return null
+    log.warn(
+      { profile: wanted.profile },
+      `ordering with profile ${profile ?? 'of the CA’s choice'}: ${message}`,
+    )
+    return { ...wanted, profile }
   }
+  if (wanted.replaces === null || !mayBlameReplaces(thrown)) return null
+  log.warn({ replaces: wanted.replaces }, `ordering without the predecessor: ${message}`)
+  return { ...wanted, replaces: null }
+}
+
+/** Asks for an order, first as the specification says, then without what the CA does not take. */
+const newOrder = async (work: Asking, wanted: OrderRequest): Promise<Order> => {
+  try {
+    return await work.client.newOrder(wanted)
+  } catch (thrown) {
+    const less = lessThan(wanted, thrown, work)
+    if (less === null) throw thrown
+    return newOrder(work, less)
+  }
+}
+
+/** Of an order whose end the CA does not tell, though it should (RFC 8555 section 7.1.3). */
+const LIFE_MS = 7 * DAY_MS
+
+/** Places a new order (RFC 8555 section 7.4). It is counted before it is placed: no crash loop orders for ever. */
+export async function placeOrder(work: OpenOrderWork): Promise<Order> {
+  const { budget, client, dns, notes, request } = work
+  const { run } = client.connection
+  // Values of a dead order: its authorizations are abandoned.
+  await removeTxtValues(work)
+  const { names } = request.spec
+  const profile = profileFor(work)
+  await dns.prepare(names, client.issuer, request.emergency)
+  await client.ready()
+  await budget.order()
+  const wanted = { names, profile, replaces: predecessorOf(work) }
+  const order = await newOrder(work, wanted).catch(async (thrown: unknown) => {
+    if (isRefusal(thrown)) await budget.refused()
+    throw thrown
+  })
+  await notes.placed({ ...order, expires: order.expires ?? run.clock.now() + LIFE_MS })
+  await budget.placed()
+  run.log.info({ order: order.url, status: order.status, names }, 'order placed')
+  return order
 }

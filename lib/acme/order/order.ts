@@ -1,45 +1,34 @@
 import { asRotationError, RotationError } from '../../base/rotation-error.ts'
-import { DAY_MS, iso, SECOND_MS } from '../../base/time.ts'
-import type { CertificateRequest, Journal, Obtained } from '../../contracts.ts'
+import { iso, SECOND_MS } from '../../base/time.ts'
+import type { Obtained } from '../../contracts.ts'
 import { HttpFailure } from '../../http/http.ts'
 import { generateKey } from '../../x509/key.ts'
-import type { AcmeClient } from '../protocol/client.ts'
+import { createCsr } from '../protocol/client.ts'
 import { problemOf } from '../protocol/problem.ts'
 import type { Order } from '../protocol/resources.ts'
 import { pause } from '../protocol/transport.ts'
-import type { Budget } from './budget.ts'
 import { acceptedChain, flawOf } from './chains.ts'
-import { createCsr } from './csr.ts'
-import type { Dns01 } from './dns01.ts'
-import { type Notes, openNotes } from './journal.ts'
-import { isGone, lost } from './lost.ts'
-import { asked, isRefusal, predecessorOf, profileFor } from './new-order.ts'
+import { openNotes } from './journal.ts'
+import { endOrder, knownOrder, vanished } from './known-order.ts'
+import { placeOrder } from './new-order.ts'
+import { type OpenOrderWork, type OrderWork, removeTxtValues } from './order-work.ts'
 import { authorize, validationFailure } from './validation.ts'
-
-/** One order being driven to its certificate. */
-export interface OrderWork {
-  readonly client: AcmeClient
-  readonly dns: Dns01
-  readonly request: CertificateRequest
-  readonly journal: Journal
-  readonly budget: Budget
-}
 
 export type Suspended = Extract<Obtained, { kind: 'suspended' }>
 
-interface World extends OrderWork {
-  readonly notes: Notes
+/** Every name is validated, and nothing is issued. */
+export interface Validated {
+  readonly kind: 'validated'
+}
+
+interface World extends OpenOrderWork {
   /** Nothing is issued: the order ends when its names are validated. */
   readonly validateOnly: boolean
 }
 
-const VALIDATED = { kind: 'validated' } as const
-
 /** What a step of an order comes to: the order as the CA shows it now, or a wait for a later run. */
 type Next = { readonly kind: 'order'; readonly order: Order } | Suspended
 
-/** Of an order whose end the CA does not tell, though it should (RFC 8555 section 7.1.3). */
-const LIFE_MS = 7 * DAY_MS
 const POLL_FIRST_MS = SECOND_MS
 const POLL_MOST_MS = 10 * SECOND_MS
 const RETRY_AFTER_MOST_MS = 30 * SECOND_MS
@@ -62,70 +51,6 @@ const poll = async ({ client }: World, first: Order, what: string): Promise<Next
     order = await client.order(first.url)
   }
   return { kind: 'order', order }
-}
-
-// --- the order: an old one or a new one ------------------------------------------------------------------------
-
-/** The order of an earlier run, if it can still lead to a certificate. */
-const resumed = async ({ client, notes, budget }: World): Promise<Order | null> => {
-  const noted = notes.order()
-  if (noted === null) return null
-  const { run } = client.connection
-  try {
-    const order = await client.order(noted.url)
-    await budget.placed()
-    const ends = order.expires ?? noted.expires ?? Number.POSITIVE_INFINITY
-    // A certificate is there for longer than its order; one that never comes is not waited for without end.
-    const isOver = ends + (order.status === 'valid' ? DAY_MS : 0) <= run.clock.now()
-    if (order.status !== 'invalid' && !isOver) {
-      run.log.info({ order: order.url, status: order.status }, 'going on with the order of an earlier run')
-      return order
-    }
-    run.log.info({ order: order.url, status: order.status }, 'the order of an earlier run is dead')
-    if (order.status === 'invalid' && ends > run.clock.now()) await budget.failed()
-    else await budget.ended()
-  } catch (thrown) {
-    if (!isGone(client, noted.url, thrown)) throw thrown
-    run.log.info({ order: noted.url }, 'the CA no longer knows the order of an earlier run')
-    await budget.ended()
-  }
-  await notes.dropped()
-  return null
-}
-
-/** Places a new order (RFC 8555 section 7.4). It is counted before it is placed: no crash loop orders for ever. */
-const placed = async (world: World): Promise<Order> => {
-  const { budget, client, dns, notes, request } = world
-  const { run } = client.connection
-  // Values of a dead order: its authorizations are abandoned.
-  await sweep(world)
-  const { names } = request.spec
-  const profile = profileFor(world)
-  await dns.prepare(names, client.issuer, request.emergency)
-  await client.ready()
-  await budget.order()
-  const order = await asked(world, { names, profile, replaces: predecessorOf(world) }).catch(
-    async (thrown: unknown) => {
-      if (isRefusal(thrown)) await budget.refused()
-      throw thrown
-    },
-  )
-  await notes.placed({ ...order, expires: order.expires ?? run.clock.now() + LIFE_MS })
-  await budget.placed()
-  run.log.info({ order: order.url, status: order.status, names }, 'order placed')
-  return order
-}
-
-/** Removes the values of the journal; those that stay are tried again by a later run. Never throws. */
-const sweep = async ({ client, dns, notes }: World): Promise<void> => {
-  const { run } = client.connection
-  if (notes.txt().length === 0 || run.signal.aborted) return
-  const left = await dns.remove(notes.txt())
-  try {
-    await notes.removed(left)
-  } catch (thrown) {
-    run.log.warn({}, `the journal still names removed TXT values: ${asRotationError(thrown).message}`)
-  }
 }
 
 // --- the steps -----------------------------------------------------------------------------------------------------
@@ -170,17 +95,12 @@ const finalize = async (world: World, order: Order): Promise<Next> => {
  * read may have been damaged on the way.
  */
 const download = async (world: World, order: Order): Promise<Obtained> => {
-  const { budget, client, journal, request, notes } = world
-  const { settings } = client.connection
+  const { journal, request } = world
   const key = await journal.privateKey(() => generateKey(request.spec.keyType))
-  const chainPem = order.certificate === null ? null : await acceptedChain(world, order)
+  const chainPem = await acceptedChain(world, order)
   const flaw = chainPem === null ? 'the order names none' : flawOf(chainPem, key, request.spec.names)
   if (chainPem !== null && flaw === null) return { kind: 'obtained', chainPem }
-  await notes.dropped()
-  await budget.ended()
-  throw new RotationError('order-failed', `${settings}: certificate: ${flaw}`, {
-    hint: 'The next run places a new order.',
-  })
+  throw await endOrder(world, `certificate: ${flaw}`)
 }
 
 /** Why an order is invalid; a failed validation is counted. */
@@ -195,7 +115,7 @@ const drive = async (
   world: World,
   first: Order,
   seen: (order: Order) => void,
-): Promise<Obtained | typeof VALIDATED> => {
+): Promise<Obtained | Validated> => {
   for (let order = first; ; ) {
     seen(order)
     let next: Next
@@ -204,7 +124,7 @@ const drive = async (
         next = await validate(world, order)
         break
       case 'ready':
-        if (world.validateOnly) return VALIDATED
+        if (world.validateOnly) return { kind: 'validated' }
         next = await finalize(world, order)
         break
       case 'processing':
@@ -220,18 +140,18 @@ const drive = async (
   }
 }
 
-const advance = async (world: World): Promise<Obtained | typeof VALIDATED> => {
-  const first = (await resumed(world)) ?? (await placed(world))
+const advance = async (world: World): Promise<Obtained | Validated> => {
+  const first = (await knownOrder(world)) ?? (await placeOrder(world))
   let latest = first
   try {
     return await drive(world, first, order => {
       latest = order
     })
   } catch (thrown) {
-    throw await lost(world, thrown)
+    throw await vanished(world, thrown)
   } finally {
     // Only a pending order still needs its values; a dropped one has none.
-    if (latest.status !== 'pending' || world.notes.order() === null) await sweep(world)
+    if (latest.status !== 'pending' || world.notes.order() === null) await removeTxtValues(world)
   }
 }
 
@@ -253,7 +173,7 @@ export async function obtainCertificate(work: OrderWork): Promise<Obtained> {
  * Drives an order until all its names are validated, and no further; then it is given up together with what was
  * validated, so that another one would validate anew. @throws RotationError as {@link obtainCertificate}
  */
-export async function validateOnly(work: OrderWork): Promise<Suspended | typeof VALIDATED> {
+export async function validateOnly(work: OrderWork): Promise<Suspended | Validated> {
   const { client, journal } = work
   const outcome = await inTime({ ...work, notes: openNotes(journal), validateOnly: true })
   if (outcome.kind === 'suspended') return outcome
@@ -264,11 +184,11 @@ export async function validateOnly(work: OrderWork): Promise<Suspended | typeof 
     for (const url of authorizations) await client.deactivate(url)
     await notes.dropped()
   }
-  return VALIDATED
+  return { kind: 'validated' }
 }
 
 /** An order that is out of time goes on in a later run. */
-async function inTime(world: World): Promise<Obtained | typeof VALIDATED> {
+async function inTime(world: World): Promise<Obtained | Validated> {
   const { run } = world.client.connection
   try {
     return await advance(world)

@@ -2,8 +2,8 @@ import * as v from 'valibot'
 import { RotationError } from '../../base/rotation-error.ts'
 import { DAY_MS } from '../../base/time.ts'
 import type { SourceMemory } from '../../contracts.ts'
-import { remember } from '../account/memory.ts'
-import { refusal } from './problem.ts'
+import { remember } from '../remember.ts'
+import { asObject, refusal } from './problem.ts'
 import { type AcmeConnection, ask, jsonObject } from './transport.ts'
 
 const MAX_AGE_MS = DAY_MS
@@ -34,20 +34,14 @@ const NEEDED = ['newNonce', 'newAccount', 'newOrder'] as const
 export const isElsewhere = (directory: Directory, other: Directory): boolean =>
   NEEDED.some(name => resourceUrl(directory, name) !== resourceUrl(other, name))
 
-/** A text of the directory's `meta`, e.g. `termsOfService`. */
-export function metaText(directory: Directory, field: string): string | null {
-  const { meta } = directory.body
-  const value = typeof meta === 'object' && meta !== null ? (meta as Record<string, unknown>)[field] : null
-  return typeof value === 'string' ? value : null
-}
+/** What the CA says of itself (RFC 8555 section 9.7.6), of any quality. */
+export const metaOf = ({ body }: Directory): Readonly<Record<string, unknown>> => asObject(body.meta)
 
 const identities = v.fallback(v.array(v.string()), [])
 
-/** How the CA calls itself in CAA records (RFC 8555 section 9.7.6), lower case; empty: it does not say. */
-export function caaIdentitiesOf(directory: Directory): readonly string[] {
-  const meta = (directory.body.meta ?? {}) as { readonly caaIdentities?: unknown }
-  return v.parse(identities, meta.caaIdentities).map(it => it.toLowerCase())
-}
+/** How the CA calls itself in CAA records, lower case; empty: it does not say. */
+export const caaIdentitiesOf = (directory: Directory): readonly string[] =>
+  v.parse(identities, metaOf(directory).caaIdentities).map(it => it.toLowerCase())
 
 /** Fetches the directory. @throws RotationError `unreachable`, `unavailable`, `ca-rejected`, `out-of-time` */
 export async function fetchDirectory(connection: AcmeConnection): Promise<Directory> {

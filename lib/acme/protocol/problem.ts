@@ -1,7 +1,7 @@
-import { RotationError } from '../../base/rotation-error.ts'
+import { type Retry, RotationError } from '../../base/rotation-error.ts'
 import { DAY_MS, parseRetryAfter } from '../../base/time.ts'
+import { type ApiTerms, parseJson, quote, type Refusal, refused } from '../../http/api-call.ts'
 import type { HttpResponse } from '../../http/http.ts'
-import type { ErrorCode } from '../../model/errors.ts'
 
 const PREFIX = 'urn:ietf:params:acme:error:'
 const MAX_DETAIL_CHARS = 1_000
@@ -39,14 +39,12 @@ export class AcmeProblem extends Error {
   }
 }
 
-const asObject = (value: unknown): Readonly<Record<string, unknown>> =>
+/** The members of a JSON object; none of anything else. */
+export const asObject = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 
-const oneLine = (text: string, maxChars = MAX_DETAIL_CHARS): string => {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: a CA's text goes to terminals and chats
-  const clean = text.replace(/[\u0000-\u001f\u007f\s]+/g, ' ').trim()
-  return clean.length > maxChars ? `${clean.slice(0, maxChars)}…` : clean
-}
+/** A CA's text goes to terminals and chats. */
+const oneLine = (text: string, maxChars = MAX_DETAIL_CHARS): string => quote(text, [], maxChars, '…')
 
 const partsOf = (subproblems: unknown): readonly unknown[] =>
   Array.isArray(subproblems) ? subproblems.slice(0, MAX_SUBPROBLEMS) : []
@@ -115,13 +113,9 @@ const HINTS: Readonly<Record<string, string>> = {
 const hintOf = ({ type, subproblems }: ProblemDocument): string | undefined =>
   HINTS[type] ?? subproblems.map(part => HINTS[part.type]).find(hint => hint !== undefined)
 
-interface Verdict {
-  readonly code: ErrorCode
-  readonly retry: 'now' | 'later' | 'never'
-  readonly hint: string
-}
+type Refused = Pick<Refusal, 'code' | 'hint'> & { readonly retry: Retry }
 
-const rateLimited = (problem: ProblemDocument, retryAt: number | null): Verdict => {
+const rateLimited = (problem: ProblemDocument, retryAt: number | null): Refused => {
   if (retryAt !== null) return { code: 'rate-limited', retry: 'later', hint: 'The next try waits by itself.' }
   // Let's Encrypt gives no Retry-After when it paused the account for the name; its detail holds the link to undo it.
   const link = /https?:\/\/\S+/.test(problem.detail)
@@ -136,18 +130,29 @@ const movedHint = (settings: string): string =>
 const notAcme = (settings: string): string =>
   `Check that ${settings}.directory is the URL of an ACME directory.`
 
-const judge = (problem: ProblemDocument, retryAt: number | null, settings: string): Verdict => {
+const refusalOf = (problem: ProblemDocument, retryAt: number | null, settings: string): Refused => {
   const { status, type } = problem
   if (status < 400) return { code: 'unavailable', retry: 'later', hint: movedHint(settings) }
-  if (status >= 500) return { code: 'unavailable', retry: 'later', hint: '' }
+  if (status >= 500) return { code: 'unavailable', retry: 'later' }
   if (status === 429 || type === 'rateLimited') return rateLimited(problem, retryAt)
-  if (type === 'badNonce') return { code: 'unavailable', retry: 'later', hint: '' }
-  if (type === 'orderNotReady') return { code: 'order-failed', retry: 'now', hint: '' }
+  if (type === 'badNonce') return { code: 'unavailable', retry: 'later' }
+  if (type === 'orderNotReady') return { code: 'order-failed', retry: 'now' }
   const hint = hintOf(problem)
   const page = problem.page === null ? '' : `${problem.page} `
   if (hint !== undefined) return { code: 'ca-rejected', retry: 'never', hint: `${hint} ${page}(${settings})` }
-  return { code: 'ca-rejected', retry: 'later', hint: type === 'unknown' ? notAcme(settings) : '' }
+  return { code: 'ca-rejected', retry: 'later', hint: type === 'unknown' ? notAcme(settings) : null }
 }
+
+/** How a CA is spoken of in messages. */
+export const termsOf = (settings: string): ApiTerms => ({
+  refused: (_status, _code, quoted) => `: the CA answers ${quoted}`,
+  quotedChars: Number.POSITIVE_INFINITY,
+  unansweredHint: ({ reason }) => {
+    if (reason === 'connect') return `Check ${settings}.directory and the way out to it.`
+    if (reason !== 'tls') return null
+    return `Check ${settings}.directory; a private CA needs its root in ${settings}.caCertificates.`
+  },
+})
 
 /**
  * The error for an answer of 300 and above (RFC 8555 section 6.7). `settings` is the path of the source in the
@@ -160,23 +165,22 @@ export function refusal(
   answer: HttpResponse,
   now: number,
 ): RotationError {
-  let body: unknown = null
-  try {
-    body = JSON.parse(answer.text)
-  } catch {
-    // A proxy's page, or nothing: the status has to do.
-  }
-  const problem = readProblem(body, answer.status)
-  const asked = parseRetryAfter(answer.headers['retry-after'], now)
-  const retryAt = asked !== null && answer.status >= 500 ? Math.min(asked, now + DOWN_AT_MOST_MS) : asked
-  const verdict = judge(problem, retryAt, settings)
-  const { code, retry } = verdict
-  const isElsewhere = call === 'directory' && code === 'ca-rejected'
-  const hint = isElsewhere ? notAcme(settings) : verdict.hint
-  return new RotationError(code, `${settings}: ${call}: the CA answers ${describeProblem(problem)}`, {
-    cause: new AcmeProblem(problem, url),
-    retry,
-    ...(hint === '' ? {} : { hint }),
-    ...(retryAt === null ? {} : { retryAt }),
-  })
+  // What is no JSON is a proxy's page, or nothing: the status has to do.
+  const problem = readProblem(parseJson(answer.text), answer.status)
+  const told = parseRetryAfter(answer.headers['retry-after'], now)
+  const retryAt = told !== null && answer.status >= 500 ? Math.min(told, now + DOWN_AT_MOST_MS) : told
+  const why = refusalOf(problem, retryAt, settings)
+  const isNoDirectory = call === 'directory' && why.code === 'ca-rejected'
+  return refused(
+    answer,
+    {
+      ...why,
+      ...(isNoDirectory && { hint: notAcme(settings) }),
+      message: describeProblem(problem),
+      retryAt,
+      cause: new AcmeProblem(problem, url),
+    },
+    { call: `${settings}: ${call}`, terms: termsOf(settings) },
+    now,
+  )
 }

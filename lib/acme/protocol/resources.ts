@@ -1,5 +1,5 @@
 import { RotationError } from '../../base/rotation-error.ts'
-import { type ProblemDocument, readProblem } from './problem.ts'
+import { asObject, type ProblemDocument, readProblem } from './problem.ts'
 
 export type OrderStatus = 'pending' | 'ready' | 'processing' | 'valid' | 'invalid'
 
@@ -37,18 +37,16 @@ export interface Authorization {
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
-const fields = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 const STATUSES: readonly string[] = ['pending', 'ready', 'processing', 'valid', 'invalid']
 
 /** Reads an order of any quality. @throws RotationError `unavailable` when its status is none that is known */
-export const readOrder = (settings: string, value: unknown, retryAt: number | null): Order => {
-  const { url, status, finalize, authorizations, certificate, expires, error } = fields(value)
+export const readOrder = (settings: string, url: string, value: unknown, retryAt: number | null): Order => {
+  const { status, finalize, authorizations, certificate, expires, error } = asObject(value)
   if (!STATUSES.includes(text(status)))
     throw new RotationError('unavailable', `${settings}: order: the answer has no status that is known`)
   const expiresAt = Date.parse(text(expires))
   return {
-    url: text(url),
+    url,
     status: status as OrderStatus,
     finalize: text(finalize),
     authorizations: Array.isArray(authorizations) ? authorizations.map(text) : [],
@@ -61,13 +59,13 @@ export const readOrder = (settings: string, value: unknown, retryAt: number | nu
 
 /** Reads an authorization of any quality. */
 export const readAuthorization = (url: string, value: unknown): Authorization => {
-  const { identifier, wildcard, status, challenges } = fields(value)
+  const { identifier, wildcard, status, challenges } = asObject(value)
   return {
     url,
-    name: text(fields(identifier).value),
+    name: text(asObject(identifier).value),
     wildcard: wildcard === true,
     status: text(status),
-    challenges: (Array.isArray(challenges) ? challenges : []).map(fields).map(challenge => ({
+    challenges: (Array.isArray(challenges) ? challenges : []).map(asObject).map(challenge => ({
       type: text(challenge.type),
       url: text(challenge.url),
       status: text(challenge.status),

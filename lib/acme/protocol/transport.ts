@@ -1,9 +1,10 @@
 import packageJson from '../../../package.json' with { type: 'json' }
 import { RotationError } from '../../base/rotation-error.ts'
-import { parseRetryAfter, SECOND_MS } from '../../base/time.ts'
+import { SECOND_MS } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
-import { CHECK_PROXY, type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
-import { refusal } from './problem.ts'
+import { parseJson, unanswered } from '../../http/api-call.ts'
+import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
+import { refusal, termsOf } from './problem.ts'
 
 /** How a CA's servers tell clients apart (RFC 8555 section 6.1 asks for it). */
 export const USER_AGENT = `iotda-cert/${packageJson.version}`
@@ -25,24 +26,14 @@ export interface AcmeConnection {
 const outOfTime = (settings: string, call: string, cause?: unknown): RotationError =>
   new RotationError('out-of-time', `${settings}: ${call}: the run has no time left`, { cause, retry: 'now' })
 
-const failed = (connection: AcmeConnection, call: string, failure: HttpFailure, hurried: boolean) => {
-  const { settings, run } = connection
-  const late = run.clock.now() >= run.deadline || (hurried && failure.reason === 'timeout')
+const failed = ({ settings, run }: AcmeConnection, call: string, failure: HttpFailure, hurried: boolean) => {
+  const isTimeout = failure.reason === 'timeout'
+  const late = run.clock.now() >= run.deadline || (hurried && isTimeout)
   if (run.signal.aborted || late) return outOfTime(settings, call, failure)
-  const message = `${settings}: ${call}: ${failure.message}`
-  if (failure.reason === 'proxy')
-    return new RotationError('unreachable', message, { cause: failure, hint: CHECK_PROXY })
-  if (failure.reason === 'connect')
-    return new RotationError('unreachable', message, {
-      cause: failure,
-      hint: `Check ${settings}.directory and the way out to it.`,
-    })
-  if (failure.reason === 'tls')
-    return new RotationError('unreachable', message, {
-      cause: failure,
-      hint: `Check ${settings}.directory; a private CA needs its root in ${settings}.caCertificates.`,
-    })
-  return new RotationError('unavailable', message, { cause: failure })
+  // Even one that was not sent: the CA is there, and slow.
+  if (isTimeout)
+    return new RotationError('unavailable', `${settings}: ${call}: ${failure.message}`, { cause: failure })
+  return unanswered(failure, { call: `${settings}: ${call}`, terms: termsOf(settings) })
 }
 
 type Asked = Pick<HttpRequest, 'method' | 'url' | 'headers' | 'body'>
@@ -104,12 +95,7 @@ export async function pause(connection: AcmeConnection, durationMs: number, what
 
 /** A JSON object out of an answer. @throws RotationError `unavailable` when it is something else */
 export function jsonObject(connection: AcmeConnection, call: string, text: string): Record<string, unknown> {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    value = null
-  }
+  const value = parseJson(text)
   if (typeof value === 'object' && value !== null && !Array.isArray(value))
     return value as Record<string, unknown>
   throw new RotationError('unavailable', `${connection.settings}: ${call}: the answer cannot be read`, {
@@ -123,19 +109,6 @@ export interface AcmeAnswer {
   readonly headers: Readonly<Record<string, string>>
   /** The JSON object, PEM text, or an empty object when there is no body. */
   readonly data: unknown
-}
-
-export interface Transport {
-  /** Stands in for acme-client's `http.request`. @throws RotationError, except for a nonce that can be replaced */
-  request(url: string, method: string, options?: { readonly data?: unknown }): Promise<AcmeAnswer>
-  /** A nonce that an earlier answer brought, or null. */
-  takeNonce(): string | null
-  /** Gives a nonce back that was not used. */
-  keepNonce(nonce: string): void
-  /** The instant Retry-After of the last answer named, or null. */
-  lastRetryAt(): number | null
-  /** The URLs that the last answer linked to as `alternate`. */
-  lastAlternates(): readonly string[]
 }
 
 /** URLs of one relation in a Link header (RFC 8288 section 3), against the URL that was asked. */
@@ -163,34 +136,33 @@ const dataOf = (connection: AcmeConnection, call: string, method: string, text: 
  * The transport of one client in one run: nonces are kept per client (RFC 8555 section 6.5), a refused one is
  * given back to acme-client to sign again. `nameOf` tells what a URL is called in messages.
  */
-export function createTransport(connection: AcmeConnection, nameOf: (url: string) => string): Transport {
+export function createTransport(connection: AcmeConnection, nameOf: (url: string) => string) {
   const { run, settings } = connection
   const nonces: string[] = []
   let badNonces = 0
-  let retryAt: number | null = null
-  let alternates: readonly string[] = []
 
   const isBadNonce = (method: string, answer: HttpResponse): boolean =>
     method === 'POST' && answer.status === 400 && answer.text.includes('urn:ietf:params:acme:error:badNonce')
 
   return {
-    takeNonce: () => nonces.pop() ?? null,
-    keepNonce: nonce => void nonces.push(nonce),
-    lastRetryAt: () => retryAt,
-    lastAlternates: () => alternates,
-    request: async (url, verb, options = {}) => {
+    /** Those that earlier answers brought and nobody has used. */
+    nonces,
+    /** Stands in for acme-client's `http.request`. @throws RotationError, except for a nonce that can be replaced */
+    request: async (
+      url: string,
+      verb: string,
+      options: { readonly data?: unknown } = {},
+    ): Promise<AcmeAnswer> => {
       const method = verb.toUpperCase() as HttpRequest['method']
       const call = nameOf(url)
       const answer = await ask(connection, call, {
         method,
         url,
-        ...(options.data === undefined
-          ? {}
-          : { headers: { 'content-type': 'application/jose+json' }, body: JSON.stringify(options.data) }),
+        ...(options.data !== undefined && {
+          headers: { 'content-type': 'application/jose+json' },
+          body: JSON.stringify(options.data),
+        }),
       })
-      const now = run.clock.now()
-      retryAt = parseRetryAfter(answer.headers['retry-after'], now)
-      alternates = linksOf(answer.headers.link, 'alternate', url)
       run.log.debug({ call, method, status: answer.status }, 'request to the CA')
       if (isBadNonce(method, answer) && badNonces < MAX_BAD_NONCES) {
         badNonces += 1
@@ -200,7 +172,7 @@ export function createTransport(connection: AcmeConnection, nameOf: (url: string
       badNonces = 0
       const nonce = answer.headers['replay-nonce']
       if (nonce && method === 'POST') nonces.push(nonce)
-      if (answer.status >= 300) throw refusal(settings, call, url, answer, now)
+      if (answer.status >= 300) throw refusal(settings, call, url, answer, run.clock.now())
       return {
         status: answer.status,
         headers: withPlace(answer.headers, url),

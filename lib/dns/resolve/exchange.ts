@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram'
 import { connect } from 'node:net'
 import { RotationError } from '../../base/rotation-error.ts'
 import { abortAfter, SECOND_MS } from '../../base/time.ts'
@@ -56,14 +57,8 @@ const overTcp = (server: DnsServer, message: Buffer, call: string, signal: Abort
     socket.on('close', () => reject(lost(call, server, 'the connection was closed')))
   })
 
-const overUdp = async (
-  server: DnsServer,
-  message: Buffer,
-  call: string,
-  signal: AbortSignal,
-): Promise<Buffer> => {
-  const { createSocket } = await import('node:dgram')
-  return new Promise((resolve, reject) => {
+const overUdp = (server: DnsServer, message: Buffer, call: string, signal: AbortSignal): Promise<Buffer> =>
+  new Promise((resolve, reject) => {
     const socket = createSocket(server.address.includes(':') ? 'udp6' : 'udp4')
     const end = (settle: () => void): void => {
       signal.removeEventListener('abort', onAbort)
@@ -83,7 +78,6 @@ const overUdp = async (
     // Connected, so that only this server is heard, and so that a closed port is told.
     socket.connect(server.port, server.address, () => socket.send(message))
   })
-}
 
 /**
  * Sends one message and waits for its answer, ten seconds unless told otherwise.

@@ -28,7 +28,7 @@ export interface DnsRequest {
   readonly updates?: readonly ResourceRecord[]
 }
 
-export interface DnsAnswer {
+export interface DnsMessage {
   readonly id: number
   /** What it answers; null when it does not say. */
   readonly question: { readonly name: string; readonly type: number } | null
@@ -141,12 +141,12 @@ function recordAt(message: Buffer, start: number, section: number): ReceivedReco
 }
 
 /** Reads an answer; null when it is no whole DNS message. */
-export function decodeAnswer(message: Buffer): DnsAnswer | null {
+export function decodeMessage(message: Buffer): DnsMessage | null {
   try {
     const flags = message.readUInt16BE(2)
     const [questions = 0, ...counts] = [4, 6, 8, 10].map(at => message.readUInt16BE(at))
     let at = HEADER_BYTES
-    let question: DnsAnswer['question'] = null
+    let question: DnsMessage['question'] = null
     for (let i = 0; i < questions; i += 1) {
       const { name, end } = nameAt(message, at)
       question ??= { name, type: message.readUInt16BE(end) }

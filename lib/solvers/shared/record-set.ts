@@ -1,5 +1,5 @@
 import type { DnsSolver, PropagationSettings, Run, SolverZone } from '../../contracts.ts'
-import { bareName } from '../../dns/resolve/question.ts'
+import { bareName } from '../../dns/name.ts'
 import { inTurn } from './turns.ts'
 import { quotedTxt, textOfTxt } from './txt.ts'
 

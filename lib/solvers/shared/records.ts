@@ -1,5 +1,5 @@
 import type { DnsSolver, PropagationSettings, Run, SolverZone } from '../../contracts.ts'
-import { bareName } from '../../dns/resolve/question.ts'
+import { bareName } from '../../dns/name.ts'
 import { serviceErrorOf } from '../../http/api-call.ts'
 import { settled } from '../../http/repeat.ts'
 import { inTurn } from './turns.ts'

@@ -1,5 +1,5 @@
 import { RotationError } from '../../base/rotation-error.ts'
-import { bareName, checkName } from '../../dns/resolve/question.ts'
+import { bareName, checkName } from '../../dns/name.ts'
 
 /** How a service is asked for a zone by its exact name. */
 export interface ZoneLookUp<Zone> {

@@ -2,9 +2,9 @@ import { stopped } from '../../base/stopped.ts'
 import { SECOND_MS } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
 import { type Http, HttpFailure } from '../../http/http.ts'
-import { type Answers, type RecordType, readAnswer } from './answer.ts'
 import { encodeRequest, OPCODE, TYPE } from './message.ts'
-import type { Said } from './question.ts'
+
+import { type RecordData, type RecordType, type Resolved, readResponse } from './response.ts'
 
 const MEDIA_TYPE = 'application/dns-message'
 const TIMEOUT_MS = 3 * SECOND_MS
@@ -20,7 +20,7 @@ const once = async <T extends RecordType>(
   url: string,
   asked: { readonly name: string; readonly type: T },
   run: Run,
-): Promise<Said<Answers[T]>> => {
+): Promise<Resolved<RecordData[T]>> => {
   const question = { name: asked.name, type: TYPE[asked.type] }
   try {
     const { status, headers, text } = await http.request({
@@ -36,7 +36,7 @@ const once = async <T extends RecordType>(
     const type = mediaTypeOf(headers['content-type'])
     if (type !== MEDIA_TYPE)
       return { kind: 'failed', why: `${type || 'an answer without a type'} instead of ${MEDIA_TYPE}` }
-    return readAnswer(Buffer.from(text, 'latin1'), { ...asked, id: ID }).said
+    return readResponse(Buffer.from(text, 'latin1'), { ...asked, id: ID }).resolved
   } catch (thrown) {
     if (run.signal.aborted) throw stopped(run, 'DNS question')
     if (!(thrown instanceof HttpFailure)) throw thrown
@@ -55,7 +55,7 @@ export async function askHttps<T extends RecordType>(
   name: string,
   type: T,
   run: Run,
-): Promise<Said<Answers[T]>> {
+): Promise<Resolved<RecordData[T]>> {
   if (run.signal.aborted) throw stopped(run, 'DNS question')
   let said = await once(http, url, { name, type }, run)
   for (let tried = 1; said.kind === 'failed' && tried < TRIES; tried += 1)

@@ -2,7 +2,7 @@
 import packet from 'dns-packet'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type RecordType, readAnswer } from '../../lib/dns/resolve/answer.ts'
+import { type RecordType, readResponse } from '../../lib/dns/resolve/response.ts'
 
 const TYPES: readonly RecordType[] = ['A', 'AAAA', 'CAA', 'CNAME', 'NS', 'SOA', 'TXT']
 const asked = (type: RecordType) => ({ id: 7, name: 'Example.com', type })
@@ -19,9 +19,9 @@ const whole = packet.encode({
 
 describe('an answer', () => {
   it('is read with its authority and the shortest time to live', () => {
-    const { answer, said } = readAnswer(whole, asked('NS'))
-    expect(answer).toMatchObject({ isAuthoritative: true, question: { name: 'example.com', type: 2 } })
-    expect(said).toEqual({
+    const { message, resolved } = readResponse(whole, asked('NS'))
+    expect(message).toMatchObject({ isAuthoritative: true, question: { name: 'example.com', type: 2 } })
+    expect(resolved).toEqual({
       kind: 'records',
       records: ['ns1.example.com', 'ns2.example.com'],
       rememberedMs: 30_000,
@@ -33,7 +33,7 @@ describe('an answer', () => {
     ['to another name', { ...asked('NS'), name: 'example.org' }],
     ['to another type', asked('TXT')],
   ])('%s is none', (_, question) => {
-    expect(readAnswer(whole, question).said).toEqual({
+    expect(readResponse(whole, question).resolved).toEqual({
       kind: 'failed',
       why: 'no DNS answer to this question',
     })
@@ -41,12 +41,12 @@ describe('an answer', () => {
 
   it('that is a question is none', () => {
     const query = packet.encode({ type: 'query', id: 7, questions: [{ type: 'NS', name: 'example.com' }] })
-    expect(readAnswer(query, asked('NS')).said.kind).toBe('failed')
+    expect(readResponse(query, asked('NS')).resolved.kind).toBe('failed')
   })
 
   it('cut anywhere is none, or says what is left of it', () => {
     for (let length = 0; length < whole.length; length += 1)
-      expect(readAnswer(whole.subarray(0, length), asked('NS')).said.kind).toBe('failed')
+      expect(readResponse(whole.subarray(0, length), asked('NS')).resolved.kind).toBe('failed')
   })
 
   it('of whatever bytes is never an exception', () => {
@@ -63,8 +63,8 @@ describe('an answer', () => {
     )
     fc.assert(
       fc.property(bytes, fc.constantFrom(...TYPES), (message, type) => {
-        const { said } = readAnswer(Buffer.from(message), asked(type))
-        return ['records', 'nothing', 'failed'].includes(said.kind)
+        const { resolved } = readResponse(Buffer.from(message), asked(type))
+        return ['records', 'nothing', 'failed'].includes(resolved.kind)
       }),
       { numRuns: 2_000 },
     )

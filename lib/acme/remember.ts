@@ -1,5 +1,5 @@
-import { asRotationError } from '../../base/rotation-error.ts'
-import type { Run, SourceMemory } from '../../contracts.ts'
+import { asRotationError } from '../base/rotation-error.ts'
+import type { Run, SourceMemory } from '../contracts.ts'
 
 /**
  * Merges into what a source remembers. Everything kept so can be asked again, so a write that fails is a warning.

@@ -24,7 +24,7 @@ import {
 const chain = (length: number): Zone['records'] =>
   Array.from({ length }, (_, at) => cname(at === 0 ? NAME : `c${at}.example.com`, `c${at + 1}.example.com`))
 
-describe('effectiveName', () => {
+describe('where a name leads', () => {
   it.each([
     ['a name that is not there', []],
     ['a name that has other values', [txt(NAME, 'theirs')]],
@@ -84,20 +84,20 @@ describe('effectiveName', () => {
   })
 
   it('asks the given servers and nobody else', async () => {
-    const { dns, follow, settings } = await start([example([cname(NAME, 'there.example.com')])])
-    const given = { ...settings, nameservers: [`${B}:${dns.port}`] }
+    const { dns, follow } = await start([example([cname(NAME, 'there.example.com')])])
+    const given = { nameservers: [`${B}:${dns.port}`] }
     expect(await follow(NAME, given)).toBe('there.example.com.')
     expect(new Set(dns.queries.map(({ address }) => address))).toEqual(new Set([B]))
   })
 
   it('asks a given server by its name, at the common port', async () => {
-    const { follow, settings } = await start([example([cname(NAME, 'there.example.com')])])
-    expect(await follow(NAME, { ...settings, nameservers: ['localhost'] })).toBe('there.example.com.')
+    const { follow } = await start([example([cname(NAME, 'there.example.com')])])
+    expect(await follow(NAME, { nameservers: ['localhost'] })).toBe('there.example.com.')
   })
 
   it('says which server of the settings has no address', async () => {
-    const { follow, settings } = await start()
-    expect(await errorOf(follow(NAME, { ...settings, nameservers: ['ns.invalid'] }))).toMatchObject({
+    const { follow } = await start()
+    expect(await errorOf(follow(NAME, { nameservers: ['ns.invalid'] }))).toMatchObject({
       code: 'unreachable',
       message: expect.stringContaining('DNS server ns.invalid'),
     })
@@ -140,10 +140,8 @@ describe('a resolver that cannot help', () => {
   })
 
   it('is named when it refuses', async () => {
-    const { follow, dns, settings } = await start()
-    const { code, message } = await errorOf(
-      follow(NAME, { ...settings, resolvers: [`${OTHER}:${dns.port}`] }),
-    )
+    const { follow, dns } = await start()
+    const { code, message } = await errorOf(follow(NAME, { resolvers: [`${OTHER}:${dns.port}`] }))
     expect(code).toBe('unavailable')
     expect(message).toBe('DNS resolver, SOA of example.com: REFUSED')
   })
@@ -154,16 +152,13 @@ describe('a resolver that cannot help', () => {
     socket.on('message', (message, from) => {
       const { id = 0, questions = [] } = packet.decode(message)
       const notImplemented = 4
-      socket.send(
-        packet.encode({ type: 'response', id, flags: notImplemented, questions }),
-        from.port,
-        from.address,
-      )
+      const answer = packet.encode({ type: 'response', id, flags: notImplemented, questions })
+      socket.send(answer, from.port, from.address)
     })
     await new Promise<void>(resolve => socket.bind(0, '127.0.0.1', resolve))
-    const { follow, settings } = await start()
+    const { follow } = await start()
     const resolvers = [`127.0.0.1:${socket.address().port}`]
-    expect(await errorOf(follow(NAME, { ...settings, resolvers }))).toMatchObject({
+    expect(await errorOf(follow(NAME, { resolvers }))).toMatchObject({
       code: 'unavailable',
       message: 'DNS resolver, SOA of example.com: NOTIMP',
     })

@@ -1,16 +1,17 @@
+import { createSocket } from 'node:dgram'
 import { isIP } from 'node:net'
 import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import type { PropagationSettings, Run } from '../contracts.ts'
-import { addressesOf, delegationOf, parentOf, zoneAbove } from './parent.ts'
-import { askServer } from './resolve/direct.ts'
-import { CHOOSE_RESOLVER, type DnsAccess, given, type Lookup, openLookup } from './resolve/lookup.ts'
-import { bareName, checkName, type Said, serverAddresses } from './resolve/question.ts'
+import { bareName, checkName } from './name.ts'
+import { askServer } from './resolve/ask-server.ts'
+import { CHOOSE_RESOLVER, type DnsAccess, type Lookup, openLookup, recordsIn } from './resolve/lookup.ts'
+import type { Resolved } from './resolve/response.ts'
+import { type ServerAddress, serverAddresses } from './resolve/server-address.ts'
+import { addressesOf, delegationOf, parentOf, zoneAbove } from './zone-cut.ts'
 
 /** One address of an authoritative server. */
-export interface NameServer {
+export interface NameServer extends ServerAddress {
   readonly name: string
-  readonly address: string
-  readonly port: number
 }
 
 /** Where a name's records stand after its aliases were followed. Names are lower case without the final dot. */
@@ -34,9 +35,8 @@ export const serverLabel = ({ name, address }: NameServer): string =>
   name === address ? address : `${name} (${address})`
 
 /** Whether packets to this address have anywhere to go; asks the routing table, sends nothing. */
-const hasRoute = async (address: string, port: number): Promise<boolean> => {
-  const { createSocket } = await import('node:dgram')
-  return new Promise(resolve => {
+const hasRoute = (address: string, port: number): Promise<boolean> =>
+  new Promise(resolve => {
     const socket = createSocket('udp6')
     const done = (routed: boolean) => (): void => {
       socket.removeAllListeners()
@@ -48,7 +48,6 @@ const hasRoute = async (address: string, port: number): Promise<boolean> => {
     socket.once('connect', done(true))
     socket.connect(port, address)
   })
-}
 
 async function reachable(servers: readonly NameServer[], run: Run): Promise<readonly NameServer[]> {
   const routed = await Promise.all(
@@ -103,12 +102,13 @@ async function aliasBy(
   name: string,
   zone: string | null,
   run: Run,
-): Promise<Said<string> | Silence> {
-  const { said, answer, referral } = await askServer(server, name, 'CNAME', run)
+): Promise<Resolved<string> | Silence> {
+  const { resolved, message, referral } = await askServer(server, name, 'CNAME', run)
   const label = serverLabel(server)
-  if (said.kind === 'failed') return { server: label, why: said.why, isLame: said.why === 'REFUSED' }
+  if (resolved.kind === 'failed')
+    return { server: label, why: resolved.why, isLame: resolved.why === 'REFUSED' }
   // A referral to the servers of the name itself comes from the authority above it.
-  if (zone === null || answer?.isAuthoritative || referral.length > 0) return said
+  if (zone === null || message?.isAuthoritative || referral.length > 0) return resolved
   return { server: label, why: 'it is no authority for the zone', isLame: true }
 }
 
@@ -131,13 +131,13 @@ async function aliasAt(
   servers: readonly NameServer[],
   zone: string | null,
   run: Run,
-): Promise<Said<string>> {
+): Promise<Resolved<string>> {
   const failures: Silence[] = []
   const asked = servers.map(async server => {
-    const said = await aliasBy(server, name, zone, run)
-    if ('kind' in said) return said
-    failures.push(said)
-    throw new Error(said.why)
+    const found = await aliasBy(server, name, zone, run)
+    if ('kind' in found) return found
+    failures.push(found)
+    throw new Error(found.why)
   })
   try {
     return await Promise.any(asked)
@@ -164,18 +164,18 @@ async function lookAt(name: string, lookup: Lookup, access: DnsAccess): Promise<
   const { run, propagation } = access
   const configured = await configuredServers(propagation)
   const zone = configured.length > 0 ? null : await zoneAbove(name, lookup)
-  const nameServers = zone === null ? [] : given(await lookup('NS', zone), `NS of ${zone}`)
+  const nameServers = zone === null ? [] : recordsIn(await lookup('NS', zone), `NS of ${zone}`)
   const here: Served =
     zone === null
       ? { zone, nameServers, delegation: [], servers: configured }
       : await served(zone, nameServers, lookup, access)
   const isDirect = here.servers.length > 0
-  const said = isDirect ? await aliasAt(name, here.servers, zone, run) : await lookup('CNAME', name)
-  const [alias] = given(said, `CNAME of ${name}`)
+  const resolved = isDirect ? await aliasAt(name, here.servers, zone, run) : await lookup('CNAME', name)
+  const [alias] = recordsIn(resolved, `CNAME of ${name}`)
   if (alias !== undefined) return { ...here, alias }
   // The name may itself be delegated. Its authority says that it exists, so that no resolver can come to
   // remember the opposite for it; a missing NS is remembered for NS alone (RFC 2308 section 5).
-  if (zone === null || said.kind !== 'nothing' || !said.exists) return { ...here, alias: null }
+  if (zone === null || resolved.kind !== 'nothing' || !resolved.exists) return { ...here, alias: null }
   const delegated = await lookup('NS', name)
   if (delegated.kind !== 'records') return { ...here, alias: null }
   return { ...(await served(name, delegated.records, lookup, access)), alias: null }
@@ -226,9 +226,9 @@ export async function wildcardOver({ aliases, name }: Location, access: DnsAcces
   const parents: string[] = []
   for (let above = parentOf(asked); above.includes('.'); above = parentOf(above)) parents.push(above)
   const found = await Promise.all(
-    parents.map(async above => ({ wildcard: `*.${above}`, said: await lookup('CNAME', `*.${above}`) })),
+    parents.map(async above => ({ wildcard: `*.${above}`, alias: await lookup('CNAME', `*.${above}`) })),
   )
   // The wildcard of a parent answers for those below it, too.
-  const swallowing = found.findLast(({ said }) => said.kind === 'records' && said.records.includes(target))
+  const swallowing = found.findLast(({ alias }) => alias.kind === 'records' && alias.records.includes(target))
   return swallowing?.wildcard ?? null
 }

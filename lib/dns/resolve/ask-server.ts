@@ -1,0 +1,90 @@
+import { randomInt } from 'node:crypto'
+import { RotationError } from '../../base/rotation-error.ts'
+import { stopped } from '../../base/stopped.ts'
+import { SECOND_MS } from '../../base/time.ts'
+import type { Run } from '../../contracts.ts'
+import { type DnsServer, exchange } from './exchange.ts'
+import { encodeRequest, OPCODE, TYPE } from './message.ts'
+import { type Question, type RecordType, type Response, readResponse, unread } from './response.ts'
+import type { ServerAddress } from './server-address.ts'
+
+/** Of the first try; the second waits twice as long. */
+const TIMEOUT_MS = 2 * SECOND_MS
+const TRIES = 2
+/** The longest a question to one server takes. */
+export const QUESTION_MS = 3 * TIMEOUT_MS
+
+/** Why nothing was heard. */
+const silence = (error: unknown): string => {
+  const { code, cause } = error as RotationError
+  if (code !== 'unreachable') return 'no answer'
+  return `no server there (${(cause as NodeJS.ErrnoException).code})`
+}
+
+/** UDP, then TCP for what does not fit. */
+async function askOnce<T extends RecordType>(
+  server: ServerAddress,
+  question: Question<T>,
+  { recurse, run, timeoutMs }: { readonly recurse: boolean; readonly run: Run; readonly timeoutMs: number },
+): Promise<Response<T>> {
+  if (run.signal.aborted) throw stopped(run, 'DNS question')
+  const { id, name, type } = question
+  const message = encodeRequest({ id, opcode: OPCODE.query, recurse, question: { name, type: TYPE[type] } })
+  const send = async (transport: DnsServer['transport']): Promise<Response<T>> => {
+    const to = { address: server.address, port: server.port, label: server.address, transport }
+    const received = await exchange(to, message, `DNS: ${type} of ${name}`, run.signal, timeoutMs)
+    return readResponse(received, question)
+  }
+  try {
+    const response = await send('udp')
+    return response.message?.isTruncated ? await send('tcp') : response
+  } catch (error) {
+    if (run.signal.aborted) throw stopped(run, 'DNS question')
+    if (!(error instanceof RotationError)) throw error
+    return unread(silence(error), true)
+  }
+}
+
+/**
+ * Asks a server for its own word, which tells whether it is an authority; once more when nothing is heard.
+ * @throws RotationError `out-of-time` (or the signal's own) when `run.signal` is aborted
+ */
+export async function askServer<T extends RecordType>(
+  server: ServerAddress,
+  name: string,
+  type: T,
+  run: Run,
+): Promise<Response<T>> {
+  const question = { id: randomInt(0x10000), name, type }
+  let response = await askOnce(server, question, { recurse: false, run, timeoutMs: TIMEOUT_MS })
+  for (let tried = 2; response.isSilence && tried <= TRIES; tried += 1)
+    response = await askOnce(server, question, { recurse: false, run, timeoutMs: tried * TIMEOUT_MS })
+  return response
+}
+
+/**
+ * Asks servers that may ask others, one after another until one does not fail; once more those that say nothing.
+ * @throws RotationError `out-of-time` (or the signal's own) when `run.signal` is aborted
+ */
+export async function askResolvers<T extends RecordType>(
+  servers: readonly ServerAddress[],
+  name: string,
+  type: T,
+  run: Run,
+): Promise<Response<T>['resolved']> {
+  const question = { id: randomInt(0x10000), name, type }
+  const failures = new Set<string>()
+  let left = servers
+  for (let tried = 1; tried <= TRIES; tried += 1) {
+    const silent: ServerAddress[] = []
+    for (const server of left) {
+      const options = { recurse: true, run, timeoutMs: tried * TIMEOUT_MS }
+      const { resolved, isSilence } = await askOnce(server, question, options)
+      if (resolved.kind !== 'failed') return resolved
+      failures.add(resolved.why)
+      if (isSilence) silent.push(server)
+    }
+    left = silent
+  }
+  return { kind: 'failed', why: [...failures].join(', ') || 'there is no resolver' }
+}

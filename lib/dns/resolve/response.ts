@@ -1,0 +1,151 @@
+import { bareName } from '../name.ts'
+import { type DnsMessage, decodeMessage, nameAt, type ReceivedRecord, SECTION, TYPE } from './message.ts'
+
+/**
+ * What a question comes to. `exists`: the name is there, with records of other types or names below it.
+ * `rememberedMs`: how long a resolver may go on saying so, where it tells.
+ */
+export type Resolved<T> =
+  | { readonly kind: 'records'; readonly records: readonly T[]; readonly rememberedMs?: number }
+  | { readonly kind: 'nothing'; readonly exists: boolean; readonly rememberedMs?: number }
+  | { readonly kind: 'failed'; readonly why: string }
+
+/** One CAA record (RFC 8659 section 4.1). `tag` is lower case. */
+export interface CaaRecord {
+  readonly flags: number
+  readonly tag: string
+  readonly value: string
+}
+
+/** What a record of each type says. Names are lower case without the final dot, strings of a TXT record joined. */
+export interface RecordData {
+  readonly A: string
+  readonly AAAA: string
+  readonly CAA: CaaRecord
+  readonly CNAME: string
+  readonly NS: string
+  /** The primary server. */
+  readonly SOA: string
+  readonly TXT: string
+}
+export type RecordType = keyof RecordData
+
+type Reader<T> = (message: Buffer, record: ReceivedRecord) => T
+
+/** @throws RangeError for what is no name in plain text */
+const nameIn: Reader<string> = (message, { dataStart }) => {
+  const { name } = nameAt(message, dataStart)
+  if (!/^[\x21-\x7e]*$/.test(name)) throw new RangeError('a name that is none')
+  return name
+}
+
+const textIn: Reader<string> = (_, { data }) => {
+  const strings: Uint8Array[] = []
+  for (let at = 0; at < data.length; at += 1 + (data[at] ?? 0))
+    strings.push(data.subarray(at + 1, at + 1 + (data[at] ?? 0)))
+  return Buffer.concat(strings).toString('utf8')
+}
+
+const caaIn: Reader<CaaRecord> = (_, { data }) => {
+  const [flags = 0, length = 0] = data
+  const text = Buffer.from(data).toString('latin1')
+  return { flags, tag: text.slice(2, 2 + length).toLowerCase(), value: text.slice(2 + length) }
+}
+
+/** As everybody writes it (RFC 5952). @throws RangeError */
+const ipv6In: Reader<string> = (_, { data }) => {
+  const groups = Buffer.from(data)
+    .toString('hex')
+    .replace(/(.{4})(?!$)/g, '$1:')
+  if (data.length !== 16) throw new RangeError('an address that is none')
+  return new URL(`http://[${groups}]`).hostname.slice(1, -1)
+}
+
+const READERS: { readonly [T in RecordType]: Reader<RecordData[T]> } = {
+  A: (_, { data }) => [...data].join('.'),
+  AAAA: ipv6In,
+  CAA: caaIn,
+  CNAME: nameIn,
+  NS: nameIn,
+  SOA: nameIn,
+  TXT: textIn,
+}
+
+const RCODES: Readonly<Record<number, string>> = { 1: 'FORMERR', 2: 'SERVFAIL', 4: 'NOTIMP', 5: 'REFUSED' }
+const NX_DOMAIN = 3
+
+/** How long "nothing there" may be remembered, in seconds (RFC 2308 section 5). */
+const negativeTtl = ({ records }: DnsMessage): number => {
+  const soa = records.find(({ section, type }) => section === SECTION.authority && type === TYPE.SOA)
+  if (!soa) return 0
+  return Math.min(soa.ttl, Buffer.from(soa.data).readUInt32BE(soa.data.length - 4))
+}
+
+/** What an answer says to a question. Records behind an alias count, but for an SOA or CNAME of the name itself. */
+function resolvedIn<T extends RecordType>(
+  bytes: Buffer,
+  message: DnsMessage,
+  { name, type }: Question<T>,
+): Resolved<RecordData[T]> {
+  const owned = type === 'SOA' || type === 'CNAME'
+  const found = message.records.filter(
+    record =>
+      record.section === SECTION.answer &&
+      record.type === TYPE[type] &&
+      (!owned || record.name === bareName(name)),
+  )
+  const { rcode } = message
+  if (rcode !== 0 && rcode !== NX_DOMAIN) return { kind: 'failed', why: RCODES[rcode] ?? `rcode ${rcode}` }
+  const rememberedMs = 1000 * (found.length > 0 ? Math.min(...found.map(it => it.ttl)) : negativeTtl(message))
+  if (found.length === 0) return { kind: 'nothing', exists: rcode === 0, rememberedMs }
+  return { kind: 'records', records: found.map(record => READERS[type](bytes, record)), rememberedMs }
+}
+
+/** What was received to a question. */
+export interface Response<T extends RecordType> {
+  /** Null: nothing, or nothing that can be read. */
+  readonly message: DnsMessage | null
+  readonly resolved: Resolved<RecordData[T]>
+  /** The servers to which the authority above the name refers for it (RFC 1034 section 4.3.2). */
+  readonly referral: readonly string[]
+  /** Nothing was received at all. */
+  readonly isSilence: boolean
+}
+
+const referralIn = (bytes: Buffer, { records }: DnsMessage, name: string): readonly string[] =>
+  records
+    .filter(it => it.section === SECTION.authority && it.type === TYPE.NS && it.name === bareName(name))
+    .map(record => nameIn(bytes, record))
+
+/** The response that is none. */
+export const unread = (why: string, isSilence: boolean): Response<never> => ({
+  message: null,
+  resolved: { kind: 'failed', why },
+  referral: [],
+  isSilence,
+})
+
+const UNREADABLE = unread('no DNS answer to this question', false)
+
+/** A question by its id. */
+export interface Question<T extends RecordType> {
+  readonly id: number
+  readonly name: string
+  readonly type: T
+}
+
+/** Reads the answer to a question; bytes that are none are `failed`. */
+export function readResponse<T extends RecordType>(bytes: Buffer, asked: Question<T>): Response<T> {
+  const message = decodeMessage(bytes)
+  if (message?.isResponse !== true || message.id !== asked.id) return UNREADABLE
+  const { question } = message
+  const isOther = question?.name !== bareName(asked.name) || question.type !== TYPE[asked.type]
+  if (question !== null && isOther) return UNREADABLE
+  try {
+    const referral = message.isAuthoritative ? [] : referralIn(bytes, message, asked.name)
+    return { message, resolved: resolvedIn(bytes, message, asked), referral, isSilence: false }
+  } catch (error) {
+    if (error instanceof RangeError) return UNREADABLE
+    throw error
+  }
+}

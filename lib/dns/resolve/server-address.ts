@@ -1,0 +1,29 @@
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import { RotationError } from '../../base/rotation-error.ts'
+
+/** Where a server of the settings, or of a zone, is asked. */
+export interface ServerAddress {
+  readonly address: string
+  readonly port: number
+}
+
+/** Splits `host` or `host:port` of the settings and looks its addresses up. @throws RotationError `unreachable` */
+export async function serverAddresses(
+  server: string,
+  defaultPort: number,
+): Promise<readonly ServerAddress[]> {
+  const [, bracketed, plain, given] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(server) ?? []
+  const host = bracketed ?? plain ?? server
+  const port = given === undefined ? defaultPort : Number(given)
+  if (isIP(host)) return [{ address: host, port }]
+  try {
+    return (await lookup(host, { all: true })).map(({ address }) => ({ address, port }))
+  } catch (cause) {
+    const { code = 'failed' } = cause as NodeJS.ErrnoException
+    throw new RotationError('unreachable', `DNS server ${server} has no address (${code})`, {
+      cause,
+      hint: 'Check propagation.resolvers and propagation.nameservers, or give addresses there.',
+    })
+  }
+}
