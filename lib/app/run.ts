@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { Stray } from '../alerts/conditions.ts'
 import { createHeartbeat } from '../alerts/heartbeat.ts'
+import { recordQuietRun } from '../alerts/quiet-run.ts'
 import type { Log } from '../base/log.ts'
 import { inParallel } from '../base/parallel.ts'
 import { RotationError } from '../base/rotation-error.ts'
@@ -24,6 +24,7 @@ import type { World } from '../rotation/world.ts'
 import type { Records } from '../state/state.ts'
 import { asDelivered } from './at-most-once.ts'
 import { contextOf, driverSchemas, openClients, openState } from './drivers.ts'
+import { openNotifiers } from './open-notifiers.ts'
 import type { PortRequest } from './probe-port.ts'
 import type { Seen } from './publish-page.ts'
 import { remoteOf } from './remote.ts'
@@ -193,20 +194,14 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
   const current: Run = { runId, clock, log, deadline: deadline - FINISH_MS, signal }
   const context = contextOf(settings, clients, { clock, log })
   const { store, records } = await openState(settings, context)
-  const telling = isTold(request) ? await import('../alerts/telling.ts') : null
-  const notifiers = telling ? await telling.openNotifiers(settings, context) : []
+  const notifiers = isTold(request) ? await openNotifiers(settings, context) : []
   // What is told at the end depends on it: read beside everything else, it costs no round trip of its own.
-  if (telling)
+  if (isTold(request))
     void records
       .run()
       .get()
       .catch(() => {})
-  const beat = createHeartbeat({
-    alerting: isWhole ? settings : NO_HEARTBEAT,
-    http: clients.http,
-    runId,
-    log,
-  })
+  const beat = createHeartbeat(isWhole ? settings.heartbeat : null, { http: clients.http, runId, log })
   beat.start()
   const worldOf = await worlds(settings, request.progress ?? (() => {}), {
     current,
@@ -218,17 +213,12 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
     changesSomething: !['plan', 'status', 'probe'].includes(request.event.action),
   })
   const seen: Seen[] = []
-  const strays: Stray[] = []
   return {
     runId,
     records,
     perform: async (target, event) => {
       const world = worldOf(target, event)
       const result = await byAction(world)
-      if (notifiers.length > 0) {
-        const stray = await (await import('../alerts/conditions.ts')).noteAlerts(world, result, notifiers)
-        if (stray) strays.push(stray)
-      }
       if (!isPublished) return result
       seen.push({ world, result })
       const { seen: _, devices: _d, ...answered } = result
@@ -238,9 +228,10 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
       const { signal: end, clear: over } = abortAfter(Math.max(1, request.deadline - clock.now()))
       const run: Run = { ...current, deadline: request.deadline - FINISH_MS, signal: end }
       const people = { run, records, notifiers, intervalMs: settings.intervalMs }
-      const news = { targets, results, strays, ok, isWhole }
-      const quiet = await telling?.noteQuietRun(people, news)
-      const told = quiet === null ? await (await import('../alerts/tell.ts')).tellEnd(people, news) : quiet
+      const ended = { targets, results, ok, isWhole }
+      const quiet = isTold(request) ? await recordQuietRun(people, ended) : undefined
+      const told =
+        quiet === null ? await (await import('../alerts/alert-run.ts')).alertRun(people, ended) : quiet
       await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
       const unpublished = isPublished
         ? await (await import('./publish-page.ts')).publishPage({ runId, finishedAt, seen, store, run })
@@ -260,8 +251,6 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
     },
   }
 }
-
-const NO_HEARTBEAT = { heartbeat: null }
 
 async function byAction(world: World): Promise<TargetResult> {
   const { action } = world.event
