@@ -1,7 +1,7 @@
 import { inParallel } from '../base/parallel.ts'
 import { asRotationError } from '../base/rotation-error.ts'
 import { HOUR_MS, iso } from '../base/time.ts'
-import type { AlertLeaf } from '../contracts.ts'
+import type { AlertLeaf, Run } from '../contracts.ts'
 import type { EventName } from '../model/events.ts'
 import type { Target } from '../model/target.ts'
 import type { ReportedLeaf, TargetResult } from '../report/result.ts'
@@ -11,7 +11,7 @@ import { alertGroups } from './alert-groups.ts'
 import { isGroupKey } from './cause.ts'
 import { aboutRun, composeAlert, type Subject } from './compose.ts'
 import { lifetimeOf, observe, RENEWAL, withLife } from './conditions.ts'
-import { decideAlerts } from './decide.ts'
+import { type Condition, decideAlerts } from './decide.ts'
 import { createDelivery, type Delivery } from './deliver.ts'
 import {
   type Affected,
@@ -23,8 +23,7 @@ import {
 } from './group.ts'
 import { emptyLedger, entryId, type Ledger, type Open, type Undelivered } from './ledger.ts'
 import { daysLeft, levelOf } from './levels.ts'
-import { enqueue, type Written, writeAlerts } from './outbox.ts'
-import { type RunAlerting, type RunAlerts, type RunEnd, withRun } from './quiet-run.ts'
+import { enqueue, type NamedNotifier, type Written, writeAlerts } from './outbox.ts'
 
 /**
  * People are told when a run has ended: what each target has to tell is decided, what more than three of them share
@@ -37,33 +36,51 @@ const ID = 'iotda-cert'
 const RUN = 'run'
 const AT_ONCE = 8
 
-/** Tells what a finished run comes to. Never throws. */
+/** Who is told of a run, and where what they were told is written down. */
+export interface RunAlerting {
+  readonly run: Run
+  /** Null: it is not known where state is, or it cannot be opened. */
+  readonly records: Records | null
+  readonly notifiers: readonly NamedNotifier[]
+  readonly intervalMs: number
+}
+
+/** How a run ended. */
+export interface RunEnd {
+  readonly targets: readonly Target[]
+  readonly results: readonly TargetResult[]
+  readonly ok: boolean
+  /** It was for every target. */
+  readonly isWhole: boolean
+}
+
+/** What came of telling people. */
+export interface RunAlerts {
+  /** When all targets were well for the last time, as far as it is written down; before they ever were: the first run. */
+  readonly okAt: number | null
+  /** Messages that were delivered, and those that wait for a later run. */
+  readonly sent: number
+  readonly undelivered: number
+}
+
+/** Writes down that there was a run, and tells people what it comes to. Never throws. */
 export async function alertRun(
   alerting: RunAlerting & { readonly records: Records },
   end: RunEnd,
 ): Promise<RunAlerts> {
-  const { records, run, notifiers } = alerting
+  const { run, notifiers } = alerting
+  if (notifiers.length === 0 && !end.isWhole) return { okAt: null, sent: 0, undelivered: 0 }
   const looks = await lookAtAll(alerting, end)
-  const found = await findGroups(looks, records, end, run.runId)
-  const isShared = found.affected.length + found.moments.length > 0
-  const shared = isShared
-    ? await writeRun(alerting, { ...end, affected: found.affected, groups: found, isEvaluated: () => false })
-    : null
+  const { found, isEvaluated } = await findGroups(looks, alerting, end)
+  const first = { ...end, affected: found.affected, groups: found, isEvaluated: () => false }
+  const shared = await writeRun(alerting, first)
   // Where it could not be written down, it stays with the targets.
-  const groups = isShared && shared === null ? noGroups : found
+  const groups = shared ? found : noGroups
   const targets = await inParallel(looks, AT_ONCE, look => writeTarget(look, groups, alerting))
+  const affected = [...groups.affected, ...targets.flatMap(({ stray }) => stray ?? [])]
+  const rest = { ...end, affected, groups: { ...groups, moments: [] }, isEvaluated }
   const delivery = createDelivery(notifiers, run)
-  const ended = await tellRun(
-    alerting,
-    {
-      ...end,
-      affected: [...groups.affected, ...targets.flatMap(({ stray }) => stray ?? [])],
-      groups: { ...groups, moments: [] },
-      isEvaluated: found.isEvaluated,
-    },
-    delivery,
-    shared?.outbox,
-  )
+  const ended = await tellRun(alerting, rest, delivery, shared?.outbox)
   const left = await inParallel(targets, AT_ONCE, ({ document, outbox }) => delivery.empty(document, outbox))
   const undelivered = left.reduce((sum, one) => sum + one, ended.left)
   return { okAt: ended.okAt, sent: delivery.sent(), undelivered }
@@ -89,29 +106,31 @@ export async function alertFailure(alerting: RunAlerting, thrown: unknown): Prom
 
 /** One target at the end of a run. */
 interface Look {
-  readonly target: Target
-  readonly result: TargetResult
   readonly document: Document<TargetDocument>
-  /** Null: its document cannot be read. */
-  readonly decided: DecidedTarget | null
+  readonly result: TargetResult
   /** What it has to tell for itself alone, by its document. */
-  readonly decide: (document: TargetDocument) => DecidedTarget
+  readonly decide: (document: TargetDocument) => TargetAlerts
+  /** That, as its document was read; null: it cannot be. */
+  readonly decided: TargetAlerts | null
 }
 
-const lookAtAll = (
+interface TargetAlerts extends DecidedTarget {
+  readonly conditions: readonly Condition[]
+}
+
+function lookAtAll(
   alerting: RunAlerting & { readonly records: Records },
   { targets, results }: RunEnd,
-): Promise<readonly Look[]> => {
+): Promise<readonly Look[]> {
   const now = alerting.run.clock.now()
   const ended = targets.flatMap(target => {
     const result = results.find(it => it.target === target.name)
-    return result ? [{ target, result, document: alerting.records.target(target) }] : []
+    return result ? [{ target, result }] : []
   })
-  return inParallel(ended, AT_ONCE, async look => {
-    const decide = (document: TargetDocument): DecidedTarget =>
-      decideTarget(look.target, look.result, document, alerting, now)
-    const decided = await look.document.get().then(decide, () => null)
-    return { ...look, decided, decide }
+  return inParallel(ended, AT_ONCE, async ({ target, result }) => {
+    const document = alerting.records.target(target)
+    const decide = (of: TargetDocument): TargetAlerts => decideTarget(target, result, of, alerting, now)
+    return { document, result, decide, decided: await document.get().then(decide, () => null) }
   })
 }
 
@@ -121,7 +140,7 @@ function decideTarget(
   document: TargetDocument,
   { run, notifiers }: RunAlerting,
   now: number,
-): DecidedTarget {
+): TargetAlerts {
   const seen = notifiers.length > 0 ? observe(result, document, now) : null
   const lifetime = lifetimeOf(result, document)
   const { retryAfter } = document
@@ -139,6 +158,7 @@ function decideTarget(
   }
   return {
     ...(seen ? decideAlerts(document.alerts, seen) : { ledger: document.alerts, messages: [] }),
+    conditions: seen?.conditions ?? [],
     subject,
     affectedBy: (key, { event, error }: Open) => ({
       condition: {
@@ -156,39 +176,45 @@ function decideTarget(
 const alertLeaf = (leaf: ReportedLeaf | null): AlertLeaf | null =>
   leaf && { fingerprint: leaf.fingerprint, issuer: leaf.issuer, notAfter: leaf.notAfter }
 
-/** What the targets share, and of what it is known how things stand. */
+/** What the targets share, and of which keys of the run it is known how things stand. */
 async function findGroups(
   looks: readonly Look[],
-  records: Records,
+  { records, run }: RunAlerting & { readonly records: Records },
   { targets, results, isWhole }: RunEnd,
-  runId: string,
-): Promise<Groups & Pick<RunNews, 'isEvaluated'>> {
+): Promise<{ readonly found: Groups } & Pick<RunNews, 'isEvaluated'>> {
   const readable = looks.flatMap(({ decided }) => decided ?? [])
   const isBusy = results.some(({ outcome }) => outcome === 'busy')
   const isComplete = isWhole && !isBusy && readable.length === targets.length
-  const groups = await records
+  const document = await records
     .run()
     .get()
-    .then(
-      ({ alerts: { open } }) => groupTargets(readable, { runId, open, isComplete }),
-      () => noGroups,
-    )
+    .catch(() => null)
+  const open = document?.alerts.open
   const keys = targets.map(target => `${targetKey(target)}/`)
   const isOwn = (key: string): boolean => key === RUN || keys.some(own => key.startsWith(own))
-  return { ...groups, isEvaluated: key => (isGroupKey(key) ? isComplete : isOwn(key)) }
+  return {
+    found: open ? groupTargets(readable, { runId: run.runId, open, isComplete }) : noGroups,
+    isEvaluated: key => (isGroupKey(key) ? isComplete : isOwn(key)),
+  }
 }
 
-/** Writes down what a target tells for itself. Where it cannot be, it is a matter of the run, too. */
+/** What a target has to send, and what could not be written down there: it is a matter of the run, then. */
+interface WrittenTarget {
+  readonly document: Document<TargetDocument>
+  readonly outbox: readonly Undelivered[]
+  readonly stray: Affected | null
+}
+
 async function writeTarget(
-  { target, result, document, decide }: Look,
+  { document, result, decide }: Look,
   groups: Groups,
   { run, notifiers }: RunAlerting,
-): Promise<Pick<Look, 'document'> & { outbox: readonly Undelivered[]; stray: Affected | null }> {
-  const now = run.clock.now()
+): Promise<WrittenTarget> {
   try {
     const { outbox } = await writeAlerts(document, before => {
       const decided = decide(before)
       const { ledger, messages } = withoutGroups(decided, groups)
+      const now = run.clock.now()
       const composed = messages.map(message => composeAlert(message, decided.subject, now))
       const alerts = enqueue(ledger, composed, notifiers, now)
       const kept = notifiers.length > 0 ? withLife(before, result) : before
@@ -196,18 +222,12 @@ async function writeTarget(
     })
     return { document, outbox, stray: null }
   } catch (error) {
-    const about = { target: target.name, error: (error as Error).message }
+    const about = { target: result.target, error: (error as Error).message }
     run.log.warn(about, 'what is to be told of it cannot be written down')
-    const empty = newTarget(target.name)
-    const seen = notifiers.length > 0 ? observe(result, empty, now) : null
-    const condition = seen?.conditions.find(({ event }) => event !== null)
-    if (!condition) return { document, outbox: [], stray: null }
-    const { subject } = decide(empty)
-    return {
-      document,
-      outbox: [],
-      stray: { condition: { ...condition, key: `${subject.id}/${condition.key}` }, subject },
-    }
+    const { conditions, subject } = decide(newTarget(result.target))
+    const condition = conditions.find(({ event }) => event !== null)
+    const stray = condition && { condition: { ...condition, key: `${subject.id}/${condition.key}` }, subject }
+    return { document, outbox: [], stray: stray ?? null }
   }
 }
 
@@ -234,6 +254,24 @@ const withNews = (before: Ledger, { run, notifiers }: RunAlerting, news: RunNews
   })
   const moments = groups.moments.map(({ message, subject }) => composeAlert(message, subject, now))
   return enqueue(ledger, [...alerts, ...moments], notifiers, now)
+}
+
+/** How often a good run is written down. */
+const RECORD_EVERY_MS = 3 * HOUR_MS
+
+/** The document of runs with this one in it, every few hours and when it turns good or bad. */
+function withRun(
+  before: RunDocument,
+  { runId, clock }: Run,
+  { ok, isWhole }: Pick<RunEnd, 'ok' | 'isWhole'>,
+): RunDocument {
+  const now = clock.now()
+  const { last } = before
+  // One from the future was written by a clock that was ahead.
+  const isFresh = last !== null && last.ok === ok && Math.abs(now - last.at) < RECORD_EVERY_MS
+  if (!isWhole || isFresh) return before
+  const okAt = ok ? now : Math.min(before.okAt ?? last?.at ?? now, now)
+  return { ...before, last: { runId, at: now, ok }, okAt }
 }
 
 /** Null: it cannot be written down. */

@@ -5,16 +5,10 @@ import { EVENTS, type EventName } from '../model/events.ts'
 import type { Message } from './decide.ts'
 
 /** What a message is about. */
-export interface Subject {
+export interface Subject
+  extends Pick<AlertEvent, 'target' | 'domain' | 'daysLeft' | 'before' | 'after' | 'runId' | 'nextTryAt'> {
   /** Names the target, or the run, in dedup keys. */
   readonly id: string
-  readonly target: string | null
-  readonly domain: string | null
-  readonly daysLeft: number | null
-  readonly before: AlertLeaf | null
-  readonly after: AlertLeaf | null
-  readonly runId: string
-  readonly nextTryAt: string | null
 }
 
 /** A run as a whole, or many targets. */
@@ -44,29 +38,23 @@ const asLeaf = (leaf: AlertLeaf | null): AlertLeaf | null => leaf && { ...leaf, 
 
 /** The alert that says a message. Pure. */
 export function composeAlert(message: Message, subject: Subject, now: number): AlertEvent {
-  const { event, severity, kind, key, reason, error, since, ends, targets } = message
-  const { id, runId, before, after } = subject
+  const { key, ...said } = message
+  const { id, ...about } = subject
+  const { event, kind, error, since, ends } = said
   return {
     version: 1,
-    event,
-    severity,
-    kind,
+    ...said,
+    ...about,
     // A moment is a matter of its own, also where it happens twice.
-    dedupKey: kind === 'moment' ? `${id}/${key}/${runId}` : `${id}/${key}`,
-    target: subject.target,
-    domain: subject.domain,
-    daysLeft: subject.daysLeft,
-    before: asLeaf(before),
-    after: asLeaf(after),
-    runId,
-    nextTryAt: ends ? null : subject.nextTryAt,
-    ...(targets ? { targets } : {}),
-    reason: asText(reason, event),
+    dedupKey: kind === 'moment' ? `${id}/${key}/${about.runId}` : `${id}/${key}`,
+    reason: asText(said.reason, event),
     error: error && { ...error, message: asText(error.message, event) },
+    before: asLeaf(about.before),
+    after: asLeaf(about.after),
     at: iso(now),
     since: since === null ? null : iso(since),
     durationMs: since === null ? null : now - since,
-    ends,
+    nextTryAt: ends ? null : about.nextTryAt,
     whatToDo: error?.hint ?? EVENTS[event].todo,
     runbook: `RUNBOOK.md#${error?.code ?? (ends ? ends.event : event)}`,
   }

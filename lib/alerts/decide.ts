@@ -1,4 +1,5 @@
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../base/time.ts'
+import type { AlertEvent } from '../contracts.ts'
 import { EVENTS, type EventName, isWorse, type Severity, worst } from '../model/events.ts'
 import { type Cause, groupKeyOf } from './cause.ts'
 import type { Ledger, Open } from './ledger.ts'
@@ -18,7 +19,7 @@ export interface Condition {
   readonly severity?: Severity
   /** Told only when it has lasted so long. Default: at once. */
   readonly graceMs?: number
-  /** Of a group: how many targets, and some by name. */
+  /** Of a group. */
   readonly targets?: NonNullable<Open['targets']>
 }
 
@@ -38,18 +39,11 @@ export interface Observation {
 }
 
 /** One thing to tell. */
-export interface Message {
-  readonly event: EventName
-  readonly severity: Severity
-  readonly kind: 'new' | 'worse' | 'reminder' | 'recovered' | 'moment'
+export interface Message
+  extends Pick<AlertEvent, 'event' | 'severity' | 'kind' | 'reason' | 'error' | 'ends' | 'targets'> {
   readonly key: string
-  readonly reason: string
-  readonly error: Cause
   /** When the state began; null for a moment. */
   readonly since: number | null
-  /** What `recovered` ends, and how bad it had been told to be. */
-  readonly ends: { readonly event: EventName; readonly severity: Severity } | null
-  readonly targets?: NonNullable<Open['targets']>
 }
 
 const REMIND_MS: Readonly<Record<Severity, number>> = {

@@ -46,13 +46,10 @@ export interface GroupedRun {
  * few are left. Pure.
  */
 export function groupTargets(targets: readonly DecidedTarget[], run: GroupedRun): Groups {
-  const byKey = new Map<string, FiringState[]>()
-  for (const state of targets.flatMap(firingStates))
-    byKey.set(state.groupKey, [...(byKey.get(state.groupKey) ?? []), state])
   const isGroup = (key: string, own: readonly FiringState[]): boolean =>
     own.some(({ groupKey, open }) => open.shared?.cause === groupKey) ||
     ((own.length > GROUP_ABOVE || key in run.open) && own.some(({ unsent }) => unsent.length > 0))
-  const groups = [...byKey].filter(([key, own]) => isGroup(key, own))
+  const groups = byKey(targets.flatMap(firingStates), ({ groupKey }) => groupKey).filter(it => isGroup(...it))
   return {
     keys: new Set(groups.map(([key]) => key)),
     affected: groups
@@ -164,43 +161,45 @@ export function groupConditions(
   affected: readonly Affected[],
   always: ReadonlySet<string> = new Set(),
 ): readonly Affected[] {
-  const byKey = new Map<string, Affected[]>()
-  const single: Affected[] = []
-  for (const one of affected) {
-    const { key, event, error } = one.condition
-    const isByItself = event === null || one.subject.target === null || isGroupKey(key) || key in open
-    if (isByItself) single.push(one)
-    else {
-      const groupKey = groupKeyOf(event, error)
-      byKey.set(groupKey, [...(byKey.get(groupKey) ?? []), one])
-    }
+  const keyOf = ({ condition: { key, event, error }, subject }: Affected): string | null => {
+    const isByItself = event === null || subject.target === null || isGroupKey(key) || key in open
+    return isByItself ? null : groupKeyOf(event, error)
   }
-  const grouped = [...byKey].flatMap(([key, all]) =>
-    all.length > GROUP_ABOVE || key in open || always.has(key) ? [merge(key, all)] : all,
+  return byKey(affected, keyOf).flatMap(([key, all]) =>
+    key !== null && (all.length > GROUP_ABOVE || key in open || always.has(key)) ? [merge(key, all)] : all,
   )
-  return [...single, ...grouped]
+}
+
+function byKey<T, K>(all: readonly T[], keyOf: (one: T) => K): readonly (readonly [K, readonly T[]])[] {
+  const groups = new Map<K, T[]>()
+  for (const one of all) {
+    const key = keyOf(one)
+    const group = groups.get(key)
+    if (group) group.push(one)
+    else groups.set(key, [one])
+  }
+  return [...groups]
 }
 
 /** The most urgent one speaks for all. */
 function merge(key: string, all: readonly Affected[]): Affected {
-  const subjects = byDaysLeft(all.map(({ subject }) => subject))
-  const first = all.find(({ subject }) => subject === subjects[0]) as Affected
+  const sorted = byDaysLeft(all.map(({ condition, subject }) => ({ ...subject, condition })))
   const conditions = all.map(({ condition }) => condition)
   const levels = conditions.flatMap(({ level }) => level ?? [])
-  const { id, daysLeft, runId } = first.subject
+  const { id, daysLeft, runId, condition } = sorted[0] as (typeof sorted)[number]
   return {
     condition: {
-      ...first.condition,
+      ...condition,
       key,
       level: levels.length > 0 ? Math.min(...levels) : null,
       severity: conditions.map(({ severity }) => severity ?? 'info').reduce(worst),
       graceMs: Math.min(...conditions.map(({ graceMs }) => graceMs ?? 0)),
-      targets: namesOf(subjects),
+      targets: namesOf(sorted),
     },
     subject: {
       ...aboutRun(id, runId),
       daysLeft,
-      nextTryAt: subjects.flatMap(({ nextTryAt }) => nextTryAt ?? []).toSorted()[0] ?? null,
+      nextTryAt: sorted.flatMap(({ nextTryAt }) => nextTryAt ?? []).toSorted()[0] ?? null,
     },
   }
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { alertRun } from '../alerts/alert-run.ts'
 import { createHeartbeat } from '../alerts/heartbeat.ts'
-import { recordQuietRun } from '../alerts/quiet-run.ts'
 import type { Log } from '../base/log.ts'
 import { inParallel } from '../base/parallel.ts'
 import { RotationError } from '../base/rotation-error.ts'
@@ -229,9 +229,7 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
       const run: Run = { ...current, deadline: request.deadline - FINISH_MS, signal: end }
       const people = { run, records, notifiers, intervalMs: settings.intervalMs }
       const ended = { targets, results, ok, isWhole }
-      const quiet = isTold(request) ? await recordQuietRun(people, ended) : undefined
-      const told =
-        quiet === null ? await (await import('../alerts/alert-run.ts')).alertRun(people, ended) : quiet
+      const told = isTold(request) ? await alertRun(people, ended) : null
       await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
       const unpublished = isPublished
         ? await (await import('./publish-page.ts')).publishPage({ runId, finishedAt, seen, store, run })

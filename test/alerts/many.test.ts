@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest'
 import { alertRun } from '../../lib/alerts/alert-run.ts'
 import { groupKeyOf } from '../../lib/alerts/cause.ts'
 import type { NamedNotifier } from '../../lib/alerts/outbox.ts'
-import { recordQuietRun } from '../../lib/alerts/quiet-run.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import { secret } from '../../lib/base/secret.ts'
@@ -121,7 +120,7 @@ function openFleet(size: number) {
       const alerting = { run, records, notifiers, intervalMs: HOUR }
       const ok = results.every(r => r.error === null)
       const end = { targets: chosen, results, ok, isWhole: only === null }
-      const answer = (await recordQuietRun(alerting, end)) ?? (await alertRun(alerting, end))
+      const answer = await alertRun(alerting, end)
       clock.advance(pauseMs)
       const said = heard
         .splice(0)
