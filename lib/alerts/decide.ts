@@ -96,16 +96,10 @@ function withoutFuture(ledger: Ledger, now: number): Ledger {
   return { ...ledger, open: Object.fromEntries(open), ended: Object.fromEntries(ended) }
 }
 
-const happened = ({ event, reason }: Moment): Message => ({
-  event,
-  severity: EVENTS[event].severity,
-  kind: 'moment',
-  key: event,
-  reason,
-  error: null,
-  since: null,
-  ends: null,
-})
+const happened = ({ event, reason }: Moment): Message => {
+  const { severity } = EVENTS[event]
+  return { event, severity, kind: 'moment', key: event, reason, error: null, since: null, ends: null }
+}
 
 interface Step {
   readonly ledger: Ledger
@@ -114,7 +108,7 @@ interface Step {
 
 /** A state that begins, or goes on. */
 function goOn(ledger: Ledger, condition: Condition, now: number): Step {
-  const { key, level, targets, reason } = condition
+  const { key, level, reason } = condition
   const open = ledger.open[key]
   const event = condition.event ?? (open?.event as EventName | undefined)
   if (event === undefined) return { ledger, message: null }
@@ -123,93 +117,69 @@ function goOn(ledger: Ledger, condition: Condition, now: number): Step {
   // It is told by its group, for as long as it is one of it.
   if (open?.shared?.cause === signature) return { ledger, message: null }
   const severity = worst(worst(EVENTS[event].severity, condition.severity ?? 'info'), severityOf(level))
-  const entry: Open = open ?? {
-    since: now,
-    toldAt: null,
-    severity,
-    event,
-    error,
-    signatures: [],
-    level: null,
+  const fresh: Open = { since: now, toldAt: null, severity, event, error, signatures: [], level: null }
+  const { shared: _, ...entry }: Open = open ?? fresh
+  const why = whyTell(condition, { entry, severity, signature, now, endedAt: ledger.ended[key] })
+  if (why === null) return { ledger: open ? ledger : withOpen(ledger, key, fresh), message: null }
+  const signatures = [...entry.signatures.filter(s => s !== signature), signature].slice(-SIGNATURES_AT_MOST)
+  const told = { toldAt: now, severity: worst(severity, entry.severity), event, error, signatures }
+  const targets = condition.targets ? { targets: condition.targets } : {}
+  const { since } = entry
+  return {
+    ledger: withOpen(ledger, key, { ...entry, ...told, level: lowest(level, entry.level), ...targets }),
+    message: {
+      ...why,
+      event: why.event ?? event,
+      severity,
+      key,
+      reason,
+      error,
+      since,
+      ends: null,
+      ...targets,
+    },
   }
-  const why = reasonToTell({ ledger, condition, entry, severity, signature, now })
-  if (why === null) return { ledger: open ? ledger : withOpen(ledger, key, entry), message: null }
-  const { shared: _, ...alone } = entry
-  const next: Open = {
-    ...alone,
-    toldAt: now,
-    severity: worst(severity, entry.severity),
-    event,
-    error,
-    signatures: [...entry.signatures.filter(s => s !== signature), signature].slice(-SIGNATURES_AT_MOST),
-    level: lowest(level, entry.level),
-    ...(targets ? { targets } : {}),
-  }
-  const message: Message = {
-    event: why.byLevel ? 'expiring' : event,
-    severity,
-    kind: why.kind,
-    key,
-    reason,
-    error,
-    since: entry.since,
-    ends: null,
-    ...(targets ? { targets } : {}),
-  }
-  return { ledger: withOpen(ledger, key, next), message }
 }
 
-interface Question {
-  readonly ledger: Ledger
-  readonly condition: Condition
+interface Now {
   readonly entry: Open
   readonly severity: Severity
   readonly signature: string
   readonly now: number
+  /** When the state before this one under the key ended. */
+  readonly endedAt: number | undefined
 }
 
-function reasonToTell(question: Question): { kind: Message['kind']; byLevel: boolean } | null {
-  const { condition, entry, severity, signature, now } = question
-  if (entry.toldAt === null)
-    return now - entry.since >= graceMs(question) ? { kind: 'new', byLevel: false } : null
-  const crossed = condition.level !== null && condition.level < (entry.level ?? Number.POSITIVE_INFINITY)
-  if (crossed) return { kind: 'worse', byLevel: true }
-  if (isWorse(severity, entry.severity)) return { kind: 'worse', byLevel: false }
-  if (condition.event !== null && !entry.signatures.includes(signature))
-    return { kind: 'worse', byLevel: false }
-  return now - entry.toldAt >= REMIND_MS[severity] ? { kind: 'reminder', byLevel: false } : null
+/** Why a state is told now: as what, and as which event when it is another. Null: it is not. */
+function whyTell(
+  condition: Condition,
+  { entry, severity, signature, now, endedAt }: Now,
+): { readonly kind: 'new' | 'worse' | 'reminder'; readonly event?: EventName } | null {
+  const { level, event, graceMs = 0 } = condition
+  if (entry.toldAt === null) {
+    const isBack = endedAt !== undefined && now - endedAt < SOON_MS + LASTS_MS
+    const waitMs = isBack && severity !== 'critical' ? Math.max(graceMs, LASTS_MS) : graceMs
+    return now - entry.since >= waitMs ? { kind: 'new' } : null
+  }
+  if (level !== null && level < (entry.level ?? Infinity)) return { kind: 'worse', event: 'expiring' }
+  const isNewCause = event !== null && !entry.signatures.includes(signature)
+  if (isNewCause || isWorse(severity, entry.severity)) return { kind: 'worse' }
+  return now - entry.toldAt >= REMIND_MS[severity] ? { kind: 'reminder' } : null
 }
 
-function graceMs({ ledger, condition, severity, now }: Question): number {
-  if (severity === 'critical') return condition.graceMs ?? 0
-  const endedAt = ledger.ended[condition.key]
-  const isBack = endedAt !== undefined && now - endedAt < SOON_MS + LASTS_MS
-  return Math.max(condition.graceMs ?? 0, isBack ? LASTS_MS : 0)
-}
-
-function endState(ledger: Ledger, key: string, now: number): Step {
-  const { [key]: entry, ...open } = ledger.open
-  if (!entry) return { ledger, message: null }
-  if (entry.toldAt === null) return { ledger: { ...ledger, open }, message: null }
+function endState({ open: before, ...ledger }: Ledger, key: string, now: number): Step {
+  const { [key]: entry, ...open } = before
+  if (!entry || entry.toldAt === null) return { ledger: { ...ledger, open }, message: null }
+  const { since, severity, targets } = entry
   const recent = Object.entries(ledger.ended).filter(([, at]) => now - at < SOON_MS)
-  const event = entry.event as EventName
   const next = { ...ledger, open, ended: { ...Object.fromEntries(recent), [key]: now } }
   // Whoever was not told of it by itself hears of the end of the group.
   if (entry.shared && !entry.shared.alone) return { ledger: next, message: null }
-  return {
-    ledger: next,
-    message: {
-      event: 'recovered',
-      severity: 'info',
-      kind: 'recovered',
-      key,
-      reason: `no longer: ${EVENTS[event].text}`,
-      error: null,
-      since: entry.since,
-      ends: { event, severity: entry.severity },
-      ...(entry.targets ? { targets: entry.targets } : {}),
-    },
-  }
+  const event = entry.event as EventName
+  const reason = `no longer: ${EVENTS[event].text}`
+  const ended = { event: 'recovered', severity: 'info', kind: 'recovered', key, reason, error: null } as const
+  const ends = { event, severity }
+  return { ledger: next, message: { ...ended, since, ends, ...(targets ? { targets } : {}) } }
 }
 
 const withOpen = (ledger: Ledger, key: string, entry: Open): Ledger => ({

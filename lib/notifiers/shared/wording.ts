@@ -51,9 +51,9 @@ const count = (days: number): string => (days === 1 ? '1 day' : `${days} days`)
 const CHINESE: Words = {
   severity: { info: '通知', warning: '警告', critical: '严重' },
   well: '恢复',
-  event: ({ event }) => EVENTS_ZH[event].text,
+  event: ({ event }) => EVENTS_ZH[event][0],
   // What an error says is more to the point, though in English.
-  todo: alert => (alert.error?.hint ? alert.error.hint : EVENTS_ZH[alert.event].todo),
+  todo: alert => (alert.error?.hint ? alert.error.hint : EVENTS_ZH[alert.event][1]),
   each: many => `${many} 个目标`,
   atWorst: text => `最急者${text}`,
   more: many => `另外 ${many} 个`,
