@@ -207,6 +207,19 @@ describe('Prometheus', () => {
     expect(of('verdicts', { profile: 'any' })).toBe(1)
   })
 
+  test('a renewal fails and a person binds a good certificate: all is well again', async () => {
+    const { s } = await openDue()
+    s.faults.add({ operations: ['httpreq.Present'], status: 500, times: 99 })
+    expect(await s.run()).toMatchObject({ outcome: 'failed' })
+    const look = async () => samplesOf(await s.rig.run({ action: 'status' }, { clock: s.clock }))
+    const failed = await look()
+    expect([failed('ok'), failed('failures')]).toEqual([0, 1])
+    await s.bindOne(80)
+    expect(await s.run()).toMatchObject({ outcome: 'idle', warnings: [{ code: 'adopted' }] })
+    const mended = await look()
+    expect([mended('ok'), mended('failures'), mended('last_success_age_seconds')]).toEqual([1, 0, 0])
+  })
+
   test('what devices refuse, what ends, and what people know of', () => {
     const of = samplesOf(fleet(30))
     expect(of('verdicts', { target: 'plant-011', profile: 'meter-v1' })).toBe(0)
