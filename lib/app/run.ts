@@ -15,10 +15,11 @@ import {
   type Surroundings,
 } from '../config/load.ts'
 import type { Run } from '../contracts.ts'
-import { OUTCOMES, type RunEvent, type StepName, type StepRecord, type Warning } from '../model/outcomes.ts'
+import { OUTCOMES, type RunEvent, type StepName, type StepRecord } from '../model/outcomes.ts'
 import type { Target } from '../model/target.ts'
-import { isOk, type TargetResult } from '../report/result.ts'
-import type { LastRun } from '../report/status.ts'
+import type { Answer } from '../report/answer.ts'
+import { allOk } from '../report/health.ts'
+import type { TargetResult } from '../report/result.ts'
 import { rotate } from '../rotation/rotate.ts'
 import type { World } from '../rotation/world.ts'
 import type { Records } from '../state/state.ts'
@@ -54,23 +55,6 @@ export interface Request {
   readonly warm?: Warm
   /** Names this event where the platform may deliver it more than once. */
   readonly deliveryId?: string
-}
-
-/** Version 1 of the answer; plain JSON. */
-export interface Answer {
-  readonly version: 1
-  readonly runId: string
-  readonly trigger: string
-  readonly ok: boolean
-  readonly startedAt: string
-  readonly finishedAt: string
-  readonly results: readonly TargetResult[]
-  /** Of the run as a whole; absent: none. */
-  readonly warnings?: readonly Warning[]
-  /** Of `rotate`: what people were told, and when all targets were well for the last time (before that: the first run; null: not known). */
-  readonly told?: { readonly sent: number; readonly undelivered: number; readonly okAt: string | null }
-  /** Of `status`: the last run for all targets that is written down, which is every few hours; null: none. */
-  readonly lastRun?: LastRun | null
 }
 
 const TARGETS_AT_ONCE = 4
@@ -122,10 +106,14 @@ async function perform(
     const result = await app.perform(target, event)
     return { ...result, warnings: [...result.warnings, ...warnings] }
   })
+  const finishedAt = clock.now()
   const answer: Answer = {
-    ...{ version: 1, runId: app.runId, trigger: request.trigger, ok: results.every(isOk) },
+    version: 1,
+    runId: app.runId,
+    trigger: request.trigger,
+    ok: allOk(results, finishedAt),
     startedAt: iso(startedAt),
-    finishedAt: iso(clock.now()),
+    finishedAt: iso(finishedAt),
     results,
   }
   return { ...answer, ...(await app.end(targets, answer)) }

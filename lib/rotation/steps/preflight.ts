@@ -1,3 +1,4 @@
+import { emergencyMs } from '../../base/lifetime.ts'
 import { RotationError } from '../../base/rotation-error.ts'
 import type { Secret } from '../../base/secret.ts'
 import { iso } from '../../base/time.ts'
@@ -8,7 +9,6 @@ import type { CheckLine } from '../../model/device-profile.ts'
 import type { Target } from '../../model/target.ts'
 import { covers, parseChain } from '../../x509/certificate.ts'
 import { encodeKey, keyFits } from '../../x509/key.ts'
-import { emergencyMs } from '../decide/decide.ts'
 import { done, type Job, type Step, type StepResult, skipped, suspend, type World, warn } from '../world.ts'
 import { examine, type Line, sentence } from './examine.ts'
 
