@@ -1,13 +1,13 @@
-import { DAY_MS } from '../base/time.ts'
+import type { Lifetime } from '../base/lifetime.ts'
 import type { EventName } from '../model/events.ts'
+import { STATES, type StateName, stateOf } from '../report/health.ts'
 import type { TargetResult } from '../report/result.ts'
 import type { TargetDocument } from '../state/documents.ts'
 import type { Condition, Moment, Observation } from './decide.ts'
-import { type Lifetime, levelOf } from './levels.ts'
+import { levelOf } from './levels.ts'
 
 /** One matter for people: whether the certificate of a target gets renewed. */
 export const RENEWAL = 'renewal'
-const TOO_LONG_MS = DAY_MS
 
 /** States that warnings of a run speak of: one for all of these codes. */
 const WARNED = {
@@ -27,7 +27,8 @@ export function observe(result: TargetResult, document: TargetDocument, now: num
   if (outcome === 'busy') return null
   const lifetime = lifetimeOf(result, document)
   const level = lifetime && levelOf(lifetime, now)
-  const trouble = troubleOf(result, document, level) ?? lagging(result, level)
+  const state = stateOf(result, now)
+  const trouble = troubleOf(result, state, document, level) ?? runningOut(result, state, level)
   const isConclusive = outcome === 'idle' || outcome === 'rotated' || outcome === 'repaired'
   return {
     now,
@@ -44,43 +45,43 @@ const warned = ({ warnings }: TargetResult): readonly Condition[] =>
     return said.length > 0 ? [{ key: event, event, reason: said.join('; '), error: null, level: null }] : []
   })
 
-function troubleOf(result: TargetResult, document: TargetDocument, level: number | null): Condition | null {
-  const { outcome, decision, error } = result
-  const about = { key: RENEWAL, level, reason: error?.message ?? decision.detail }
-  if (outcome === 'suspended') return waitingOf(result, document, { ...about, error: null })
-  if (outcome !== 'failed' && outcome !== 'refused' && outcome !== 'held' && outcome !== 'rolled-back')
-    return null
-  const own = error && { code: error.code, message: error.message, hint: error.hint }
-  return { ...about, event: outcome, error: own ?? lastError(document) }
-}
-
-function waitingOf(
-  { decision, warnings, steps }: TargetResult,
-  document: TargetDocument,
-  about: Omit<Condition, 'event'>,
+/** What the state of a target is told as, with what is known besides. */
+function troubleOf(
+  { outcome, decision, error, warnings, steps }: TargetResult,
+  state: StateName,
+  { alerts }: TargetDocument,
+  level: number | null,
 ): Condition | null {
+  const { tells } = STATES[state]
+  if (tells === null || state === 'ending') return null
+  const open = alerts.open[RENEWAL]
+  const about = { key: RENEWAL, level, reason: error?.message ?? decision.detail, error: null }
   // What was told goes on, and gets worse with the days left; waiting says nothing new of it.
-  if (document.alerts.open[RENEWAL]?.toldAt != null) return { ...about, event: null }
-  if (decision.reason === 'backing-off') return { ...about, event: 'failed', error: lastError(document) }
-  if (decision.reason === 'paused') return { ...about, event: 'paused' }
-  const stuck = warnings.find(({ code }) => code === 'not-propagated' || code === 'too-little-time')
-  if (stuck) return { ...about, event: 'suspended', reason: stuck.message }
-  if (decision.reason === 'emergency' || decision.reason === 'expired')
-    return { ...about, event: 'suspended', severity: 'critical' }
-  // Waits that a target is configured for: soak, and a change window.
-  const isPlanned = steps.at(-1)?.step === 'bind'
-  return isPlanned ? null : { ...about, event: 'suspended', graceMs: TOO_LONG_MS }
+  if (outcome === 'suspended' && open?.toldAt != null) return { ...about, event: null }
+  if (state === 'paused' || state === 'paused-late') return { ...about, ...tells }
+  if (state === 'under-way' || state === 'late') {
+    const stuck = warnings.find(({ code }) => code === 'not-propagated' || code === 'too-little-time')
+    if (stuck) return { ...about, event: tells.event, reason: stuck.message }
+    // Waits that a target is configured for: soak, and a change window.
+    const isPlanned = state === 'under-way' && steps.at(-1)?.step === 'bind'
+    return isPlanned ? null : { ...about, ...tells }
+  }
+  const own = error && { code: error.code, message: error.message, hint: error.hint }
+  // Where this run has no error of its own, an earlier one wrote one down.
+  return { ...about, ...tells, error: own ?? open?.error ?? null }
 }
 
-/** The error that a run wrote down before, where this one has none of its own. */
-const lastError = ({ alerts }: TargetDocument): Condition['error'] => alerts.open[RENEWAL]?.error ?? null
-
-/** All is well with what is bound, but an older certificate is still served somewhere, and it runs out. */
-function lagging({ outlook }: TargetResult, level: number | null): Condition | null {
+/** No run is at it, or all is well with what is bound, but an older certificate is still served; and it runs out. */
+function runningOut(
+  { outlook, decision }: TargetResult,
+  state: StateName,
+  level: number | null,
+): Condition | null {
   const { bound, served } = outlook
-  if (level === null || !served || !bound || served.fingerprint === bound.fingerprint) return null
+  const isOther = level !== null && bound && served && served.fingerprint !== bound.fingerprint
+  if (!isOther && state !== 'ending') return null
   const reason = 'the device port serves another certificate than the one that is bound'
-  return { key: RENEWAL, event: 'expiring', reason, error: null, level }
+  return { key: RENEWAL, event: 'expiring', reason: isOther ? reason : decision.detail, error: null, level }
 }
 
 /** The life of what is served, or bound where it cannot be seen, or as last seen where neither can. */

@@ -1,6 +1,6 @@
 /** One answer to "is this target well?": by a table written out by hand, and every output that people read agrees. */
 import { describe, expect, test } from 'vitest'
-import { sightingOf } from '../../lib/alerts/conditions.ts'
+import { observe } from '../../lib/alerts/conditions.ts'
 import { ERROR_CODES, type ErrorCode } from '../../lib/model/errors.ts'
 import { DUE_REASONS, IDLE_REASONS, OUTCOMES, type Outcome } from '../../lib/model/outcomes.ts'
 import { emfLines } from '../../lib/present/emf.ts'
@@ -141,7 +141,7 @@ test('so do the alerts, of all that a rotation ends with', () => {
         : outcome !== 'planned' && outcome !== 'busy'
   const rows = rowsOf({}, plain).filter(({ given }) => ends(given))
   for (const { given, wanted } of rows) {
-    const [told = null] = sightingOf(given, newTarget(given.target), NOW).conditions
+    const [told = null] = observe(given, newTarget(given.target), NOW)?.conditions ?? []
     const { tells } = STATES[stateOf(given, NOW)]
     expect(
       told && { event: told.event, graceMs: told.graceMs, severity: told.severity },
