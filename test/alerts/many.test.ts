@@ -93,7 +93,11 @@ function openFleet(size: number) {
     return result({ ...common, outcome: 'failed', error })
   }
   return {
-    ...{ clock, behaviour, documents, heard, targets },
+    clock,
+    behaviour,
+    documents,
+    targets,
+    keyOf: (i: number) => `targets/${targetKey(targetOf(i))}`,
     failing: (error: RotationError | null) => {
       fails = error
     },
@@ -122,10 +126,11 @@ function openFleet(size: number) {
       const end = { targets: chosen, results, ok, isWhole: only === null }
       const answer = await alertRun(alerting, end)
       clock.advance(pauseMs)
-      const said = heard
-        .splice(0)
-        .map(a => `${a.kind} ${a.event} ${a.severity} ${a.targets ? `many:${a.targets.count}` : a.target}`)
-      return { said, answer }
+      const alerts = heard.splice(0)
+      const said = alerts.map(
+        a => `${a.kind} ${a.event} ${a.severity} ${a.targets ? `many:${a.targets.count}` : a.target}`,
+      )
+      return { said, alerts, answer }
     },
   }
 }
@@ -162,12 +167,8 @@ test('what it says: how many, which, the worst of them, the reason, and one key 
   f.failing(new RotationError('unavailable', 'down'))
   await f.run(everybody(dnsDown), { pauseMs: 8 * DAY })
   f.failing(null)
-  const heard: AlertEvent[] = []
-  const listen = f.heard.push.bind(f.heard)
-  f.heard.push = (...alerts) => heard.push(...alerts) + listen(...alerts)
-  await f.run(everybody(dnsDown))
-  await f.run(everybody('well'))
-  const [again, over] = heard as [AlertEvent, AlertEvent]
+  const [again] = (await f.run(everybody(dnsDown))).alerts as [AlertEvent]
+  const [over] = (await f.run(everybody('well'))).alerts as [AlertEvent]
   expect(again).toMatchObject({
     ...{ version: 1, kind: 'worse', event: 'expiring', severity: 'warning', target: null, domain: null },
     ...{ daysLeft: 11, dedupKey: 'iotda-cert/*/failed/unavailable/solvers.dns' },
@@ -260,25 +261,31 @@ describe('at least once', () => {
     expect((await f.run(everybody(dnsDown))).said).toEqual([])
   })
 
-  test('a run that dies between the message and the targets’ documents tells it twice at most, as one', async () => {
+  test.each([
+    ['and tells nobody', new RotationError('unavailable', 'down', { retry: 'never' })],
+    ['after it has told', null],
+  ])('a run that dies before the targets’ documents are written, %s: told once, as one', async (_, fails) => {
     const f = openFleet(10)
-    const told: string[] = []
-    f.behaviour.refuses = key => key.startsWith('targets/') && f.documents.has('runs/last')
-    // The targets note it, the run notes it; then nothing can be taken from the targets.
-    let noted = 0
-    const isTold = (key: string): boolean => {
-      if (!key.startsWith('targets/')) return false
-      noted += 1
-      return noted > f.targets.length
-    }
-    f.behaviour.refuses = isTold
-    told.push(...(await f.run(everybody(dnsDown))).said)
+    f.failing(fails)
+    f.behaviour.refuses = key => key.startsWith('targets/')
+    const { said } = await f.run(everybody(dnsDown))
+    f.failing(null)
     f.behaviour.refuses = () => false
+    const told = [...said]
     for (let i = 0; i < 3; i += 1) told.push(...(await f.run(everybody(dnsDown))).said)
-    expect(told.filter(text => text === 'new failed warning many:10')).toHaveLength(1)
-    expect(told.filter(text => !text.includes('many:'))).toEqual([])
-    const ended = (await f.run(everybody('well'))).said
-    expect(ended).toContain('recovered recovered info many:10')
+    expect(told).toEqual(['new failed warning many:10'])
+    expect((await f.run(everybody('well'))).said).toEqual(['recovered recovered info many:10'])
+  })
+
+  test('a run of an earlier version died with all of it in the targets’ outboxes: told as one', async () => {
+    const f = openFleet(10)
+    f.failing(new RotationError('unavailable', 'down'))
+    for (let i = 0; i < 10; i += 1) await f.run(everybody(dnsDown), { only: [i], pauseMs: 0 })
+    // As that version left them: each has tried to tell it for itself, in vain.
+    expect(f.documents.get(f.keyOf(9))?.body).toContain('"kind": "new"')
+    f.failing(null)
+    expect((await f.run(everybody(dnsDown))).said).toEqual(['new failed warning many:10'])
+    expect(f.documents.get(f.keyOf(9))?.body).toContain('"outbox": []')
   })
 
   test('the document of runs is lost: it is told again, not forgotten', async () => {
