@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type AcmeCa, type AcmeCaOptions, createAcmeCa } from './acme-ca/ca.ts'
-import { createDoorTls } from './acme-ca/issuing.ts'
+import { createDoorTls } from './acme-ca/certificates/issuing.ts'
 import { createDeviceEndpoint, type DeviceEndpoint, type DeviceEndpointOptions } from './device-endpoint.ts'
 import { createHttpreq } from './dns/httpreq.ts'
 import { createDnsHttps, type DnsHttps } from './dns/https.ts'

@@ -1,50 +1,6 @@
-import * as v from 'valibot'
-import type { AlertEvent } from '../contracts.ts'
-import { SEVERITIES } from '../model/events.ts'
+import type { Undelivered } from '../state/ledger.ts'
 
-/** What was told and what is still to be told, kept between runs. Instants are milliseconds since the epoch. */
-
-const instant = v.number()
-const Cause = v.nullable(v.object({ code: v.string(), message: v.string(), hint: v.nullable(v.string()) }))
-
-const Open = v.object({
-  /** When it was first seen. */
-  since: instant,
-  /** Null: not told yet. */
-  toldAt: v.nullable(instant),
-  /** The worst that was told. */
-  severity: v.picklist(SEVERITIES),
-  event: v.string(),
-  error: Cause,
-  /** What was told of it already, so that causes which take turns are not told each time. */
-  signatures: v.array(v.string()),
-  /** The lowest level of days left that was told. */
-  level: v.nullable(v.number()),
-  /** Of a target's state that is told as one of many: as which, and whether it had been told by itself before. */
-  shared: v.optional(v.object({ cause: v.string(), alone: v.boolean() })),
-  /** Of a state of many targets: which, when it was last told. */
-  targets: v.optional(v.object({ count: v.number(), names: v.array(v.string()) })),
-})
-export type Open = v.InferOutput<typeof Open>
-
-const Undelivered = v.object({
-  /** Name of the notifier. */
-  notifier: v.string(),
-  since: instant,
-  alert: v.custom<AlertEvent>(it => typeof it === 'object' && it !== null, 'must be an alert'),
-})
-export type Undelivered = v.InferOutput<typeof Undelivered>
-
-export const Ledger = v.object({
-  /** States that are not over, by key. */
-  open: v.record(v.string(), Open),
-  /** When a state ended, for those that come back soon. */
-  ended: v.record(v.string(), instant),
-  outbox: v.array(Undelivered),
-})
-export type Ledger = v.InferOutput<typeof Ledger>
-
-export const emptyLedger: Ledger = { open: {}, ended: {}, outbox: [] }
+export { emptyLedger, Ledger, type Open, type Undelivered } from '../state/ledger.ts'
 
 /** Names an entry of an outbox. */
 export const entryId = ({ notifier, alert }: Undelivered): string =>

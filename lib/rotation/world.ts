@@ -10,9 +10,10 @@ import type { CertificateSpec, Leaf, RenewalInfo, Served, Slot } from '../model/
 import type { CheckLine, DeviceOutlook } from '../model/device-profile.ts'
 import type { Decision, Outcome, RunEvent, StepName, StepRecord, Warning } from '../model/outcomes.ts'
 import type { Target } from '../model/target.ts'
+import type { Document } from '../state/document.ts'
 import type { CertificateDocument, PendingCertificate, TargetDocument } from '../state/documents.ts'
 import type { Lease } from '../state/lease.ts'
-import type { Document, Records } from '../state/state.ts'
+import type { Records } from '../state/state.ts'
 
 /** All that the rotation of one target may touch. Built by the app; the steps never reach around it. */
 export interface World {

@@ -1,6 +1,5 @@
 import * as v from 'valibot'
-import { emptyLedger, Ledger } from '../alerts/ledger.ts'
-import { RotationError } from '../base/rotation-error.ts'
+import { emptyLedger, Ledger } from './ledger.ts'
 
 /**
  * The documents kept between runs: only what the world cannot be asked again. Absent means "adopt what is
@@ -263,26 +262,3 @@ export const newCertificate = (name: string): CertificateDocument => ({
   keptKeys: [],
   leftovers: [],
 })
-
-/** Parses a document. @throws RotationError `store-unreadable` */
-export function parseDocument<T>(schema: v.GenericSchema<unknown, T>, key: string, body: string): T {
-  const unreadable = (why: string, cause?: unknown) =>
-    new RotationError('store-unreadable', `state document ${key} cannot be read: ${why}`, {
-      cause,
-      retry: 'never',
-      hint: 'Nothing was changed. Restore the document from a backup, or move it away: then what is bound is adopted.',
-    })
-  let value: unknown
-  try {
-    value = JSON.parse(body)
-  } catch (error) {
-    throw unreadable('it is no JSON', error)
-  }
-  const version = (value as { schema?: unknown } | null)?.schema
-  if (typeof version === 'number' && version > 1)
-    throw unreadable(`its schema ${version} is newer than this program`)
-  const parsed = v.safeParse(schema, value)
-  if (!parsed.success)
-    throw unreadable(parsed.issues.map(i => `${v.getDotPath(i) ?? 'document'}: ${i.message}`).join('; '))
-  return parsed.output
-}

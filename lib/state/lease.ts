@@ -1,7 +1,8 @@
 import { RotationError } from '../base/rotation-error.ts'
 import { formatDuration, iso, MINUTE_MS } from '../base/time.ts'
 import type { Run, StateStore, StoredDocument } from '../contracts.ts'
-import { LeaseDocument, parseDocument } from './documents.ts'
+import { isConflict, parseDocument } from './document.ts'
+import { LeaseDocument } from './documents.ts'
 
 const LEASE_MS = 5 * MINUTE_MS
 
@@ -60,9 +61,6 @@ export async function takeLease(store: StateStore, key: string, run: Run): Promi
     },
   }
 }
-
-const isConflict = (error: unknown): boolean =>
-  error instanceof RotationError && error.code === 'store-conflict'
 
 const busy = (why: string, until: number): RotationError =>
   new RotationError('busy', `another run is at work on this instance: ${why}`, {

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { nameField, pemField, urlField } from '../base/fields.ts'
-import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import { SECOND_MS } from '../base/time.ts'
 import { createCsms } from '../clouds/huawei/csms.ts'
 import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
-import { enclose, newToken, open } from './shared/envelope.ts'
-import { newWriter } from './shared/writer.ts'
+import { conditionalStore, type Kept, storeConflict } from './shared/conditional-store.ts'
+import { enclose, open } from './shared/envelope.ts'
 
 /**
  * One secret of Huawei Cloud's CSMS for each document; each write makes a version, of which the service keeps
@@ -21,7 +20,13 @@ import { newWriter } from './shared/writer.ts'
 
 const BYTES_AT_MOST = 32 * 1024
 const NAME_AT_MOST = 64
-const BACK_OFF_MS = [SECOND_MS, 3 * SECOND_MS] as const
+const THROTTLED_PAUSES_MS = [SECOND_MS, 3 * SECOND_MS] as const
+const DRIVER = 'csms store'
+const SINGLE_WRITER = {
+  driver: DRIVER,
+  conflictHint:
+    'This store is for a single writer: set max_instance_num to 1, and run nothing beside the function.',
+}
 
 const settings = v.strictObject({
   /** Name of an entry of `credentials`. */
@@ -50,36 +55,15 @@ type Settings = v.InferOutput<typeof settings>
 
 /** The document key in letters that a secret's name may have; a long one is cut and told apart by its hash. */
 const nameOf = (prefix: string, key: string): string => {
-  if (!/^[a-z0-9-]+(\/[a-z0-9-]+)*$/.test(key))
-    throw new RotationError('internal', `csms store: ${JSON.stringify(key)} is no document key`)
   const name = `${prefix}${key.replaceAll('/', '_')}`
   if (name.length <= NAME_AT_MOST) return name
   const hash = createHash('sha256').update(key).digest('hex').slice(0, 16)
   return `${name.slice(0, NAME_AT_MOST - hash.length - 1)}_${hash}`
 }
 
-const conflict = (why: string, cause?: unknown): RotationError =>
-  new RotationError('store-conflict', `csms store: another writer ${why}`, {
-    cause,
-    retry: 'now',
-    hint: 'This store is for a single writer: set max_instance_num to 1, and run nothing beside the function.',
-  })
-
-const refuseLarge = (name: string, text: string): void => {
-  const bytes = Buffer.byteLength(text)
-  if (bytes <= BYTES_AT_MOST) return
-  throw new RotationError(
-    'service-refused',
-    `csms store: ${name} would have ${bytes} bytes, and a secret holds ${BYTES_AT_MOST} at most`,
-    { retry: 'never', hint: 'Use another store for settings with so many targets or so long a chain.' },
-  )
-}
-
-interface Stored {
+/** A version of a secret, by its id. */
+interface Version extends Kept {
   readonly id: string
-  readonly body: string
-  readonly token: string
-  readonly revision: string
 }
 
 /** Numbers begin again when a secret is made anew, so the write itself is part of the revision. */
@@ -91,64 +75,44 @@ const create = (config: Settings, context: DriverContext): StateStore => {
   const { clock } = context
   const keys = () => context.huaweiKeys(config.credentials)
   const access = { ...config, http: context.http(config.caCertificates), clock, keys }
-  const csms = createCsms(access, 'csms store')
-  const writer = newWriter()
-
-  const read = async (key: string): Promise<Stored | null> => {
-    const name = nameOf(config.prefix, key)
-    const version = await csms.latest(name)
-    if (version === null) return null
-    const opened = open(version.text ?? '', `csms store: secret ${name}`)
-    return { ...opened, id: version.id, revision: revisionOf(version.id, opened.token) }
-  }
+  const csms = createCsms(access, DRIVER)
 
   /** Whether the version just made replaced the one that was read. */
-  const refuseOverlap = async (key: string, id: string, before: Stored | null): Promise<void> => {
+  const refuseOverlap = async (key: string, name: string, id: string, before: Version | null) => {
     if (numberOf(id) === numberOf(before?.id) + 1) return
-    if ((await csms.previous(nameOf(config.prefix, key))) === (before?.id ?? null)) return
-    throw conflict(`wrote ${key} at the same moment`)
+    if ((await csms.previous(name)) === (before?.id ?? null)) return
+    throw storeConflict(SINGLE_WRITER, `wrote ${key} at the same moment`)
   }
 
-  const write = async (key: string, body: string, expected: string | null): Promise<string> => {
-    const name = nameOf(config.prefix, key)
-    const token = newToken(writer)
-    const text = enclose(body, token)
-    refuseLarge(name, text)
-    const before = await read(key)
-    if ((before?.revision ?? null) !== expected) throw conflict(`changed ${key}`)
-    for (let tried = 0; ; tried += 1) {
-      try {
+  return conditionalStore<Version>(
+    {
+      ...SINGLE_WRITER,
+      nameOf: key => nameOf(config.prefix, key),
+      read: async name => {
+        const version = await csms.latest(name)
+        if (version === null) return null
+        const opened = open(version.text ?? '', `${DRIVER}: secret ${name}`)
+        return { ...opened, id: version.id, revision: revisionOf(version.id, opened.token) }
+      },
+      mark: enclose,
+      write: async ({ key, name, text, token, before }) => {
         const id = before === null ? await csms.create(name, text) : await csms.addVersion(name, text)
-        await refuseOverlap(key, id, before)
+        await refuseOverlap(key, name, id, before)
         return revisionOf(id, token)
-      } catch (thrown) {
-        const error = asRotationError(thrown)
-        // A name that is taken has no published code of its own, so any refusal may mean it.
-        const codes: readonly string[] = ['unavailable', 'throttled', 'service-refused']
-        if (!codes.includes(error.code)) throw error
-        const now = await read(key)
-        if (now?.token === token) return now.revision
-        if ((now?.revision ?? null) !== expected) throw conflict(`changed ${key}`, error)
-        // Only a call that certainly did nothing is sent again: a late one would look like a second writer.
-        const pauseMs = error.code === 'throttled' ? BACK_OFF_MS[tried] : undefined
-        if (pauseMs === undefined) throw error
-        await clock.sleep(pauseMs)
-      }
-    }
-  }
-
-  return {
-    writer,
-    read: async key => {
-      const stored = await read(key)
-      return stored && { body: stored.body, revision: stored.revision }
+      },
+      remove: csms.remove,
+      // A name that is taken has no published code of its own, so any refusal may mean it.
+      isDisputed: error => error.code === 'service-refused',
+      // Only a call that certainly did nothing is sent again: a late one would look like a second writer.
+      pausesAfter: error => (error.code === 'throttled' ? THROTTLED_PAUSES_MS : []),
+      limit: {
+        bytes: BYTES_AT_MOST,
+        hint: 'Use another store for settings with so many targets or so long a chain.',
+      },
+      looksFirst: true,
     },
-    write,
-    remove: async key => csms.remove(nameOf(config.prefix, key)),
-    // The processes of two functions look alike from outside: nobody can tell that one has ended.
-    isGone: async () => false,
-    ownSealKey: async () => null,
-  }
+    clock,
+  )
 }
 
 export default defineStore({ settings, create })

@@ -6,6 +6,8 @@ import { RotationError } from '../base/rotation-error.ts'
 import { newSealKey } from '../base/seal.ts'
 import { type Secret, secret } from '../base/secret.ts'
 import { defineStore, type StateStore, type StoredDocument } from '../contracts.ts'
+import { storeConflict } from './shared/conditional-store.ts'
+import { requireDocumentKey } from './shared/document-key.ts'
 import { codeOf, makeFolder, replaceFile, syncFolder, writeNew } from './shared/durable.ts'
 import { isGoneWriter, newWriter } from './shared/writer.ts'
 
@@ -37,8 +39,7 @@ const unwritable = (file: string, thrown: unknown): RotationError =>
     hint: WRITE_HINTS[codeOf(thrown)] ?? 'Make the folder writable for the user this runs as.',
   })
 
-const conflict = (key: string): RotationError =>
-  new RotationError('store-conflict', `file store: another writer changed ${key}`, { retry: 'now' })
+const conflict = (key: string): RotationError => storeConflict({ driver: 'file store' }, `changed ${key}`)
 
 /** What `action` gives, or null when the file or folder is not there. */
 const ifThere = async <T>(
@@ -96,8 +97,7 @@ interface Place {
 }
 
 const placeOf = (path: string, key: string): Place => {
-  if (!/^[a-z0-9-]+(\/[a-z0-9-]+)*$/.test(key))
-    throw new RotationError('internal', `file store: ${JSON.stringify(key)} is no document key`)
+  requireDocumentKey(key, 'file store')
   const segments = key.split('/')
   const name = segments.pop() ?? ''
   return { key, folder: join(path, ...segments), name }

@@ -1,16 +1,16 @@
 import * as v from 'valibot'
-import { asRotationError, RotationError } from '../base/rotation-error.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { awsRefusalOf } from '../clouds/aws/answer.ts'
-import { BACK_OFF_MS, createAwsClient } from '../clouds/aws/client.ts'
+import { createAwsClient } from '../clouds/aws/client.ts'
 import { isAbsentObject, objectUrl, readPermission } from '../clouds/aws/s3.ts'
 import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
 import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
-import { enclose, newToken, open } from './shared/envelope.ts'
-import { newWriter } from './shared/writer.ts'
+import { conditionalStore } from './shared/conditional-store.ts'
+import { enclose, open } from './shared/envelope.ts'
 
 /**
  * One object for each document, written with `If-Match` or `If-None-Match: *`; the revision is its ETag. Every
- * write leaves other bytes (base/envelope.ts), so that the same text written twice has two ETags.
+ * write leaves other bytes (shared/envelope.ts), so that the same text written twice has two ETags.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
  *
  * Another S3-compatible service must honour both conditions. One that ignores them, as Huawei OBS does, is found
@@ -36,21 +36,9 @@ interface Settings extends AwsSettings {
   readonly prefix: string
 }
 
-/** An object as read: its ETag is the revision. */
-interface Stored {
-  readonly body: string
-  readonly token: string
-  readonly revision: string
-}
+const DRIVER = 's3 store'
 
-const conflict = (key: string, cause?: unknown): RotationError =>
-  new RotationError('store-conflict', `s3 store: another writer changed ${key}`, { cause, retry: 'now' })
-
-/** The object may be another one than expected: absent (404), changed (412), being written (409). */
-const isDisputed = (error: RotationError): boolean =>
-  isAbsentObject(error) || [409, 412].includes(awsRefusalOf(error)?.status ?? 0)
-
-const openDocuments = (settings: Settings, context: DriverContext) => {
+const create = (settings: Settings, context: DriverContext): StateStore => {
   const { bucket, prefix } = settings
   const { clock } = context
   const call = createAwsClient({
@@ -59,134 +47,95 @@ const openDocuments = (settings: Settings, context: DriverContext) => {
     keys: settings,
     region: settings.region,
     service: 's3',
-    driver: 's3 store',
+    driver: DRIVER,
   })
-  const nameOf = (key: string): string => {
-    if (!/^[a-z0-9-]+(\/[a-z0-9-]+)*$/.test(key))
-      throw new RotationError('internal', `s3 store: ${JSON.stringify(key)} is no document key`)
-    return `${prefix}${key}`
-  }
-
-  /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html */
-  const read = async (key: string): Promise<Stored | null> => {
-    const name = nameOf(key)
-    try {
-      const { text, headers } = await call({
-        operation: 'GetObject',
-        method: 'GET',
-        url: objectUrl(settings, name),
-        retry: 'safe',
-        permission: readPermission(bucket, name),
-      })
-      const revision = headers.etag
-      if (revision === undefined)
-        throw new RotationError('unavailable', `s3 store: GetObject of ${key} answered without an ETag`)
-      return { ...open(text, `s3 store: ${bucket}/${name}`), revision }
-    } catch (error) {
-      if (isAbsentObject(error)) return null
-      throw error
-    }
-  }
 
   /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html */
   const put = async (
     name: string,
-    text: string,
-    token: string,
-    expected: string | null,
-  ): Promise<string | null> => {
-    const { headers } = await call({
+    body: string,
+    headers: Readonly<Record<string, string>>,
+    retry: 'safe' | 'never',
+  ): Promise<string | undefined> => {
+    const answer = await call({
       operation: 'PutObject',
       method: 'PUT',
       url: objectUrl(settings, name),
-      headers: {
-        'Content-Type': 'text/plain; charset=utf-8',
-        // For people who look at the object: the program finds the same in its first line.
-        'X-Amz-Meta-Writer': token,
-        ...(expected === null ? { 'If-None-Match': '*' } : { 'If-Match': expected }),
+      headers,
+      body,
+      retry,
+      permission: `s3:PutObject on ${bucket}/${name}`,
+    })
+    return answer.headers.etag
+  }
+  const revisionOf = (etag: string | undefined, operation: string, name: string): string => {
+    if (etag !== undefined) return etag
+    const key = name.slice(prefix.length)
+    throw new RotationError('unavailable', `${DRIVER}: ${operation} of ${key} answered without an ETag`)
+  }
+
+  const store = conditionalStore(
+    {
+      driver: DRIVER,
+      nameOf: key => `${prefix}${key}`,
+      /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html */
+      read: async name => {
+        try {
+          const { text, headers } = await call({
+            operation: 'GetObject',
+            method: 'GET',
+            url: objectUrl(settings, name),
+            retry: 'safe',
+            permission: readPermission(bucket, name),
+          })
+          const revision = revisionOf(headers.etag, 'GetObject', name)
+          return { ...open(text, `${DRIVER}: ${bucket}/${name}`), revision }
+        } catch (error) {
+          if (isAbsentObject(error)) return null
+          throw error
+        }
       },
-      body: text,
-      retry: 'never',
-      permission: `s3:PutObject on ${bucket}/${name}`,
-    })
-    return headers.etag ?? null
-  }
-
-  /** Beside the documents, not among them, so that either may be given to read without the other. */
-  const publish = async (page: string): Promise<string> => {
-    const name = `${prefix.replace(/\/$/, '') || 'iotda-cert'}-page/status.html`
-    await call({
-      operation: 'PutObject',
-      method: 'PUT',
-      url: objectUrl(settings, name),
-      headers: { 'Content-Type': 'text/html; charset=utf-8', 'Cache-Control': 'no-cache' },
-      body: page,
-      // The same page put twice is the same page.
-      retry: 'safe',
-      permission: `s3:PutObject on ${bucket}/${name}`,
-    })
-    return `s3://${bucket}/${name}`
-  }
-  return { read, put, nameOf, call, publish }
-}
-
-const create = (settings: Settings, context: DriverContext): StateStore => {
-  const { clock } = context
-  const { read, put, nameOf, call, publish } = openDocuments(settings, context)
-  const writer = newWriter()
-
-  /**
-   * Tells an unclear answer from what is there now: our own write by its token, another writer's, or the expected
-   * revision still, so that the write is sent again. Both attempts leave the same bytes.
-   */
-  const write = async (key: string, body: string, expected: string | null): Promise<string> => {
-    const name = nameOf(key)
-    const token = newToken(writer)
-    const text = enclose(body, token)
-    for (let tried = 0; ; tried += 1) {
-      try {
-        const revision = await put(name, text, token, expected)
-        if (revision !== null) return revision
-        throw new RotationError('unavailable', `s3 store: PutObject of ${key} answered without an ETag`)
-      } catch (thrown) {
-        const error = asRotationError(thrown)
-        const unclear = isDisputed(error) || error.code === 'unavailable' || error.code === 'throttled'
-        if (!unclear) throw error
-        const now = await read(key)
-        if (now?.token === token) return now.revision
-        if ((now?.revision ?? null) !== expected) throw conflict(key, error)
-        const pauseMs = BACK_OFF_MS[tried]
-        if (pauseMs === undefined) throw error
-        await clock.sleep(pauseMs)
-      }
-    }
-  }
-
+      mark: enclose,
+      write: async ({ name, text, token, expected }) => {
+        const headers = {
+          'Content-Type': 'text/plain; charset=utf-8',
+          // For people who look at the object: the program finds the same in its first line.
+          'X-Amz-Meta-Writer': token,
+          ...(expected === null ? { 'If-None-Match': '*' } : { 'If-Match': expected }),
+        }
+        return revisionOf(await put(name, text, headers, 'never'), 'PutObject', name)
+      },
+      /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html */
+      remove: async name => {
+        await call({
+          operation: 'DeleteObject',
+          method: 'DELETE',
+          url: objectUrl(settings, name),
+          retry: 'safe',
+          permission: `s3:DeleteObject on ${bucket}/${name}`,
+        }).catch(error => {
+          if (!isAbsentObject(error)) throw error
+        })
+      },
+      // The object may be another one than expected: absent (404), changed (412), being written (409).
+      isDisputed: error => isAbsentObject(error) || [409, 412].includes(awsRefusalOf(error)?.status ?? 0),
+    },
+    clock,
+  )
   return {
-    writer,
-    read: async key => {
-      const stored = await read(key)
-      return stored && { body: stored.body, revision: stored.revision }
+    ...store,
+    /** Beside the documents, not among them, so that either may be given to read without the other. */
+    publish: async page => {
+      const name = `${prefix.replace(/\/$/, '') || 'iotda-cert'}-page/status.html`
+      // The same page put twice is the same page.
+      await put(
+        name,
+        page,
+        { 'Content-Type': 'text/html; charset=utf-8', 'Cache-Control': 'no-cache' },
+        'safe',
+      )
+      return `s3://${bucket}/${name}`
     },
-    write,
-    /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html */
-    remove: async key => {
-      const name = nameOf(key)
-      const { bucket } = settings
-      await call({
-        operation: 'DeleteObject',
-        method: 'DELETE',
-        url: objectUrl(settings, name),
-        retry: 'safe',
-        permission: `s3:DeleteObject on ${bucket}/${name}`,
-      }).catch(error => {
-        if (!isAbsentObject(error)) throw error
-      })
-    },
-    // The processes of two functions look alike from outside: nobody can tell that one has ended.
-    isGone: async () => false,
-    ownSealKey: async () => null,
-    publish,
   }
 }
 

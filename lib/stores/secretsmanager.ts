@@ -1,13 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
-import { asRotationError, RotationError } from '../base/rotation-error.ts'
-import type { Clock } from '../base/time.ts'
+import { RotationError } from '../base/rotation-error.ts'
 import { awsRefusalOf } from '../clouds/aws/answer.ts'
-import { BACK_OFF_MS } from '../clouds/aws/client.ts'
-import { createSecretsManager, type SecretsManager } from '../clouds/aws/secretsmanager.ts'
+import { createSecretsManager } from '../clouds/aws/secretsmanager.ts'
 import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
-import { type DriverContext, defineStore, type StateStore, type StoredDocument } from '../contracts.ts'
-import { newWriter } from './shared/writer.ts'
+import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
+import { conditionalStore, PAUSES_MS } from './shared/conditional-store.ts'
 
 /**
  * One secret of AWS Secrets Manager for each document; the revision is the id of the version that is AWSCURRENT.
@@ -23,6 +21,7 @@ import { newWriter } from './shared/writer.ts'
 
 const BYTES_AT_MOST = 65_536
 const LABEL = 'iotda-cert-written'
+const DRIVER = 'secretsmanager store'
 
 const own = {
   /** What every secret's name begins with. */
@@ -38,12 +37,6 @@ interface Settings extends AwsSettings {
   readonly prefix: string
 }
 
-const conflict = (key: string, cause?: unknown): RotationError =>
-  new RotationError('store-conflict', `secretsmanager store: another writer changed ${key}`, {
-    cause,
-    retry: 'now',
-  })
-
 const saysOf = (error: unknown): string => awsRefusalOf(error)?.serviceCode ?? ''
 
 /** The secret has the state "marked for deletion"; the service has no code of its own for it. */
@@ -51,7 +44,7 @@ const isBeingDeleted = (error: unknown): boolean =>
   saysOf(error) === 'InvalidRequestException' && /delet/i.test(awsRefusalOf(error)?.serviceMessage ?? '')
 
 const beingDeleted = (what: string, cause: unknown): RotationError =>
-  new RotationError('store-unreadable', `secretsmanager store: the secret ${what} is marked for deletion`, {
+  new RotationError('store-unreadable', `${DRIVER}: the secret ${what} is marked for deletion`, {
     cause,
     hint: 'Restore it (RestoreSecret), or wait until it is gone: then what is bound is adopted.',
   })
@@ -62,143 +55,83 @@ const tooManyVersions = (what: string, cause: RotationError): RotationError =>
     hint: 'The service keeps every version of a secret for 24 hours, and about 100 at most: wait, or use the s3 store.',
   })
 
-const openSecrets = (call: SecretsManager, clock: Clock, nameOf: (key: string) => string) => {
-  /** Goes on after what passes by itself: the service deletes a secret some time after it said so. */
-  const patiently = async <T>(work: () => Promise<T>, passes: (error: unknown) => boolean): Promise<T> => {
+const DISPUTED = ['ResourceExistsException', 'ResourceNotFoundException', 'InvalidParameterException']
+
+const create = (settings: Settings, context: DriverContext): StateStore => {
+  const { clock } = context
+  const access = { ...settings, http: context.http(settings.caCertificates), clock, keys: settings }
+  const call = createSecretsManager(access, DRIVER)
+
+  /** Waits for what passes by itself: the service deletes a secret some time after it said so. */
+  const onceDeleted = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
     for (let tried = 0; ; tried += 1) {
       try {
         return await work()
       } catch (error) {
-        const pauseMs = BACK_OFF_MS[tried]
-        if (pauseMs === undefined || !passes(error)) throw error
+        if (!isBeingDeleted(error)) throw error
+        const pauseMs = PAUSES_MS[tried]
+        if (pauseMs === undefined) throw beingDeleted(name, error)
         await clock.sleep(pauseMs)
       }
     }
   }
 
-  /** https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html */
-  const read = async (key: string): Promise<StoredDocument | null> => {
-    const name = nameOf(key)
-    try {
-      const value = await patiently(() => call('GetSecretValue', { SecretId: name }), isBeingDeleted)
-      const { SecretString: body, VersionId: revision } = value
-      if (typeof body === 'string' && typeof revision === 'string') return { body, revision }
-    } catch (error) {
-      if (isBeingDeleted(error)) throw beingDeleted(name, error)
-      if (saysOf(error) !== 'ResourceNotFoundException') throw error
-      if (!/staging label/i.test(awsRefusalOf(error)?.serviceMessage ?? '')) return null
-    }
-    throw new RotationError('store-unreadable', `secretsmanager store: the secret ${name} holds no text`, {
-      retry: 'never',
-      hint: 'Somebody made it by hand: remove it, so that the document is made anew.',
-    })
-  }
-
-  /** https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html */
-  const create = async (key: string, body: string, token: string): Promise<void> => {
-    const name = nameOf(key)
-    const input = { Name: name, SecretString: body, ClientRequestToken: token }
-    await patiently(() => call('CreateSecret', input, 'safe'), isBeingDeleted).catch(error => {
-      throw isBeingDeleted(error) ? beingDeleted(name, error) : error
-    })
-  }
-
-  /** https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html */
-  const addVersion = async (key: string, body: string, token: string): Promise<void> => {
-    const input = {
-      SecretId: nameOf(key),
-      SecretString: body,
-      ClientRequestToken: token,
-      VersionStages: [LABEL],
-    }
-    await call('PutSecretValue', input, 'safe').catch(error => {
-      throw saysOf(error) === 'LimitExceededException' ? tooManyVersions(nameOf(key), error) : error
-    })
-  }
-
-  const promote = async (key: string, token: string, expected: string): Promise<void> => {
-    await call('UpdateSecretVersionStage', {
-      SecretId: nameOf(key),
-      VersionStage: 'AWSCURRENT',
-      MoveToVersionId: token,
-      RemoveFromVersionId: expected,
-    })
-  }
-  return { read, create, addVersion, promote }
-}
-
-const createStore = (settings: Settings, context: DriverContext): StateStore => {
-  const { clock } = context
-  const access = { ...settings, http: context.http(settings.caCertificates), clock, keys: settings }
-  const call = createSecretsManager(access, 'secretsmanager store')
-  const nameOf = (key: string): string => {
-    if (!/^[a-z0-9-]+(\/[a-z0-9-]+)*$/.test(key))
-      throw new RotationError('internal', `secretsmanager store: ${JSON.stringify(key)} is no document key`)
-    return `${settings.prefix}${key}`
-  }
-  const { read, create, addVersion, promote } = openSecrets(call, clock, nameOf)
-
-  const write = async (key: string, body: string, expected: string | null): Promise<string> => {
-    const name = nameOf(key)
-    refuseLarge(name, body)
-    // Looked at first, since every version counts: a write that is too late must not make one.
-    if (((await read(key))?.revision ?? null) !== expected) throw conflict(key)
-    // The id of the version, so that the same call sent again makes no second one.
-    const token = randomUUID()
-    for (let tried = 0; ; tried += 1) {
-      try {
-        if (expected === null) await create(key, body, token)
-        else {
-          await addVersion(key, body, token)
-          await promote(key, token, expected)
+  return conditionalStore(
+    {
+      driver: DRIVER,
+      nameOf: key => `${settings.prefix}${key}`,
+      /** https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html */
+      read: async name => {
+        try {
+          const value = await onceDeleted(name, () => call('GetSecretValue', { SecretId: name }))
+          const { SecretString: body, VersionId: revision } = value
+          if (typeof body === 'string' && typeof revision === 'string')
+            return { body, revision, token: revision }
+        } catch (error) {
+          if (saysOf(error) !== 'ResourceNotFoundException') throw error
+          if (!/staging label/i.test(awsRefusalOf(error)?.serviceMessage ?? '')) return null
         }
+        throw new RotationError('store-unreadable', `${DRIVER}: the secret ${name} holds no text`, {
+          retry: 'never',
+          hint: 'Somebody made it by hand: remove it, so that the document is made anew.',
+        })
+      },
+      // The token becomes the id of the version, so that the same call sent again makes no second one.
+      mark: body => ({ token: randomUUID(), text: body }),
+      write: async ({ name, text, token, expected }) => {
+        const secret = { SecretString: text, ClientRequestToken: token }
+        if (expected === null) {
+          /** https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html */
+          await onceDeleted(name, () => call('CreateSecret', { Name: name, ...secret }, 'safe'))
+          return token
+        }
+        /** https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html */
+        const version = { SecretId: name, ...secret, VersionStages: [LABEL] }
+        await call('PutSecretValue', version, 'safe').catch(error => {
+          throw saysOf(error) === 'LimitExceededException' ? tooManyVersions(name, error) : error
+        })
+        await call('UpdateSecretVersionStage', {
+          SecretId: name,
+          VersionStage: 'AWSCURRENT',
+          MoveToVersionId: token,
+          RemoveFromVersionId: expected,
+        })
         return token
-      } catch (thrown) {
-        const error = asRotationError(thrown)
-        if (!isUnclear(error)) throw error
-        const now = (await read(key))?.revision ?? null
-        if (now === token) return token
-        if (now !== expected) throw conflict(key, error)
-        const pauseMs = BACK_OFF_MS[tried]
-        if (pauseMs === undefined) throw error
-        await clock.sleep(pauseMs)
-      }
-    }
-  }
-
-  return {
-    writer: newWriter(),
-    read,
-    write,
-    /** Without the days of grace. https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html */
-    remove: async key => {
-      const input = { SecretId: nameOf(key), ForceDeleteWithoutRecovery: true }
-      await call('DeleteSecret', input, 'safe').catch(error => {
-        if (saysOf(error) !== 'ResourceNotFoundException') throw error
-      })
+      },
+      /** Without the days of grace. https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html */
+      remove: async name => {
+        const input = { SecretId: name, ForceDeleteWithoutRecovery: true }
+        await call('DeleteSecret', input, 'safe').catch(error => {
+          if (saysOf(error) !== 'ResourceNotFoundException') throw error
+        })
+      },
+      isDisputed: error => DISPUTED.includes(saysOf(error)),
+      limit: { bytes: BYTES_AT_MOST, hint: 'Use the s3 store, which has no such limit.' },
+      // Every version counts.
+      looksFirst: true,
     },
-    // The processes of two functions look alike from outside: nobody can tell that one has ended.
-    isGone: async () => false,
-    ownSealKey: async () => null,
-  }
-}
-
-/** It may have happened, or somebody else was first; what is there now tells. */
-const isUnclear = (error: RotationError): boolean =>
-  error.code === 'unavailable' ||
-  error.code === 'throttled' ||
-  ['ResourceExistsException', 'ResourceNotFoundException', 'InvalidParameterException'].includes(
-    saysOf(error),
-  )
-
-const refuseLarge = (name: string, body: string): void => {
-  const bytes = Buffer.byteLength(body)
-  if (bytes <= BYTES_AT_MOST) return
-  throw new RotationError(
-    'service-refused',
-    `secretsmanager store: ${name} would have ${bytes} bytes, and a secret holds ${BYTES_AT_MOST} at most`,
-    { retry: 'never', hint: 'Use the s3 store, which has no such limit.' },
+    clock,
   )
 }
 
-export default defineStore({ settings: awsSettings(own), create: createStore })
+export default defineStore({ settings: awsSettings(own), create })

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { calculateJwkThumbprint, flattenedVerify, type JWK } from 'jose'
 import type { Answer, Call } from '../kit/http.ts'
-import { parseJws, payloadObject, verifyByOwnKey } from './jws.ts'
-import { fail } from './problems.ts'
 import type { Account, Ca, Verified } from './state.ts'
+import { parseJws, payloadObject, verifyByOwnKey } from './wire/jws.ts'
+import { fail } from './wire/problems.ts'
 
 const answerWith = (status: number, account: Account): Answer => ({
   status,

@@ -2,12 +2,9 @@ import { randomBytes } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 import type { Answer, Call, Route } from '../kit/http.ts'
 import { account, keyChange, newAccount } from './accounts.ts'
-import { authorization, challenge } from './authorizations.ts'
-import { certificate, chainsOf, recordCertificate, revokeCert } from './certificates.ts'
-import { createDoors } from './doors.ts'
-import { createChain, createDoorTls, generateKeys, privateKeyPem } from './issuing.ts'
-import { createVerifier } from './jws.ts'
-import { createNonces, type Nonces } from './nonces.ts'
+import { certificate, chainsOf, recordCertificate, revokeCert } from './certificates/certificates.ts'
+import { createChain, createDoorTls, generateKeys, privateKeyPem } from './certificates/issuing.ts'
+import { renewalInfo } from './certificates/renewal-info.ts'
 import {
   type AcmeCaOptions,
   type AcmeCaSwitches,
@@ -15,9 +12,8 @@ import {
   offeredProfiles,
   switchesOf,
 } from './options.ts'
-import { finalize, newOrder, order } from './orders.ts'
-import { fail, ProblemError, problemAnswer } from './problems.ts'
-import { renewalInfo } from './renewal-info.ts'
+import { authorization, challenge } from './orders/authorizations.ts'
+import { finalize, newOrder, order } from './orders/orders.ts'
 import type { Ca, RenewalOverride, State } from './state.ts'
 import {
   type AccountView,
@@ -27,6 +23,10 @@ import {
   type OrderView,
   ordersView,
 } from './views.ts'
+import { createDoors } from './wire/doors.ts'
+import { createVerifier } from './wire/jws.ts'
+import { createNonces, type Nonces } from './wire/nonces.ts'
+import { fail, ProblemError, problemAnswer } from './wire/problems.ts'
 
 export type { AcmeCaOptions, AcmeCaSwitches, CaKeyType } from './options.ts'
 export type { RenewalOverride, RenewalWindow } from './state.ts'

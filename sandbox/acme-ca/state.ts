@@ -1,8 +1,8 @@
 import type { JWK } from 'jose'
 import type { Call } from '../kit/http.ts'
-import type { Chain, Leaf } from './issuing.ts'
+import type { Chain, Leaf } from './certificates/issuing.ts'
 import type { AcmeCaSwitches } from './options.ts'
-import type { Problem } from './problems.ts'
+import type { Problem } from './wire/problems.ts'
 
 /** RFC 8555 section 7.1.2. */
 export interface Account {

@@ -1,32 +1,23 @@
 import { describe, expect, test } from 'vitest'
 import { parseChain } from '../../lib/x509/certificate.ts'
 import { verifyPath } from '../../lib/x509/path.ts'
-import { strayAmong, verifySent } from '../../lib/x509/sent.ts'
+import { extraneousIn, verifySent } from '../../lib/x509/sent.ts'
 import { opensslVerifies } from '../devices/openssl.ts'
-import { LIFE } from '../support/chain.ts'
-import { caExtensions, type Issued, issue, leafExtensions, NOW, newKeys } from '../support/issue.ts'
+import { ca } from '../support/chain.ts'
+import { type Issued, issue, leafExtensions, NOW, newKeys } from '../support/issue.ts'
 
 const DOMAIN = 'iot.example.com'
 const P256 = { name: 'ECDSA', namedCurve: 'P-256' }
 
-const ca = (subject: string, issuer?: Issued) =>
-  issue({ subject, ...(issuer ? { issuer } : {}), ...LIFE, extensions: caExtensions() })
-
-const root = await ca('CN=Root')
+const root = await ca('Root')
 /** The root before it had another key. */
-const rootBefore = await ca('CN=Root')
-const upper = await ca('CN=Upper', root)
-const lower = await ca('CN=Lower', upper)
+const rootBefore = await ca('Root')
+const upper = await ca('Upper', { issuer: root })
+const lower = await ca('Lower', { issuer: upper })
 const leaf = await issue({ subject: 'CN=Leaf', issuer: lower, extensions: leafExtensions(DOMAIN) })
-const stranger = await ca('CN=Stranger')
+const stranger = await ca('Stranger')
 /** Of the same name as the issuer of the leaf, with another key. */
-const namesake = await issue({
-  subject: 'CN=Lower',
-  issuer: stranger,
-  keys: await newKeys(P256 as never),
-  ...LIFE,
-  extensions: caExtensions(),
-})
+const namesake = await ca('Lower', { issuer: stranger, keys: await newKeys(P256 as never) })
 
 type Row = readonly [
   what: string,
@@ -102,5 +93,5 @@ test.each<[string, readonly Issued[], string | null]>([
   ['a stranger', [leaf, lower, upper, stranger], 'CN=Stranger'],
   ['an issuer before what it issues', [leaf, upper, lower], 'CN=Lower'],
 ])('astray: %s', (_, sent, who) => {
-  expect(strayAmong(input(sent).chain, input(sent).roots)?.subject ?? null).toBe(who)
+  expect(extraneousIn(input(sent).chain, input(sent).roots)?.subject ?? null).toBe(who)
 })

@@ -10,18 +10,17 @@ export interface Opened {
 
 const FORMAT = 'iotda-cert-state 1'
 
-/** A new name for one write of a writer, in visible ASCII. */
-export const newToken = (writer: string): string =>
-  `${writer.replaceAll(/[^\x21-\x7e]/g, '_')}/${randomBytes(9).toString('base64url')}`
-
 const digestOf = (body: string): string => createHash('sha256').update(body).digest('hex')
 
 /**
- * A document under a first line with its hash and the token of the write: no two writes leave the same bytes,
+ * A document under a first line with its hash and a new token of its writer: no two writes leave the same bytes,
  * so that a store which compares content (an ETag) tells them apart, and a writer knows its own again.
  */
-export const enclose = (body: string, token: string): string =>
-  `${FORMAT} ${digestOf(body)} ${token}\n${body}`
+export function enclose(body: string, writer: string): { readonly token: string; readonly text: string } {
+  // In visible ASCII: it goes into a header, too.
+  const token = `${writer.replaceAll(/[^\x21-\x7e]/g, '_')}/${randomBytes(9).toString('base64url')}`
+  return { token, text: `${FORMAT} ${digestOf(body)} ${token}\n${body}` }
+}
 
 /**
  * The document that {@link enclose} wrote; `what` names it in the message.
