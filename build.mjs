@@ -68,7 +68,7 @@ const modules = {
 /** Loaded by nearly every run, whatever the settings choose. */
 const now = [
   ...['lib/stores/file.ts', 'lib/stores/s3.ts', 'lib/sources/acme.ts', 'lib/solvers/huaweicloud.ts'],
-  ...['lib/solvers/webhook.ts', 'lib/alerts/telling.ts', 'lib/devices/calendar.ts'],
+  ...['lib/solvers/webhook.ts', 'lib/devices/calendar.ts'],
 ]
 const core = await oneCore(modules, {
   core: 'lib/app/run.ts',

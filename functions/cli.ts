@@ -1,15 +1,17 @@
 import { userInfo } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
-import { type Answer, probePort, rollover, run } from '../lib/app/run.ts'
+import { probePort, rollover, run } from '../lib/app/run.ts'
 import { silentLog } from '../lib/base/log.ts'
 import { asRotationError, RotationError } from '../lib/base/rotation-error.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
 import { REVOCATION_REASONS } from '../lib/model/certificate.ts'
 import { ERROR_CODES } from '../lib/model/errors.ts'
 import type { Action } from '../lib/model/outcomes.ts'
+import type { Answer } from '../lib/report/answer.ts'
+import { exitCode } from '../lib/report/health.ts'
 import { adviceCommands } from './advice.ts'
 import { parseEvent } from './event.ts'
-import { exitCode } from './exit.ts'
+
 import { jsonLog } from './output.ts'
 import { parseHost } from './probe-host.ts'
 import { statusOptions, statusOutput } from './status.ts'
@@ -99,7 +101,7 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
         ? `${JSON.stringify(answer, null, 2)}\n`
         : (await words()).resultText(answer, action, process.stdout.isTTY)),
   )
-  return exitCode(answer)
+  return exitCode(answer.results, Date.parse(answer.finishedAt))
 }
 
 /** The command line. Of an action that is named first nothing but itself is made: the others take half the time of it. */

@@ -1,6 +1,7 @@
-import { type Answer, failed, keepWarm, type Request, run } from '../lib/app/run.ts'
+import { failed, keepWarm, type Request, run } from '../lib/app/run.ts'
 import { asRotationError, RotationError } from '../lib/base/rotation-error.ts'
 import { SECOND_MS, systemClock } from '../lib/base/time.ts'
+import type { Answer } from '../lib/report/answer.ts'
 import { answerError, doorError, jsonLog } from './output.ts'
 import { timeLeft } from './remaining.ts'
 

@@ -1,7 +1,7 @@
-import type { Answer } from '../lib/app/run.ts'
 import type { Log } from '../lib/base/log.ts'
 import type { RotationError } from '../lib/base/rotation-error.ts'
 import { systemClock } from '../lib/base/time.ts'
+import type { Answer } from '../lib/report/answer.ts'
 
 /** A log whose lines are all out when `flush` resolves. */
 export interface LineLog extends Log {

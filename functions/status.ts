@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import type { Answer } from '../lib/app/run.ts'
 import { RotationError } from '../lib/base/rotation-error.ts'
+import type { Answer } from '../lib/report/answer.ts'
 
 interface Flags {
   readonly json?: boolean

@@ -21,7 +21,7 @@ export function watchCommand(cli: Command, setExit: (code: number) => void): voi
     .option('-v, --verbose', 'log to standard error')
     .exitOverride()
     .action(async ({ config, json, verbose }: Flags) => {
-      const { watch } = await import('../lib/watch/watch.ts')
+      const { watch } = await import('../lib/app/watch.ts')
       const answer = await watch({
         config: config ?? null,
         deadline: systemClock.now() + 2 * MINUTE_MS,

@@ -5,17 +5,23 @@ import { EVENTS, type EventName } from '../model/events.ts'
 import type { Message } from './decide.ts'
 
 /** What a message is about. */
-export interface Subject {
+export interface Subject
+  extends Pick<AlertEvent, 'target' | 'domain' | 'daysLeft' | 'before' | 'after' | 'runId' | 'nextTryAt'> {
   /** Names the target, or the run, in dedup keys. */
   readonly id: string
-  readonly target: string | null
-  readonly domain: string | null
-  readonly daysLeft: number | null
-  readonly before: AlertLeaf | null
-  readonly after: AlertLeaf | null
-  readonly runId: string
-  readonly nextTryAt: string | null
 }
+
+/** A run as a whole, or many targets. */
+export const aboutRun = (id: string, runId: string): Subject => ({
+  id,
+  target: null,
+  domain: null,
+  daysLeft: null,
+  before: null,
+  after: null,
+  runId,
+  nextTryAt: null,
+})
 
 const TEXT_AT_MOST = 600
 
@@ -32,23 +38,23 @@ const asLeaf = (leaf: AlertLeaf | null): AlertLeaf | null => leaf && { ...leaf, 
 
 /** The alert that says a message. Pure. */
 export function composeAlert(message: Message, subject: Subject, now: number): AlertEvent {
-  const { event, severity, kind, key, reason, error, since, ends } = message
+  const { key, ...said } = message
   const { id, ...about } = subject
-  // A moment is a matter of its own, also where it happens twice.
-  const dedupKey = kind === 'moment' ? `${id}/${key}/${about.runId}` : `${id}/${key}`
+  const { event, kind, error, since, ends } = said
   return {
     version: 1,
-    ...{ event, severity, kind, dedupKey },
+    ...said,
     ...about,
-    ...(message.targets ? { targets: message.targets } : {}),
-    nextTryAt: ends ? null : about.nextTryAt,
-    ...{ before: asLeaf(about.before), after: asLeaf(about.after) },
-    reason: asText(reason, event),
+    // A moment is a matter of its own, also where it happens twice.
+    dedupKey: kind === 'moment' ? `${id}/${key}/${about.runId}` : `${id}/${key}`,
+    reason: asText(said.reason, event),
     error: error && { ...error, message: asText(error.message, event) },
+    before: asLeaf(about.before),
+    after: asLeaf(about.after),
     at: iso(now),
     since: since === null ? null : iso(since),
     durationMs: since === null ? null : now - since,
-    ends,
+    nextTryAt: ends ? null : about.nextTryAt,
     whatToDo: error?.hint ?? EVENTS[event].todo,
     runbook: `RUNBOOK.md#${error?.code ?? (ends ? ends.event : event)}`,
   }

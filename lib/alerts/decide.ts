@@ -1,6 +1,7 @@
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../base/time.ts'
+import type { AlertEvent } from '../contracts.ts'
 import { EVENTS, type EventName, isWorse, type Severity, worst } from '../model/events.ts'
-import { type Cause, causeOf } from './cause.ts'
+import { type Cause, groupKeyOf } from './cause.ts'
 import type { Ledger, Open } from './ledger.ts'
 import { severityOf } from './levels.ts'
 
@@ -18,12 +19,9 @@ export interface Condition {
   readonly severity?: Severity
   /** Told only when it has lasted so long. Default: at once. */
   readonly graceMs?: number
-  /** Of many targets. */
-  readonly targets?: Many
+  /** Of a group. */
+  readonly targets?: NonNullable<Open['targets']>
 }
-
-/** Many targets: how many, and some by name. */
-export type Many = NonNullable<Open['targets']>
 
 /** Something that happened. */
 export interface Moment {
@@ -31,28 +29,21 @@ export interface Moment {
   readonly reason: string
 }
 
-/** What one look showed. */
-export interface Sighting {
+/** What one run saw of a target, or of the run as a whole. */
+export interface Observation {
   readonly now: number
   readonly conditions: readonly Condition[]
   /** Keys of which it is known how things stand: a state among them that is not in `conditions` is over. */
-  readonly judged: readonly string[]
+  readonly evaluated: readonly string[]
   readonly moments: readonly Moment[]
 }
 
 /** One thing to tell. */
-export interface Message {
-  readonly event: EventName
-  readonly severity: Severity
-  readonly kind: 'new' | 'worse' | 'reminder' | 'recovered' | 'moment'
+export interface Message
+  extends Pick<AlertEvent, 'event' | 'severity' | 'kind' | 'reason' | 'error' | 'ends' | 'targets'> {
   readonly key: string
-  readonly reason: string
-  readonly error: Cause
   /** When the state began; null for a moment. */
   readonly since: number | null
-  /** What `recovered` ends, and how bad it had been told to be. */
-  readonly ends: { readonly event: EventName; readonly severity: Severity } | null
-  readonly targets?: Many
 }
 
 const REMIND_MS: Readonly<Record<Severity, number>> = {
@@ -65,29 +56,28 @@ const SOON_MS = DAY_MS
 const LASTS_MS = 6 * HOUR_MS
 const SIGNATURES_AT_MOST = 12
 
+/** What is to be told, and what is remembered of it. */
+export interface Decided {
+  readonly ledger: Ledger
+  readonly messages: readonly Message[]
+}
+
 /**
  * What is to be told now, and what is to be remembered. One state is told once, then when it gets worse (its
  * severity rises, the days left cross a level, a cause that was not told before), at a slow reminder, and when it is
  * over. Pure; a ledger that does not change stays the same object.
  */
-export function decideAlerts(
-  ledger: Ledger,
-  sighting: Sighting,
-): { readonly ledger: Ledger; readonly messages: readonly Message[] } {
-  const messages: Message[] = sighting.moments.map(happened)
-  let next = withoutFuture(ledger, sighting.now)
-  for (const condition of sighting.conditions) {
-    const told = tellState(next, condition, sighting.now)
-    next = told.ledger
-    if (told.message) messages.push(told.message)
+export function decideAlerts(before: Ledger, { now, conditions, evaluated, moments }: Observation): Decided {
+  const messages: Message[] = moments.map(happened)
+  let ledger = withoutFuture(before, now)
+  const take = (one: Step): void => {
+    ledger = one.ledger
+    if (one.message) messages.push(one.message)
   }
-  for (const key of Object.keys(next.open)) {
-    if (!sighting.judged.includes(key) || sighting.conditions.some(c => c.key === key)) continue
-    const over = endState(next, key, sighting.now)
-    next = over.ledger
-    if (over.message) messages.push(over.message)
-  }
-  return { ledger: next, messages }
+  for (const condition of conditions) take(goOn(ledger, condition, now))
+  for (const key of Object.keys(ledger.open))
+    if (evaluated.includes(key) && !conditions.some(it => it.key === key)) take(endState(ledger, key, now))
+  return { ledger, messages }
 }
 
 /** Other clocks differ by less. */
@@ -106,110 +96,90 @@ function withoutFuture(ledger: Ledger, now: number): Ledger {
   return { ...ledger, open: Object.fromEntries(open), ended: Object.fromEntries(ended) }
 }
 
-const happened = ({ event, reason }: Moment): Message => ({
-  event,
-  severity: EVENTS[event].severity,
-  kind: 'moment',
-  key: event,
-  reason,
-  error: null,
-  since: null,
-  ends: null,
-})
+const happened = ({ event, reason }: Moment): Message => {
+  const { severity } = EVENTS[event]
+  return { event, severity, kind: 'moment', key: event, reason, error: null, since: null, ends: null }
+}
 
-interface Told {
+interface Step {
   readonly ledger: Ledger
   readonly message: Message | null
 }
 
-function tellState(ledger: Ledger, condition: Condition, now: number): Told {
-  const { key, level } = condition
+/** A state that begins, or goes on. */
+function goOn(ledger: Ledger, condition: Condition, now: number): Step {
+  const { key, level, reason } = condition
   const open = ledger.open[key]
   const event = condition.event ?? (open?.event as EventName | undefined)
   if (event === undefined) return { ledger, message: null }
   const error = condition.event === null ? (open?.error ?? null) : condition.error
-  // It is told as one of many, for as long as it is.
-  const signature = causeOf(event, error)
+  const signature = groupKeyOf(event, error)
+  // It is told by its group, for as long as it is one of it.
   if (open?.shared?.cause === signature) return { ledger, message: null }
   const severity = worst(worst(EVENTS[event].severity, condition.severity ?? 'info'), severityOf(level))
   const fresh: Open = { since: now, toldAt: null, severity, event, error, signatures: [], level: null }
-  const entry = open ?? fresh
-  const why = reasonToTell({ ledger, condition, entry, severity, signature, now })
-  if (why === null) return { ledger: open ? ledger : withOpen(ledger, key, entry), message: null }
+  const { shared: _, ...entry }: Open = open ?? fresh
+  const why = whyTell(condition, { entry, severity, signature, now, endedAt: ledger.ended[key] })
+  if (why === null) return { ledger: open ? ledger : withOpen(ledger, key, fresh), message: null }
   const signatures = [...entry.signatures.filter(s => s !== signature), signature].slice(-SIGNATURES_AT_MOST)
-  const { shared: _, ...alone } = entry
-  const { targets } = condition
-  const kept: Open = {
-    ...alone,
-    ...{ toldAt: now, severity: worst(severity, entry.severity), event, error, signatures },
-    level: lowest(level, entry.level),
-    ...(targets ? { targets } : {}),
+  const told = { toldAt: now, severity: worst(severity, entry.severity), event, error, signatures }
+  const targets = condition.targets ? { targets: condition.targets } : {}
+  const { since } = entry
+  return {
+    ledger: withOpen(ledger, key, { ...entry, ...told, level: lowest(level, entry.level), ...targets }),
+    message: {
+      ...why,
+      event: why.event ?? event,
+      severity,
+      key,
+      reason,
+      error,
+      since,
+      ends: null,
+      ...targets,
+    },
   }
-  const message: Message = {
-    event: why.byLevel ? 'expiring' : event,
-    severity,
-    kind: why.kind,
-    key,
-    reason: condition.reason,
-    error,
-    since: entry.since,
-    ends: null,
-    ...(targets ? { targets } : {}),
-  }
-  return { ledger: withOpen(ledger, key, kept), message }
 }
 
-interface Question {
-  readonly ledger: Ledger
-  readonly condition: Condition
+interface Now {
   readonly entry: Open
   readonly severity: Severity
   readonly signature: string
   readonly now: number
+  /** When the state before this one under the key ended. */
+  readonly endedAt: number | undefined
 }
 
-function reasonToTell(question: Question): { kind: Message['kind']; byLevel: boolean } | null {
-  const { condition, entry, severity, signature, now } = question
-  if (entry.toldAt === null)
-    return now - entry.since >= graceMs(question) ? { kind: 'new', byLevel: false } : null
-  const crossed = condition.level !== null && condition.level < (entry.level ?? Number.POSITIVE_INFINITY)
-  if (crossed) return { kind: 'worse', byLevel: true }
-  if (isWorse(severity, entry.severity)) return { kind: 'worse', byLevel: false }
-  if (condition.event !== null && !entry.signatures.includes(signature))
-    return { kind: 'worse', byLevel: false }
-  return now - entry.toldAt >= REMIND_MS[severity] ? { kind: 'reminder', byLevel: false } : null
-}
-
-function graceMs({ ledger, condition, severity, now }: Question): number {
-  if (severity === 'critical') return condition.graceMs ?? 0
-  const endedAt = ledger.ended[condition.key]
-  const isBack = endedAt !== undefined && now - endedAt < SOON_MS + LASTS_MS
-  return Math.max(condition.graceMs ?? 0, isBack ? LASTS_MS : 0)
-}
-
-function endState(ledger: Ledger, key: string, now: number): Told {
-  const { [key]: entry, ...open } = ledger.open
-  if (!entry) return { ledger, message: null }
-  if (entry.toldAt === null) return { ledger: { ...ledger, open }, message: null }
-  const recent = Object.entries(ledger.ended).filter(([, at]) => now - at < SOON_MS)
-  const event = entry.event as EventName
-  const next = { ...ledger, open, ended: { ...Object.fromEntries(recent), [key]: now } }
-  // Whoever was not told of it by itself hears of the end of all.
-  if (entry.shared && !entry.shared.alone) return { ledger: next, message: null }
-  return {
-    ledger: next,
-    message: {
-      event: 'recovered',
-      severity: 'info',
-      kind: 'recovered',
-      key,
-      reason: `no longer: ${EVENTS[event].text}`,
-      error: null,
-      since: entry.since,
-      ends: { event, severity: entry.severity },
-      ...(entry.targets ? { targets: entry.targets } : {}),
-    },
+/** Why a state is told now: as what, and as which event when it is another. Null: it is not. */
+function whyTell(
+  condition: Condition,
+  { entry, severity, signature, now, endedAt }: Now,
+): { readonly kind: 'new' | 'worse' | 'reminder'; readonly event?: EventName } | null {
+  const { level, event, graceMs = 0 } = condition
+  if (entry.toldAt === null) {
+    const isBack = endedAt !== undefined && now - endedAt < SOON_MS + LASTS_MS
+    const waitMs = isBack && severity !== 'critical' ? Math.max(graceMs, LASTS_MS) : graceMs
+    return now - entry.since >= waitMs ? { kind: 'new' } : null
   }
+  if (level !== null && level < (entry.level ?? Infinity)) return { kind: 'worse', event: 'expiring' }
+  const isNewCause = event !== null && !entry.signatures.includes(signature)
+  if (isNewCause || isWorse(severity, entry.severity)) return { kind: 'worse' }
+  return now - entry.toldAt >= REMIND_MS[severity] ? { kind: 'reminder' } : null
+}
+
+function endState({ open: before, ...ledger }: Ledger, key: string, now: number): Step {
+  const { [key]: entry, ...open } = before
+  if (!entry || entry.toldAt === null) return { ledger: { ...ledger, open }, message: null }
+  const { since, severity, targets } = entry
+  const recent = Object.entries(ledger.ended).filter(([, at]) => now - at < SOON_MS)
+  const next = { ...ledger, open, ended: { ...Object.fromEntries(recent), [key]: now } }
+  // Whoever was not told of it by itself hears of the end of the group.
+  if (entry.shared && !entry.shared.alone) return { ledger: next, message: null }
+  const event = entry.event as EventName
+  const reason = `no longer: ${EVENTS[event].text}`
+  const ended = { event: 'recovered', severity: 'info', kind: 'recovered', key, reason, error: null } as const
+  const ends = { event, severity }
+  return { ledger: next, message: { ...ended, since, ends, ...(targets ? { targets } : {}) } }
 }
 
 const withOpen = (ledger: Ledger, key: string, entry: Open): Ledger => ({

@@ -1,15 +1,10 @@
+import type { Lifetime } from '../base/lifetime.ts'
 import { DAY_MS } from '../base/time.ts'
 import type { Severity } from '../model/events.ts'
 
 /** Days left at which a person is told, for a certificate of 90 days or more. */
 export const LEVELS_IN_DAYS = [30, 14, 7, 3, 1, 0] as const
 const FULL_LIFETIME_MS = 90 * DAY_MS
-
-/** From when until when a certificate is valid. */
-export interface Lifetime {
-  readonly notBefore: number
-  readonly notAfter: number
-}
 
 /** The lowest level that is crossed, in days of a 90-day certificate; null: none. Shorter lifetimes scale it. */
 export function levelOf({ notBefore, notAfter }: Lifetime, now: number): number | null {

@@ -1,10 +1,10 @@
+import { alertFailure } from '../alerts/alert-run.ts'
 import { createHeartbeat } from '../alerts/heartbeat.ts'
-import { tellFailure } from '../alerts/tell.ts'
-import { openNotifiers } from '../alerts/telling.ts'
 import type { Log } from '../base/log.ts'
 import { abortAfter, type Clock, MINUTE_MS } from '../base/time.ts'
 import type { Alerting } from '../config/load.ts'
 import { contextOf, openClients, openState } from './drivers.ts'
+import { openNotifiers } from './open-notifiers.ts'
 
 /** A run that did not get as far as its targets. */
 export interface Outage {
@@ -32,9 +32,9 @@ export async function tellOutage(
     const { store } = alerting
     const state = store && (await openState({ store }, context).catch(() => null))
     const run = { runId, clock, log, deadline: until, signal }
-    const told = { run, records: state?.records ?? null, notifiers, intervalMs: alerting.intervalMs }
-    await tellFailure(told, thrown)
-    await createHeartbeat({ alerting, http: clients.http, runId, log }).end(false, String(thrown))
+    const { intervalMs, heartbeat } = alerting
+    await alertFailure({ run, records: state?.records ?? null, notifiers, intervalMs }, thrown)
+    await createHeartbeat(heartbeat, { http: clients.http, runId, log }).end(false, String(thrown))
   } finally {
     clear()
     await clients.close()

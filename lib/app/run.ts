@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Stray } from '../alerts/conditions.ts'
+import { alertRun } from '../alerts/alert-run.ts'
 import { createHeartbeat } from '../alerts/heartbeat.ts'
 import type { Log } from '../base/log.ts'
 import { inParallel } from '../base/parallel.ts'
@@ -15,15 +15,17 @@ import {
   type Surroundings,
 } from '../config/load.ts'
 import type { Run } from '../contracts.ts'
-import { OUTCOMES, type RunEvent, type StepName, type StepRecord, type Warning } from '../model/outcomes.ts'
+import { OUTCOMES, type RunEvent, type StepName, type StepRecord } from '../model/outcomes.ts'
 import type { Target } from '../model/target.ts'
-import { isOk, type TargetResult } from '../report/result.ts'
-import type { LastRun } from '../report/status.ts'
+import type { Answer } from '../report/answer.ts'
+import { allOk } from '../report/health.ts'
+import type { TargetResult } from '../report/result.ts'
 import type { RotationSetup } from '../rotation/context.ts'
 import { rotate } from '../rotation/rotate.ts'
 import type { Records } from '../state/state.ts'
 import { asDelivered } from './at-most-once.ts'
 import { contextOf, driverSchemas, openClients, openState } from './drivers.ts'
+import { openNotifiers } from './open-notifiers.ts'
 import type { PortRequest } from './probe-port.ts'
 import type { Seen } from './publish-page.ts'
 import { remoteOf } from './remote.ts'
@@ -53,23 +55,6 @@ export interface Request {
   readonly warm?: Warm
   /** Names this event where the platform may deliver it more than once. */
   readonly deliveryId?: string
-}
-
-/** Version 1 of the answer; plain JSON. */
-export interface Answer {
-  readonly version: 1
-  readonly runId: string
-  readonly trigger: string
-  readonly ok: boolean
-  readonly startedAt: string
-  readonly finishedAt: string
-  readonly results: readonly TargetResult[]
-  /** Of the run as a whole; absent: none. */
-  readonly warnings?: readonly Warning[]
-  /** Of `rotate`: what people were told, and when all targets were well for the last time (before that: the first run; null: not known). */
-  readonly told?: { readonly sent: number; readonly undelivered: number; readonly okAt: string | null }
-  /** Of `status`: the last run for all targets that is written down, which is every few hours; null: none. */
-  readonly lastRun?: LastRun | null
 }
 
 const TARGETS_AT_ONCE = 4
@@ -121,10 +106,14 @@ async function perform(
     const result = await app.perform(target, event)
     return { ...result, warnings: [...result.warnings, ...warnings] }
   })
+  const finishedAt = clock.now()
   const answer: Answer = {
-    ...{ version: 1, runId: app.runId, trigger: request.trigger, ok: results.every(isOk) },
+    version: 1,
+    runId: app.runId,
+    trigger: request.trigger,
+    ok: allOk(results, finishedAt),
     startedAt: iso(startedAt),
-    finishedAt: iso(clock.now()),
+    finishedAt: iso(finishedAt),
     results,
   }
   return { ...answer, ...(await app.end(targets, answer)) }
@@ -193,20 +182,14 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
   const current: Run = { runId, clock, log, deadline: deadline - FINISH_MS, signal }
   const context = contextOf(settings, clients, { clock, log })
   const { store, records } = await openState(settings, context)
-  const telling = isTold(request) ? await import('../alerts/telling.ts') : null
-  const notifiers = telling ? await telling.openNotifiers(settings, context) : []
+  const notifiers = isTold(request) ? await openNotifiers(settings, context) : []
   // What is told at the end depends on it: read beside everything else, it costs no round trip of its own.
-  if (telling)
+  if (isTold(request))
     void records
       .run()
       .get()
       .catch(() => {})
-  const beat = createHeartbeat({
-    alerting: isWhole ? settings : NO_HEARTBEAT,
-    http: clients.http,
-    runId,
-    log,
-  })
+  const beat = createHeartbeat(isWhole ? settings.heartbeat : null, { http: clients.http, runId, log })
   beat.start()
   const worldOf = await worlds(settings, request.progress ?? (() => {}), {
     current,
@@ -218,17 +201,12 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
     changesSomething: !['plan', 'status', 'probe'].includes(request.event.action),
   })
   const seen: Seen[] = []
-  const strays: Stray[] = []
   return {
     runId,
     records,
     perform: async (target, event) => {
       const world = worldOf(target, event)
       const result = await byAction(world)
-      if (notifiers.length > 0) {
-        const stray = await (await import('../alerts/conditions.ts')).noteAlerts(world, result, notifiers)
-        if (stray) strays.push(stray)
-      }
       if (!isPublished) return result
       seen.push({ world, result })
       const { seen: _, devices: _d, ...answered } = result
@@ -238,9 +216,8 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
       const { signal: end, clear: over } = abortAfter(Math.max(1, request.deadline - clock.now()))
       const run: Run = { ...current, deadline: request.deadline - FINISH_MS, signal: end }
       const people = { run, records, notifiers, intervalMs: settings.intervalMs }
-      const news = { targets, results, strays, ok, isWhole }
-      const quiet = await telling?.noteQuietRun(people, news)
-      const told = quiet === null ? await (await import('../alerts/tell.ts')).tellEnd(people, news) : quiet
+      const ended = { targets, results, ok, isWhole }
+      const told = isTold(request) ? await alertRun(people, ended) : null
       await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
       const unpublished = isPublished
         ? await (await import('./publish-page.ts')).publishPage({ runId, finishedAt, seen, store, run })
@@ -260,8 +237,6 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
     },
   }
 }
-
-const NO_HEARTBEAT = { heartbeat: null }
 
 async function byAction(world: RotationSetup): Promise<TargetResult> {
   const { action } = world.event

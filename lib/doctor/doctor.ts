@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { openNotifiers } from '../alerts/telling.ts'
 import {
   buildSolvers,
   buildSources,
@@ -8,6 +7,7 @@ import {
   openClients,
   openState,
 } from '../app/drivers.ts'
+import { openNotifiers } from '../app/open-notifiers.ts'
 import type { Log } from '../base/log.ts'
 import { inParallel } from '../base/parallel.ts'
 import { seal, unseal } from '../base/seal.ts'

@@ -51,14 +51,13 @@ export const DUE_REASONS = {
 } as const
 export type DueReason = keyof typeof DUE_REASONS
 
-/** Idle reasons; `waits` marks the ones that make a run answer `ok: false`. */
 export const IDLE_REASONS = {
-  fresh: { waits: false, text: 'the bound certificate is fresh' },
-  'backing-off': { waits: true, text: 'an earlier run failed; the next try comes later' },
-  held: { waits: true, text: 'held until a person or changed settings say so' },
-  busy: { waits: false, text: 'another run is at work' },
-  probed: { waits: false, text: 'only looked at' },
-  paused: { waits: true, text: 'no order before the instant that the CA or the budget names' },
+  fresh: 'the bound certificate is fresh',
+  'backing-off': 'an earlier run failed; the next try comes later',
+  held: 'held until a person or changed settings say so',
+  busy: 'another run is at work',
+  probed: 'only looked at',
+  paused: 'no order before the instant that the CA or the budget names',
 } as const
 export type IdleReason = keyof typeof IDLE_REASONS
 

@@ -31,11 +31,12 @@ export default defineNotifier({
     const [, region = '', projectId = ''] = TOPIC.exec(topicUrn) ?? []
     const client = context.http(caCertificates)
     const smn = createHuaweiClient({
-      http: {
-        ...client,
-        request: request => client.request({ ...request, timeoutMs: POST_TIMEOUT_MS }),
-      },
-      ...{ clock, region, projectId, signing: 'standard', driver: `${name} (smn)` },
+      http: { ...client, request: request => client.request({ ...request, timeoutMs: POST_TIMEOUT_MS }) },
+      clock,
+      region,
+      projectId,
+      signing: 'standard',
+      driver: `${name} (smn)`,
       keys: () => huaweiKeys(credentials),
       endpoint: endpoint ?? `https://smn.${region}.myhuaweicloud.com`,
     })

@@ -41,7 +41,10 @@ function mailOf(alert: AlertEvent, { from, to }: Settings, language: Language) {
   const wording = wordingOf(alert, language)
   const isUrgent = alert.severity === 'critical' && !alert.ends
   return {
-    ...{ from, to: [...to], subject: wording.title, text: plainText(wording) },
+    from,
+    to: [...to],
+    subject: wording.title,
+    text: plainText(wording),
     ...(alert.kind === 'moment' ? {} : { inReplyTo: threadOf(alert), references: threadOf(alert) }),
     ...(isUrgent ? { priority: 'high' as const } : {}),
     headers: { 'Auto-Submitted': 'auto-generated', 'X-Iotda-Cert-Event': alert.event },
@@ -89,15 +92,12 @@ export default defineNotifier({
         const transport = await transportOf(settings, driver)
         // A server may say a little every now and then, for ever.
         const { signal, clear } = abortAfter(IN_ALL_MS, run.signal)
-        const stop = (): void => transport.close()
-        signal.addEventListener('abort', stop, { once: true })
         try {
           signal.throwIfAborted()
           await Promise.race([transport.sendMail(mailOf(alert, settings, language)), aborted(signal)])
         } catch (thrown) {
           throw failed(thrown, driver)
         } finally {
-          signal.removeEventListener('abort', stop)
           clear()
           transport.close()
         }
@@ -118,11 +118,16 @@ async function transportOf(settings: Settings, driver: string) {
     })
   })
   return mailer.createTransport({
-    ...{ host, port: port ?? (security === 'tls' ? 465 : 587) },
-    ...{ secure: security === 'tls', requireTLS: security === 'starttls', ignoreTLS: security === 'none' },
+    host,
+    port: port ?? (security === 'tls' ? 465 : 587),
+    secure: security === 'tls',
+    requireTLS: security === 'starttls',
+    ignoreTLS: security === 'none',
     tls: { rejectUnauthorized: true, ...(caCertificates === null ? {} : { ca: caCertificates }) },
     ...(username !== null && password !== null ? { auth: { user: username, pass: password.reveal() } } : {}),
-    ...{ connectionTimeout: 5 * SECOND_MS, greetingTimeout: 5 * SECOND_MS, socketTimeout: 10 * SECOND_MS },
+    connectionTimeout: 5 * SECOND_MS,
+    greetingTimeout: 5 * SECOND_MS,
+    socketTimeout: 10 * SECOND_MS,
     dnsTimeout: 5 * SECOND_MS,
   })
 }

@@ -23,7 +23,9 @@ const deliveryOf = (alert: AlertEvent): string =>
 /** https://docs.aws.amazon.com/sns/latest/api/API_Publish.html */
 function publication(alert: AlertEvent, topicArn: string, language: Language): string {
   const form = new URLSearchParams({
-    ...{ Action: 'Publish', Version: '2010-03-31', TopicArn: topicArn },
+    Action: 'Publish',
+    Version: '2010-03-31',
+    TopicArn: topicArn,
     Subject: subjectOf(alert),
     Message: plainText(wordingOf(alert, language)),
   })
@@ -61,7 +63,10 @@ export default defineNotifier({
             ...client,
             request: request => client.request({ ...request, timeoutMs: POST_TIMEOUT_MS, signal }),
           },
-          ...{ clock, region, service: 'sns', driver: `${name} (sns)` },
+          clock,
+          region,
+          service: 'sns',
+          driver: `${name} (sns)`,
           keys: { accessKeyId, secretAccessKey, sessionToken },
         })
         await publish({

@@ -4,25 +4,17 @@ import { RotationError } from '../base/rotation-error.ts'
 import type { Secret } from '../base/secret.ts'
 import { defineNotifier } from '../contracts.ts'
 import { postJson } from '../http/post.ts'
-import { dingtalk, dingtalkObjection } from './formats/dingtalk.ts'
-import { feishu, feishuObjection } from './formats/feishu.ts'
+import { dingtalk } from './formats/dingtalk.ts'
+import { feishu } from './formats/feishu.ts'
+import type { Format } from './formats/format.ts'
 import { json } from './formats/json.ts'
 import { msteams } from './formats/msteams.ts'
-import type { Format } from './formats/posted.ts'
-import { slack, slackObjection } from './formats/slack.ts'
-import { wecom, wecomObjection } from './formats/wecom.ts'
+import { slack } from './formats/slack.ts'
+import { wecom } from './formats/wecom.ts'
 
-const FORMATS = {
-  json: { post: json },
-  slack: { post: slack, objection: slackObjection },
-  msteams: { post: msteams },
-  feishu: { post: feishu, objection: feishuObjection },
-  dingtalk: { post: dingtalk, objection: dingtalkObjection },
-  wecom: { post: wecom, objection: wecomObjection },
-} as const satisfies Readonly<Record<string, Format>>
-type FormatName = keyof typeof FORMATS
-
-const NAMES = Object.keys(FORMATS) as readonly FormatName[]
+/** Every format by its name in the settings. */
+const FORMATS = { json, slack, msteams, feishu, dingtalk, wecom } as const
+const NAMES = Object.keys(FORMATS) as readonly (keyof typeof FORMATS)[]
 const HINT = 'Check the URL behind notifiers[].url, and notifiers[].format and secret.'
 
 /** Posts each alert in the format of a service. The URL counts as a secret: it often is one. */
@@ -39,33 +31,30 @@ export default defineNotifier({
   }),
   create: ({ url: address, format, secret, caCertificates }, { name, http, language }) => {
     const driver = `${name} (webhook)`
-    const { post, objection = () => null }: Format = FORMATS[format]
+    const { requestFor, rejectionIn }: Format = FORMATS[format]
+    const failure = (code: 'settings-invalid' | 'service-refused', why: string, retry: 'later' | 'never') =>
+      new RotationError(code, `${driver}: ${why}`, { retry, hint: HINT })
     return {
-      notify: async (alert, run) => {
+      notify: async (alert, { signal, clock }) => {
         const text = address.reveal()
         if (!URL.canParse(text) || !(text.startsWith('https://') || isLoopbackUrl(text)))
-          throw new RotationError('settings-invalid', `${driver}: its url is no https URL`, {
-            retry: 'never',
-            hint: HINT,
-          })
-        const now = run.clock.now()
-        const { headers, query, body } = post(alert, { secret, now, language })
+          throw failure('settings-invalid', 'its url is no https URL', 'never')
+        const now = clock.now()
+        const { headers, query = {}, body } = requestFor(alert, { secret, now, language })
         const url = new URL(text)
         for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value)
         const answer = await postJson({
-          ...{ http: http(caCertificates), url: url.href, headers, body, signal: run.signal },
-          ...{ now, driver, hint: HINT },
+          http: http(caCertificates),
+          url: url.href,
+          headers: headers ?? {},
+          body: JSON.stringify(body),
+          signal,
+          now,
+          driver,
+          hint: HINT,
         })
-        const against = objection(answer)
-        if (against)
-          throw new RotationError(
-            'service-refused',
-            `${driver}: ${withoutSecrets(against.why, url, secret)}`,
-            {
-              retry: against.retry,
-              hint: HINT,
-            },
-          )
+        const rejection = rejectionIn?.(answer)
+        if (rejection) throw failure('service-refused', masked(rejection.why, url, secret), rejection.retry)
       },
     }
   },
@@ -76,7 +65,7 @@ const SECRET_AT_LEAST = 16
 const SAID_AT_MOST = 120
 
 /** What a service says of a message may repeat where it was sent to, and with what. */
-function withoutSecrets(why: string, url: URL, secret: Secret | null): string {
+function masked(why: string, url: URL, secret: Secret | null): string {
   const parts = [...url.pathname.split('/'), ...url.search.split(/[?&=]/), ...url.searchParams.values()]
   const secrets = parts.filter(part => part.length >= SECRET_AT_LEAST)
   return [...secrets, ...(secret === null ? [] : [secret.reveal()])]

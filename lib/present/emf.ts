@@ -1,5 +1,5 @@
-import type { Answer } from '../app/run.ts'
-import { IDLE_REASONS, OUTCOMES } from '../model/outcomes.ts'
+import type { Answer } from '../report/answer.ts'
+import { healthOf } from '../report/health.ts'
 import type { TargetResult } from '../report/result.ts'
 
 /**
@@ -59,19 +59,13 @@ function wholeOf({ ok, startedAt, results, told }: Answer, at: number): Values {
     TargetsRotated: [counted(['rotated', 'repaired']), 'Count'],
     TargetsFailed: [counted(['failed', 'refused', 'rolled-back']), 'Count'],
     TargetsWaiting: [counted(['suspended', 'held', 'busy']), 'Count'],
-    TargetsUnwell: [results.filter(r => !isWell(r)).length, 'Count'],
+    TargetsUnwell: [results.filter(r => healthOf(r, at) === 'unwell').length, 'Count'],
     ...(told
       ? { AlertsSent: [told.sent, 'Count'], AlertsUndelivered: [told.undelivered, 'Count'] }
       : ({} as Values)),
     // How long ago all targets were well, as far as it is known.
     ...(told && okAt !== null ? { LastSuccessAge: [Math.max(0, at - okAt) / 1_000, 'Seconds'] } : {}),
   }
-}
-
-/** Nobody need look: a target that waits after a failure is not well, although its run did not fail. */
-const isWell = ({ outcome, decision: { reason } }: TargetResult): boolean => {
-  const waits = Object.hasOwn(IDLE_REASONS, reason) && IDLE_REASONS[reason as keyof typeof IDLE_REASONS].waits
-  return OUTCOMES[outcome].ok && !(outcome === 'suspended' && waits)
 }
 
 function targetLine(result: TargetResult, at: number, common: Readonly<Record<string, unknown>>): string {
@@ -86,7 +80,7 @@ function targetLine(result: TargetResult, at: number, common: Readonly<Record<st
   )
   const obtain = steps.filter(s => s.step === 'obtain')
   const own: Values = {
-    Ok: [isWell(result) ? 1 : 0, 'Count'],
+    Ok: [healthOf(result, at) === 'unwell' ? 0 : 1, 'Count'],
     ...(outlook.slotsUsed === null ? {} : ({ SlotsUsed: [outlook.slotsUsed, 'Count'] } as Values)),
     ...Object.fromEntries(days),
   }

@@ -1,15 +1,8 @@
-import type { Answer } from '../app/run.ts'
-import {
-  byUrgency,
-  conditionOf,
-  type Health,
-  healthOf,
-  leftText,
-  lifeOf,
-  shareLeft,
-} from '../report/health.ts'
+import type { Answer } from '../report/answer.ts'
+import { lifeOf, shareLeft } from '../report/health.ts'
 import type { ReportedLife } from '../report/result.ts'
 import { resultText } from './text.ts'
+import { byUrgency, conditionOf, countsOf, leftText, type Urgency, urgencyOf } from './urgency.ts'
 
 /** The fleet in one table, most urgent first. */
 
@@ -22,7 +15,7 @@ export interface OverviewStyle {
 }
 
 const BAR = 20
-const CODE: Readonly<Record<Health, number>> = { well: 32, watch: 33, bad: 31 }
+const CODE: Readonly<Record<Urgency, number>> = { well: 32, watch: 33, bad: 31 }
 
 /** The table. Pure. */
 export function overviewText(answer: Answer, style: OverviewStyle): string {
@@ -35,7 +28,7 @@ export function overviewText(answer: Answer, style: OverviewStyle): string {
     leftText(lifeOf(result), now),
     barOf(lifeOf(result), now),
     `${result.outlook.slotsUsed ?? '?'}/2`,
-    conditionOf(result),
+    conditionOf(result, now),
     (result.kept?.retryAfter ?? result.decision.nextCheckAt ?? '')
       .replace(/:\d\d(\.\d+)?Z$/, 'Z')
       .replace('T', ' '),
@@ -47,10 +40,8 @@ export function overviewText(answer: Answer, style: OverviewStyle): string {
       .join('  ')
       .trimEnd()
       .slice(0, Math.max(60, style.width))
-  const lines = sorted.map((result, i) => paint(line(rows[i] ?? []), CODE[healthOf(result, now)]))
-  const counts = (['bad', 'watch', 'well'] as const).map(
-    health => `${sorted.filter(r => healthOf(r, now) === health).length} ${health}`,
-  )
+  const lines = sorted.map((result, i) => paint(line(rows[i] ?? []), CODE[urgencyOf(result, now)]))
+  const counts = countsOf(sorted, now).map(([urgency, count]) => `${count} ${urgency}`)
   const table = [paint(line(head), 1), ...lines, '', counts.join(', ')].join('\n')
   const isDetailed = style.isLong || sorted.length <= 3
   return `${table}\n${isDetailed ? `\n${resultText(answer, 'status', style.colour)}` : ''}`

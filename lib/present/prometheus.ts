@@ -1,5 +1,5 @@
-import type { Answer } from '../app/run.ts'
-import { shareLeft } from '../report/health.ts'
+import type { Answer } from '../report/answer.ts'
+import { healthOf, shareLeft } from '../report/health.ts'
 import type { TargetResult } from '../report/result.ts'
 
 /** Metrics as Prometheus scrapes them, e.g. by the textfile collector. https://prometheus.io/docs/instrumenting/exposition_formats/ */
@@ -14,7 +14,6 @@ interface Metric {
 }
 
 const DAY_MS = 86_400_000
-const FAILING = ['failed', 'refused', 'rolled-back', 'held']
 
 const METRICS: readonly Metric[] = [
   {
@@ -38,7 +37,7 @@ const METRICS: readonly Metric[] = [
   {
     name: 'ok',
     help: '1 unless the target is in a state that a person should look at.',
-    samples: result => [[{}, isFailing(result) ? 0 : 1]],
+    samples: (result, now) => [[{}, isUnwell(result, now) ? 0 : 1]],
   },
   {
     name: 'last_outcome',
@@ -147,16 +146,12 @@ const OVERALL: readonly (Pick<Metric, 'name' | 'help'> & {
 /** Names of all metrics. */
 export const METRIC_NAMES = [...OVERALL, ...METRICS].map(({ name }) => `iotda_cert_${name}`)
 
-const isFailing = ({ outcome, kept }: TargetResult): boolean =>
-  FAILING.includes(outcome) ||
-  (kept?.failures ?? 0) > 0 ||
-  (kept !== undefined && kept.held !== null) ||
-  FAILING.includes(kept?.lastResult?.outcome ?? '')
+const isUnwell = (result: TargetResult, now: number): boolean => healthOf(result, now) === 'unwell'
 
 function successAgeMs(result: TargetResult, now: number): number | null {
   const { kept } = result
   if (!kept) return null
-  if (!isFailing(result)) return 0
+  if (!isUnwell(result, now)) return 0
   const good = kept.history
     .filter(h => h.outcome === 'rotated' || h.outcome === 'repaired')
     .map(h => Date.parse(h.at))

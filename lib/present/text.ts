@@ -1,4 +1,3 @@
-import type { Answer } from '../app/run.ts'
 import type { RotationError } from '../base/rotation-error.ts'
 import { formatDuration } from '../base/time.ts'
 import { allVisible, visible } from '../base/visible.ts'
@@ -10,6 +9,8 @@ import {
   type StepRecord,
   type StepStatus,
 } from '../model/outcomes.ts'
+import type { Answer } from '../report/answer.ts'
+import { healthOf } from '../report/health.ts'
 import type { ReportedLeaf, TargetResult } from '../report/result.ts'
 import { probeText } from './probe-text.ts'
 import { tableText } from './table.ts'
@@ -51,9 +52,9 @@ export function resultText(answer: Answer, action: Action, colour = false): stri
   const whole = (answer.warnings ?? []).map(
     ({ code, message }) => `${paint('warning', 33, colour)}  ${code}: ${message}\n`,
   )
-  return [...answer.results.map(result => targetText(allVisible(result), action, colour)), ...whole].join(
-    '\n',
-  )
+  const now = Date.parse(answer.finishedAt)
+  const targets = answer.results.map(result => targetText(allVisible(result), action, now, colour))
+  return [...targets, ...whole].join('\n')
 }
 
 /** What an outcome means where it is not what a rotation means by it. */
@@ -63,11 +64,12 @@ const WORDS: Partial<Record<Action, Partial<Record<Outcome, string>>>> = {
   resume: { idle: 'nothing is held any more; the next run goes on' },
 }
 
-function targetText(result: TargetResult, action: Action, colour: boolean): string {
+function targetText(result: TargetResult, action: Action, now: number, colour: boolean): string {
   const { outcome, decision, error, warnings, deleted } = result
-  const { ok } = OUTCOMES[outcome]
   const text = WORDS[action]?.[outcome] ?? OUTCOMES[outcome].text
-  const lines = [`${paint(outcome, ok ? 32 : 31, colour)}  ${result.target}: ${text}`]
+  const lines = [
+    `${paint(outcome, healthOf(result, now) === 'unwell' ? 31 : 32, colour)}  ${result.target}: ${text}`,
+  ]
   if (result.steps.some(s => s.step === 'decide'))
     lines.push(`  ${decision.due ? 'due' : 'idle'} (${decision.reason}): ${decision.detail}`)
   if (action === 'plan' && decision.due)

@@ -3,7 +3,7 @@ import { iso } from '../base/time.ts'
 import type { Leaf, Served, Slot } from '../model/certificate.ts'
 import type { CheckLine, DeviceOutlook } from '../model/device-profile.ts'
 import type { ReportedError } from '../model/errors.ts'
-import { IDLE_REASONS, OUTCOMES, type Outcome, type StepRecord, type Warning } from '../model/outcomes.ts'
+import type { Outcome, StepRecord, Warning } from '../model/outcomes.ts'
 import type { ReportedProbe } from './reported-probe.ts'
 import type { ReportedKept, ReportedOrders } from './status.ts'
 
@@ -79,14 +79,6 @@ export interface TargetResult {
       readonly error: string | null
     }[]
   }
-}
-
-/** Whether a result is good: a run that only waits after a failure is not, although it does not throw. */
-export function isOk({ outcome, decision }: TargetResult): boolean {
-  const waits = Object.entries(IDLE_REASONS).some(
-    ([reason, { waits }]) => waits && reason === decision.reason,
-  )
-  return OUTCOMES[outcome].ok && !(outcome === 'suspended' && waits)
 }
 
 /** What happened to a target in a run, as far as its result tells; the last of several counts. */

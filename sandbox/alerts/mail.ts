@@ -1,7 +1,7 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { text as readText } from 'node:stream/consumers'
 import { SMTPServer } from 'smtp-server'
-import type { AlertService, TakenMessage } from './service.ts'
+import { type AlertService, newAlertService, type TakenMessage } from './service.ts'
 
 export interface MailOptions {
   readonly username: string
@@ -9,17 +9,19 @@ export interface MailOptions {
   readonly tls: { readonly key: string; readonly cert: string }
 }
 
+const GREETED = 12
+const NO_REQUEST = {
+  path: '',
+  query: new URLSearchParams(),
+  method: '',
+  target: '',
+  headers: {},
+  body: '',
+}
+
 /** A mail server that insists on STARTTLS and a password. Its `url` is `smtp://127.0.0.1:PORT`. */
 export async function createMail({ username, password, tls }: MailOptions): Promise<AlertService> {
-  const mail = {
-    url: '',
-    mode: 'good',
-    taken: [],
-    requests: [],
-    complaints: [],
-  } as unknown as AlertService & {
-    url: string
-  }
+  const mail = newAlertService()
   const failure = (code: number) => Object.assign(new Error('not now'), { responseCode: code })
   const server = new SMTPServer({
     ...tls,
@@ -45,31 +47,29 @@ export async function createMail({ username, password, tls }: MailOptions): Prom
     },
     logger: false,
     closeTimeout: 50,
+    disableReverseLookup: true,
   })
   server.on('error', () => {})
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.server.address() as AddressInfo
+  // A client is greeted only after 100 ms, lest it talk first: these have waited already.
+  const dial = (): Socket => connect({ port, host: '127.0.0.1', noDelay: true }).on('error', () => {})
+  const greeted = Array.from({ length: GREETED }, dial)
   // In front of it, for what no mail server says.
   const sockets = new Set<Socket>()
-  const front = createServer(socket => {
+  const front = createServer({ noDelay: true }, socket => {
     sockets.add(socket.on('error', () => {}))
-    mail.requests.push({
-      path: '',
-      query: new URLSearchParams(),
-      method: '',
-      target: '',
-      headers: {},
-      body: '',
-    })
+    mail.requests.push(NO_REQUEST)
     if (mail.mode === 'silent') return
     if (mail.mode === 'garbage') return void socket.end('<html>it works</html>\r\n')
-    const behind = connect(port, '127.0.0.1').on('error', () => socket.destroy())
+    greeted.push(dial())
+    const behind = (greeted.shift() as Socket).on('error', () => socket.destroy())
     socket.pipe(behind).pipe(socket)
   })
   await new Promise<void>(resolve => front.listen(0, '127.0.0.1', resolve))
   mail.url = `smtp://127.0.0.1:${(front.address() as AddressInfo).port}`
   mail.dispose = async () => {
-    for (const socket of sockets) socket.destroy()
+    for (const socket of [...sockets, ...greeted]) socket.destroy()
     await Promise.all([
       new Promise(resolve => front.close(resolve)),
       new Promise<void>(resolve => server.close(() => resolve())),

@@ -72,17 +72,19 @@ const read = async (request: IncomingMessage): Promise<string> => {
 const isRepeated = ({ delivery }: TakenMessage, taken: readonly TakenMessage[]): boolean =>
   Boolean(delivery) && taken.some(it => it.delivery === delivery)
 
+/** One that was asked nothing yet; whoever makes it says where it is, and how it ends. */
+export const newAlertService = (): AlertService & { url: string } => ({
+  url: '',
+  mode: 'good',
+  taken: [],
+  requests: [],
+  complaints: [],
+  dispose: async () => {},
+})
+
 /** A service on loopback that judges each request by its documentation. */
 export async function createAlertService(options: AlertServiceOptions): Promise<AlertService> {
-  const service = {
-    url: '',
-    mode: 'good',
-    taken: [],
-    requests: [],
-    complaints: [],
-  } as unknown as AlertService & {
-    url: string
-  }
+  const service = newAlertService()
   const server = createServer(async (incoming, response) => {
     const target = incoming.url ?? '/'
     const { pathname, searchParams } = new URL(target, 'http://localhost')

@@ -1,7 +1,7 @@
 /** What is told when: every rule by a table of looks, one after the other. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Condition, decideAlerts, type Message, type Sighting } from '../../lib/alerts/decide.ts'
+import { type Condition, decideAlerts, type Message, type Observation } from '../../lib/alerts/decide.ts'
 import { emptyLedger, type Ledger } from '../../lib/alerts/ledger.ts'
 import { levelOf, severityOf } from '../../lib/alerts/levels.ts'
 import { EVENT_NAMES, EVENTS, isWorse } from '../../lib/model/events.ts'
@@ -19,22 +19,24 @@ const failing = (more: Partial<Condition> = {}): Condition => ({
   ...more,
 })
 const cause = (code: string) => failing({ error: { code, message: code, hint: null } })
+const waiting = failing({ event: 'suspended', error: null, graceMs: DAY })
 const goesOn = (level: number | null = null) => failing({ event: null, error: null, level })
 
 /** A look at a time: what is wrong, `well`, or `unknown` (nothing can be said of it). */
 type Look = readonly [hours: number, Condition | 'well' | 'unknown']
+const at = (hours: number, seen: Look[1]): Look => [hours, seen]
 
-const sighting = (hours: number, seen: Look[1]): Sighting => ({
+const lookAt = (hours: number, seen: Look[1]): Observation => ({
   now: START + hours * HOUR,
   conditions: typeof seen === 'string' ? [] : [seen],
-  judged: seen === 'well' ? ['renewal'] : [],
+  evaluated: seen === 'well' ? ['renewal'] : [],
   moments: [],
 })
 
 function play(looks: readonly Look[], ledger: Ledger = emptyLedger): readonly string[] {
   let known = ledger
   return looks.flatMap(([hours, seen]) => {
-    const decided = decideAlerts(known, sighting(hours, seen))
+    const decided = decideAlerts(known, lookAt(hours, seen))
     // As a store would keep it.
     known = JSON.parse(JSON.stringify(decided.ledger))
     return decided.messages.map(m => `${hours}h ${m.kind} ${m.event} ${m.severity}`)
@@ -44,79 +46,61 @@ function play(looks: readonly Look[], ledger: Ledger = emptyLedger): readonly st
 const days = (n: number) => n * 24
 
 const stories: readonly (readonly [string, readonly Look[], readonly string[]])[] = [
-  [
-    'nothing is wrong',
-    [
-      [0, 'well'],
-      [1, 'well'],
-    ],
-    [],
-  ],
+  ['nothing is wrong', [at(0, 'well'), at(1, 'well')], []],
   [
     'told once, then it recovers',
-    [
-      [0, failing()],
-      [1, failing()],
-      [2, goesOn()],
-      [48, failing()],
-      [49, 'well'],
-      [50, 'well'],
-    ],
+    [at(0, failing()), at(1, failing()), at(2, goesOn()), at(48, failing()), at(49, 'well'), at(50, 'well')],
     ['0h new failed warning', '49h recovered recovered info'],
   ],
   [
     'a clock that was a year ahead: reminders go on',
     [
-      [days(365), failing()],
-      [0, failing()],
-      [days(6), failing()],
-      [days(7), failing()],
-      [days(8), 'well'],
+      at(days(365), failing()),
+      at(0, failing()),
+      at(days(6), failing()),
+      at(days(7), failing()),
+      at(days(8), 'well'),
     ],
     ['8760h new failed warning', '168h reminder failed warning', '192h recovered recovered info'],
   ],
   [
     'a clock that was a year ahead: what was to last before it is told is told',
     [
-      [days(365), failing({ graceMs: 24 * HOUR })],
-      [0, failing({ graceMs: 24 * HOUR })],
-      [23, failing({ graceMs: 24 * HOUR })],
-      [24, failing({ graceMs: 24 * HOUR })],
+      at(days(365), failing({ graceMs: 24 * HOUR })),
+      at(0, failing({ graceMs: 24 * HOUR })),
+      at(23, failing({ graceMs: 24 * HOUR })),
+      at(24, failing({ graceMs: 24 * HOUR })),
     ],
     ['24h new failed warning'],
   ],
   [
     'what cannot be judged is not over',
-    [
-      [0, failing()],
-      [1, 'unknown'],
-      [2, failing()],
-    ],
+    [at(0, failing()), at(1, 'unknown'), at(2, failing())],
     ['0h new failed warning'],
   ],
   [
     'a warning is repeated weekly',
-    Array.from({ length: 16 * 24 }, (_, hour): Look => [hour, failing()]),
+    Array.from({ length: 16 * 24 }, (_, hour) => at(hour, failing())),
     ['0h new failed warning', `${days(7)}h reminder failed warning`, `${days(14)}h reminder failed warning`],
   ],
   [
     'a critical state is repeated daily',
-    Array.from({ length: 60 }, (_, hour): Look => [hour, failing({ severity: 'critical' })]),
+    Array.from({ length: 60 }, (_, hour) => at(hour, failing({ severity: 'critical' }))),
     ['0h new failed critical', '24h reminder failed critical', '48h reminder failed critical'],
   ],
   [
     'each level of days left is told once, and severity rises with it',
     [
-      [0, failing({ level: null })],
-      [0.5, failing({ level: 30 })],
-      [0.6, failing({ level: 30 })],
-      [1, failing({ level: 14 })],
-      [2, goesOn(14)],
-      [3, goesOn(7)],
-      [4, failing({ level: 3 })],
-      [5, failing({ level: 1 })],
-      [6, failing({ level: 0 })],
-      [7, failing({ level: 0 })],
+      at(0, failing({ level: null })),
+      at(0.5, failing({ level: 30 })),
+      at(0.6, failing({ level: 30 })),
+      at(1, failing({ level: 14 })),
+      at(2, goesOn(14)),
+      at(3, goesOn(7)),
+      at(4, failing({ level: 3 })),
+      at(5, failing({ level: 1 })),
+      at(6, failing({ level: 0 })),
+      at(7, failing({ level: 0 })),
     ],
     [
       '0h new failed warning',
@@ -131,64 +115,47 @@ const stories: readonly (readonly [string, readonly Look[], readonly string[]])[
   [
     'another cause is told; two that take turns are not told each time',
     [
-      [0, cause('unavailable')],
-      [1, cause('unauthorized')],
-      [2, cause('unavailable')],
-      [3, cause('unauthorized')],
+      at(0, cause('unavailable')),
+      at(1, cause('unauthorized')),
+      at(2, cause('unavailable')),
+      at(3, cause('unauthorized')),
     ],
     ['0h new failed warning', '1h worse failed warning'],
   ],
   [
     'a severity that falls says nothing',
-    [
-      [0, failing({ severity: 'critical' })],
-      [1, failing()],
-    ],
+    [at(0, failing({ severity: 'critical' })), at(1, failing())],
     ['0h new failed critical'],
   ],
   [
     'a state with grace is told when it has lasted',
-    [
-      [0, failing({ event: 'suspended', error: null, graceMs: DAY })],
-      [23, failing({ event: 'suspended', error: null, graceMs: DAY })],
-      [25, failing({ event: 'suspended', error: null, graceMs: DAY })],
-      [26, failing({ event: 'suspended', error: null, graceMs: DAY })],
-    ],
+    [at(0, waiting), at(23, waiting), at(25, waiting), at(26, waiting)],
     ['25h new suspended warning'],
   ],
   [
     'one that ends within its grace was never there',
-    [
-      [0, failing({ event: 'suspended', error: null, graceMs: DAY })],
-      [12, 'well'],
-      [13, failing({ event: 'suspended', error: null, graceMs: DAY })],
-      [36, failing({ event: 'suspended', error: null, graceMs: DAY })],
-    ],
+    [at(0, waiting), at(12, 'well'), at(13, waiting), at(36, waiting)],
     [],
   ],
   [
     'one that comes and goes is told when it stays',
     [
-      [0, failing()],
-      [1, 'well'],
-      [2, failing()],
-      [3, 'well'],
-      [4, failing()],
-      [9, failing()],
-      [10, failing()],
+      at(0, failing()),
+      at(1, 'well'),
+      at(2, failing()),
+      at(3, 'well'),
+      at(4, failing()),
+      at(9, failing()),
+      at(10, failing()),
     ],
     ['0h new failed warning', '1h recovered recovered info', '10h new failed warning'],
   ],
   [
     'unless it is critical',
-    [
-      [0, failing()],
-      [1, 'well'],
-      [2, failing({ level: 1 })],
-    ],
+    [at(0, failing()), at(1, 'well'), at(2, failing({ level: 1 }))],
     ['0h new failed warning', '1h recovered recovered info', '2h new failed critical'],
   ],
-  ['what goes on says nothing where nothing is open', [[0, goesOn()]], []],
+  ['what goes on says nothing where nothing is open', [at(0, goesOn())], []],
 ]
 
 test.each(stories)('%s', (_, looks, expected) => {
@@ -196,8 +163,8 @@ test.each(stories)('%s', (_, looks, expected) => {
 })
 
 test('a state that ends says since when it lasted, and how bad it had been', () => {
-  const first = decideAlerts(emptyLedger, sighting(0, failing({ level: 3 })))
-  const { messages, ledger } = decideAlerts(first.ledger, sighting(50, 'well'))
+  const first = decideAlerts(emptyLedger, lookAt(0, failing({ level: 3 })))
+  const { messages, ledger } = decideAlerts(first.ledger, lookAt(50, 'well'))
   expect(messages).toMatchObject([
     { event: 'recovered', since: START, ends: { event: 'failed', severity: 'critical' } },
   ])
@@ -206,27 +173,27 @@ test('a state that ends says since when it lasted, and how bad it had been', () 
 
 test('states of different keys do not know each other', () => {
   const both = {
-    ...sighting(0, failing()),
+    ...lookAt(0, failing()),
     conditions: [failing(), failing({ key: 'roots', event: 'root-ending' })],
   }
   const first = decideAlerts(emptyLedger, both)
   expect(first.messages.map(m => m.event)).toEqual(['failed', 'root-ending'])
-  const second = decideAlerts(first.ledger, sighting(1, 'well'))
+  const second = decideAlerts(first.ledger, lookAt(1, 'well'))
   expect(second.messages.map(m => m.ends?.event)).toEqual(['failed'])
   expect(Object.keys(second.ledger.open)).toEqual(['roots'])
 })
 
 test('a moment is told each time it happens, and leaves nothing behind', () => {
-  const rotated = { ...sighting(0, 'well'), moments: [{ event: 'rotated' as const, reason: 'new' }] }
+  const rotated = { ...lookAt(0, 'well'), moments: [{ event: 'rotated' as const, reason: 'new' }] }
   const decided = decideAlerts(emptyLedger, rotated)
   expect(decided.messages).toMatchObject([{ event: 'rotated', severity: 'info', kind: 'moment' }])
   expect(decided.ledger).toBe(emptyLedger)
 })
 
 test('nothing new leaves the ledger as it is, so that nothing is written', () => {
-  const { ledger } = decideAlerts(emptyLedger, sighting(0, failing()))
-  expect(decideAlerts(ledger, sighting(1, failing())).ledger).toBe(ledger)
-  expect(decideAlerts(emptyLedger, sighting(1, 'well')).ledger).toBe(emptyLedger)
+  const { ledger } = decideAlerts(emptyLedger, lookAt(0, failing()))
+  expect(decideAlerts(ledger, lookAt(1, failing())).ledger).toBe(ledger)
+  expect(decideAlerts(emptyLedger, lookAt(1, 'well')).ledger).toBe(emptyLedger)
 })
 
 const look = fc.oneof(
@@ -246,7 +213,7 @@ test('whatever happens: few messages, an end for what began and nothing else', (
       let ledger = emptyLedger
       const told: Message[] = []
       looks.forEach((seen, hour) => {
-        const decided = decideAlerts(ledger, sighting(hour, seen))
+        const decided = decideAlerts(ledger, lookAt(hour, seen))
         ledger = decided.ledger
         told.push(...decided.messages)
         expect(decided.messages.length).toBeLessThanOrEqual(1)

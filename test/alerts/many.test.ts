@@ -1,19 +1,15 @@
 /** Many targets, one reason: one message when it begins, one when it is over; and no target is forgotten. */
 import { describe, expect, test } from 'vitest'
-import { causeOf } from '../../lib/alerts/cause.ts'
-import { noteAlerts, type Stray } from '../../lib/alerts/conditions.ts'
-import type { NamedNotifier } from '../../lib/alerts/deliver.ts'
-import { tellEnd } from '../../lib/alerts/tell.ts'
-import { noteQuietRun, type ToldRun } from '../../lib/alerts/telling.ts'
+import { alertRun } from '../../lib/alerts/alert-run.ts'
+import { groupKeyOf } from '../../lib/alerts/cause.ts'
+import type { NamedNotifier } from '../../lib/alerts/outbox.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import { secret } from '../../lib/base/secret.ts'
 import type { AlertEvent, Run, StateStore, StoredDocument } from '../../lib/contracts.ts'
-import type { RunEvent } from '../../lib/model/outcomes.ts'
 import type { Target } from '../../lib/model/target.ts'
 import { wordingOf } from '../../lib/notifiers/shared/wording.ts'
 import type { TargetResult } from '../../lib/report/result.ts'
-import type { RotationSetup as World } from '../../lib/rotation/context.ts'
 import { openRecords, targetKey } from '../../lib/state/state.ts'
 import { result } from '../present/answers.ts'
 import { fakeClock, untilInTurn } from '../support/clock.ts'
@@ -97,7 +93,11 @@ function openFleet(size: number) {
     return result({ ...common, outcome: 'failed', error })
   }
   return {
-    ...{ clock, behaviour, documents, heard, targets },
+    clock,
+    behaviour,
+    documents,
+    targets,
+    keyOf: (i: number) => `targets/${targetKey(targetOf(i))}`,
     failing: (error: RotationError | null) => {
       fails = error
     },
@@ -117,24 +117,20 @@ function openFleet(size: number) {
         signal,
       }
       const chosen = targets.filter((_, i) => only === null || only.includes(i))
-      const event = { action: 'rotate' } as RunEvent
-      const strays: Stray[] = []
-      const results: TargetResult[] = []
-      for (const target of chosen) {
-        const seen = resultOf(targets.indexOf(target), stateOf(targets.indexOf(target)))
-        results.push(seen)
-        const stray = await noteAlerts({ event, run, records, target } as World, seen, notifiers)
-        if (stray) strays.push(stray)
-      }
-      const told: ToldRun & { records: typeof records } = { run, records, notifiers, intervalMs: HOUR }
+      const results = chosen.map(target => {
+        const i = targets.indexOf(target)
+        return resultOf(i, stateOf(i))
+      })
+      const alerting = { run, records, notifiers, intervalMs: HOUR }
       const ok = results.every(r => r.error === null)
-      const end = { targets: chosen, results, strays, ok, isWhole: only === null }
-      const answer = (await noteQuietRun(told, end)) ?? (await tellEnd(told, end))
+      const end = { targets: chosen, results, ok, isWhole: only === null }
+      const answer = await alertRun(alerting, end)
       clock.advance(pauseMs)
-      const said = heard
-        .splice(0)
-        .map(a => `${a.kind} ${a.event} ${a.severity} ${a.targets ? `many:${a.targets.count}` : a.target}`)
-      return { said, answer }
+      const alerts = heard.splice(0)
+      const said = alerts.map(
+        a => `${a.kind} ${a.event} ${a.severity} ${a.targets ? `many:${a.targets.count}` : a.target}`,
+      )
+      return { said, alerts, answer }
     },
   }
 }
@@ -171,12 +167,8 @@ test('what it says: how many, which, the worst of them, the reason, and one key 
   f.failing(new RotationError('unavailable', 'down'))
   await f.run(everybody(dnsDown), { pauseMs: 8 * DAY })
   f.failing(null)
-  const heard: AlertEvent[] = []
-  const listen = f.heard.push.bind(f.heard)
-  f.heard.push = (...alerts) => heard.push(...alerts) + listen(...alerts)
-  await f.run(everybody(dnsDown))
-  await f.run(everybody('well'))
-  const [again, over] = heard as [AlertEvent, AlertEvent]
+  const [again] = (await f.run(everybody(dnsDown))).alerts as [AlertEvent]
+  const [over] = (await f.run(everybody('well'))).alerts as [AlertEvent]
   expect(again).toMatchObject({
     ...{ version: 1, kind: 'worse', event: 'expiring', severity: 'warning', target: null, domain: null },
     ...{ daysLeft: 11, dedupKey: 'iotda-cert/*/failed/unavailable/solvers.dns' },
@@ -269,25 +261,31 @@ describe('at least once', () => {
     expect((await f.run(everybody(dnsDown))).said).toEqual([])
   })
 
-  test('a run that dies between the message and the targets’ documents tells it twice at most, as one', async () => {
+  test.each([
+    ['and tells nobody', new RotationError('unavailable', 'down', { retry: 'never' })],
+    ['after it has told', null],
+  ])('a run that dies before the targets’ documents are written, %s: told once, as one', async (_, fails) => {
     const f = openFleet(10)
-    const told: string[] = []
-    f.behaviour.refuses = key => key.startsWith('targets/') && f.documents.has('runs/last')
-    // The targets note it, the run notes it; then nothing can be taken from the targets.
-    let noted = 0
-    const isTold = (key: string): boolean => {
-      if (!key.startsWith('targets/')) return false
-      noted += 1
-      return noted > f.targets.length
-    }
-    f.behaviour.refuses = isTold
-    told.push(...(await f.run(everybody(dnsDown))).said)
+    f.failing(fails)
+    f.behaviour.refuses = key => key.startsWith('targets/')
+    const { said } = await f.run(everybody(dnsDown))
+    f.failing(null)
     f.behaviour.refuses = () => false
+    const told = [...said]
     for (let i = 0; i < 3; i += 1) told.push(...(await f.run(everybody(dnsDown))).said)
-    expect(told.filter(text => text === 'new failed warning many:10')).toHaveLength(1)
-    expect(told.filter(text => !text.includes('many:'))).toEqual([])
-    const ended = (await f.run(everybody('well'))).said
-    expect(ended).toContain('recovered recovered info many:10')
+    expect(told).toEqual(['new failed warning many:10'])
+    expect((await f.run(everybody('well'))).said).toEqual(['recovered recovered info many:10'])
+  })
+
+  test('a run of an earlier version died with all of it in the targets’ outboxes: told as one', async () => {
+    const f = openFleet(10)
+    f.failing(new RotationError('unavailable', 'down'))
+    for (let i = 0; i < 10; i += 1) await f.run(everybody(dnsDown), { only: [i], pauseMs: 0 })
+    // As that version left them: each has tried to tell it for itself, in vain.
+    expect(f.documents.get(f.keyOf(9))?.body).toContain('"kind": "new"')
+    f.failing(null)
+    expect((await f.run(everybody(dnsDown))).said).toEqual(['new failed warning many:10'])
+    expect(f.documents.get(f.keyOf(9))?.body).toContain('"outbox": []')
   })
 
   test('the document of runs is lost: it is told again, not forgotten', async () => {
@@ -338,12 +336,12 @@ describe('a store that takes nothing', () => {
 
 test('the reason: event, code, and what the message begins with; never what differs from target to target', () => {
   const error = (message: string) => ({ code: 'unavailable', message, hint: null })
-  expect(causeOf('failed', error('s3 store: GetObject of a: no answer'))).toBe(
+  expect(groupKeyOf('failed', error('s3 store: GetObject of a: no answer'))).toBe(
     '*/failed/unavailable/s3-store',
   )
-  expect(causeOf('failed', error('solvers.dns: a: b'))).toBe('*/failed/unavailable/solvers.dns')
-  expect(causeOf('failed', error('https://a.example.com answered 500'))).toBe('*/failed/unavailable')
-  expect(causeOf('failed', error('target "x": no'))).toBe('*/failed/unavailable')
-  expect(causeOf('root-ending', null)).toBe('*/root-ending')
+  expect(groupKeyOf('failed', error('solvers.dns: a: b'))).toBe('*/failed/unavailable/solvers.dns')
+  expect(groupKeyOf('failed', error('https://a.example.com answered 500'))).toBe('*/failed/unavailable')
+  expect(groupKeyOf('failed', error('target "x": no'))).toBe('*/failed/unavailable')
+  expect(groupKeyOf('root-ending', null)).toBe('*/root-ending')
   expect(targetKey(targetOf(1))).not.toMatch(/^\*/)
 })

@@ -1,9 +1,10 @@
 import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
-import { composeAlert, type Subject } from '../../lib/alerts/compose.ts'
+import { aboutRun, type Subject } from '../../lib/alerts/compose.ts'
 import type { Message } from '../../lib/alerts/decide.ts'
-import { createDelivery, enqueue, type NamedNotifier } from '../../lib/alerts/deliver.ts'
+import { createDelivery } from '../../lib/alerts/deliver.ts'
 import { emptyLedger } from '../../lib/alerts/ledger.ts'
+import { enqueue, type NamedNotifier } from '../../lib/alerts/outbox.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { secret } from '../../lib/base/secret.ts'
 import { createResolver } from '../../lib/config/references.ts'
@@ -20,6 +21,7 @@ import { createHttp } from '../../lib/http/client.ts'
 import { ERROR_CODES } from '../../lib/model/errors.ts'
 import { EVENT_NAMES, EVENTS } from '../../lib/model/events.ts'
 import type { AlertService, AnswerMode } from '../../sandbox/alerts/service.ts'
+import { alertOf, recovered } from '../alerts/alert-of.ts'
 import { HUAWEI_KEY, HUAWEI_SECRET } from '../stores/cloud.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { fakeClock } from '../support/clock.ts'
@@ -44,64 +46,42 @@ export interface NotifierTraits {
   readonly titles?: 'both' | 'en' | 'none'
 }
 
-const subject: Subject = {
-  ...{ id: 'iot-example-com-0123456789abcdef', target: 'factory-1', domain: 'iot.example.com', daysLeft: 6 },
-  before: {
-    fingerprint: 'a'.repeat(64),
-    issuer: 'CN=R11,O=Let\'s "Encrypt" & <Sons>',
-    notAfter: '2026-12-01T00:00:00Z',
-  },
-  after: null,
-  runId: '0b7f6c0e-5d5a-4d43-9a39-6a4b0f2f4b1e',
-  nextTryAt: '2026-11-24T13:00:00Z',
-}
-
 /** Alerts of every event, with every error, and with texts that a format may trip over. */
 export function everyAlert(now: number): readonly AlertEvent[] {
-  const message = (more: Partial<Message>): Message => ({
-    ...{ event: 'failed', severity: 'warning', kind: 'new', key: 'renewal', error: null, ends: null },
-    reason: 'solver dns (webhook): Present answered HTTP 500',
-    since: now - 90_000_000,
-    ...more,
+  const about = {
+    id: 'iot-example-com-0123456789abcdef',
+    daysLeft: 6,
+    before: {
+      fingerprint: 'a'.repeat(64),
+      issuer: 'CN=R11,O=Let\'s "Encrypt" & <Sons>',
+      notAfter: '2026-12-01T00:00:00Z',
+    },
+  }
+  const reason = 'solver dns (webhook): Present answered HTTP 500'
+  const of = (more: Partial<Message> = {}, other: Partial<Subject> = {}): AlertEvent =>
+    alertOf({ reason, since: now - 90_000_000, ...more }, { ...about, ...other }, now)
+  const events = EVENT_NAMES.filter(event => event !== 'recovered').map(event => {
+    const { severity, state } = EVENTS[event]
+    return of({ event, severity, ...(state ? { kind: 'new' } : { kind: 'moment', since: null }) })
   })
-  const events = EVENT_NAMES.filter(event => event !== 'recovered').map(event =>
-    message({
-      event,
-      severity: EVENTS[event].severity,
-      kind: EVENTS[event].state ? 'new' : 'moment',
-      since: EVENTS[event].state ? now - 90_000_000 : null,
-    }),
-  )
   const errors = Object.keys(ERROR_CODES).map(code =>
-    message({
-      severity: 'critical',
-      error: { code, message: `it went wrong: ${code}`, hint: `mend ${code}` },
-    }),
+    of({ severity: 'critical', error: { code, message: `it went wrong: ${code}`, hint: `mend ${code}` } }),
   )
-  const awkward = [
-    '<script>&amp; "quotes" \\ *bold* _under_ `code` [link](https://x) 【】\nsecond line',
-    '换'.repeat(3_000),
-    '😀'.repeat(900),
-  ]
-  const ended = {
-    event: 'recovered',
-    severity: 'info',
-    kind: 'recovered',
-    ends: { event: 'failed', severity: 'critical' },
-  } as const
-  const many = { count: 500, names: Array.from({ length: 50 }, (_, i) => `plant-${i}-`.padEnd(64, 'x')) }
-  const of = (it: Message, about: Subject = subject): AlertEvent => composeAlert(it, about, now)
-  const run = { ...subject, target: null, domain: null, daysLeft: null, before: null }
+  const long = '换'.repeat(3_000)
+  const awkward = '<script>&amp; "quotes" \\ *bold* _under_ `code` [link](https://x) 【】\nsecond line'
+  const names = Array.from({ length: 50 }, (_, i) => `plant-${i}-`.padEnd(64, 'x'))
+  const many = { key: '*/failed/unavailable/solvers.dns', targets: { count: 500, names } }
+  const run = aboutRun('iotda-cert', 'run-1')
   return [
-    ...[...events, ...errors, ...awkward.map(reason => message({ reason })), message(ended)].map(it =>
-      of(it),
-    ),
-    of(message({ event: 'settings-invalid', severity: 'critical', reason: awkward[1] ?? '' }), run),
-    of(message({ severity: 'critical' }), { ...subject, daysLeft: -3 }),
+    ...events,
+    ...errors,
+    ...[awkward, long, '😀'.repeat(900)].map(it => of({ reason: it })),
+    of(recovered('critical')),
+    of({ event: 'settings-invalid', severity: 'critical', reason: long }, run),
+    of({ severity: 'critical' }, { daysLeft: -3 }),
     // Many targets as one, with the longest names, and their end.
-    ...[message({ severity: 'critical' }), message(ended)].map(it =>
-      of({ ...it, key: '*/failed/unavailable/solvers.dns', targets: many }, { ...run, daysLeft: 6 }),
-    ),
+    of({ severity: 'critical', ...many }, { ...run, daysLeft: 6 }),
+    of({ ...recovered('critical'), ...many }, { ...run, daysLeft: 6 }),
   ]
 }
 
@@ -138,11 +118,7 @@ export function notifierContract(
     test('an alert says what to do and where to read on', async () => {
       const { notify, harness } = await open()
       const error = { code: 'unauthorized', message: 'refused (401)', hint: 'Check accessKey.' }
-      const message: Message = {
-        ...{ event: 'failed', severity: 'critical', kind: 'new', key: 'renewal', reason: 'refused (401)' },
-        ...{ error, since: harness.now(), ends: null },
-      }
-      await notify(composeAlert(message, subject, harness.now()))
+      await notify(alertOf({ severity: 'critical', reason: error.message, error }, {}, harness.now()))
       const { text = '' } = harness.service.taken[0] ?? {}
       for (const said of ['unauthorized', 'refused (401)', 'Check accessKey.', 'RUNBOOK.md#unauthorized'])
         expect(text).toContain(said)
@@ -235,37 +211,45 @@ function judgeTitles({ taken }: AlertService, alerts: readonly AlertEvent[], lan
   })
 }
 
+/** What a notifier is made with, in a test; what it opens is closed after it. */
+export function notifierContext(language: Language = 'en'): NotifierContext {
+  const http = createHttp()
+  cleanups.push(() => http.close())
+  const keys = { accessKey: secret(HUAWEI_KEY), secretKey: secret(HUAWEI_SECRET), securityToken: null }
+  return {
+    name: 'notifiers.ops',
+    http: () => http,
+    clock: fakeClock(),
+    log: silentLog,
+    language,
+    huaweiKeys: async () => keys,
+  }
+}
+
+/** A run that is over in a minute, or when its signal is aborted. */
+export const runOf = ({ clock, log }: Pick<Run, 'clock' | 'log'>, timeoutMs?: number): Run => ({
+  runId: 'run-1',
+  clock,
+  log,
+  deadline: clock.now() + 60_000,
+  signal: timeoutMs === undefined ? new AbortController().signal : AbortSignal.timeout(timeoutMs),
+})
+
 async function openNotifier(
   driver: Driver<v.GenericSchema, NotifierContext, Notifier>,
   make: () => Promise<NotifierHarness>,
   language: Language,
 ) {
   const made = await make()
-  const http = createHttp()
-  cleanups.push(
-    () => made.service.dispose().catch(() => {}),
-    () => http.close(),
-  )
-  const clock = fakeClock()
-  const context: NotifierContext = {
-    ...{ name: 'notifiers.ops', http: () => http, clock, log: silentLog, language },
-    huaweiKeys: async () => ({
-      accessKey: secret(HUAWEI_KEY),
-      secretKey: secret(HUAWEI_SECRET),
-      securityToken: null,
-    }),
-  }
+  cleanups.push(() => made.service.dispose().catch(() => {}))
+  const context = notifierContext(language)
   const notifier = driver.create(await resolved(driver, made.settings), context)
-  const runFor = (timeoutMs?: number): Run => ({
-    ...{ runId: 'run-1', clock, log: silentLog, deadline: clock.now() + 60_000 },
-    signal: timeoutMs === undefined ? new AbortController().signal : AbortSignal.timeout(timeoutMs),
-  })
   const named: NamedNotifier = { name: 'ops', filter: { minSeverity: 'info', events: null }, notifier }
   return {
     named,
-    run: runFor(),
-    harness: { ...made, now: clock.now },
-    notify: (alert: AlertEvent, timeoutMs?: number) => notifier.notify(alert, runFor(timeoutMs)),
+    run: runOf(context),
+    harness: { ...made, now: context.clock.now },
+    notify: (alert: AlertEvent, timeoutMs?: number) => notifier.notify(alert, runOf(context, timeoutMs)),
   }
 }
 

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { handler as functionGraph, initializer } from '../../functions/functiongraph.ts'
 import { warm } from '../../functions/invocation.ts'
 import { handler as lambda } from '../../functions/lambda.ts'
-import type { Answer } from '../../lib/app/run.ts'
+import type { Answer } from '../../lib/report/answer.ts'
 import '../support/cleanups.ts'
 import { type FunctionRig, graphContext, lambdaContext, openFunctionRig } from '../support/function-rig.ts'
 

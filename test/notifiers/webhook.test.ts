@@ -3,14 +3,11 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import * as v from 'valibot'
 import { expect, test } from 'vitest'
-import { silentLog } from '../../lib/base/log.ts'
 import { secret } from '../../lib/base/secret.ts'
-import type { AlertEvent } from '../../lib/contracts.ts'
-import { createHttp } from '../../lib/http/client.ts'
 import webhook from '../../lib/notifiers/webhook.ts'
-import { everyAlert } from '../contract/notifier.ts'
+import { alertOf } from '../alerts/alert-of.ts'
+import { notifierContext, runOf } from '../contract/notifier.ts'
 import { cleanups } from '../support/cleanups.ts'
-import { fakeClock } from '../support/clock.ts'
 
 const KEY = '0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9'
 const TOKEN = 'pass+word/0123456789=='
@@ -23,30 +20,13 @@ async function refusedWith(format: string, answerOf: (url: string) => object): P
     response.end(JSON.stringify(answerOf(`${request.headers.host}${request.url}`)))
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const http = createHttp()
-  cleanups.push(
-    () => new Promise<void>(resolve => server.close(() => resolve())),
-    () => http.close(),
-  )
-  const clock = fakeClock()
-  const settings = v.parse(webhook.settings, {
-    url: 'env:URL',
-    format,
-    secret: 'env:SECRET',
-  })
+  cleanups.push(() => new Promise<void>(resolve => server.close(() => resolve())))
+  const context = notifierContext()
+  const settings = v.parse(webhook.settings, { url: 'env:URL', format, secret: 'env:SECRET' })
   const { port } = server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}/open-apis/bot/v2/hook/${KEY}?access_token=${encodeURIComponent(TOKEN)}`
-  const notifier = webhook.create(
-    { ...settings, url: secret(url), secret: secret(SIGNING) },
-    {
-      ...{ name: 'notifiers.ops', http: () => http, clock, log: silentLog, language: 'en' },
-      huaweiKeys: () => Promise.reject(new Error('none are needed')),
-    },
-  )
-  const [alert] = everyAlert(clock.now()) as [AlertEvent]
-  const { signal } = new AbortController()
-  const run = { runId: '1', clock, log: silentLog, deadline: clock.now() + 60_000, signal }
-  return notifier.notify(alert, run).then(
+  const notifier = webhook.create({ ...settings, url: secret(url), secret: secret(SIGNING) }, context)
+  return notifier.notify(alertOf(), runOf(context)).then(
     () => Promise.reject(new Error('it was taken')),
     (error: Error) => error,
   )

@@ -1,6 +1,7 @@
 /** Answers as lib/app gives them, with what is special about a case. */
-import type { Answer } from '../../lib/app/run.ts'
+import type { Answer } from '../../lib/report/answer.ts'
 import { nothingSeen, type ReportedLeaf, type TargetResult } from '../../lib/report/result.ts'
+import type { ReportedKept } from '../../lib/report/status.ts'
 
 export const reported = (more: Partial<ReportedLeaf> = {}): ReportedLeaf => ({
   serverCertificateId: 'a1',
@@ -37,4 +38,19 @@ export const answer = (...results: readonly TargetResult[]): Answer => ({
   startedAt: '2026-06-15T12:00:00Z',
   finishedAt: '2026-06-15T12:00:05Z',
   results,
+})
+
+/** What is written down of a target that is well. */
+export const kept = (more: Partial<ReportedKept> = {}): ReportedKept => ({
+  lastResult: null,
+  held: null,
+  failures: 0,
+  retryAfter: null,
+  trouble: null,
+  undelivered: 0,
+  renewalWindow: null,
+  history: [],
+  lastSteps: [],
+  orders: [],
+  ...more,
 })

@@ -1,6 +1,7 @@
 /** Fleets as `status` reports them, for pages and tables; the same each time. */
-import type { Answer } from '../../lib/app/run.ts'
+
 import type { CheckLine } from '../../lib/model/device-profile.ts'
+import type { Answer } from '../../lib/report/answer.ts'
 import type { TargetResult } from '../../lib/report/result.ts'
 import { answer, reported, result } from './answers.ts'
 

@@ -5,9 +5,9 @@ import { Ajv } from 'ajv'
 import parsePrometheus from 'parse-prometheus-text-format'
 import { describe, expect, test, vi } from 'vitest'
 import { handler } from '../../functions/lambda.ts'
-import type { Answer } from '../../lib/app/run.ts'
 import { emfLines } from '../../lib/present/emf.ts'
 import { METRIC_NAMES, prometheusText } from '../../lib/present/prometheus.ts'
+import type { Answer } from '../../lib/report/answer.ts'
 import { lambdaContext, openFunctionRig } from '../support/function-rig.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario } from '../support/scenario.ts'
 import { answer, result } from './answers.ts'
@@ -205,6 +205,19 @@ describe('Prometheus', () => {
     expect(of('acme_failed_validations', { source: 'sandbox' })).toBe(0)
     expect(of('alerts_undelivered')).toBe(0)
     expect(of('verdicts', { profile: 'any' })).toBe(1)
+  })
+
+  test('a renewal fails and a person binds a good certificate: all is well again', async () => {
+    const { s } = await openDue()
+    s.faults.add({ operations: ['httpreq.Present'], status: 500, times: 99 })
+    expect(await s.run()).toMatchObject({ outcome: 'failed' })
+    const look = async () => samplesOf(await s.rig.run({ action: 'status' }, { clock: s.clock }))
+    const failed = await look()
+    expect([failed('ok'), failed('failures')]).toEqual([0, 1])
+    await s.bindOne(80)
+    expect(await s.run()).toMatchObject({ outcome: 'idle', warnings: [{ code: 'adopted' }] })
+    const mended = await look()
+    expect([mended('ok'), mended('failures'), mended('last_success_age_seconds')]).toEqual([1, 0, 0])
   })
 
   test('what devices refuse, what ends, and what people know of', () => {

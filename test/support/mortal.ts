@@ -1,10 +1,11 @@
 /** Runs in this process that can die in the middle of an outside call, as a killed process would. */
 
 import { openClients } from '../../lib/app/drivers.ts'
-import { type Answer, type Request, run } from '../../lib/app/run.ts'
+import { type Request, run } from '../../lib/app/run.ts'
 import type { Warm } from '../../lib/app/warm-cache.ts'
 import type { Settings } from '../../lib/config/load.ts'
 import type { Http } from '../../lib/http/http.ts'
+import type { Answer } from '../../lib/report/answer.ts'
 
 /** At which of its HTTP requests (counted from 1) a run dies, and whether that one still takes effect. */
 export interface Death {

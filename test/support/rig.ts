@@ -3,10 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Answer, run } from '../../lib/app/run.ts'
+import { run } from '../../lib/app/run.ts'
 import type { Log } from '../../lib/base/log.ts'
 import { type Clock, MINUTE_MS, systemClock } from '../../lib/base/time.ts'
 import type { RunEvent } from '../../lib/model/outcomes.ts'
+import type { Answer } from '../../lib/report/answer.ts'
 import type { TargetResult } from '../../lib/report/result.ts'
 import {
   type Sandbox,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
-import type { Answer } from '../../lib/app/run.ts'
+import type { Answer } from '../../lib/report/answer.ts'
 import { cleanups } from './cleanups.ts'
 import { unpack } from './unzip.ts'
 

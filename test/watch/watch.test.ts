@@ -3,8 +3,9 @@ import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { handler } from '../../functions/watch.ts'
+import { watch } from '../../lib/app/watch.ts'
+import { silentLog } from '../../lib/base/log.ts'
 import { MINUTE_MS } from '../../lib/base/time.ts'
-import { watch } from '../../lib/watch/watch.ts'
 import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import { type AlertReceiver, receiveAlerts } from '../support/alert-receiver.ts'
 import { cleanups } from '../support/cleanups.ts'
@@ -25,28 +26,25 @@ async function openWatched(change: Change = () => {}, own = true): Promise<Watch
   const receiver = await receiveAlerts()
   const s = await openScenario()
   await s.bindOne(60)
-  const { device, ca, domain } = s
+  const { device, ca, domain, clock } = s
+  const { port, addresses } = device
   const settings = {
     version: 1,
-    targets: [
-      {
-        ...{ name: 'factory-1', host: domain, sni: domain, port: device.port },
-        ...{ addresses: [...device.addresses], roots: ca.rootPem },
-      },
-    ],
+    targets: [{ name: 'factory-1', host: domain, sni: domain, port, addresses, roots: ca.rootPem }],
     notifiers: [{ type: 'webhook', url: receiver.url }],
     ...(own ? { store: { type: 'file', path: join(s.rig.folder, 'watch') } } : {}),
   }
   change(settings)
   const config = JSON.stringify(settings)
-  const { clock } = s
-  const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
   return {
     s,
     receiver,
     look: async (afterMs = 6 * HOUR_MS) => {
       const answer = await watch({
-        ...{ config, clock, log, deadline: clock.now() + 60_000 },
+        config,
+        clock,
+        log: silentLog,
+        deadline: clock.now() + 60_000,
         surroundings: { env: {}, folder: s.rig.folder },
       })
       clock.advance(afterMs)
@@ -67,18 +65,14 @@ test('all is well: nothing is said', async () => {
   expect(said()).toEqual([])
 })
 
-const leafOf = async (
-  s: Scenario,
-  names: readonly string[],
-  root?: Awaited<ReturnType<typeof createRoot>>,
-) => {
-  const issuer = root ?? (await createRoot())
-  const { chainPem, keyPem } = await issueLeaf({ names, issuer })
+/** Serves what a root of its own has issued. */
+const distrusted = async ({ s }: Pick<Watched, 's'>, name: string = s.domain): Promise<void> => {
+  const { chainPem, keyPem } = await issueLeaf({ names: [name], issuer: otherRoot })
   s.device.switches.serve = { certPem: chainPem, keyPem } as never
 }
 
 const bad: readonly (readonly [string, (w: Watched) => Promise<void> | void, string])[] = [
-  ['untrusted', ({ s }) => leafOf(s, [s.domain]), 'watch-untrusted'],
+  ['untrusted', w => distrusted(w), 'watch-untrusted'],
   [
     'wrong',
     async ({ s }) => {
@@ -87,7 +81,7 @@ const bad: readonly (readonly [string, (w: Watched) => Promise<void> | void, str
     'watch-wrong-name',
   ],
   ['unreachable', ({ s }) => s.device.dispose(), 'watch-unreachable'],
-  ['the platform’s own', ({ s }) => leafOf(s, ['*.iot.example.net']), 'watch-wrong-name'],
+  ['the platform’s own', w => distrusted(w, '*.iot.example.net'), 'watch-wrong-name'],
 ]
 
 describe.each(bad)('%s', (_, break_, event) => {
@@ -114,7 +108,7 @@ test('more than the chain is sent: clients pass over it, and nothing is said', a
 
 test('it recovers', async () => {
   const w = await openWatched()
-  await leafOf(w.s, [w.s.domain])
+  await distrusted(w)
   await w.look()
   w.s.device.switches.serve = null
   expect(await w.look()).toMatchObject({ ok: true })
@@ -186,31 +180,28 @@ describe('kinds of device', () => {
 })
 
 describe('many targets', () => {
+  const names = [1, 2, 3, 4, 5]
   const five: Change = settings => {
     const [one] = settings.targets
-    settings.targets = [1, 2, 3, 4, 5].map(i => ({ ...one, name: `factory-${i}` }))
+    settings.targets = names.map(i => ({ ...one, name: `factory-${i}` }))
   }
 
   test('that fail alike are one message, and so is their end', async () => {
     const w = await openWatched(five)
-    await leafOf(w.s, [w.s.domain])
+    await distrusted(w)
     await w.look()
-    expect(w.receiver.alerts).toMatchObject([
-      {
-        ...{ event: 'watch-untrusted', target: null, dedupKey: 'watch/*/watch-untrusted' },
-        targets: { count: 5, names: [1, 2, 3, 4, 5].map(i => `factory-${i}`) },
-      },
-    ])
     w.s.device.switches.serve = null
     await w.look()
-    expect(w.receiver.alerts.slice(1)).toMatchObject([
-      { event: 'recovered', target: null, dedupKey: 'watch/*/watch-untrusted', targets: { count: 5 } },
+    const group = { target: null, dedupKey: 'watch/*/watch-untrusted' }
+    expect(w.receiver.alerts).toMatchObject([
+      { ...group, event: 'watch-untrusted', targets: { count: 5, names: names.map(i => `factory-${i}`) } },
+      { ...group, event: 'recovered', targets: { count: 5 } },
     ])
   })
 
   test('without a record: one message at each look', async () => {
     const w = await openWatched(five, false)
-    await leafOf(w.s, [w.s.domain])
+    await distrusted(w)
     await w.look()
     await w.look()
     expect(w.receiver.alerts.map(a => a.targets?.count)).toEqual([5, 5])
@@ -244,7 +235,7 @@ test('more at once than a record keeps: everybody is told of all of it, and it i
 describe('without a record of its own', () => {
   test('what is critical is told at each look', async () => {
     const w = await openWatched(() => {}, false)
-    await leafOf(w.s, [w.s.domain])
+    await distrusted(w)
     await w.look()
     await w.look()
     expect(w.said()).toHaveLength(2)
@@ -260,7 +251,7 @@ describe('without a record of its own', () => {
 
   test('or with one that cannot be read: the same, and a warning once a day', async () => {
     const w = await openWatched()
-    await leafOf(w.s, [w.s.domain])
+    await distrusted(w)
     await w.look()
     w.s.device.switches.serve = null
     await w.look()
@@ -273,7 +264,7 @@ describe('without a record of its own', () => {
     w.s.clock.advance(48 * DAY_MS)
     for (let i = 0; i < 4; i += 1) await w.look()
     expect(w.said()).toEqual(['new expiring warning factory-1'])
-    await leafOf(w.s, [w.s.domain])
+    await distrusted(w)
     for (let i = 0; i < 2; i += 1) await w.look()
     expect(w.said().filter(said => said.includes('untrusted'))).toHaveLength(2)
   })
@@ -325,7 +316,7 @@ describe('the rotator', () => {
       it.credentials = {}
     })
     await rm(join(w.s.rig.folder, 'state'), { recursive: true })
-    await leafOf(w.s, [w.s.domain])
+    await distrusted(w)
     const { results } = await w.look()
     expect(results.map(r => r.problems.map(p => p.event))).toEqual([
       ['watch-untrusted'],
@@ -336,16 +327,9 @@ describe('the rotator', () => {
 
   test('its store is none at all', async () => {
     const w = await openWatched(settings => {
-      settings.rotator = {
-        store: {
-          type: 's3',
-          bucket: 'gone',
-          region: 'eu-central-1',
-          endpoint: 'http://127.0.0.1:9',
-          accessKeyId: 'a',
-          secretAccessKey: 'b',
-        },
-      }
+      const keys = { accessKeyId: 'a', secretAccessKey: 'b' }
+      const gone = { type: 's3', bucket: 'gone', region: 'eu-central-1', endpoint: 'http://127.0.0.1:9' }
+      settings.rotator = { store: { ...gone, ...keys } }
     })
     expect((await w.look()).results[1]?.problems[0]?.reason).toContain('cannot be read')
     expect(w.said()).toEqual(['new watch-rotator-silent critical rotator'])

@@ -2,56 +2,32 @@ import type { ErrorCode } from '../../model/errors.ts'
 import type { EventName } from '../../model/events.ts'
 
 /** The vocabulary in Chinese: what follows the name of a target, and what to do. */
-export const EVENTS_ZH: Readonly<Record<EventName, { readonly text: string; readonly todo: string }>> = {
-  rotated: { text: '已换上新证书', todo: '无需处理：设备已使用新证书。' },
-  repaired: {
-    text: '已修复：重新提供已绑定的证书',
-    todo: '暂时无需处理。若再次出现，请查明谁修改了域名配置。',
-  },
-  failed: { text: '续期失败', todo: '请查看错误信息；程序会在退避后自动重试。' },
-  'rolled-back': {
-    text: '已回滚：重新绑定旧证书',
-    todo: '请查明新证书为何无法正常提供；该证书不会再次绑定。',
-  },
-  refused: { text: '未得到设备可接受的证书', todo: '请查看预检结果；更换证书来源、密钥类型或设备配置。' },
-  held: { text: '已暂停：在人工确认之前不做任何更改', todo: '查明原因后运行 `iotda-cert resume`。' },
-  suspended: { text: '等待时间过长', todo: '用 `iotda-cert status` 查看哪一步在等待、在等谁。' },
-  paused: {
-    text: '暂时不能下单：受 CA 或预算限制',
-    todo: '到时间之前无法加速，请勿强制下单；请查明额度为何用尽。',
-  },
-  expiring: { text: '剩余时间不足', todo: '请在证书到期前排除原因，然后运行 `iotda-cert rotate --force`。' },
-  'root-ending': {
-    text: '所依赖的根证书或交叉签名即将到期',
-    todo: '请提前为设备准备新的信任根，或更换证书链。',
-  },
-  recalled: {
-    text: 'CA 要求立即更换其证书',
-    todo: '无需处理：证书会被更换，除非上一张也被召回。请查看证书是否已被吊销。',
-  },
-  adopted: { text: '绑定了他人上传的证书，今后一并维护', todo: '请确认这是有意的操作。' },
-  unverified: {
-    text: '从这里无法访问设备端口：更改未经验证',
-    todo: '请在能访问设备端口的地方运行 `iotda-cert probe`。',
-  },
-  'slot-deleted': { text: '已删除一张被取代的证书以腾出空位', todo: '无需处理：该证书未被绑定。' },
-  recovered: { text: '已恢复正常', todo: '无需处理。' },
-  'settings-invalid': {
-    text: '无法运行：配置有误',
-    todo: '请修正列出的问题；在此之前没有任何目标得到维护。',
-  },
-  'run-failed': { text: '完全无法运行', todo: '请排除错误所指的原因；在此之前没有任何目标得到维护。' },
-  test: { text: '发送一条测试消息', todo: '无需处理：这是测试。' },
-  'watch-unreachable': { text: '设备端口无法访问', todo: '请检查 DNS、网络和实例：设备同样无法连接。' },
-  'watch-untrusted': {
-    text: '提供的证书不被设备信任',
-    todo: '请绑定可用的证书：`iotda-cert rollback`，或在控制台操作。',
-  },
-  'watch-wrong-name': { text: '提供的证书属于其他域名', todo: '请检查实例的域名配置及其绑定的证书。' },
-  'watch-rotator-silent': {
-    text: '长时间没有完成一次运行',
-    todo: '请查看轮换程序的日志与定时任务；手动运行 `iotda-cert rotate`。',
-  },
+export const EVENTS_ZH: Readonly<Record<EventName, readonly [text: string, todo: string]>> = {
+  rotated: ['已换上新证书', '无需处理：设备已使用新证书。'],
+  repaired: ['已修复：重新提供已绑定的证书', '暂时无需处理。若再次出现，请查明谁修改了域名配置。'],
+  failed: ['续期失败', '请查看错误信息；程序会在退避后自动重试。'],
+  'rolled-back': ['已回滚：重新绑定旧证书', '请查明新证书为何无法正常提供；该证书不会再次绑定。'],
+  refused: ['未得到设备可接受的证书', '请查看预检结果；更换证书来源、密钥类型或设备配置。'],
+  held: ['已暂停：在人工确认之前不做任何更改', '查明原因后运行 `iotda-cert resume`。'],
+  suspended: ['等待时间过长', '用 `iotda-cert status` 查看哪一步在等待、在等谁。'],
+  paused: ['暂时不能下单：受 CA 或预算限制', '到时间之前无法加速，请勿强制下单；请查明额度为何用尽。'],
+  expiring: ['剩余时间不足', '请在证书到期前排除原因，然后运行 `iotda-cert rotate --force`。'],
+  'root-ending': ['所依赖的根证书或交叉签名即将到期', '请提前为设备准备新的信任根，或更换证书链。'],
+  recalled: ['CA 要求立即更换其证书', '无需处理：证书会被更换，除非上一张也被召回。请查看证书是否已被吊销。'],
+  adopted: ['绑定了他人上传的证书，今后一并维护', '请确认这是有意的操作。'],
+  unverified: ['从这里无法访问设备端口：更改未经验证', '请在能访问设备端口的地方运行 `iotda-cert probe`。'],
+  'slot-deleted': ['已删除一张被取代的证书以腾出空位', '无需处理：该证书未被绑定。'],
+  recovered: ['已恢复正常', '无需处理。'],
+  'settings-invalid': ['无法运行：配置有误', '请修正列出的问题；在此之前没有任何目标得到维护。'],
+  'run-failed': ['完全无法运行', '请排除错误所指的原因；在此之前没有任何目标得到维护。'],
+  test: ['发送一条测试消息', '无需处理：这是测试。'],
+  'watch-unreachable': ['设备端口无法访问', '请检查 DNS、网络和实例：设备同样无法连接。'],
+  'watch-untrusted': ['提供的证书不被设备信任', '请绑定可用的证书：`iotda-cert rollback`，或在控制台操作。'],
+  'watch-wrong-name': ['提供的证书属于其他域名', '请检查实例的域名配置及其绑定的证书。'],
+  'watch-rotator-silent': [
+    '长时间没有完成一次运行',
+    '请查看轮换程序的日志与定时任务；手动运行 `iotda-cert rotate`。',
+  ],
 }
 
 /** What an error code means. */

@@ -1,13 +1,6 @@
-import {
-  byUrgency,
-  conditionOf,
-  type Health,
-  healthOf,
-  leftText,
-  lifeOf,
-  shareLeft,
-} from '../../report/health.ts'
+import { lifeOf, shareLeft } from '../../report/health.ts'
 import type { ReportedLeaf, TargetResult } from '../../report/result.ts'
+import { byUrgency, conditionOf, countsOf, leftText, type Urgency, urgencyOf } from '../urgency.ts'
 import { html, type Markup, raw } from './html.ts'
 import { STYLE } from './style.ts'
 import { timelineOf } from './timeline.ts'
@@ -21,7 +14,7 @@ export interface Fleet {
   readonly results: readonly TargetResult[]
 }
 
-const SAYS: Readonly<Record<Health, string>> = { bad: 'act now', watch: 'look at it', well: 'well' }
+const SAYS: Readonly<Record<Urgency, string>> = { bad: 'act now', watch: 'look at it', well: 'well' }
 const HISTORY_AT_MOST = 20
 /** Details are open from the start only where there are few. */
 const OPEN_AT_MOST = 3
@@ -33,10 +26,9 @@ const instant = (text: string): Markup =>
 export function pageOf(answer: Fleet): string {
   const now = Date.parse(answer.finishedAt)
   const sorted = byUrgency(answer.results, now)
-  const counts = (['bad', 'watch', 'well'] as const).map(health => {
-    const count = sorted.filter(r => healthOf(r, now) === health).length
-    return html`<li class="${health}"><b>${count}</b>${SAYS[health]}</li>`
-  })
+  const counts = countsOf(sorted, now).map(
+    ([urgency, count]) => html`<li class="${urgency}"><b>${count}</b>${SAYS[urgency]}</li>`,
+  )
   const size = sorted.length === 1 ? '1 target' : `${sorted.length} targets`
   const csp = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
   const page = html`<!doctype html>
@@ -52,15 +44,15 @@ export function pageOf(answer: Fleet): string {
 }
 
 function targetOf(result: TargetResult, now: number, isOpen: boolean): Markup {
-  const health = healthOf(result, now)
+  const urgency = urgencyOf(result, now)
   const life = lifeOf(result)
   const percent = life ? Math.round(shareLeft(life, now) * 100) : 0
   const next = result.kept?.retryAfter ?? result.decision.nextCheckAt
   return html`<details class="target"${raw(isOpen ? ' open' : '')}><summary><h3>${result.target}</h3>
-<span class="bar" role="img" aria-label="${percent} percent of its lifetime left"><i class="${health}" style="width:${percent}%"></i></span>
+<span class="bar" role="img" aria-label="${percent} percent of its lifetime left"><i class="${urgency}" style="width:${percent}%"></i></span>
 <span><b>${leftText(life, now)}</b>${life && percent > 0 ? ' left' : ''}</span>
-<span class="says ${health}">${SAYS[health]}: ${conditionOf(result)}</span></summary>
-<div class="body">${timelineOf(result, now, health)}
+<span class="says ${urgency}">${SAYS[urgency]}: ${conditionOf(result, now)}</span></summary>
+<div class="body">${timelineOf(result, now, urgency)}
 ${life ? html`<p>${result.outlook.served ? 'Served' : 'Bound'} until ${instant(life.notAfter)}${next ? html`; next check ${instant(next)}` : null}.</p>` : null}
 ${troubleOf(result)}${devicesOf(result)}${slotsOf(result)}${stepsOf(result)}${historyOf(result)}</div></details>
 `
@@ -108,11 +100,11 @@ function slotsOf({ seen }: TargetResult): Markup | null {
 function devicesOf({ devices }: TargetResult): Markup | null {
   if (!devices || devices.verdicts.length === 0) return null
   const verdicts = devices.verdicts.map(({ profile, address, ok, lines }) => {
-    const health = ok ? (lines.length > 0 ? 'watch' : 'well') : 'bad'
+    const mark = ok ? (lines.length > 0 ? 'watch' : 'well') : 'bad'
     const why = lines.map(
       ({ check, reason, remedy }) => html`<li>${check}: ${reason}${remedy ? `. To do: ${remedy}` : ''}</li>`,
     )
-    return html`<li><b>${profile ?? 'any device'}</b> <span class="${health}">${ok ? 'accepts' : 'refuses'}</span> what is ${address === null ? 'bound' : `served at ${address}`}${lines.length > 0 ? html`<ul class="notes">${why}</ul>` : null}</li>`
+    return html`<li><b>${profile ?? 'any device'}</b> <span class="${mark}">${ok ? 'accepts' : 'refuses'}</span> what is ${address === null ? 'bound' : `served at ${address}`}${lines.length > 0 ? html`<ul class="notes">${why}</ul>` : null}</li>`
   })
   const ends = devices.ends.map(({ at, what }) => html`<li class="watch">${instant(at)}: ${what}</li>`)
   return html`<h4>What devices make of it</h4><ul class="notes">${verdicts}</ul>${ends.length > 0 ? html`<h4>Trust that ends</h4><ul class="notes">${ends}</ul>` : null}`

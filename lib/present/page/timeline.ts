@@ -1,5 +1,6 @@
-import { type Health, lifeOf } from '../../report/health.ts'
+import { lifeOf } from '../../report/health.ts'
 import type { TargetResult } from '../../report/result.ts'
+import type { Urgency } from '../urgency.ts'
 import { html, type Markup } from './html.ts'
 
 /** Certificates, rotations and failures of one target along time. */
@@ -40,7 +41,7 @@ function livesOf({ kept }: TargetResult): readonly { readonly from: number; read
 }
 
 /** An image with a text of the same content for those who cannot see it. */
-export function timelineOf(result: TargetResult, now: number, health: Health): Markup {
+export function timelineOf(result: TargetResult, now: number, urgency: Urgency): Markup {
   const scale = scaleOf(result, now)
   const { x } = scale
   const life = lifeOf(result)
@@ -59,7 +60,7 @@ export function timelineOf(result: TargetResult, now: number, health: Health): M
   return html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="Time line: ${said}">
 ${window ? html`<rect class="window" x="${x(Date.parse(window.start))}" y="4" width="${Math.max(3, x(Date.parse(window.end)) - x(Date.parse(window.start)))}" height="36"><title>renewal window of the CA</title></rect>` : null}
 ${earlier.map(e => html`<rect class="life" x="${x(e.from)}" y="14" width="${Math.max(2, x(e.until) - x(e.from) - 2)}" height="14" rx="3"/>`)}
-${life ? html`<rect class="life now ${health}" x="${x(Date.parse(life.notBefore))}" y="14" width="${Math.max(3, x(Date.parse(life.notAfter)) - x(Date.parse(life.notBefore)))}" height="14" rx="3"><title>${life.notBefore} to ${life.notAfter}</title></rect>` : null}
+${life ? html`<rect class="life now ${urgency}" x="${x(Date.parse(life.notBefore))}" y="14" width="${Math.max(3, x(Date.parse(life.notAfter)) - x(Date.parse(life.notBefore)))}" height="14" rx="3"><title>${life.notBefore} to ${life.notAfter}</title></rect>` : null}
 ${turns.map(t => html`<path class="turn" d="M${x(Date.parse(t.at))} 31v13"><title>${t.outcome} at ${t.at}</title></path>`)}
 ${fails.map(f => html`<path class="fail" d="M${x(Date.parse(f.at))} 1v10"><title>${f.outcome} at ${f.at}: ${f.error ?? ''}</title></path>`)}
 ${(result.devices?.ends ?? []).map(({ at, what }) => html`<line class="root" x1="${x(Date.parse(at))}" x2="${x(Date.parse(at))}" y1="4" y2="42"><title>${what}</title></line>`)}

@@ -1,3 +1,4 @@
+import { emergencyMs } from '../../base/lifetime.ts'
 import { DAY_MS, formatDuration, HOUR_MS, iso } from '../../base/time.ts'
 import type { CertificateSpec, Slot } from '../../model/certificate.ts'
 import type { DueReason, IdleReason, RunEvent } from '../../model/outcomes.ts'
@@ -6,7 +7,7 @@ import type { Inspection } from '../observe/inspection.ts'
 import { isAnother, isNewer } from '../observe/source-inventory.ts'
 import { chooseSource } from './choose-source.ts'
 import type { Decision, DueToDeploy, DueToRepair, DueToRollBack, DueToVerify, Idle } from './decision.ts'
-import { renewalOf, type Validity, validityOf } from './renewal-window.ts'
+import { renewalOf, validityOf } from './renewal-window.ts'
 
 /** All that a decision depends on. */
 export interface Facts {
@@ -18,12 +19,6 @@ export interface Facts {
   readonly inspection: Inspection
   /** The target's document after it was reconciled with the context. */
   readonly document: TargetDocument
-}
-
-/** A certificate that is about to expire: the larger of 1/20 of its lifetime and 24 h, at most 1/4 of it. */
-export function emergencyMs({ notBefore, notAfter }: Validity): number {
-  const lifetimeMs = notAfter - notBefore
-  return Math.min(lifetimeMs / 4, Math.max(lifetimeMs / 20, DAY_MS))
 }
 
 /**

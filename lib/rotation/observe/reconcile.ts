@@ -135,6 +135,9 @@ function adopt(
       declined: document.current || begun?.by === key ? (begun?.id ?? null) : null,
       passedOver: document.current ? (inventory?.holds?.serial ?? document.passedOver) : null,
       rolledBack: rolledBackWith(document, fingerprint),
+      // Whatever failed before, a certificate has come.
+      failures: 0,
+      retryAfter: null,
     },
     adopted: slot,
     warnings: [

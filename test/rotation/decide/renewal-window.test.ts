@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { emergencyMs } from '../../../lib/base/lifetime.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../lib/base/time.ts'
 import type { RenewBefore } from '../../../lib/model/certificate.ts'
 import { backOffMs } from '../../../lib/rotation/decide/back-off.ts'
-import { decide, emergencyMs } from '../../../lib/rotation/decide/decide.ts'
+import { decide } from '../../../lib/rotation/decide/decide.ts'
 import { instantIn } from '../../../lib/rotation/decide/renewal-window.ts'
 import { certificateDocument, facts, leaf, NOW, slot, spec } from '../facts.ts'
 

@@ -121,6 +121,8 @@ describe('a certificate that somebody else bound', () => {
       previous: null,
       pending: null,
       declined: 'pending-1',
+      failures: 0,
+      retryAfter: null,
       seen: { b: NOW },
     })
   })
