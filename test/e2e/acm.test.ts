@@ -3,7 +3,8 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type Sandbox, type SandboxSettings, startSandbox } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
-import { createRig, type Rig, spawnCli } from '../support/rig.ts'
+import { cli, spawnCli } from '../support/command.ts'
+import { createRig, type Rig } from '../support/rig.ts'
 import { DAY_MS, HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
 import { type AcmRig, boundPrint, heldPrint, openAcm } from './acm.ts'
 import { stateFiles } from './bad-input.ts'
@@ -39,7 +40,7 @@ describe('by the built command', () => {
     return { rig, own, before }
   }
   const rotate = async (rig: Rig, exit = 0) => {
-    const { code, stdout, stderr } = await rig.cli(['rotate', '--json'])
+    const { code, stdout, stderr } = await cli(rig, ['rotate', '--json'])
     expect(code, stdout + stderr).toBe(exit)
     return JSON.parse(stdout).results[0]
   }
@@ -60,7 +61,7 @@ describe('by the built command', () => {
 
       iotda.deleteCertificate(before)
       await own.acm.renew(own.arn)
-      const plan = JSON.parse((await rig.cli(['plan', '--json'])).stdout).results[0]
+      const plan = JSON.parse((await cli(rig, ['plan', '--json'])).stdout).results[0]
       expect(plan).toMatchObject({ outcome: 'planned', decision: { reason: 'source-renewed' } })
       expect(await rotate(rig)).toMatchObject({ outcome: 'rotated', decision: { reason: 'source-renewed' } })
       expect(boundPrint(iotda)).toBe(heldPrint(own))
@@ -128,7 +129,7 @@ describe('by the built command', () => {
     const { rig, own } = await open()
     Object.assign(own.acm.find(own.arn), { exported: true })
     const found = async () => {
-      const { stdout } = await rig.cli(['doctor', '--json'])
+      const { stdout } = await cli(rig, ['doctor', '--json'])
       const findings = JSON.parse(stdout).findings as { check: string; verdict: string; message: string }[]
       return findings.find(it => it.check === 'certificate')
     }

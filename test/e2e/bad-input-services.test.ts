@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Fault } from '../../sandbox/kit/faults.ts'
 import { fillSlots, type SandboxOptions, type SandboxSettings } from '../../sandbox/sandbox.ts'
+import { cli } from '../support/command.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 import { expectRefusal, holdings, leftovers, orders } from './bad-input.ts'
 
@@ -26,7 +27,7 @@ async function expectRotatesAfterMending(rig: Rig, ...flags: readonly string[]):
   const bound = holdings(rig).configurations[0]?.server_certificate_id
   rig.sandbox.faults.clear()
   await rig.configure(() => {})
-  const { code, stdout } = await rig.cli(['rotate', '--json', ...flags])
+  const { code, stdout } = await cli(rig, ['rotate', '--json', ...flags])
   expect(code, stdout).toBe(0)
   expect(JSON.parse(stdout).results[0].outcome).toBe('rotated')
   expect(holdings(rig).certificates).toContain(bound)
@@ -161,7 +162,7 @@ describe.concurrent('found before anything is ordered', () => {
     const args = ['rotate', '--force']
     await expectRefusal(rig, { args, code: 'unreachable', says: ['Check sources.sandbox.directory'] })
     await rig.configure(() => {})
-    const { code, stdout } = await rig.cli(['rotate', '--json'])
+    const { code, stdout } = await cli(rig, ['rotate', '--json'])
     expect(code, stdout).toBe(0)
     expect(JSON.parse(stdout).results[0]).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
     expect(orders(rig)).toBe(0)

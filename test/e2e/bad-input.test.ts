@@ -2,6 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
+import { cli } from '../support/command.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 import { expectRefusal, stateFiles } from './bad-input.ts'
 
@@ -182,7 +183,7 @@ describe('mistakes in the settings', () => {
       delete s.targets
     })
     for (const command of ['plan', 'status', 'rollback', 'hold', 'resume']) {
-      const ended = await rig.cli([command])
+      const ended = await cli(rig, [command])
       expect(ended.code, command).toBe(2)
       expect(ended.stderr).toContain('targets: is missing')
     }

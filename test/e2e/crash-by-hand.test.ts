@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { cli } from '../support/command.ts'
 import {
   fast,
   issuePair,
@@ -40,7 +41,7 @@ describe.each(['before', 'after'] as const)('a rollback by hand, killed %s the e
       // It was held first: nothing unattended, until the person asks again.
       expect(await rotateOnce(rig)).toMatchObject({ code: 1, outcome: 'held' })
       expect(config()?.server_certificate_id).toBe(ours)
-      expect(await rig.cli(['rollback'])).toMatchObject({ code: 0 })
+      expect(await cli(rig, ['rollback'])).toMatchObject({ code: 0 })
     } else expect(await rotateOnce(rig)).toMatchObject({ code: 0, outcome: 'rotated' })
     expect(config()).toMatchObject({
       server_certificate_id: start.bound,

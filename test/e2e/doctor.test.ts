@@ -5,6 +5,7 @@ import { silentLog } from '../../lib/base/log.ts'
 import { createAcmeCa } from '../../sandbox/acme-ca/ca.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { cli } from '../support/command.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 
 const open = async (change: (settings: SandboxSettings) => void = () => {}): Promise<Rig> => {
@@ -65,7 +66,7 @@ describe('a healthy world', () => {
 
   test('the command says a line each, and its exit code', async () => {
     const rig = await open()
-    const healthy = await rig.cli(['doctor'])
+    const healthy = await cli(rig, ['doctor'])
     expect(healthy.code).toBe(0)
     expect(healthy.stdout).toMatch(/^ok {4}credentials factory-1 +the keys are accepted, signed with V11/m)
     expect(healthy.stdout).toMatch(/^warn {2}notifier .*\n +-> Add a notifier/m)
@@ -74,10 +75,10 @@ describe('a healthy world', () => {
       s.targets[0].domain = 'other.example.com'
       s.certificates.iot.names = ['other.example.com']
     })
-    const ill = await rig.cli(['doctor', '--json'])
+    const ill = await cli(rig, ['doctor', '--json'])
     expect(ill.code).toBe(1)
     expect(JSON.parse(ill.stdout)).toMatchObject({ version: 1, ok: false })
-    expect((await rig.cli(['doctor', '--config', '{}'])).code).toBe(2)
+    expect((await cli(rig, ['doctor', '--config', '{}'])).code).toBe(2)
   })
 })
 
@@ -269,7 +270,7 @@ test('--notify sends a test message; without it none is sent', async () => {
     { version: 1, event: 'test', severity: 'info', target: null, runbook: 'RUNBOOK.md#test' },
   ])
   // By the command, as a person would.
-  const { code, stdout } = await rig.cli(['doctor', '--notify'])
+  const { code, stdout } = await cli(rig, ['doctor', '--notify'])
   expect(code, stdout).toBe(0)
   expect(stdout).toMatch(/^ok +notifier webhook-1 +has taken a test message/m)
   expect(JSON.parse(bodies[1] ?? '').event).toBe('test')

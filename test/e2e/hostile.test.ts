@@ -3,7 +3,8 @@ import { access, constants, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { fillSlots } from '../../sandbox/sandbox.ts'
-import { CLI, createRig, type Rig } from '../support/rig.ts'
+import { CLI, cli } from '../support/command.ts'
+import { createRig, type Rig } from '../support/rig.ts'
 
 /** What a hostile tester did to the built command. */
 
@@ -53,13 +54,13 @@ test('a state folder that cannot be made is an error at once', async () => {
   await rig.configure(settings => {
     settings.store = { type: 'file', path: '/proc/state' }
   })
-  const { code, stderr, stdout } = await rig.cli(['rotate'])
+  const { code, stderr, stdout } = await cli(rig, ['rotate'])
   expect(code).toBe(1)
   expect(stdout + stderr).toContain('/proc/state')
 })
 
 test('an empty --config is no leave to use other settings', async () => {
-  const { code, stderr } = await rig.cli(['status', '--config', ''])
+  const { code, stderr } = await cli(rig, ['status', '--config', ''])
   expect(code).toBe(2)
   expect(stderr).toContain('no settings are given')
 })

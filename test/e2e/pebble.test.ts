@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { type Clock, DAY_MS, HOUR_MS, systemClock } from '../../lib/base/time.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { cli } from '../support/command.ts'
 import { serveHttpreq } from '../support/httpreq-challtestsrv.ts'
 import { type Pebble, type PebbleOptions, startPebble } from '../support/pebble.ts'
 import { createRig, type Rig } from '../support/rig.ts'
@@ -121,7 +122,7 @@ test.each(cases)(
   'a rotation against Pebble, %s',
   async (_, options, change, expected) => {
     const { rig, pebble, slots, bound } = await withPebble(options, change)
-    const { code, stdout, stderr } = await rig.cli(['rotate', '--json'], { TEST_MAC_KEY: MAC_KEY })
+    const { code, stdout, stderr } = await cli(rig, ['rotate', '--json'], { TEST_MAC_KEY: MAC_KEY })
     expect(code, stdout + stderr).toBe(0)
     const [result] = JSON.parse(stdout).results
     expect(result.outcome).toBe('rotated')

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { TargetResult } from '../../lib/report/result.ts'
 import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import type { SandboxSettings } from '../../sandbox/sandbox.ts'
-import { CLI, type Ended, spawnCli } from '../support/rig.ts'
+import { CLI, cli, type Ended, spawnCli } from '../support/command.ts'
 import { openScenario, type ScenarioOptions } from '../support/scenario.ts'
 import { stateFiles } from './bad-input.ts'
 
@@ -231,7 +231,7 @@ describe('the command', () => {
       },
     })
     const env = { TEST_CANARY: SECRET }
-    const words = await s.rig.cli(['probe', '--target', 'factory-1', '--verbose'], env)
+    const words = await cli(s.rig, ['probe', '--target', 'factory-1', '--verbose'], env)
     expect(words.code, human(words)).toBe(0)
     expect(words.stdout).toMatch(/^probed {2}factory-1: /)
     expect(words.stdout).toMatch(/127\.0\.0\.1:\d+ {2}59 days left, TLSv1\.3 TLS_AES_/)
@@ -239,7 +239,7 @@ describe('the command', () => {
       /leaf {3}CN=iot\.example\.com, ec-256, by .*, \S+Z to \S+Z, sha256 [0-9a-f]{64}\n {4}issuer/,
     )
     expect(words.stdout).toMatch(/accepts meter-v1 \(TLSv1\.2 TLS_ECDHE_ECDSA_\S+, \d+ ms, canary accepted\)/)
-    const json = await s.rig.cli(['probe', '--json'], env)
+    const json = await cli(s.rig, ['probe', '--json'], env)
     expect(json).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(json.stdout)).toMatchObject({
       ok: true,
@@ -255,10 +255,10 @@ describe('the command', () => {
 
   test('exit 1 when an address is not well, 2 for what the settings point at', async () => {
     const s = await bound({ change: profiles({ name: 'ancient', tls: '1.1' }) })
-    const bad = await s.rig.cli(['probe'])
+    const bad = await cli(s.rig, ['probe'])
     expect(bad.code).toBe(1)
     expect(bad.stdout).toMatch(/refuses ancient \(\d+ ms\): no handshake: ERR_SSL_/)
-    const unknown = await s.rig.cli(['probe', '--profile', 'other'])
+    const unknown = await cli(s.rig, ['probe', '--profile', 'other'])
     expect(unknown.code).toBe(2)
     expect(unknown.stdout).toContain('has no profile "other"')
   })
@@ -288,7 +288,7 @@ describe('the command', () => {
   test('of any host, by a profile of the settings', async () => {
     const s = await bound({ change: profiles({ name: 'meter-v1', tls: '1.2' }) })
     const args = ['probe', `localhost:${s.device.port}`, '--sni', s.domain, '--profile', 'meter-v1', '--json']
-    const ended = await s.rig.cli(args)
+    const ended = await cli(s.rig, args)
     const { results } = JSON.parse(ended.stdout)
     const looked = results[0].probe.addresses.filter((a: { error: unknown }) => a.error === null)
     expect(looked).toMatchObject([

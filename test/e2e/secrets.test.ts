@@ -15,7 +15,8 @@ import { createS3 } from '../../sandbox/stores/s3.ts'
 import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, REGION } from '../stores/cloud.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { type FakeClock, fakeClock } from '../support/clock.ts'
-import { CLI, createRig, type Rig } from '../support/rig.ts'
+import { CLI, cli } from '../support/command.ts'
+import { createRig, type Rig } from '../support/rig.ts'
 import { openAcm } from './acm.ts'
 import { stateFiles } from './bad-input.ts'
 import { createSearch, type Wanted } from './secrets.ts'
@@ -191,7 +192,7 @@ function leaks(from = searched): readonly string[] {
 }
 
 async function command(where: string, args: readonly string[], exit: number): Promise<void> {
-  const { code, stdout, stderr } = await rig.cli(args)
+  const { code, stdout, stderr } = await cli(rig, args)
   emit(`${where}: standard output`, stdout)
   emit(`${where}: standard error`, stderr)
   expect(code, stderr).toBe(exit)

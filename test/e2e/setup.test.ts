@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { cli } from '../support/command.ts'
 import {
   DAY_MS,
   HOUR_MS,
@@ -133,9 +134,9 @@ test('two runs at once: one works, the other is busy', async () => {
       if (call.operation === 'acme.Finalize') resolve()
     })
   })
-  const first = s.rig.cli(['rotate', '--json'])
+  const first = cli(s.rig, ['rotate', '--json'])
   await atFinalize
-  const second = await s.rig.cli(['rotate', '--json'])
+  const second = await cli(s.rig, ['rotate', '--json'])
   expect(second.code, second.stderr).toBe(3)
   expect(JSON.parse(second.stdout).results).toMatchObject([{ outcome: 'busy', error: { code: 'busy' } }])
   const done = await first

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { createS3 } from '../../sandbox/stores/s3.ts'
 import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, REGION } from '../stores/cloud.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { cli } from '../support/command.ts'
 import { caExtensions, issue } from '../support/issue.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
 
@@ -201,7 +202,7 @@ describe('what devices make of it, by status', () => {
     expect(devices?.ends.map(({ at, what }) => [Date.parse(at), what.includes('Burnt In')])).toEqual([
       [Math.floor(endsAt / 1_000) * 1_000, true],
     ])
-    const { stdout } = await s.rig.cli(['status', '--json'])
+    const { stdout } = await cli(s.rig, ['status', '--json'])
     expect(JSON.parse(stdout).results[0].devices.verdicts).toHaveLength(2)
   })
 

@@ -4,6 +4,7 @@ import { doctor } from '../../lib/app/advice.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { cli } from '../support/command.ts'
 import { createRig } from '../support/rig.ts'
 import { HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
 
@@ -66,7 +67,7 @@ describe('DNS over HTTPS', () => {
         ...{ settle: '0s', every: '200ms' },
       }
     })
-    const { code, stdout } = await rig.cli(['rotate', '--json'])
+    const { code, stdout } = await cli(rig, ['rotate', '--json'])
     expect(code, stdout).toBe(0)
     expect(JSON.parse(stdout).results).toMatchObject([{ outcome: 'rotated' }])
     expect(byPort({ rig })).toEqual(new Set(['TXT']))
@@ -141,7 +142,7 @@ describe('the word of the DNS service', () => {
 
   test('is enough for the built command where no DNS answers at all', async () => {
     const s = await open({ check: 'provider', settle: '1s', resolvers: ['127.0.0.9:1'] })
-    const { code, stdout } = await s.rig.cli(['rotate', '--json'])
+    const { code, stdout } = await cli(s.rig, ['rotate', '--json'])
     expect(code, stdout).toBe(0)
     expect(JSON.parse(stdout).results).toMatchObject([{ outcome: 'rotated' }])
     expect(byPort(s)).toEqual(new Set(['TXT']))

@@ -1,7 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { connect as connectTls, type PeerCertificate } from 'node:tls'
 import { connectAsync, type MqttClient } from 'mqtt'
-import { afterEach } from 'vitest'
 import {
   createDeviceEndpoint,
   type DeviceEndpoint,
@@ -10,6 +9,7 @@ import {
 import { createIotda, type Iotda } from '../../sandbox/iotda/iotda.ts'
 import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
 import { createIntermediate, createRoot, type Issued, issueLeaf } from '../../sandbox/kit/pki.ts'
+import { cleanups } from '../support/cleanups.ts'
 
 export const domain = 'iot.example.com'
 export const names = [domain]
@@ -26,15 +26,8 @@ export async function createPki() {
 export const fingerprint = (pem: string): string =>
   new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase()
 
-let cleanups: (() => unknown)[] = []
-export const onCleanup = (cleanup: () => unknown): void => {
-  cleanups.push(cleanup)
-}
-
-afterEach(async () => {
-  for (const cleanup of cleanups.reverse()) await cleanup()
-  cleanups = []
-})
+export const onCleanup = (cleanup: () => unknown): void =>
+  void cleanups.push(async () => void (await cleanup()))
 
 /** An instance with one certificate bound, or none, and its device port. */
 export const start = async (

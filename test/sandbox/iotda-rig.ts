@@ -1,5 +1,4 @@
 import { createPrivateKey } from 'node:crypto'
-import { afterEach } from 'vitest'
 import { createIotda, type Iotda, type IotdaOptions } from '../../sandbox/iotda/iotda.ts'
 import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
 import {
@@ -9,6 +8,7 @@ import {
   type Issued,
   issueLeaf,
 } from '../../sandbox/kit/pki.ts'
+import { cleanups } from '../support/cleanups.ts'
 
 export const project = '0123456789abcdef0123456789abcdef'
 export const domain = 'iot.example.com'
@@ -35,12 +35,6 @@ export async function createPki(): Promise<Pki> {
   const rsa = await issueLeaf({ names, issuer, keyType: 'rsa-2048' })
   return { root, issuer, ec, rsa }
 }
-
-let cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.reverse()) await cleanup()
-  cleanups = []
-})
 
 export interface Reply {
   readonly status: number

@@ -7,8 +7,9 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { TargetResult } from '../../lib/report/result.ts'
 import { fakeClock } from './clock.ts'
+import { spawnCli } from './command.ts'
 import { environmentAt } from './faketime.ts'
-import { createRig, spawnCli } from './rig.ts'
+import { createRig } from './rig.ts'
 
 /** The bound certificate, and how long new ones of the CA live. */
 export interface World {

@@ -6,7 +6,8 @@ import { connect } from 'node:tls'
 import type { CaKeyType } from '../../sandbox/acme-ca/ca.ts'
 import type { Fault } from '../../sandbox/kit/faults.ts'
 import type { Sandbox, SandboxSettings } from '../../sandbox/sandbox.ts'
-import { type Ended, type Rig, spawnCli } from './rig.ts'
+import { cli, type Ended, spawnCli } from './command.ts'
+import type { Rig } from './rig.ts'
 
 const DAY_MS = 86_400_000
 
@@ -167,7 +168,7 @@ const fingerprintOf = (pem: string): string =>
 
 /** A plain run of the built command. */
 export async function rotateOnce(rig: Rig, ...flags: readonly string[]) {
-  const { code, stdout, stderr } = await rig.cli(['rotate', '--json', ...flags])
+  const { code, stdout, stderr } = await cli(rig, ['rotate', '--json', ...flags])
   if (stdout === '') throw new Error(`no answer: ${stderr}`)
   const { outcome, error, decision, deleted } = JSON.parse(stdout).results[0]
   return { code, outcome, error, decision, deleted }

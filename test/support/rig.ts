@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type Answer, run } from '../../lib/app/run.ts'
 import type { Log } from '../../lib/base/log.ts'
 import { type Clock, MINUTE_MS, systemClock } from '../../lib/base/time.ts'
@@ -15,10 +13,7 @@ import {
   startSandbox,
 } from '../../sandbox/sandbox.ts'
 
-/** The built command, as a user runs it. */
-export const CLI = fileURLToPath(new URL('../../dist/cli.mjs', import.meta.url))
-
-/** A sandbox, a settings file with its state folder, and both ways to run iotda-cert against it. */
+/** A sandbox, a settings file with its state folder, and runs of iotda-cert in this process. */
 export interface Rig {
   readonly sandbox: Sandbox
   readonly folder: string
@@ -37,16 +32,7 @@ export interface Rig {
     event?: Partial<RunEvent>,
     options?: { clock?: Clock; budgetMs?: number; settingsFile?: string },
   ): Promise<TargetResult>
-  /** Runs the built command in a process of its own. */
-  cli(args: readonly string[], env?: Record<string, string>): Promise<Ended>
   dispose(): Promise<void>
-}
-
-export interface Ended {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly stdout: string
-  readonly stderr: string
 }
 
 /** `under` is the folder that the rig's own is made in. */
@@ -89,33 +75,9 @@ export async function createRig(options: SandboxOptions = {}, under = tmpdir()):
       if (!only || results.length !== 1) throw new Error(`${results.length} results`)
       return only
     },
-    cli: (args, env = {}) => spawnCli(args, { IOTDA_CERT_CONFIG: settingsFile, ...env }),
     dispose: async () => {
       await sandbox.dispose()
       await rm(folder, { recursive: true, force: true })
     },
   }
-}
-
-/** Starts the built command; `started` is told its process id at once. */
-export function spawnCli(
-  args: readonly string[],
-  env: Record<string, string>,
-  started?: (pid: number) => void,
-): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [CLI, ...args], {
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    const out: Buffer[] = []
-    const err: Buffer[] = []
-    child.stdout.on('data', chunk => out.push(chunk))
-    child.stderr.on('data', chunk => err.push(chunk))
-    child.once('error', reject)
-    child.once('spawn', () => child.pid !== undefined && started?.(child.pid))
-    child.once('close', (code, signal) =>
-      resolve({ code, signal, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() }),
-    )
-  })
 }
