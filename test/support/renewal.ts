@@ -174,6 +174,14 @@ export async function rotateOnce(rig: Rig, ...flags: readonly string[]) {
   return { code, outcome, error, decision, deleted }
 }
 
+/** The same in this process: a run remembers nothing but its store either way. */
+export async function rotateHere(rig: Rig) {
+  const { ok, results } = await rig.run()
+  const [result] = results
+  if (result === undefined) throw new Error('no result')
+  return { ok, ...result }
+}
+
 /** A run of the built command that the sandbox kills at the call the fault names. */
 export const killedRun = (
   rig: Rig,
