@@ -29,7 +29,11 @@ describe('by the built command', () => {
     const rig = await createRig()
     cleanups.push(rig.dispose)
     const { ca, iotda, domain, faults } = rig.sandbox
-    const { certPem, keyPem } = await ca.issue([domain], { notBefore: day(-70), notAfter: day(20) })
+    const { certPem, keyPem } = await ca.issue([domain], {
+      notBefore: day(-70),
+      notAfter: day(20),
+      keyType: 'ec-256',
+    })
     const before = iotda.upload(certPem, keyPem)
     iotda.createConfiguration(domain, before)
     const own = await openAcm(faults, { names: [domain], notBefore: day(-60), notAfter: day(138) })

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { beforeEach, expect, test } from 'vitest'
+import { put } from '../support/put.ts'
 import { DAY_MS, openScenario, type Scenario } from '../support/scenario.ts'
 
 /** Let's Encrypt's Generation Y: a new root, known to few devices, cross-signed by the one they have. */
@@ -31,9 +32,7 @@ test('the default becomes a chain that old devices cannot use: they get the alte
 
 test('profiles hear of a chain that they could not use, and go on hearing until it is well', async () => {
   const profile = (...roots: readonly (string | null)[]) =>
-    s.configure(settings => {
-      settings.targets[0].profiles = [{ name: 'meter-v1', trustedRoots: roots }]
-    })
+    s.configure(put({ 'targets.0.profiles': [{ name: 'meter-v1', trustedRoots: roots }] }))
   await profile(s.ca.rootPem)
   const othersOf = async (action: 'rotate' | 'status' = 'rotate') =>
     (await s.run({ action })).warnings.filter(w => w.code === 'other-chains').map(w => w.message)
@@ -55,9 +54,7 @@ test('profiles hear of a chain that they could not use, and go on hearing until 
 
 test('devices with the new root are content with the short chain', async () => {
   s.ca.options.chains = ['short', 'cross-signed']
-  await s.configure(settings => {
-    settings.targets[0].trustedRoots = `${s.ca.rootPem}${s.ca.newRootPem}`
-  })
+  await s.configure(put({ 'targets.0.trustedRoots': `${s.ca.rootPem}${s.ca.newRootPem}` }))
   expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
   expect(boundChain()).toHaveLength(2)
 })
@@ -80,9 +77,7 @@ test('the CA drops the cross-signed chain: refused before anything changes, with
   expect(s.boundId()).toBe(bound)
   expect(ordered()).toBe(1)
 
-  await s.configure(settings => {
-    settings.targets[0].trustedRoots = `${s.ca.rootPem}${s.ca.newRootPem}`
-  })
+  await s.configure(put({ 'targets.0.trustedRoots': `${s.ca.rootPem}${s.ca.newRootPem}` }))
   s.clock.advance(DAY_MS)
   expect(await s.run()).toMatchObject({ outcome: 'rotated' })
   expect(ordered()).toBe(1)

@@ -4,6 +4,7 @@ import { type AcmeCa, createAcmeCa } from '../../sandbox/acme-ca/ca.ts'
 import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
 import type { SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { put } from '../support/put.ts'
 import { DAY_MS, HOUR_MS, openScenario, type Scenario, type ScenarioOptions } from '../support/scenario.ts'
 
 const DNS = '127.0.0.1'
@@ -70,9 +71,7 @@ describe('CAA', () => {
 
   test('that forbids the wildcard alone', async () => {
     const s = await open({
-      change: settings => {
-        settings.certificates.iot.names = ['example.com', '*.example.com']
-      },
+      change: put({ 'certificates.iot.names': ['example.com', '*.example.com'] }),
     })
     s.rig.sandbox.dns.zones.set({
       name: 'example.com',

@@ -1,15 +1,14 @@
 import { expect, test } from 'vitest'
 import { fillSlots } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { put } from '../support/put.ts'
 import { fast, killedRun, rotateOnce } from '../support/renewal.ts'
 import { createRig } from '../support/rig.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
 
 /** The sandbox lets one play; here the budget is that of a real CA, the default. */
 const asWithARealCa = (s: Scenario): Promise<void> =>
-  s.configure(settings => {
-    delete settings.sources.sandbox.budget
-  })
+  s.configure(put({ 'sources.sandbox.budget': undefined }))
 
 const orders = (s: Scenario): number =>
   s.faults.calls.filter(call => call.operation === 'acme.NewOrder' && call.status === 201).length
@@ -41,9 +40,7 @@ test('force in a loop gets three certificates in a week, then is told when the n
 test('the exit code says that the run waits after a failure', async () => {
   const s = await openScenario()
   await s.bindOne(80)
-  await s.configure(settings => {
-    settings.sources.sandbox.budget = { orders: 1 }
-  })
+  await s.configure(put({ 'sources.sandbox.budget': { orders: 1 } }))
   expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
   s.clock.advance(2 * HOUR_MS)
   expect(await s.run({ force: true })).toMatchObject({ error: { code: 'rate-limited' } })
@@ -132,9 +129,7 @@ test('a crash loop at the order: three, then the run says when the next try is, 
   const rig = await createRig()
   cleanups.push(rig.dispose)
   await fillSlots(rig.sandbox)
-  await fast(rig, settings => {
-    delete settings.sources.sandbox.budget
-  })
+  await fast(rig, put({ 'sources.sandbox.budget': undefined }))
   const { faults } = rig.sandbox
   const orders = (): number => faults.calls.filter(c => c.operation === 'acme.NewOrder').length
   for (let i = 0; i < 3; i += 1) {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { put } from '../support/put.ts'
 import {
   DAY_MS,
   HOUR_MS,
@@ -42,18 +43,14 @@ describe('settings', () => {
 
   test('another key type is not held against the new certificate', async () => {
     const { s } = await rotated()
-    await s.configure(settings => {
-      settings.certificates.iot.keyType = 'rsa-2048'
-    })
+    await s.configure(put({ 'certificates.iot.keyType': 'rsa-2048' }))
     expect(await s.run()).toMatchObject({ outcome: 'rotated', after: { keyType: 'rsa-2048' } })
     expect(await s.run()).toMatchObject({ outcome: 'idle' })
   })
 
   test('another threshold is no other certificate', async () => {
     const { s } = await rotated()
-    await s.configure(settings => {
-      settings.certificates.iot.renewBefore = '20d'
-    })
+    await s.configure(put({ 'certificates.iot.renewBefore': '20d' }))
     expect(await s.run()).toMatchObject({ outcome: 'idle' })
     expect(s.obtained()).toBe(1)
   })
@@ -241,9 +238,7 @@ describe('rollback', () => {
 describe('accept', () => {
   async function refused() {
     const { s } = await due({
-      change: settings => {
-        settings.certificates.iot.keyType = 'rsa-2048'
-      },
+      change: put({ 'certificates.iot.keyType': 'rsa-2048' }),
     })
     const result = await s.run()
     expect(result).toMatchObject({ outcome: 'refused', error: { code: 'preflight-refused' } })

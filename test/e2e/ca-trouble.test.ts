@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { LETS_ENCRYPT } from '../../sandbox/acme-ca/limits.ts'
+import { put } from '../support/put.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
 
 const called = (s: Scenario, operation: string): readonly (number | null)[] =>
@@ -89,9 +90,7 @@ describe('rate limits', () => {
     return () => Object.assign(s.ca.options, { dnsServer, dnsTimeoutMs })
   }
   const unlimited = (s: Scenario): Promise<void> =>
-    s.configure(settings => {
-      settings.sources.sandbox.budget = { orders: 100, failedValidations: 100 }
-    })
+    s.configure(put({ 'sources.sandbox.budget': { orders: 100, failedValidations: 100 } }))
 
   test('of failed validations: the CA counts as well, and is believed', async () => {
     const { s } = await openDue()
@@ -146,9 +145,7 @@ describe('profiles', () => {
 
   test('dropped without another one in the settings: a person is told, once, and nothing is ordered', async () => {
     const { s } = await openDue({
-      change: settings => {
-        settings.certificates.iot.profile = 'shortlived'
-      },
+      change: put({ 'certificates.iot.profile': 'shortlived' }),
     })
     s.ca.options.profiles = ['classic']
     const told = await s.run()
@@ -265,9 +262,7 @@ describe('a CA that moves', () => {
 test('a first run whose DNS cannot be written makes no account, and asks the CA nothing', async () => {
   const s = await openScenario()
   await s.bindOne(20)
-  await s.configure(settings => {
-    settings.solvers.dns.url = 'http://127.0.0.1:1'
-  })
+  await s.configure(put({ 'solvers.dns.url': 'http://127.0.0.1:1' }))
   expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'unreachable' } })
   expect(s.ca.accounts).toEqual([])
   expect(s.faults.calls.filter(call => call.operation.startsWith('acme.') && call.method !== 'GET')).toEqual(

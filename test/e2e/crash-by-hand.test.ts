@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
 import {
   fast,
   issuePair,
@@ -15,10 +16,8 @@ import { createRig, type Rig } from '../support/rig.ts'
 describe.each(['before', 'after'] as const)('a rollback by hand, killed %s the effect of the bind', when => {
   let rig: Rig
   beforeAll(async () => {
-    rig = await createRig({ ca: { authorizationReuse: false, keyAlgorithm: 'ec-256' } })
-    await fast(rig, settings => {
-      settings.targets[0].ocsp = 'follow-certificate'
-    })
+    rig = await createRig({ ca: { authorizationReuse: false } })
+    await fast(rig, put({ 'targets.0.ocsp': 'follow-certificate' }))
   })
   afterAll(() => rig.dispose())
 

@@ -27,7 +27,7 @@ const CHANGES = [
 /** The device port serves a stranger's certificate as soon as anything but the old one is bound. */
 const inLane = lanes(
   async () => {
-    const rig = await createRig({ ca: { authorizationReuse: false, keyAlgorithm: 'ec-256' } })
+    const rig = await createRig({ ca: { authorizationReuse: false } })
     await fast(rig)
     const { sandbox } = rig
     const pair = await issuePair(sandbox)

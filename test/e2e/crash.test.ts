@@ -51,7 +51,7 @@ const OUTSIDE = ['iotda.*', 'acme.*', 'httpreq.*']
 
 const inLane = lanes(
   async () => {
-    const rig = await createRig({ ca: { authorizationReuse: false, keyAlgorithm: 'ec-256' } })
+    const rig = await createRig({ ca: { authorizationReuse: false } })
     await fast(rig)
     return { rig, pair: await issuePair(rig.sandbox) }
   },

@@ -96,7 +96,7 @@ const cases = (
 const inLane = lanes(
   async () => {
     const clock = fakeClock()
-    const rig = await createRig({ now: clock.now, ca: { authorizationReuse: false, keyAlgorithm: 'ec-256' } })
+    const rig = await createRig({ now: clock.now, ca: { authorizationReuse: false } })
     await fast(rig)
     const begin = async (): Promise<Start> => startOver(rig, await issuePair(rig.sandbox, clock.now()))
     return { rig, clock, begin, run: () => rig.result({}, { clock }) }

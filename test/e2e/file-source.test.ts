@@ -13,6 +13,7 @@ import {
 import type { SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 import { DAY_MS } from '../support/scenario.ts'
 import { boundPrint, printOf } from './acm.ts'
@@ -174,9 +175,7 @@ describe('bad input is refused by one clear message, and changes nothing', () =>
       code: 'certificate-invalid',
       says: ['source bought (file)', 'the password does not open the private key'],
     })
-    await configure(settings => {
-      settings.sources.bought.password = null
-    })
+    await configure(put({ 'sources.bought.password': null }))
     await invalid('the private key is encrypted, and there is no password')
   })
 
@@ -224,14 +223,10 @@ describe('bad input is refused by one clear message, and changes nothing', () =>
     await deliver(await buy(0, 90), ' \n')
     await refused('sources.bought.privateKey: file key.pem is empty')
     await rm(path('key.pem'))
-    await configure(settings => {
-      settings.sources.bought.privateKey = 'file:.'
-    })
+    await configure(put({ 'sources.bought.privateKey': 'file:.' }))
     await refused('sources.bought.privateKey: file . cannot be read (EISDIR)')
     await chmod(path('chain.pem'), 0o600)
-    await configure(settings => {
-      settings.sources.bought.privateKey = 'env:NO_SUCH_KEY'
-    })
+    await configure(put({ 'sources.bought.privateKey': 'env:NO_SUCH_KEY' }))
     await refused('environment variable NO_SUCH_KEY is not set')
   })
 })

@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { KEY_TYPES } from '../../lib/model/certificate.ts'
+import { put } from '../support/put.ts'
 import { DAY_MS, openScenario, type Scenario } from '../support/scenario.ts'
 
 const bound = (s: Scenario): X509Certificate =>
@@ -36,17 +37,21 @@ test.each(KEY_TYPES)('a certificate with a key of type %s, served, and not order
 test('names beyond ASCII: as a person writes them in the settings, as DNS and the CA want them everywhere else', async () => {
   const s = await openScenario({ domain: 'iot.xn--bcher-kva.example' })
   await s.bindOne(20)
-  await s.configure(settings => {
-    settings.targets[0].domain = 'IoT.Bücher.example'
-    settings.certificates.iot.names = ['iot.bücher.example', '*.iot.BÜCHER.example']
-  })
+  await s.configure(
+    put({
+      'targets.0.domain': 'IoT.Bücher.example',
+      'certificates.iot.names': ['iot.bücher.example', '*.iot.BÜCHER.example'],
+    }),
+  )
   expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
   expect(namesOf(bound(s)).toSorted()).toEqual(['*.iot.xn--bcher-kva.example', 'iot.xn--bcher-kva.example'])
   // Another spelling is no other certificate.
-  await s.configure(settings => {
-    settings.targets[0].domain = 'iot.bücher.example'
-    settings.certificates.iot.names = ['iot.xn--bcher-kva.example', '*.iot.bücher.example']
-  })
+  await s.configure(
+    put({
+      'targets.0.domain': 'iot.bücher.example',
+      'certificates.iot.names': ['iot.xn--bcher-kva.example', '*.iot.bücher.example'],
+    }),
+  )
   expect(await s.run()).toMatchObject({ outcome: 'idle' })
   s.clock.advance(61 * DAY_MS)
   expect(await s.run()).toMatchObject({ outcome: 'rotated' })

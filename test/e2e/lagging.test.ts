@@ -25,7 +25,7 @@ let clock: FakeClock
 let rig: Rig
 beforeAll(async () => {
   clock = fakeClock()
-  rig = await createRig({ now: clock.now, ca: { authorizationReuse: false, keyAlgorithm: 'ec-256' } })
+  rig = await createRig({ now: clock.now, ca: { authorizationReuse: false } })
 })
 afterAll(() => rig.dispose())
 beforeEach(() => fast(rig))

@@ -7,6 +7,7 @@ import { cleanups } from '../support/cleanups.ts'
 import { cli } from '../support/command.ts'
 import { serveHttpreq } from '../support/httpreq-challtestsrv.ts'
 import { type Pebble, type PebbleOptions, startPebble } from '../support/pebble.ts'
+import { put } from '../support/put.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 
 /** Getting Pebble the first time builds or downloads it. */
@@ -78,25 +79,19 @@ const cases: readonly Case[] = [
   [
     'three names, wildcard and apex among them',
     {},
-    settings => {
-      settings.certificates.iot.names = THREE
-    },
+    put({ 'certificates.iot.names': THREE }),
     { names: THREE },
   ],
   [
     'an external account is required',
     { eab: { 'kid-1': MAC_KEY } },
-    settings => {
-      settings.sources.pebble.externalAccount = { kid: 'kid-1', hmacKey: 'env:TEST_MAC_KEY' }
-    },
+    put({ 'sources.pebble.externalAccount': { kid: 'kid-1', hmacKey: 'env:TEST_MAC_KEY' } }),
     {},
   ],
   [
     'a profile is asked for',
     { profiles: { classic: 90, shortlived: 6 } },
-    settings => {
-      settings.certificates.iot.profile = 'shortlived'
-    },
+    put({ 'certificates.iot.profile': 'shortlived' }),
     { days: 6 },
   ],
   [

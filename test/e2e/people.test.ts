@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { put } from '../support/put.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario, warningsOf } from '../support/scenario.ts'
 
 const ADD = 'CreateServerCertificate'
@@ -246,14 +247,7 @@ describe('a second rotator with its own state', () => {
   async function twoRotators() {
     const s = await openScenario()
     const other = join(s.rig.folder, 'other.json')
-    await writeFile(
-      other,
-      JSON.stringify(
-        s.settings(settings => {
-          settings.store.path = './other-state'
-        }),
-      ),
-    )
+    await writeFile(other, JSON.stringify(s.settings(put({ 'store.path': './other-state' }))))
     await s.bindOne(20)
     return { s, first: () => s.run(), second: () => s.run({}, { settingsFile: other }), other }
   }

@@ -6,6 +6,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { newWriter } from '../../lib/stores/shared/writer.ts'
+import { put } from '../support/put.ts'
 import {
   DAY_MS,
   HOUR_MS,
@@ -115,9 +116,7 @@ describe('held > preflight', () => {
 describe('preflight > emergency', () => {
   test('what a device would refuse is not bound, however late it is', async () => {
     const { s, bound } = await openDue({
-      change: settings => {
-        settings.targets[0].profiles = [{ name: 'meter-v1', keyTypes: ['rsa-2048'] }]
-      },
+      change: put({ 'targets.0.profiles': [{ name: 'meter-v1', keyTypes: ['rsa-2048'] }] }),
     })
     s.clock.advance(IN_EMERGENCY * DAY_MS)
     const result = await s.run()
@@ -174,9 +173,7 @@ describe('soak and change window > back-off', () => {
 
   test('waiting for them is no failure: nothing is backed off from', async () => {
     const { s } = await openDue({
-      change: settings => {
-        settings.targets[0].minAge = '6h'
-      },
+      change: put({ 'targets.0.minAge': '6h' }),
     })
     for (let i = 0; i < 8; i += 1) {
       expect(await s.run()).toMatchObject({ outcome: 'suspended', decision: { due: true }, error: null })

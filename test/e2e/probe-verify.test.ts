@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { TargetResult } from '../../lib/report/result.ts'
 import { createRoot } from '../../sandbox/kit/pki.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { put } from '../support/put.ts'
 import { DAY_MS, openVerify, type ScenarioOptions, warningsOf } from '../support/scenario.ts'
 import { stateFiles } from './bad-input.ts'
 
@@ -159,9 +160,9 @@ describe('device profiles', () => {
   test('a certificate that a person accepted in spite of a profile is not rolled back for it', async () => {
     const { s, bound } = await openVerify()
     const stranger = await createRoot({ commonName: 'Stranger Root' })
-    await s.configure(settings => {
-      settings.targets[0].profiles = [{ name: 'other', trustedRoots: [stranger.certPem] }, TLS12]
-    })
+    await s.configure(
+      put({ 'targets.0.profiles': [{ name: 'other', trustedRoots: [stranger.certPem] }, TLS12] }),
+    )
     const refused = await s.run()
     expect(refused).toMatchObject({ outcome: 'refused', error: { code: 'preflight-refused' } })
     const [, accept] = /--accept ([0-9a-f]{64})/.exec(refused.error?.hint ?? '') ?? []
@@ -203,10 +204,7 @@ describe('device profiles', () => {
   test('a profile that was lost once before the bind is protected all the same', async () => {
     const { s, bound } = await openVerify()
     const proxy = await openProxy(s.device.port)
-    await s.configure(settings => {
-      settings.targets[0].probe.port = proxy.port
-      settings.targets[0].profiles = [TLS12]
-    })
+    await s.configure(put({ 'targets.0.probe.port': proxy.port, 'targets.0.profiles': [TLS12] }))
     // The last connection before the bind: the one as the profile.
     s.faults.onCall(({ operation }) => {
       if (operation === `iotda.${ADD}`) proxy.loseNext(1)
@@ -230,11 +228,13 @@ describe('device profiles', () => {
       const proxy = await openProxy(s.device.port)
       const stranger = await createRoot({ commonName: 'Stranger Root' })
       const profile = strange ? { ...TLS12, trustedRoots: [stranger.certPem] } : TLS12
-      await s.configure(settings => {
-        settings.targets[0].probe.port = proxy.port
-        settings.targets[0].preflight = { emergency: 'bind' }
-        settings.targets[0].profiles = [profile]
-      })
+      await s.configure(
+        put({
+          'targets.0.probe.port': proxy.port,
+          'targets.0.preflight': { emergency: 'bind' },
+          'targets.0.profiles': [profile],
+        }),
+      )
       if (strange) s.clock.advance(19.5 * DAY_MS)
       s.faults.onCall(({ operation }) => {
         if (operation === `iotda.${ADD}`) proxy.loseNext(Number.POSITIVE_INFINITY)
@@ -252,9 +252,7 @@ describe('device profiles', () => {
 
   test('an acceptance excuses what was accepted, and nothing else', async () => {
     const { s, bound } = await openVerify()
-    await s.configure(settings => {
-      settings.targets[0].profiles = [{ ...TLS12, maxChainBytes: 300 }]
-    })
+    await s.configure(put({ 'targets.0.profiles': [{ ...TLS12, maxChainBytes: 300 }] }))
     const refused = await s.run()
     expect(refused.error?.code).toBe('preflight-refused')
     const [, accept = ''] = /--accept ([0-9a-f]{64})/.exec(refused.error?.hint ?? '') ?? []

@@ -4,6 +4,7 @@ import type { TargetResult } from '../../lib/report/result.ts'
 import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import type { SandboxSettings } from '../../sandbox/sandbox.ts'
 import { CLI, cli, type Ended, spawnCli } from '../support/command.ts'
+import { put } from '../support/put.ts'
 import { openScenario, type ScenarioOptions } from '../support/scenario.ts'
 import { stateFiles } from './bad-input.ts'
 
@@ -139,9 +140,7 @@ describe('the action', () => {
         connects += 1
         return true
       },
-      change: settings => {
-        settings.targets[0].probe.canary = DEVICE
-      },
+      change: put({ 'targets.0.probe.canary': DEVICE }),
     })
     s.faults.add({ operations: ['iotda.*'], status: 401, times: 100 })
     const result = await s.run({ action: 'probe' })
@@ -225,10 +224,10 @@ describe('the command', () => {
         passwords.add(createHmac('sha256', hour).update(SECRET).digest('hex'))
         return passwords.has(password ?? '')
       },
-      change: settings => {
-        settings.targets[0].probe.canary = { ...DEVICE, secret: 'env:TEST_CANARY' }
-        settings.targets[0].profiles = [{ name: 'meter-v1', tls: '1.2' }]
-      },
+      change: put({
+        'targets.0.probe.canary': { ...DEVICE, secret: 'env:TEST_CANARY' },
+        'targets.0.profiles': [{ name: 'meter-v1', tls: '1.2' }],
+      }),
     })
     const env = { TEST_CANARY: SECRET }
     const words = await cli(s.rig, ['probe', '--target', 'factory-1', '--verbose'], env)

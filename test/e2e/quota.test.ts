@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ERROR_CODES } from '../../lib/model/errors.ts'
+import { put } from '../support/put.ts'
 import { DAY_MS, HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
 
 /** Both slots full: one is bound and due but not in an emergency, the other is what `spare` says. */
@@ -104,9 +105,7 @@ describe('both slots are used, and one is bound', () => {
 
   test.each(['managed', 'never'] as const)('slots.delete %s keeps what is not ours', async policy => {
     const { s, bound, other } = await full(OLDER, {
-      change: settings => {
-        settings.targets[0].slots = { delete: policy }
-      },
+      change: put({ 'targets.0.slots': { delete: policy } }),
     })
     const result = await s.run({ force: true })
     expect(result).toMatchObject({ outcome: 'refused', deleted: [], error: { code: 'slots-full' } })
@@ -128,9 +127,7 @@ describe('both slots are used, and one is bound', () => {
     const ours = s.boundId()
     expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated', deleted: [] })
     s.clock.advance(2 * HOUR_MS)
-    await s.configure(settings => {
-      settings.targets[0].slots = { delete: policy }
-    })
+    await s.configure(put({ 'targets.0.slots': { delete: policy } }))
     const result = await s.run({ force: true })
     expect(result.outcome).toBe(outcome)
     expect(result.deleted).toHaveLength(deleted)
@@ -229,9 +226,7 @@ describe('what fails before the upload deletes nothing', () => {
 
   test('preflight refuses', async () => {
     const { s, bound, other } = await full(OLDER, {
-      change: settings => {
-        settings.certificates.iot.keyType = 'rsa-2048'
-      },
+      change: put({ 'certificates.iot.keyType': 'rsa-2048' }),
     })
     const result = await s.run()
     expect(result).toMatchObject({ outcome: 'refused', deleted: [], error: { code: 'preflight-refused' } })

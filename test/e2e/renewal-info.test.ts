@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { receiveAlerts } from '../support/alert-receiver.ts'
+import { put } from '../support/put.ts'
 import { DAY_MS, HOUR_MS, openScenario, type Scenario, warningsOf } from '../support/scenario.ts'
 
 const EXPLANATION = 'https://ca.test/incident-7'
@@ -20,10 +21,10 @@ test.each([
 ])('a revoked certificate is renewed at once, %s; answer, log and alert say why', async (_, renewBefore) => {
   const receiver = await receiveAlerts()
   const s = await openScenario({
-    change: settings => {
-      settings.certificates.iot.renewBefore = renewBefore
-      settings.notifiers = [{ type: 'webhook', url: receiver.url }]
-    },
+    change: put({
+      'certificates.iot.renewBefore': renewBefore,
+      notifiers: [{ type: 'webhook', url: receiver.url }],
+    }),
   })
   await s.bindOne(80)
   expect(await s.run()).toMatchObject({ outcome: 'idle' })

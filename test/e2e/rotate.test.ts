@@ -1,15 +1,14 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { fillSlots } from '../../sandbox/sandbox.ts'
+import { cleanups } from '../support/cleanups.ts'
 import { cli } from '../support/command.ts'
-import { createRig, type Rig } from '../support/rig.ts'
-
-let rig: Rig
-beforeAll(async () => {
-  rig = await createRig()
-})
-afterAll(() => rig.dispose())
+import { put } from '../support/put.ts'
+import { createRig } from '../support/rig.ts'
 
 test('a rotation by the built command: planned, rotated, then idle', async () => {
+  const rig = await createRig({ ca: { keyAlgorithm: 'rsa-2048' } })
+  cleanups.push(rig.dispose)
+  await rig.configure(put({ 'certificates.iot.keyType': undefined }))
   const { bound, spare } = await fillSlots(rig.sandbox)
   const before = rig.sandbox.faults.calls.length
   const plan = await cli(rig, ['plan', '--json'])

@@ -16,6 +16,7 @@ import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, REGION } from '../stores/cloud
 import { cleanups } from '../support/cleanups.ts'
 import { type FakeClock, fakeClock } from '../support/clock.ts'
 import { CLI, cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 import { openAcm } from './acm.ts'
 import { stateFiles } from './bad-input.ts'
@@ -119,7 +120,7 @@ beforeAll(async () => {
   alerts = await startAlerts()
   rig = await createRig({
     now: clock.now,
-    ca: { keyAlgorithm: 'ec-256', eabRequired: true, eabKeys: { 'kid-1': HMAC_KEY } },
+    ca: { eabRequired: true, eabKeys: { 'kid-1': HMAC_KEY } },
   })
   await fillSlots(rig.sandbox)
   keep('the access key', rig.sandbox.keys.accessKey)
@@ -310,9 +311,7 @@ const failures: readonly {
   },
   {
     name: 'the account key is none',
-    change: s => {
-      s.sources.sandbox.accountKey = 'env:TEST_SK'
-    },
+    change: put({ 'sources.sandbox.accountKey': 'env:TEST_SK' }),
     expected: 'failed',
     says: 'is no private key in PEM',
   },

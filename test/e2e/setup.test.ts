@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
 import {
   DAY_MS,
   HOUR_MS,
@@ -16,9 +17,7 @@ import {
 const ADD = 'CreateServerCertificate'
 const BIND = 'UpdateDomainConfiguration'
 const create: ScenarioOptions = {
-  change: settings => {
-    settings.targets[0].domainConfiguration = 'create'
-  },
+  change: put({ 'targets.0.domainConfiguration': 'create' }),
 }
 const fingerprintOf = (s: Scenario, id: string | null): string =>
   s.iotda.certificates().find(c => c.id === id)?.fingerprint ?? ''
@@ -154,7 +153,6 @@ describe('two targets share a certificate', () => {
     const second = await startSandbox({
       domain: 'iot2.example.com',
       now: s.clock.now,
-      ca: { keyAlgorithm: 'ec-256' },
     })
     cleanups.push(second.dispose)
     await s.configure(settings => {
@@ -244,9 +242,7 @@ test('of many targets, the one whose state cannot be read does not stop the othe
 describe('OCSP stapling is on, and the new certificate carries no URL', () => {
   async function stapling(ocsp: string) {
     const s = await openScenario({
-      change: settings => {
-        settings.targets[0].ocsp = ocsp
-      },
+      change: put({ 'targets.0.ocsp': ocsp }),
     })
     const bound = await s.bindOne(20)
     s.iotda.configure({ ocsp_stapling_enable: true, ocsp_ssl_enable: false, ocsp_server_ca_id: 'ca-1' })

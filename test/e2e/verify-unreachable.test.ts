@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { rotateEverything } from '../../functions/event.ts'
 import { run } from '../../lib/app/run.ts'
 import { silentLog } from '../../lib/base/log.ts'
+import { put } from '../support/put.ts'
 import { HOUR_MS, openScenario, openVerify, warningsOf } from '../support/scenario.ts'
 
 const BIND = 'UpdateDomainConfiguration'
@@ -40,9 +41,7 @@ describe('the port does not answer', () => {
 
   test('probe mode require: before and after is a failure, and the new one stays', async () => {
     const { s, bound } = await openVerify({
-      change: settings => {
-        settings.targets[0].probe.mode = 'require'
-      },
+      change: put({ 'targets.0.probe.mode': 'require' }),
     })
     await s.device.setDown('refuse')
     expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'not-served' } })
@@ -55,9 +54,7 @@ describe('the port does not answer', () => {
 
   test('a bind that was judged so does not keep the certificate from being renewed', async () => {
     const { s } = await openVerify({
-      change: settings => {
-        settings.targets[0].probe.mode = 'require'
-      },
+      change: put({ 'targets.0.probe.mode': 'require' }),
     })
     await s.device.setDown('refuse')
     expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'not-served' } })
@@ -70,9 +67,7 @@ describe('the port does not answer', () => {
 
   test('probe mode off: nobody looks', async () => {
     const { s } = await openVerify({
-      change: settings => {
-        settings.targets[0].probe.mode = 'off'
-      },
+      change: put({ 'targets.0.probe.mode': 'off' }),
     })
     expect(await s.run()).toMatchObject({ outcome: 'rotated' })
     expect(s.device.handshakes).toHaveLength(0)

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { cleanups } from '../support/cleanups.ts'
+import { put } from '../support/put.ts'
 import { DAY_MS, HOUR_MS, openVerify, type ScenarioOptions, warningsOf } from '../support/scenario.ts'
 
 /** A receiver of alerts. */
@@ -57,9 +58,7 @@ describe('the old certificate is still served', () => {
   test('a person is warned after 24 hours', async () => {
     const told = await listen()
     const { s } = await openVerify({
-      change: settings => {
-        settings.notifiers = [{ type: 'webhook', url: told.url }]
-      },
+      change: put({ notifiers: [{ type: 'webhook', url: told.url }] }),
     })
     s.device.switches.lagMs = Number.POSITIVE_INFINITY
     await s.run()

@@ -54,7 +54,7 @@ describe('DNS over HTTPS', () => {
   })
 
   test('is enough for the built command', async () => {
-    const rig = await createRig({ port53: 'closed', ca: { keyAlgorithm: 'ec-256' } })
+    const rig = await createRig({ port53: 'closed' })
     cleanups.push(rig.dispose)
     await fillSlots(rig.sandbox)
     const { dns, dnsHttps } = rig.sandbox

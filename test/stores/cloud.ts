@@ -8,6 +8,7 @@ import type { DriverContext, Run, StateStore } from '../../lib/contracts.ts'
 import { createHttp } from '../../lib/http/client.ts'
 import { newTarget, parseDocument, TargetDocument } from '../../lib/state/documents.ts'
 import { takeLease } from '../../lib/state/lease.ts'
+import { quietSignal } from '../support/signal.ts'
 
 export const AWS_KEY = 'AKIAEXAMPLE000000001'
 export const AWS_SECRET = 'example/Secret+Key000000000000000000001'
@@ -63,7 +64,7 @@ const runNamed = (runId: string): Run => ({
   clock: quickClock,
   log: silentLog,
   deadline: Number.POSITIVE_INFINITY,
-  signal: new AbortController().signal,
+  signal: quietSignal(),
 })
 
 /** Takes a lease twice and loses it once: what the rotation builds on. */

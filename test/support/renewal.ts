@@ -11,11 +11,10 @@ import type { Rig } from './rig.ts'
 
 const DAY_MS = 86_400_000
 
-/** Makes a rotation fast without leaving anything out: EC keys, short waits. */
+/** Makes a rotation fast without leaving anything out. */
 export const fast = (rig: Rig, change: (settings: SandboxSettings) => void = () => {}): Promise<void> =>
   rig.configure(settings => {
     change(settings)
-    settings.certificates.iot.keyType = 'ec-256'
     settings.solvers.dns.propagation.every = '50ms'
     Object.assign(settings.targets[0].probe, { within: '5s', steady: 2 })
   })

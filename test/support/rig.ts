@@ -12,6 +12,7 @@ import {
   type SandboxSettings,
   startSandbox,
 } from '../../sandbox/sandbox.ts'
+import { runEvent } from './run-event.ts'
 
 /** A sandbox, a settings file with its state folder, and runs of iotda-cert in this process. */
 export interface Rig {
@@ -20,7 +21,7 @@ export interface Rig {
   readonly settingsFile: string
   /** Every log line of `run`, as JSON. */
   readonly logged: string[]
-  /** Rewrites the settings file. */
+  /** Rewrites the settings file. Keys are EC, which are quick to make. */
   configure(change: (settings: SandboxSettings) => void): Promise<void>
   /** Runs in this process; a fake clock may be given. */
   run(
@@ -47,16 +48,26 @@ export async function createRig(options: SandboxOptions = {}, under = tmpdir()):
       void logged.push(JSON.stringify({ level, message, ...fields }))
   const log: Log = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') }
   const configure: Rig['configure'] = change =>
-    writeFile(settingsFile, `${JSON.stringify(sandbox.settings(change), null, 2)}\n`)
+    writeFile(
+      settingsFile,
+      `${JSON.stringify(
+        sandbox.settings(settings => {
+          settings.certificates.iot.keyType = 'ec-256'
+          change(settings)
+        }),
+        null,
+        2,
+      )}\n`,
+    )
   await configure(() => {})
 
-  const runEvent: Rig['run'] = (
+  const runWith: Rig['run'] = (
     event = {},
     { clock = systemClock, budgetMs = 10 * MINUTE_MS, settingsFile: other } = {},
   ) =>
     run({
       config: other ?? settingsFile,
-      event: { action: 'rotate', targets: null, force: false, until: null, accept: null, ...event },
+      event: runEvent(event),
       trigger: 'manual',
       deadline: clock.now() + budgetMs,
       log,
@@ -68,9 +79,9 @@ export async function createRig(options: SandboxOptions = {}, under = tmpdir()):
     settingsFile,
     logged,
     configure,
-    run: runEvent,
+    run: runWith,
     result: async (event, more) => {
-      const { results } = await runEvent(event, more)
+      const { results } = await runWith(event, more)
       const [only] = results
       if (!only || results.length !== 1) throw new Error(`${results.length} results`)
       return only

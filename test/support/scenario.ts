@@ -14,7 +14,7 @@ export interface RunOptions {
   readonly settingsFile?: string
 }
 
-/** One instance with its rotator and its own clock; stopped after the test. EC keys, and a quick verify. */
+/** One instance with its rotator and its own clock; stopped after the test. A quick verify. */
 export interface Scenario extends Pick<Sandbox, 'iotda' | 'faults' | 'ca' | 'device' | 'domain'> {
   readonly rig: Rig
   readonly clock: FakeClock
@@ -48,14 +48,13 @@ export interface ScenarioOptions extends SandboxOptions {
 
 export async function openScenario({ change, ...options }: ScenarioOptions = {}): Promise<Scenario> {
   const clock = fakeClock()
-  const rig = await createRig({ now: clock.now, ...options, ca: { keyAlgorithm: 'ec-256', ...options.ca } })
+  const rig = await createRig({ now: clock.now, ...options })
   cleanups.push(rig.dispose)
   const { iotda, faults, ca, device, domain } = rig.sandbox
   // The platform would not save us from deleting what is bound.
   iotda.switches.deleteBound = 'allow'
   const quick = (more: (settings: SandboxSettings) => void) => (settings: SandboxSettings) => {
     for (const target of settings.targets) target.probe.within = '2s'
-    settings.certificates.iot.keyType = 'ec-256'
     change?.(settings)
     more(settings)
   }
