@@ -60,14 +60,28 @@ export interface LeafOptions extends Validity {
 const dayMs = 86_400_000
 const generate = promisify(generateKeyPair)
 
-/** A new private key as PKCS#8 PEM. */
-export async function createKey(keyType: KeyType): Promise<string> {
+const newKey = async (keyType: KeyType): Promise<string> => {
   const [family, size] = keyType.split('-')
   const { privateKey } =
     family === 'rsa'
       ? await generate('rsa', { modulusLength: Number(size) })
       : await generate('ec', { namedCurve: `P-${size}` })
   return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+}
+
+const ROUND = 4
+const rounds = new Map<KeyType, { next: number; readonly keys: Promise<string>[] }>()
+
+/** A private key as PKCS#8 PEM: a new one, but for RSA, which takes long to make: there four of each size go round. */
+export function createKey(keyType: KeyType): Promise<string> {
+  if (!keyType.startsWith('rsa')) return newKey(keyType)
+  const round = rounds.get(keyType) ?? { next: 0, keys: [] }
+  rounds.set(keyType, round)
+  const at = round.next % ROUND
+  round.next += 1
+  const key = round.keys[at] ?? newKey(keyType)
+  round.keys[at] = key
+  return key
 }
 
 const keyTypeOf = (key: KeyObject): KeyType =>

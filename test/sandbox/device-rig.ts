@@ -14,13 +14,20 @@ import { cleanups } from '../support/cleanups.ts'
 export const domain = 'iot.example.com'
 export const names = [domain]
 
-export async function createPki() {
+async function makePki() {
   const root = await createRoot()
   const issuer = await createIntermediate({ issuer: root })
   const first = await issueLeaf({ names, issuer })
   const second = await issueLeaf({ names, issuer })
   const rsa = await issueLeaf({ names, issuer, keyType: 'rsa-2048' })
   return { root, issuer, first, second, rsa }
+}
+
+let pki: ReturnType<typeof makePki> | null = null
+/** Made once for all files of a worker. */
+export function createPki() {
+  pki ??= makePki()
+  return pki
 }
 
 export const fingerprint = (pem: string): string =>

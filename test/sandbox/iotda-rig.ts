@@ -22,7 +22,7 @@ export interface Pki {
   readonly rsa: Issued
 }
 
-export async function createPki(): Promise<Pki> {
+async function makePki(): Promise<Pki> {
   const root = await createRoot({ commonName: 'Test Root' })
   const issuer = await createIntermediate({ issuer: root, commonName: 'Test CA', organization: 'Test' })
   const ec = await issueLeaf({
@@ -34,6 +34,13 @@ export async function createPki(): Promise<Pki> {
   })
   const rsa = await issueLeaf({ names, issuer, keyType: 'rsa-2048' })
   return { root, issuer, ec, rsa }
+}
+
+let pki: ReturnType<typeof makePki> | null = null
+/** Made once for all files of a worker. */
+export function createPki() {
+  pki ??= makePki()
+  return pki
 }
 
 export interface Reply {
