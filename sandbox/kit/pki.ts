@@ -60,7 +60,8 @@ export interface LeafOptions extends Validity {
 const dayMs = 86_400_000
 const generate = promisify(generateKeyPair)
 
-const newKey = async (keyType: KeyType): Promise<string> => {
+/** A new private key as PKCS#8 PEM. */
+export async function createKey(keyType: KeyType): Promise<string> {
   const [family, size] = keyType.split('-')
   const { privateKey } =
     family === 'rsa'
@@ -69,20 +70,19 @@ const newKey = async (keyType: KeyType): Promise<string> => {
   return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
 }
 
-const ROUND = 4
-const rounds = new Map<KeyType, { next: number; readonly keys: Promise<string>[] }>()
-
-/** A private key as PKCS#8 PEM: a new one, but for RSA, which takes long to make: there four of each size go round. */
-export function createKey(keyType: KeyType): Promise<string> {
-  if (!keyType.startsWith('rsa')) return newKey(keyType)
-  const round = rounds.get(keyType) ?? { next: 0, keys: [] }
-  rounds.set(keyType, round)
-  const at = round.next % ROUND
-  round.next += 1
-  const key = round.keys[at] ?? newKey(keyType)
-  round.keys[at] = key
-  return key
+/** RSA keys take long to make: four of each size go round. Apart for issuers and leaves, which never share one. */
+const createRounds = () => {
+  const rounds = new Map<KeyType, Promise<string>[]>()
+  return (keyType: KeyType): Promise<string> => {
+    if (!keyType.startsWith('rsa')) return createKey(keyType)
+    const round = rounds.get(keyType) ?? []
+    const key = round.length < 4 ? createKey(keyType) : (round.shift() as Promise<string>)
+    rounds.set(keyType, [...round, key])
+    return key
+  }
 }
+const issuerKey = createRounds()
+const leafKey = createRounds()
 
 const keyTypeOf = (key: KeyObject): KeyType =>
   key.asymmetricKeyType === 'rsa'
@@ -181,7 +181,7 @@ const createAuthority = async (
   const { keyCertSign, cRLSign } = x509.KeyUsageFlags
   const issued = await sign({
     subject: subjectOf(options.commonName ?? commonName, options.organization ?? 'Sandbox'),
-    keyPem: await createKey(keyType),
+    keyPem: await issuerKey(keyType),
     issuer,
     ...validity(options, issuer ? 1825 : 3650),
     extensions: [
@@ -229,7 +229,7 @@ const leafExtensions = (options: LeafOptions, rsa: boolean): x509.Extension[] =>
 /** A server certificate of 90 days, unless told otherwise. */
 export async function issueLeaf(options: LeafOptions): Promise<Issued> {
   const keyType = options.keyType ?? 'ec-256'
-  const keyPem = options.keyPem ?? (await createKey(keyType))
+  const keyPem = options.keyPem ?? (await leafKey(keyType))
   const rsa = createPrivateKey(keyPem).asymmetricKeyType === 'rsa'
   return sign({
     subject: subjectOf(
