@@ -249,12 +249,20 @@ export async function liveThrough(life: Life): Promise<Lived> {
   const object = (what: string): void => {
     objections.push(`day ${((clock.now() - startedAt) / DAY_MS).toFixed(2)} of seed ${seed}: ${what}`)
   }
-  /** After an idle run: a leap to a random tick, at most to the last one at which nothing can be due. */
-  const nextTick = (tick: number, { result }: Run): number => {
-    if (result?.outcome !== 'idle') return tick + 1
+  /** The last tick before an instant. */
+  const tickBefore = (instant: number): number => Math.ceil((instant - startedAt) / tickMs) - 1
+  /** The last tick at which nothing can be due: an idle run, or one that backs off while there is no hurry yet. */
+  const lastQuiet = ({ at, result }: Run): number => {
+    const dates = bound()
+    if (result?.outcome === 'idle') return tickBefore(quietUntil(dates, tickMs))
+    const { reason, nextCheckAt } = result?.decision ?? {}
+    if (reason !== 'backing-off' || !nextCheckAt) return 0
+    return tickBefore(Math.min(Date.parse(nextCheckAt), Math.max(at, dates.end - life.lifetimeMs / 4)))
+  }
+  /** A leap to a random tick, at most to the last quiet one; else the next. */
+  const nextTick = (tick: number, run: Run): number => {
     const leapMs = seeded(seed * 1_000_033 + tick).whole(tickMs, Math.max(tickMs, 2 * SAMPLE_MS))
-    const lastQuiet = Math.ceil((quietUntil(bound(), tickMs) - startedAt) / tickMs) - 1
-    return Math.max(tick + 1, Math.min(tick + Math.floor(leapMs / tickMs), lastQuiet))
+    return Math.max(tick + 1, Math.min(tick + Math.floor(leapMs / tickMs), lastQuiet(run)))
   }
   try {
     for (let tick = 0; tick <= ticks; ) {
