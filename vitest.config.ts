@@ -19,7 +19,8 @@ const MEMORY = '/dev/shm'
 
 export default defineConfig({
   test: {
-    maxWorkers: 3,
+    // Two cores: a run often waits for sockets and its own process.
+    maxWorkers: 4,
     sequence: { sequencer: Sequencer },
     projects: Object.entries(files).map(([name, include]) => ({
       test: {

@@ -3,7 +3,8 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type Sandbox, type SandboxSettings, startSandbox } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
-import { cli, spawnCli } from '../support/command.ts'
+import { cli } from '../support/command.ts'
+import { killedRun, rotateHere } from '../support/renewal.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 import { DAY_MS, HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
 import { type AcmRig, boundPrint, heldPrint, openAcm } from './acm.ts'
@@ -104,26 +105,21 @@ describe('by the built command', () => {
     ['iotda.UpdateDomainConfiguration', 'after', 1],
   ] as const)('killed at %s, %s its effect: the next run goes on', async (operation, when, exported) => {
     const { rig, own } = await open()
-    const ended = await spawnCli(['rotate'], { IOTDA_CERT_CONFIG: rig.settingsFile }, pid =>
-      rig.sandbox.faults.add({ operations: [operation], kill: { pid, when } }),
-    )
-    expect(ended.signal).toBe('SIGKILL')
-    expect(await rotate(rig)).toMatchObject({ outcome: 'rotated', error: null })
+    expect((await killedRun(rig, when, { operations: [operation] })).signal).toBe('SIGKILL')
+    expect(await rotateHere(rig)).toMatchObject({ ok: true, outcome: 'rotated', error: null })
     expect(boundPrint(rig.sandbox.iotda)).toBe(heldPrint(own))
     expect(rig.sandbox.iotda.certificates()).toHaveLength(2)
     expect(exports(rig)).toBe(exported)
-    expect(await rotate(rig)).toMatchObject({ outcome: 'idle' })
+    expect(await rotateHere(rig)).toMatchObject({ ok: true, outcome: 'idle' })
   })
 
   test.each(['acm.ExportCertificate', 'iotda.CreateServerCertificate'])(
     'killed at %s, and ACM renews before the next run: the new one, with its own key',
     async operation => {
       const { rig, own } = await open()
-      await spawnCli(['rotate'], { IOTDA_CERT_CONFIG: rig.settingsFile }, pid =>
-        rig.sandbox.faults.add({ operations: [operation], kill: { pid, when: 'before' } }),
-      )
+      await killedRun(rig, 'before', { operations: [operation] })
       await own.acm.renew(own.arn)
-      expect(await rotate(rig)).toMatchObject({ outcome: 'rotated', error: null })
+      expect(await rotateHere(rig)).toMatchObject({ ok: true, outcome: 'rotated', error: null })
       expect(boundPrint(rig.sandbox.iotda)).toBe(heldPrint(own))
       expect(rig.sandbox.iotda.certificates()).toHaveLength(2)
     },
