@@ -32,6 +32,7 @@ export default defineConfig({
         pool: 'forks' as const,
         testTimeout: 30_000,
         hookTimeout: 60_000,
+        expect: { poll: { timeout: 10_000 } },
         env: name === 'whole' && existsSync(MEMORY) ? { TMPDIR: MEMORY } : {},
       },
     })),
