@@ -229,14 +229,12 @@ describe('over months', () => {
   const renewed = async (): Promise<void> => {
     expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'source-renewed' } })
     expect(boundPrint(s.iotda)).toBe(heldPrint(own))
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'idle', error: null, warnings: [] })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'idle', error: null, warnings: [] })
   }
 
   test('nothing is done until ACM renews, and then at once', async () => {
     for (let days = 0; days < 150; days += 30) {
-      s.clock.advance(30 * DAY_MS)
-      expect(await s.run()).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
+      expect(await s.later(30 * DAY_MS)).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
     }
     expect(s.changes()).toEqual([])
     await own.acm.renew(own.arn)
@@ -249,8 +247,7 @@ describe('over months', () => {
   test("a renewal that fails is a warning, near the end a failure with ACM's reason, and over when it is mended", async () => {
     const certificate = own.acm.find(own.arn)
     certificate.renewal = { status: 'FAILED', reason: 'CAA_ERROR' }
-    s.clock.advance(150 * DAY_MS)
-    expect(await s.run()).toMatchObject({
+    expect(await s.later(150 * DAY_MS)).toMatchObject({
       outcome: 'idle',
       warnings: [{ code: 'source', message: 'sources.aws: ACM could not renew it (CAA_ERROR)' }],
     })
@@ -266,8 +263,7 @@ describe('over months', () => {
       },
     })
     // Nothing was spent: no back-off keeps the next run from seeing that ACM has renewed.
-    s.clock.advance(HOUR_MS / 2)
-    expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'not-renewed' } })
+    expect(await s.later(HOUR_MS / 2)).toMatchObject({ outcome: 'failed', error: { code: 'not-renewed' } })
     expect(s.faults.calls.map(it => it.operation)).not.toContain('acm.ExportCertificate')
     await own.acm.renew(own.arn)
     await renewed()
@@ -278,11 +274,13 @@ describe('over months', () => {
       adjust(settings)
       settings.certificates.iot.source = ['aws', 'sandbox']
     })
-    s.clock.advance(175 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'expiring' }, error: null })
+    expect(await s.later(175 * DAY_MS)).toMatchObject({
+      outcome: 'rotated',
+      decision: { reason: 'expiring' },
+      error: null,
+    })
     expect(s.obtained()).toBe(1)
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'idle' })
     await own.acm.renew(own.arn)
     s.clock.advance(2 * HOUR_MS)
     await renewed()
@@ -297,11 +295,12 @@ describe('over months', () => {
     const body = JSON.stringify({ type: 'urn:ietf:params:acme:error:rejectedIdentifier', detail: 'never' })
     s.faults.add({ operations: ['acme.NewOrder'], status: 400, body, times: 99 })
     await own.acm.renew(own.arn)
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'settings-changed' } })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({
+      outcome: 'rotated',
+      decision: { reason: 'settings-changed' },
+    })
     expect(boundPrint(s.iotda)).toBe(heldPrint(own))
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'idle' })
   })
 
   test('what devices refuse is put back, and not tried again until ACM renews', async () => {
@@ -315,8 +314,7 @@ describe('over months', () => {
     stop()
     s.device.switches.serve = null
     for (let days = 0; days < 5; days += 1) {
-      s.clock.advance(2 * DAY_MS)
-      expect(await s.run()).toMatchObject({
+      expect(await s.later(2 * DAY_MS)).toMatchObject({
         outcome: 'refused',
         error: {
           code: 'preflight-refused',
@@ -380,8 +378,7 @@ describe('over months', () => {
       settings.certificates.iot.keyType = 'rsa-4096'
       settings.certificates.iot.names.push('other.example.com')
     })
-    s.clock.advance(DAY_MS)
-    expect(await s.run()).toMatchObject({
+    expect(await s.later(DAY_MS)).toMatchObject({
       outcome: 'idle',
       warnings: [{ code: 'source', message: 'sources.aws: what it holds is not for other.example.com' }],
     })
@@ -399,8 +396,10 @@ describe('over months', () => {
   })
 
   test('force has nothing to deploy but what is bound', async () => {
-    s.clock.advance(DAY_MS)
-    expect(await s.run({ force: true })).toMatchObject({ outcome: 'failed', error: { code: 'not-renewed' } })
+    expect(await s.later(DAY_MS, { force: true })).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'not-renewed' },
+    })
     expect(s.changes()).toEqual([])
   })
 
@@ -411,8 +410,7 @@ describe('over months', () => {
     const personal = await s.upload(-80, 300)
     s.iotda.bind(personal)
     for (let days = 0; days < 20; days += 10) {
-      s.clock.advance(10 * DAY_MS)
-      expect(await s.run()).toMatchObject({ outcome: 'idle' })
+      expect(await s.later(10 * DAY_MS)).toMatchObject({ outcome: 'idle' })
       expect(s.boundId()).toBe(personal)
     }
     await own.acm.renew(own.arn)

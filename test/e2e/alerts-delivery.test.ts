@@ -87,8 +87,11 @@ describe.each(kinds.map(kind => [kind[0], kind] as const))('%s', (_, kind) => {
     const { s, service } = await openFailing(kind)
     service.mode = mode
     // Silence is waited for on the system's clock: until the end of this run.
-    const result = await s.run({}, mode === 'silent' ? { budgetMs: 6_000 } : {})
-    expect(result).toMatchObject({ outcome: 'failed', error: { code: 'unavailable' } })
+    const result = await s.runTo(
+      { outcome: 'failed', error: { code: 'unavailable' } },
+      {},
+      mode === 'silent' ? { budgetMs: 6_000 } : {},
+    )
     expect(result.warnings.map(w => w.code)).toEqual(mode === 'silent' ? ['too-little-time'] : [])
     const told = service.taken.length
     if (mode === 'good') expect(told).toBe(1)
@@ -97,12 +100,13 @@ describe.each(kinds.map(kind => [kind[0], kind] as const))('%s', (_, kind) => {
 
     // The next run, although it has nothing new to say.
     service.mode = 'good'
-    s.clock.advance(HOUR_MS / 4)
-    expect(await s.run()).toMatchObject({ outcome: 'suspended', decision: { reason: 'backing-off' } })
+    expect(await s.later(HOUR_MS / 4)).toMatchObject({
+      outcome: 'suspended',
+      decision: { reason: 'backing-off' },
+    })
     const isTaken = mode === 'garbage' && ['webhook', 'pagerduty', 'sns'].includes(kind[0])
     expect(service.taken).toHaveLength(isTaken ? 0 : 1)
-    s.clock.advance(HOUR_MS / 4)
-    await s.run()
+    await s.later(HOUR_MS / 4)
     expect(service.taken).toHaveLength(isTaken ? 0 : 1)
     expect(service.complaints).toEqual([])
   })
@@ -161,8 +165,7 @@ describe('errors before there is a target', () => {
       s.clock.advance(HOUR_MS)
     }
     expect(said()).toEqual(['new settings-invalid settings-invalid'])
-    s.clock.advance(DAY_MS)
-    await expect(s.run()).rejects.toMatchObject({ code: 'settings-invalid' })
+    await expect(s.later(DAY_MS)).rejects.toMatchObject({ code: 'settings-invalid' })
     expect(said()).toEqual(['reminder settings-invalid settings-invalid'])
     await s.configure(put({ notifiers: [hook] }))
     await s.run()

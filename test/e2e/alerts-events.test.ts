@@ -79,8 +79,7 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     s.iotda.onBind(() => {
       s.device.switches.serve = null
     })
-    s.clock.advance(2 * HOUR_MS)
-    await s.run()
+    await s.later(2 * HOUR_MS)
     return receiver
   },
   failed: async () => {
@@ -112,8 +111,7 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     // The nodes go on serving the old one.
     s.device.switches.lagMs = Number.POSITIVE_INFINITY
     await s.run()
-    s.clock.advance(25 * HOUR_MS)
-    await s.run()
+    await s.later(25 * HOUR_MS)
     return receiver
   },
   paused: async () => {
@@ -124,8 +122,7 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     }
     await configure(mean)
     await s.run({ force: true })
-    s.clock.advance(2 * HOUR_MS)
-    await s.run({ force: true })
+    await s.later(2 * HOUR_MS, { force: true })
     await configure(put({ 'sources.sandbox.budget': { orders: 1 } }))
     await s.run({ force: true })
     return receiver
@@ -134,8 +131,7 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     const { s, receiver } = await telling(due)
     dnsDown(s)
     await s.run()
-    s.clock.advance(7 * DAY_MS)
-    await s.run()
+    await s.later(7 * DAY_MS)
     return receiver
   },
   'root-ending': async () => {
@@ -169,8 +165,7 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     dnsDown(s)
     await s.run()
     s.faults.clear()
-    s.clock.advance(2 * HOUR_MS)
-    await s.run()
+    await s.later(2 * HOUR_MS)
     return receiver
   },
   'settings-invalid': async () => {

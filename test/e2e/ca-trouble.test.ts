@@ -32,8 +32,7 @@ describe('an order that replaces the bound certificate', () => {
     const s = await ours()
     s.faults.add({ operations: ['acme.NewOrder'], drop: 'after' })
     expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'unavailable' } })
-    s.clock.advance(HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'rotated' })
     expect(called(s, 'NewOrder')).toEqual([null, 409, 201])
     expect(logged(s, 'alreadyReplaced')).toBe(true)
     expect(s.ca.orders.filter(order => order.replaces !== null)).toHaveLength(1)
@@ -44,8 +43,7 @@ describe('an order that replaces the bound certificate', () => {
     s.ca.options.asyncFinalizeMs = 2 * HOUR_MS
     expect(await s.run({}, { budgetMs: 200_000 })).toMatchObject({ outcome: 'suspended' })
     expect(await s.run({}, { budgetMs: 200_000 })).toMatchObject({ outcome: 'suspended' })
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'rotated' })
     expect(called(s, 'NewOrder')).toEqual([201])
   })
 })
@@ -61,19 +59,16 @@ describe('rate limits', () => {
     const { s } = await openDue()
     await usedUp(s)
     const started = s.clock.now()
-    const told = await s.run()
-    expect(told).toMatchObject({ outcome: 'failed', error: { code: 'rate-limited' } })
+    const told = await s.runTo({ outcome: 'failed', error: { code: 'rate-limited' } })
     expect(told.error?.message).toContain('exact set of identifiers')
     const retryAt = Date.parse(told.error?.retryAt ?? '')
     expect((retryAt - started) / HOUR_MS).toBeGreaterThan(33)
     expect((retryAt - started) / HOUR_MS).toBeLessThan(34)
-    s.clock.advance(33 * HOUR_MS)
-    expect(await s.run({ force: true })).toMatchObject({
+    expect(await s.later(33 * HOUR_MS, { force: true })).toMatchObject({
       outcome: 'suspended',
       decision: { reason: 'paused' },
     })
-    s.clock.advance(retryAt - s.clock.now())
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(retryAt - s.clock.now())).toMatchObject({ outcome: 'rotated' })
     expect(placed(s)).toBe(1)
   })
 
@@ -99,12 +94,12 @@ describe('rate limits', () => {
     const mend = failValidations(s)
     for (let i = 0; i < 5; i += 1)
       expect(await s.run({ force: true })).toMatchObject({ error: { code: 'validation-failed' } })
-    const sixth = await s.run({ force: true })
-    expect(sixth).toMatchObject({ outcome: 'failed', error: { code: 'rate-limited' } })
+    const sixth = await s.runTo({ outcome: 'failed', error: { code: 'rate-limited' } }, { force: true })
     expect(sixth.error?.message).toContain('too many failed authorizations')
     mend()
-    s.clock.advance(Date.parse(sixth.error?.retryAt ?? '') - s.clock.now())
-    expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+    expect(
+      await s.later(Date.parse(sixth.error?.retryAt ?? '') - s.clock.now(), { force: true }),
+    ).toMatchObject({ outcome: 'rotated' })
   })
 
   test('end in a pause: the link is told, and after a person has followed it the next try gets through', async () => {
@@ -114,14 +109,11 @@ describe('rate limits', () => {
     const mend = failValidations(s)
     for (let i = 0; i < 2; i += 1) await s.run({ force: true })
     mend()
-    const told = await s.run({ force: true })
-    expect(told).toMatchObject({ outcome: 'failed', error: { code: 'rate-limited' } })
+    const told = await s.runTo({ outcome: 'failed', error: { code: 'rate-limited' } }, { force: true })
     expect(told.error?.hint).toContain(`${s.ca.url}/unpause?jwt=`)
-    s.clock.advance(HOUR_MS)
-    expect(await s.run({ force: true })).toMatchObject({ error: { code: 'rate-limited' } })
+    expect(await s.later(HOUR_MS, { force: true })).toMatchObject({ error: { code: 'rate-limited' } })
     s.ca.unpause()
-    s.clock.advance(HOUR_MS)
-    expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(HOUR_MS, { force: true })).toMatchObject({ outcome: 'rotated' })
   })
 })
 
@@ -135,8 +127,7 @@ describe('profiles', () => {
     expect(await s.run()).toMatchObject({ outcome: 'rotated' })
     expect(daysOfBound(s)).toBe(7)
     s.ca.options.profiles = ['classic', 'tlsserver']
-    s.clock.advance(4 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(4 * DAY_MS)).toMatchObject({ outcome: 'rotated' })
     expect(daysOfBound(s)).toBe(45)
     expect(logged(s, 'ordering with profile tlsserver')).toBe(true)
     // Another profile than the settings name is no reason to order again.
@@ -148,8 +139,7 @@ describe('profiles', () => {
       change: put({ 'certificates.iot.profile': 'shortlived' }),
     })
     s.ca.options.profiles = ['classic']
-    const told = await s.run()
-    expect(told).toMatchObject({ outcome: 'failed', error: { code: 'ca-rejected' } })
+    const told = await s.runTo({ outcome: 'failed', error: { code: 'ca-rejected' } })
     expect(told.error?.hint).toContain('profile')
     expect(await s.run()).toMatchObject({ decision: { reason: 'backing-off' } })
     expect(s.ca.orders).toHaveLength(0)
@@ -166,8 +156,7 @@ describe('profiles', () => {
     s.faults.add({ operations: ['acme.Finalize'], status: 400, body })
     expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'order-failed' } })
     s.ca.options.profiles = ['classic']
-    s.clock.advance(HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'rotated' })
     expect(daysOfBound(s)).toBe(90)
   })
 })
@@ -231,8 +220,7 @@ describe('a CA that moves', () => {
     expect(await s.run({}, { budgetMs: 200_000 })).toMatchObject({ outcome: 'suspended' })
     await s.ca.move(308)
     s.ca.options.asyncFinalizeMs = 0
-    s.clock.advance(DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(DAY_MS)).toMatchObject({ outcome: 'rotated' })
     expect(s.obtained()).toBe(1)
   })
 
@@ -247,13 +235,11 @@ describe('a CA that moves', () => {
       expect(await s.run({}, { budgetMs: 200_000 })).toMatchObject({ outcome: 'suspended' })
       await s.ca.move(status)
       s.ca.options.asyncFinalizeMs = 0
-      s.clock.advance(25 * HOUR_MS)
-      const told = await s.run()
+      const told = await s.later(25 * HOUR_MS)
       expect(told).toMatchObject({ outcome: 'failed', error: { code } })
       expect(told.error?.hint).toContain('sources.sandbox.directory')
       await s.configure(() => {})
-      s.clock.advance(HOUR_MS)
-      expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+      expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'rotated' })
       expect(s.ca.accounts).toHaveLength(1)
     },
   )

@@ -4,6 +4,7 @@ import { doctor } from '../../lib/app/advice.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { createAcmeCa } from '../../sandbox/acme-ca/ca.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
+import { receiveAlerts } from '../support/alert-receiver.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { cli } from '../support/command.ts'
 import { put } from '../support/put.ts'
@@ -241,31 +242,17 @@ describe('a broken link is told, with the remedy', () => {
 })
 
 test('--notify sends a test message; without it none is sent', async () => {
-  const { createServer } = await import('node:http')
-  const bodies: string[] = []
-  const server = createServer((request, response) => {
-    let body = ''
-    request.on('data', chunk => {
-      body += chunk
-    })
-    request.on('end', () => {
-      bodies.push(body)
-      response.end()
-    })
-  })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  cleanups.push(() => new Promise(resolve => server.close(() => resolve())))
-  const { port } = server.address() as { port: number }
-  const rig = await open(put({ notifiers: [{ type: 'webhook', url: `http://127.0.0.1:${port}/` }] }))
+  const receiver = await receiveAlerts()
+  const rig = await open(put({ notifiers: [{ type: 'webhook', url: receiver.url }] }))
   expect(await said(rig)).toContain('notifier ok')
-  expect(bodies).toEqual([])
+  expect(receiver.requests).toEqual([])
   expect(await said(rig, { notify: true })).toContain('notifier ok')
-  expect(bodies.map(body => JSON.parse(body))).toMatchObject([
+  expect(receiver.alerts).toMatchObject([
     { version: 1, event: 'test', severity: 'info', target: null, runbook: 'RUNBOOK.md#test' },
   ])
   // By the command, as a person would.
   const { code, stdout } = await cli(rig, ['doctor', '--notify'])
   expect(code, stdout).toBe(0)
   expect(stdout).toMatch(/^ok +notifier webhook-1 +has taken a test message/m)
-  expect(JSON.parse(bodies[1] ?? '').event).toBe('test')
+  expect(receiver.alerts[1]?.event).toBe('test')
 })

@@ -44,8 +44,7 @@ test('a device with a pinned root goes through rotation after rotation without o
     const isCut = round % 2 === 0
     const stop = s.iotda.onBind(() => isCut && s.device.disconnectAll())
     const back = isCut ? connected() : null
-    const result = await s.run({ force: true })
-    expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'forced' } })
+    const result = await s.runTo({ outcome: 'rotated', decision: { reason: 'forced' } }, { force: true })
     stop()
     await back
     const [client, ...others] = s.device.clients()

@@ -48,8 +48,7 @@ describe('the action', () => {
       addresses: [A, B],
       change: profiles({ name: 'meter-v1', tls: '1.2' }, { name: 'meter-v2', tls: '1.3' }),
     })
-    const result = await s.run({ action: 'probe' })
-    expect(result).toMatchObject({ outcome: 'probed', error: null, warnings: [] })
+    const result = await s.runTo({ outcome: 'probed', error: null, warnings: [] }, { action: 'probe' })
     const [leaf] = s.iotda.certificates()
     for (const address of [A, B]) {
       const shown = addressOf(result, address)
@@ -74,11 +73,13 @@ describe('the action', () => {
   test('only the profiles asked for; an unknown one is a mistake of use', async () => {
     const s = await bound({ change: profiles({ name: 'a', tls: '1.2' }, { name: 'b', tls: '1.3' }) })
     expect(verdicts(await s.run({ action: 'probe', profiles: ['b'] }))).toEqual([['b', true, null]])
-    const unknown = await s.run({ action: 'probe', profiles: ['c'] })
-    expect(unknown).toMatchObject({
-      outcome: 'failed',
-      error: { code: 'usage', hint: 'Its profiles: a, b.' },
-    })
+    await s.runTo(
+      {
+        outcome: 'failed',
+        error: { code: 'usage', hint: 'Its profiles: a, b.' },
+      },
+      { action: 'probe', profiles: ['c'] },
+    )
   })
 
   test('each profile by its own roots and limits', async () => {
@@ -91,8 +92,7 @@ describe('the action', () => {
         { name: 'small', maxChainBytes: 400 },
       ),
     })
-    const result = await s.run({ action: 'probe' })
-    expect(result).toMatchObject({ outcome: 'failed', error: { code: 'not-served' } })
+    const result = await s.runTo({ outcome: 'failed', error: { code: 'not-served' } }, { action: 'probe' })
     expect(result.error?.message).toContain('(and 2 more)')
     const { verdicts: all } = addressOf(result, A)
     const problems = Object.fromEntries(all.map(v => [v.profile, v.problem]))
@@ -143,12 +143,14 @@ describe('the action', () => {
       change: put({ 'targets.0.probe.canary': DEVICE }),
     })
     s.faults.add({ operations: ['iotda.*'], status: 401, times: 100 })
-    const result = await s.run({ action: 'probe' })
-    expect(result).toMatchObject({
-      outcome: 'failed',
-      error: { code: 'unauthorized' },
-      probe: { expected: null },
-    })
+    const result = await s.runTo(
+      {
+        outcome: 'failed',
+        error: { code: 'unauthorized' },
+        probe: { expected: null },
+      },
+      { action: 'probe' },
+    )
     expect(verdicts(result)).toEqual([[null, true, 'not-sent']])
     expect(connects).toBe(0)
   })

@@ -144,8 +144,7 @@ test('the key of the account is rolled over, and orders go on', async () => {
   expect(s.ca.accounts[0]?.thumbprint).not.toBe(before)
   const files = await readdir(join(s.rig.folder, 'state', 'sources', 'sandbox'))
   expect(files.filter(name => name.startsWith('account-key.'))).toEqual([])
-  s.clock.advance(2 * HOUR_MS)
-  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+  expect(await s.later(2 * HOUR_MS, { force: true })).toMatchObject({ outcome: 'rotated' })
   expect(s.ca.accounts).toHaveLength(1)
   await expect(
     rollover({ ...request, source: 'nobody', deadline: s.clock.now() + HOUR_MS }),

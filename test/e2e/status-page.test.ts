@@ -52,8 +52,7 @@ describe('in the file store', () => {
   test('after a rotation it shows what is served now, and the steps', async () => {
     const { s } = await openDue({ change: publish })
     expect(await pageOf(s)).toContain('until <time datetime="')
-    const result = await s.run()
-    expect(result.outcome).toBe('rotated')
+    const result = await s.runTo({ outcome: 'rotated' })
     const page = await pageOf(s)
     expect(page).toContain(result.after?.fingerprint.slice(0, 16))
     expect(page).toContain(`Served until <time datetime="${result.after?.notAfter}"`)
@@ -147,8 +146,7 @@ describe('in the s3 store', () => {
       expect(key).toMatch(/^iotda-cert\/[a-z0-9/-]+$/)
       expect(bucket.objects.get(key)?.body).not.toContain('<html')
     }
-    s.clock.advance(HOUR_MS)
-    await s.run()
+    await s.later(HOUR_MS)
     expect(bucket.objects.get('iotda-cert-page/status.html')?.etag).not.toBe(page?.etag)
   })
 

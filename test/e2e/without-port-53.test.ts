@@ -47,8 +47,7 @@ describe('DNS over HTTPS', () => {
     const s = await open({ check: 'https' })
     expect(await s.run({}, { budgetMs: 120_000 })).toMatchObject({ outcome: 'suspended' })
     expect(s.obtained()).toBe(0)
-    s.clock.advance(HOUR_MS / 2)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
+    expect(await s.later(HOUR_MS / 2)).toMatchObject({ outcome: 'rotated', error: null })
     expect(s.ca.orders).toHaveLength(1)
     expect(byPort(s)).toEqual(new Set(['TXT']))
   })
@@ -97,8 +96,7 @@ describe('DNS over HTTPS', () => {
     expect(error?.message).toContain(why)
     expect(s.ca.orders).toHaveLength(0)
     s.faults.clear()
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'rotated', error: null })
   })
 
   test('a certificate that is not trusted: no order', async () => {

@@ -9,6 +9,11 @@ import { createRig, type Rig } from './rig.ts'
 export const HOUR_MS = 3_600_000
 export const DAY_MS = 24 * HOUR_MS
 
+/** Calls that change IoTDA. */
+export const ADD = 'CreateServerCertificate'
+export const BIND = 'UpdateDomainConfiguration'
+export const DELETE = 'DeleteServerCertificate'
+
 export interface RunOptions {
   readonly budgetMs?: number
   readonly settingsFile?: string
@@ -20,6 +25,10 @@ export interface Scenario extends Pick<Sandbox, 'iotda' | 'faults' | 'ca' | 'dev
   readonly clock: FakeClock
   /** Runs one event. A deletion of what is bound fails the test, as does one that the result does not name. */
   run(event?: Partial<RunEvent>, options?: RunOptions): Promise<TargetResult>
+  /** Runs one event, which is to end so. */
+  runTo(expected: object, event?: Partial<RunEvent>, options?: RunOptions): Promise<TargetResult>
+  /** Runs one event after a while. */
+  later(durationMs: number, event?: Partial<RunEvent>, options?: RunOptions): Promise<TargetResult>
   /** Rewrites the settings. */
   configure(change: (settings: SandboxSettings) => void): Promise<void>
   /** The settings as `configure` would write them. */
@@ -89,6 +98,15 @@ export async function openScenario({ change, ...options }: ScenarioOptions = {})
     return iotda.upload(certPem, keyPem)
   }
   return {
+    runTo: async (expected, event, more) => {
+      const result = await run(event, more)
+      expect(result, JSON.stringify(result.error)).toMatchObject(expected)
+      return result
+    },
+    later: (durationMs, event, more) => {
+      clock.advance(durationMs)
+      return run(event, more)
+    },
     iotda,
     faults,
     ca,
