@@ -27,18 +27,19 @@ describe('by the built command', () => {
 
   /** Bound: one of another CA that ends in 20 days. The source holds one of ACM. */
   async function open(change: (settings: SandboxSettings) => void = () => {}) {
-    const rig = await createRig()
+    const rig = await createRig({ ca: { keyAlgorithm: 'rsa-2048' } })
     cleanups.push(rig.dispose)
     const { ca, iotda, domain, faults } = rig.sandbox
     const { certPem, keyPem } = await ca.issue([domain], {
       notBefore: day(-70),
       notAfter: day(20),
-      keyType: 'ec-256',
+      keyType: 'rsa-2048',
     })
     const before = iotda.upload(certPem, keyPem)
     iotda.createConfiguration(domain, before)
     const own = await openAcm(faults, { names: [domain], notBefore: day(-60), notAfter: day(138) })
     await rig.configure(settings => {
+      settings.certificates.iot.keyType = 'rsa-2048'
       own.adjust(settings)
       change(settings)
     })

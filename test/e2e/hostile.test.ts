@@ -34,7 +34,7 @@ describe('output that cannot be written does not stop a rotation', () => {
     ],
     [
       'a terminal that goes away',
-      '"$NODE" "$CLI" rotate --config "$SETTINGS" & pid=$!; sleep 1; kill -HUP $pid; wait $pid',
+      '"$NODE" "$CLI" rotate --config "$SETTINGS" & pid=$!; until [ -d state ]; do sleep 0.05; done; kill -HUP $pid; wait $pid',
     ],
   ])('%s', async (_, script) => {
     const { bound } = await fillSlots(rig.sandbox)

@@ -393,7 +393,11 @@ describe('failing runs', () => {
 
   test('a certificate of ACM: its key, the passphrase of the export and that of the upload', async () => {
     await makeRoom()
-    const own = await openAcm(rig.sandbox.faults, { names: [rig.sandbox.domain] }, clock.now)
+    const own = await openAcm(
+      rig.sandbox.faults,
+      { names: [rig.sandbox.domain], keyType: 'ec-256' },
+      clock.now,
+    )
     keep('the secret access key', AWS_SECRET)
     keep('the key of ACM', own.acm.find(own.arn).issued.keyPem)
     await configure(settings => {
