@@ -3,18 +3,20 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { filesIn, ROOT } from './modules.ts'
 
-/** In the order of listing: files of `alone` replace modules, those of `quick` neither start a program nor a whole run. */
 export interface TestFiles {
+  /** Replace modules, or import hooks: nothing that was loaded before may be there. */
   readonly alone: readonly string[]
+  /** Start a program, need what is built, or are whole runs. The slowest first: nobody should have to wait for them. */
   readonly whole: readonly string[]
+  /** All others. */
   readonly quick: readonly string[]
 }
 
 const IMPORT = /^(?:import|export)\b(?! type\b)(?:[^'";=(]*?\bfrom)?\s*'(\.[^']+)'/gm
-/** A program that is started, or the built bundle. */
 const PROCESS = /'node:(?:child_process|worker_threads)'|\bdist\//
+const REPLACES = /^vi\.mock\(/m
+const HOOK = /^(?:before|after)(?:Each|All)\(/m
 
-/** Slowest first: whoever is started late must not be waited for. */
 const SLOW = ['days', 'crash', 'faults', 'harness', 'pebble', 'acm', 'hostile', 'page', 'doors', 'secrets']
 const rank = (file: string): number => {
   const at = SLOW.findIndex(name => file.includes(`/${name}`))
@@ -29,19 +31,24 @@ export function testFiles(): TestFiles {
     sources.set(file, source)
     return source
   }
-  const needs = (file: string, seen = new Set<string>()): boolean => {
-    if (seen.has(file) || !file.startsWith('test/')) return false
-    seen.add(file)
-    const source = read(file)
-    const imports = [...source.matchAll(IMPORT)].map(([, to = '']) => join(dirname(file), to))
-    return PROCESS.test(source) || imports.some(to => needs(to, seen))
+  /** What it imports of test/, directly or not. */
+  const importsOf = (file: string, seen = new Set<string>()): ReadonlySet<string> => {
+    for (const [, to = ''] of read(file).matchAll(IMPORT)) {
+      const imported = join(dirname(file), to)
+      if (!imported.startsWith('test/') || seen.has(imported)) continue
+      seen.add(imported)
+      importsOf(imported, seen)
+    }
+    return seen
   }
+  const isAlone = (file: string): boolean =>
+    REPLACES.test(read(file)) || [...importsOf(file)].some(imported => HOOK.test(read(imported)))
+  const isQuick = (file: string): boolean =>
+    !file.startsWith('test/e2e/') && ![file, ...importsOf(file)].some(it => PROCESS.test(read(it)))
   const all = filesIn('test').filter(file => file.endsWith('.test.ts'))
-  const alone = all.filter(file => /^\s*vi\.(?:mock|hoisted)\(/m.test(read(file)))
-  const rest = all.filter(file => !alone.includes(file))
-  const isQuick = (file: string): boolean => !file.startsWith('test/e2e/') && !needs(file)
+  const rest = all.filter(file => !isAlone(file))
   return {
-    alone,
+    alone: all.filter(isAlone),
     whole: rest.filter(file => !isQuick(file)).toSorted((a, b) => rank(a) - rank(b)),
     quick: rest.filter(isQuick),
   }
