@@ -1,11 +1,40 @@
+import { existsSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+import { testFiles } from './test/support/test-files.ts'
+
+const files = testFiles()
+const order = Object.values(files).flat()
+
+/** As `testFiles` lists them, which is the slowest first. */
+class Sequencer extends BaseSequencer {
+  override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {
+    const at = ({ moduleId }: TestSpecification) => order.findIndex(file => moduleId.endsWith(`/${file}`))
+    return specifications.toSorted((a, b) => at(a) - at(b))
+  }
+}
+
+/** A disk that forgets: whole runs would wait much for one that does not. */
+const MEMORY = '/dev/shm'
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    pool: 'forks',
-    maxWorkers: 2,
+    // Two cores: a run often waits for sockets and its own process.
+    maxWorkers: 4,
+    sequence: { sequencer: Sequencer },
+    projects: Object.entries(files).map(([name, include]) => ({
+      test: {
+        name,
+        include: [...include],
+        // Workers keep the modules they have loaded, except where a test replaces some.
+        isolate: name === 'alone',
+        setupFiles: ['test/support/setup.ts'],
+        pool: 'forks' as const,
+        testTimeout: 30_000,
+        hookTimeout: 60_000,
+        expect: { poll: { timeout: 10_000 } },
+        env: name === 'whole' && existsSync(MEMORY) ? { TMPDIR: MEMORY } : {},
+      },
+    })),
   },
 })

@@ -50,7 +50,8 @@ in eight is to die at an outside call that is drawn (most idle runs make fewer c
 Serial numbers are new each time, so that numbers differ a little from one writing to the next.
 
 - *run*: of the ticks of the schedule, those that were really run: every one from the first at which anything could
-  be due, after a run that was not idle, and one in two days (drawn) in between, each of which has to find nothing due.
+  be due, after a run that was not idle, and one in two days (drawn) in between, each of which has to find nothing due;
+  of those that only wait for the next try, with a quarter of the lifetime left, the first and the last.
 - *ideal*: orders of a client that wakes at the same ticks, takes the one nearest to the middle of the window, never
   dies, and is back at the first tick after an outage.
 - *pace*: the time after which that client makes as many, to ours; 1.05 is one order too many in twenty.

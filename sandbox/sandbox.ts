@@ -36,6 +36,7 @@ export type SandboxSettings = any
 
 export interface SandboxOptions {
   readonly domain?: string
+  /** Keys are EC, which are quick to make, unless said otherwise. */
   readonly ca?: Partial<AcmeCaOptions>
   /** Zones of other people: in DNS, but not in the Huawei account. */
   readonly foreignZones?: readonly ZoneSpec[]
@@ -85,7 +86,13 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     resolvers: [OVER_HTTPS, ...(asked === NAME_SERVER ? [] : [asked])],
   })
   const dnsHttps = await openDnsHttps(dns, faults, clock)
-  const ca = await createAcmeCa({ faults, dnsServer: `${asked}:${dns.port}`, ...clock, ...options.ca })
+  const ca = await createAcmeCa({
+    faults,
+    dnsServer: `${asked}:${dns.port}`,
+    keyAlgorithm: 'ec-256',
+    ...clock,
+    ...options.ca,
+  })
   const httpreq = await createHttpreq({ dns, faults })
   const huaweiDns = await createHuaweiDns({ dns, faults, holds, keys: known, region: REGION, ...clock })
   const iotda = await createIotda({
@@ -145,6 +152,7 @@ export async function fillSlots(
     ca.issue([domain], {
       notBefore: new Date(Date.now() + fromDays * DAY_MS),
       notAfter: new Date(Date.now() + toDays * DAY_MS),
+      keyType: 'ec-256',
     })
   const [older, newer] = await Promise.all([issue(-145, -55), issue(daysLeft - 90, daysLeft)])
   const spare = iotda.upload(older.certPem, older.keyPem)

@@ -70,6 +70,20 @@ export async function createKey(keyType: KeyType): Promise<string> {
   return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
 }
 
+/** RSA keys take long to make: four of each size go round. Apart for issuers and leaves, which never share one. */
+const createRounds = () => {
+  const rounds = new Map<KeyType, Promise<string>[]>()
+  return (keyType: KeyType): Promise<string> => {
+    if (!keyType.startsWith('rsa')) return createKey(keyType)
+    const round = rounds.get(keyType) ?? []
+    const key = round.length < 4 ? createKey(keyType) : (round.shift() as Promise<string>)
+    rounds.set(keyType, [...round, key])
+    return key
+  }
+}
+const issuerKey = createRounds()
+const leafKey = createRounds()
+
 const keyTypeOf = (key: KeyObject): KeyType =>
   key.asymmetricKeyType === 'rsa'
     ? (`rsa-${key.asymmetricKeyDetails?.modulusLength}` as KeyType)
@@ -167,7 +181,7 @@ const createAuthority = async (
   const { keyCertSign, cRLSign } = x509.KeyUsageFlags
   const issued = await sign({
     subject: subjectOf(options.commonName ?? commonName, options.organization ?? 'Sandbox'),
-    keyPem: await createKey(keyType),
+    keyPem: await issuerKey(keyType),
     issuer,
     ...validity(options, issuer ? 1825 : 3650),
     extensions: [
@@ -215,7 +229,7 @@ const leafExtensions = (options: LeafOptions, rsa: boolean): x509.Extension[] =>
 /** A server certificate of 90 days, unless told otherwise. */
 export async function issueLeaf(options: LeafOptions): Promise<Issued> {
   const keyType = options.keyType ?? 'ec-256'
-  const keyPem = options.keyPem ?? (await createKey(keyType))
+  const keyPem = options.keyPem ?? (await leafKey(keyType))
   const rsa = createPrivateKey(keyPem).asymmetricKeyType === 'rsa'
   return sign({
     subject: subjectOf(

@@ -24,6 +24,7 @@ import {
   type MemoryJournal,
   type MemorySource,
 } from '../support/memory.ts'
+import { quietSignal } from '../support/signal.ts'
 
 export interface LoggedLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error'
@@ -47,7 +48,7 @@ export function createRun(clock: Clock, leftMs = 600_000, signal?: AbortSignal):
     clock,
     log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
     deadline: clock.now() + leftMs,
-    signal: signal ?? new AbortController().signal,
+    signal: signal ?? quietSignal(),
     lines,
     warnings: () => lines.filter(line => line.level === 'warn').map(line => line.message),
   }

@@ -3,7 +3,9 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type Sandbox, type SandboxSettings, startSandbox } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
-import { createRig, type Rig, spawnCli } from '../support/rig.ts'
+import { cli } from '../support/command.ts'
+import { killedRun, rotateHere } from '../support/renewal.ts'
+import { createRig, type Rig } from '../support/rig.ts'
 import { DAY_MS, HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
 import { type AcmRig, boundPrint, heldPrint, openAcm } from './acm.ts'
 import { stateFiles } from './bad-input.ts'
@@ -25,21 +27,26 @@ describe('by the built command', () => {
 
   /** Bound: one of another CA that ends in 20 days. The source holds one of ACM. */
   async function open(change: (settings: SandboxSettings) => void = () => {}) {
-    const rig = await createRig()
+    const rig = await createRig({ ca: { keyAlgorithm: 'rsa-2048' } })
     cleanups.push(rig.dispose)
     const { ca, iotda, domain, faults } = rig.sandbox
-    const { certPem, keyPem } = await ca.issue([domain], { notBefore: day(-70), notAfter: day(20) })
+    const { certPem, keyPem } = await ca.issue([domain], {
+      notBefore: day(-70),
+      notAfter: day(20),
+      keyType: 'rsa-2048',
+    })
     const before = iotda.upload(certPem, keyPem)
     iotda.createConfiguration(domain, before)
     const own = await openAcm(faults, { names: [domain], notBefore: day(-60), notAfter: day(138) })
     await rig.configure(settings => {
+      settings.certificates.iot.keyType = 'rsa-2048'
       own.adjust(settings)
       change(settings)
     })
     return { rig, own, before }
   }
   const rotate = async (rig: Rig, exit = 0) => {
-    const { code, stdout, stderr } = await rig.cli(['rotate', '--json'])
+    const { code, stdout, stderr } = await cli(rig, ['rotate', '--json'])
     expect(code, stdout + stderr).toBe(exit)
     return JSON.parse(stdout).results[0]
   }
@@ -60,7 +67,7 @@ describe('by the built command', () => {
 
       iotda.deleteCertificate(before)
       await own.acm.renew(own.arn)
-      const plan = JSON.parse((await rig.cli(['plan', '--json'])).stdout).results[0]
+      const plan = JSON.parse((await cli(rig, ['plan', '--json'])).stdout).results[0]
       expect(plan).toMatchObject({ outcome: 'planned', decision: { reason: 'source-renewed' } })
       expect(await rotate(rig)).toMatchObject({ outcome: 'rotated', decision: { reason: 'source-renewed' } })
       expect(boundPrint(iotda)).toBe(heldPrint(own))
@@ -99,26 +106,21 @@ describe('by the built command', () => {
     ['iotda.UpdateDomainConfiguration', 'after', 1],
   ] as const)('killed at %s, %s its effect: the next run goes on', async (operation, when, exported) => {
     const { rig, own } = await open()
-    const ended = await spawnCli(['rotate'], { IOTDA_CERT_CONFIG: rig.settingsFile }, pid =>
-      rig.sandbox.faults.add({ operations: [operation], kill: { pid, when } }),
-    )
-    expect(ended.signal).toBe('SIGKILL')
-    expect(await rotate(rig)).toMatchObject({ outcome: 'rotated', error: null })
+    expect((await killedRun(rig, when, { operations: [operation] })).signal).toBe('SIGKILL')
+    expect(await rotateHere(rig)).toMatchObject({ ok: true, outcome: 'rotated', error: null })
     expect(boundPrint(rig.sandbox.iotda)).toBe(heldPrint(own))
     expect(rig.sandbox.iotda.certificates()).toHaveLength(2)
     expect(exports(rig)).toBe(exported)
-    expect(await rotate(rig)).toMatchObject({ outcome: 'idle' })
+    expect(await rotateHere(rig)).toMatchObject({ ok: true, outcome: 'idle' })
   })
 
   test.each(['acm.ExportCertificate', 'iotda.CreateServerCertificate'])(
     'killed at %s, and ACM renews before the next run: the new one, with its own key',
     async operation => {
       const { rig, own } = await open()
-      await spawnCli(['rotate'], { IOTDA_CERT_CONFIG: rig.settingsFile }, pid =>
-        rig.sandbox.faults.add({ operations: [operation], kill: { pid, when: 'before' } }),
-      )
+      await killedRun(rig, 'before', { operations: [operation] })
       await own.acm.renew(own.arn)
-      expect(await rotate(rig)).toMatchObject({ outcome: 'rotated', error: null })
+      expect(await rotateHere(rig)).toMatchObject({ ok: true, outcome: 'rotated', error: null })
       expect(boundPrint(rig.sandbox.iotda)).toBe(heldPrint(own))
       expect(rig.sandbox.iotda.certificates()).toHaveLength(2)
     },
@@ -128,7 +130,7 @@ describe('by the built command', () => {
     const { rig, own } = await open()
     Object.assign(own.acm.find(own.arn), { exported: true })
     const found = async () => {
-      const { stdout } = await rig.cli(['doctor', '--json'])
+      const { stdout } = await cli(rig, ['doctor', '--json'])
       const findings = JSON.parse(stdout).findings as { check: string; verdict: string; message: string }[]
       return findings.find(it => it.check === 'certificate')
     }
@@ -228,14 +230,12 @@ describe('over months', () => {
   const renewed = async (): Promise<void> => {
     expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'source-renewed' } })
     expect(boundPrint(s.iotda)).toBe(heldPrint(own))
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'idle', error: null, warnings: [] })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'idle', error: null, warnings: [] })
   }
 
   test('nothing is done until ACM renews, and then at once', async () => {
     for (let days = 0; days < 150; days += 30) {
-      s.clock.advance(30 * DAY_MS)
-      expect(await s.run()).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
+      expect(await s.later(30 * DAY_MS)).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
     }
     expect(s.changes()).toEqual([])
     await own.acm.renew(own.arn)
@@ -248,8 +248,7 @@ describe('over months', () => {
   test("a renewal that fails is a warning, near the end a failure with ACM's reason, and over when it is mended", async () => {
     const certificate = own.acm.find(own.arn)
     certificate.renewal = { status: 'FAILED', reason: 'CAA_ERROR' }
-    s.clock.advance(150 * DAY_MS)
-    expect(await s.run()).toMatchObject({
+    expect(await s.later(150 * DAY_MS)).toMatchObject({
       outcome: 'idle',
       warnings: [{ code: 'source', message: 'sources.aws: ACM could not renew it (CAA_ERROR)' }],
     })
@@ -265,8 +264,7 @@ describe('over months', () => {
       },
     })
     // Nothing was spent: no back-off keeps the next run from seeing that ACM has renewed.
-    s.clock.advance(HOUR_MS / 2)
-    expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'not-renewed' } })
+    expect(await s.later(HOUR_MS / 2)).toMatchObject({ outcome: 'failed', error: { code: 'not-renewed' } })
     expect(s.faults.calls.map(it => it.operation)).not.toContain('acm.ExportCertificate')
     await own.acm.renew(own.arn)
     await renewed()
@@ -277,11 +275,13 @@ describe('over months', () => {
       adjust(settings)
       settings.certificates.iot.source = ['aws', 'sandbox']
     })
-    s.clock.advance(175 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'expiring' }, error: null })
+    expect(await s.later(175 * DAY_MS)).toMatchObject({
+      outcome: 'rotated',
+      decision: { reason: 'expiring' },
+      error: null,
+    })
     expect(s.obtained()).toBe(1)
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'idle' })
     await own.acm.renew(own.arn)
     s.clock.advance(2 * HOUR_MS)
     await renewed()
@@ -296,11 +296,12 @@ describe('over months', () => {
     const body = JSON.stringify({ type: 'urn:ietf:params:acme:error:rejectedIdentifier', detail: 'never' })
     s.faults.add({ operations: ['acme.NewOrder'], status: 400, body, times: 99 })
     await own.acm.renew(own.arn)
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'settings-changed' } })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({
+      outcome: 'rotated',
+      decision: { reason: 'settings-changed' },
+    })
     expect(boundPrint(s.iotda)).toBe(heldPrint(own))
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'idle' })
   })
 
   test('what devices refuse is put back, and not tried again until ACM renews', async () => {
@@ -314,8 +315,7 @@ describe('over months', () => {
     stop()
     s.device.switches.serve = null
     for (let days = 0; days < 5; days += 1) {
-      s.clock.advance(2 * DAY_MS)
-      expect(await s.run()).toMatchObject({
+      expect(await s.later(2 * DAY_MS)).toMatchObject({
         outcome: 'refused',
         error: {
           code: 'preflight-refused',
@@ -379,8 +379,7 @@ describe('over months', () => {
       settings.certificates.iot.keyType = 'rsa-4096'
       settings.certificates.iot.names.push('other.example.com')
     })
-    s.clock.advance(DAY_MS)
-    expect(await s.run()).toMatchObject({
+    expect(await s.later(DAY_MS)).toMatchObject({
       outcome: 'idle',
       warnings: [{ code: 'source', message: 'sources.aws: what it holds is not for other.example.com' }],
     })
@@ -398,8 +397,10 @@ describe('over months', () => {
   })
 
   test('force has nothing to deploy but what is bound', async () => {
-    s.clock.advance(DAY_MS)
-    expect(await s.run({ force: true })).toMatchObject({ outcome: 'failed', error: { code: 'not-renewed' } })
+    expect(await s.later(DAY_MS, { force: true })).toMatchObject({
+      outcome: 'failed',
+      error: { code: 'not-renewed' },
+    })
     expect(s.changes()).toEqual([])
   })
 
@@ -410,8 +411,7 @@ describe('over months', () => {
     const personal = await s.upload(-80, 300)
     s.iotda.bind(personal)
     for (let days = 0; days < 20; days += 10) {
-      s.clock.advance(10 * DAY_MS)
-      expect(await s.run()).toMatchObject({ outcome: 'idle' })
+      expect(await s.later(10 * DAY_MS)).toMatchObject({ outcome: 'idle' })
       expect(s.boundId()).toBe(personal)
     }
     await own.acm.renew(own.arn)

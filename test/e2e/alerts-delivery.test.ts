@@ -12,6 +12,7 @@ import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, PROJECT, REGION } from '../sto
 import { receiveAlerts } from '../support/alert-receiver.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { untilInTurn } from '../support/clock.ts'
+import { put } from '../support/put.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
 
 const ROUTING_KEY = randomBytes(16).toString('hex')
@@ -76,9 +77,7 @@ async function openFailing([, start, settings]: Kind) {
   const { s } = await openDue()
   const service = await start(s)
   cleanups.push(service.dispose)
-  await s.configure(it => {
-    it.notifiers = [settings(service)]
-  })
+  await s.configure(put({ notifiers: [settings(service)] }))
   s.faults.add({ operations: ['httpreq.Present'], status: 500, times: 99 })
   return { s, service }
 }
@@ -88,8 +87,11 @@ describe.each(kinds.map(kind => [kind[0], kind] as const))('%s', (_, kind) => {
     const { s, service } = await openFailing(kind)
     service.mode = mode
     // Silence is waited for on the system's clock: until the end of this run.
-    const result = await s.run({}, mode === 'silent' ? { budgetMs: 6_000 } : {})
-    expect(result).toMatchObject({ outcome: 'failed', error: { code: 'unavailable' } })
+    const result = await s.runTo(
+      { outcome: 'failed', error: { code: 'unavailable' } },
+      {},
+      mode === 'silent' ? { budgetMs: 6_000 } : {},
+    )
     expect(result.warnings.map(w => w.code)).toEqual(mode === 'silent' ? ['too-little-time'] : [])
     const told = service.taken.length
     if (mode === 'good') expect(told).toBe(1)
@@ -98,12 +100,13 @@ describe.each(kinds.map(kind => [kind[0], kind] as const))('%s', (_, kind) => {
 
     // The next run, although it has nothing new to say.
     service.mode = 'good'
-    s.clock.advance(HOUR_MS / 4)
-    expect(await s.run()).toMatchObject({ outcome: 'suspended', decision: { reason: 'backing-off' } })
+    expect(await s.later(HOUR_MS / 4)).toMatchObject({
+      outcome: 'suspended',
+      decision: { reason: 'backing-off' },
+    })
     const isTaken = mode === 'garbage' && ['webhook', 'pagerduty', 'sns'].includes(kind[0])
     expect(service.taken).toHaveLength(isTaken ? 0 : 1)
-    s.clock.advance(HOUR_MS / 4)
-    await s.run()
+    await s.later(HOUR_MS / 4)
     expect(service.taken).toHaveLength(isTaken ? 0 : 1)
     expect(service.complaints).toEqual([])
   })
@@ -145,9 +148,7 @@ describe('errors before there is a target', () => {
     const s = await openScenario()
     await s.bindOne(60)
     const hook = { type: 'webhook', url: receiver.url }
-    await s.configure(it => {
-      it.notifiers = [hook]
-    })
+    await s.configure(put({ notifiers: [hook] }))
     await s.run()
     receiver.alerts.length = 0
     const said = () =>
@@ -157,42 +158,30 @@ describe('errors before there is a target', () => {
 
   test('settings with mistakes: told once, then that it is over', async () => {
     const { s, said, hook } = await open()
-    const break_ = () =>
-      s.configure(it => {
-        it.notifiers = [hook]
-        it.certificates.iot.keyType = 'dsa'
-      })
+    const break_ = () => s.configure(put({ notifiers: [hook], 'certificates.iot.keyType': 'dsa' }))
     await break_()
     for (let i = 0; i < 3; i += 1) {
       await expect(s.run()).rejects.toMatchObject({ code: 'settings-invalid' })
       s.clock.advance(HOUR_MS)
     }
     expect(said()).toEqual(['new settings-invalid settings-invalid'])
-    s.clock.advance(DAY_MS)
-    await expect(s.run()).rejects.toMatchObject({ code: 'settings-invalid' })
+    await expect(s.later(DAY_MS)).rejects.toMatchObject({ code: 'settings-invalid' })
     expect(said()).toEqual(['reminder settings-invalid settings-invalid'])
-    await s.configure(it => {
-      it.notifiers = [hook]
-    })
+    await s.configure(put({ notifiers: [hook] }))
     await s.run()
     expect(said()).toEqual(['recovered recovered'])
   })
 
   test('a mistake in one notifier does not silence another', async () => {
     const { s, said, hook } = await open()
-    await s.configure(it => {
-      it.notifiers = [{ type: 'webhook', url: 'env:NOT_SET' }, hook]
-    })
+    await s.configure(put({ notifiers: [{ type: 'webhook', url: 'env:NOT_SET' }, hook] }))
     await expect(s.run()).rejects.toMatchObject({ code: 'settings-invalid' })
     expect(said()).toEqual(['new settings-invalid settings-invalid'])
   })
 
   test('credentials that are refused are told for the target', async () => {
     const { s, said, hook } = await open()
-    await s.configure(it => {
-      it.notifiers = [hook]
-      it.credentials.cn.secretKey = 'another'
-    })
+    await s.configure(put({ notifiers: [hook], 'credentials.cn.secretKey': 'another' }))
     expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'unauthorized' } })
     expect(said()).toEqual(['new failed unauthorized'])
   })
@@ -224,9 +213,7 @@ describe('errors before there is a target', () => {
       { kind: 'new', event: 'failed', error: { code: 'unauthorized' }, targets: { count: 5 } },
     ])
     expect(receiver.alerts[0]?.dedupKey).toMatch(/^iotda-cert\/\*\/failed\/unauthorized\/iotda/)
-    await s.configure(it => {
-      it.notifiers = [hook]
-    })
+    await s.configure(put({ notifiers: [hook] }))
     await s.rig.run({}, { clock: s.clock })
     expect(receiver.alerts.slice(1)).toMatchObject([
       { kind: 'recovered', dedupKey: receiver.alerts[0]?.dedupKey, targets: { count: 5 } },
@@ -274,9 +261,7 @@ describe('the dead man’s switch', () => {
     vi.stubEnv(HOOK, `${receiver.url}/uuid-1`)
     cleanups.push(async () => void vi.unstubAllEnvs())
     const s = await openScenario({
-      change: it => {
-        it.heartbeat = { url: `env:${HOOK}` }
-      },
+      change: put({ heartbeat: { url: `env:${HOOK}` } }),
     })
     await s.bindOne(60)
     const pings = () =>
@@ -298,9 +283,7 @@ describe('the dead man’s switch', () => {
     await s.run({ action: 'status' })
     await s.run({ targets: ['factory-1'] })
     expect(pings()).toEqual([])
-    await s.configure(it => {
-      it.certificates.iot.keyType = 'dsa'
-    })
+    await s.configure(put({ 'certificates.iot.keyType': 'dsa' }))
     await expect(s.run()).rejects.toMatchObject({ code: 'settings-invalid' })
     expect(pings()).toEqual(['/uuid-1/fail?rid'])
   })

@@ -12,6 +12,8 @@ import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import type { SandboxSettings } from '../../sandbox/sandbox.ts'
 import { type AlertReceiver, receiveAlerts } from '../support/alert-receiver.ts'
 import { caExtensions, issue } from '../support/issue.ts'
+import { put } from '../support/put.ts'
+import { runEvent } from '../support/run-event.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
 
 interface Told {
@@ -77,8 +79,7 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     s.iotda.onBind(() => {
       s.device.switches.serve = null
     })
-    s.clock.advance(2 * HOUR_MS)
-    await s.run()
+    await s.later(2 * HOUR_MS)
     return receiver
   },
   failed: async () => {
@@ -95,9 +96,7 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
   },
   refused: async () => {
     const { s, receiver, configure } = await telling(due)
-    await configure(settings => {
-      settings.targets[0].profiles = [{ name: 'meter-v1', keyTypes: ['rsa-2048'] }]
-    })
+    await configure(put({ 'targets.0.profiles': [{ name: 'meter-v1', keyTypes: ['rsa-2048'] }] }))
     await s.run()
     return receiver
   },
@@ -112,8 +111,7 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     // The nodes go on serving the old one.
     s.device.switches.lagMs = Number.POSITIVE_INFINITY
     await s.run()
-    s.clock.advance(25 * HOUR_MS)
-    await s.run()
+    await s.later(25 * HOUR_MS)
     return receiver
   },
   paused: async () => {
@@ -124,11 +122,8 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     }
     await configure(mean)
     await s.run({ force: true })
-    s.clock.advance(2 * HOUR_MS)
-    await s.run({ force: true })
-    await configure(settings => {
-      settings.sources.sandbox.budget = { orders: 1 }
-    })
+    await s.later(2 * HOUR_MS, { force: true })
+    await configure(put({ 'sources.sandbox.budget': { orders: 1 } }))
     await s.run({ force: true })
     return receiver
   },
@@ -136,8 +131,7 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     const { s, receiver } = await telling(due)
     dnsDown(s)
     await s.run()
-    s.clock.advance(7 * DAY_MS)
-    await s.run()
+    await s.later(7 * DAY_MS)
     return receiver
   },
   'root-ending': async () => {
@@ -171,15 +165,12 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     dnsDown(s)
     await s.run()
     s.faults.clear()
-    s.clock.advance(2 * HOUR_MS)
-    await s.run()
+    await s.later(2 * HOUR_MS)
     return receiver
   },
   'settings-invalid': async () => {
     const { s, receiver, configure } = await telling(fresh(60))
-    await configure(settings => {
-      settings.certificates.iot.keyType = 'dsa'
-    })
+    await configure(put({ 'certificates.iot.keyType': 'dsa' }))
     await expect(s.run()).rejects.toThrow()
     return receiver
   },
@@ -188,10 +179,9 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     await s.run()
     // What must not be done twice cannot be told from what was done.
     await writeFile(join(s.rig.folder, 'state', 'deliveries.1.json'), 'no JSON')
-    const event = { action: 'rotate', targets: null, force: true, until: null, accept: null } as const
     const asked = {
       config: s.rig.settingsFile,
-      event,
+      event: runEvent({ force: true }),
       trigger: 'manual',
       deliveryId: 'a',
       log: silentLog,

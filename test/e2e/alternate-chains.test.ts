@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { beforeEach, expect, test } from 'vitest'
+import { put } from '../support/put.ts'
 import { DAY_MS, openScenario, type Scenario } from '../support/scenario.ts'
 
 /** Let's Encrypt's Generation Y: a new root, known to few devices, cross-signed by the one they have. */
@@ -31,9 +32,7 @@ test('the default becomes a chain that old devices cannot use: they get the alte
 
 test('profiles hear of a chain that they could not use, and go on hearing until it is well', async () => {
   const profile = (...roots: readonly (string | null)[]) =>
-    s.configure(settings => {
-      settings.targets[0].profiles = [{ name: 'meter-v1', trustedRoots: roots }]
-    })
+    s.configure(put({ 'targets.0.profiles': [{ name: 'meter-v1', trustedRoots: roots }] }))
   await profile(s.ca.rootPem)
   const othersOf = async (action: 'rotate' | 'status' = 'rotate') =>
     (await s.run({ action })).warnings.filter(w => w.code === 'other-chains').map(w => w.message)
@@ -55,9 +54,7 @@ test('profiles hear of a chain that they could not use, and go on hearing until 
 
 test('devices with the new root are content with the short chain', async () => {
   s.ca.options.chains = ['short', 'cross-signed']
-  await s.configure(settings => {
-    settings.targets[0].trustedRoots = `${s.ca.rootPem}${s.ca.newRootPem}`
-  })
+  await s.configure(put({ 'targets.0.trustedRoots': `${s.ca.rootPem}${s.ca.newRootPem}` }))
   expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
   expect(boundChain()).toHaveLength(2)
 })
@@ -74,17 +71,13 @@ test('the CA drops the cross-signed chain: refused before anything changes, with
       .at(-1),
   )
   expect(refused.error?.hint).toContain('--accept')
-  s.clock.advance(DAY_MS)
-  expect(await s.run()).toMatchObject({ outcome: 'refused' })
+  expect(await s.later(DAY_MS)).toMatchObject({ outcome: 'refused' })
   expect(s.changes()).toEqual([])
   expect(s.boundId()).toBe(bound)
   expect(ordered()).toBe(1)
 
-  await s.configure(settings => {
-    settings.targets[0].trustedRoots = `${s.ca.rootPem}${s.ca.newRootPem}`
-  })
-  s.clock.advance(DAY_MS)
-  expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  await s.configure(put({ 'targets.0.trustedRoots': `${s.ca.rootPem}${s.ca.newRootPem}` }))
+  expect(await s.later(DAY_MS)).toMatchObject({ outcome: 'rotated' })
   expect(ordered()).toBe(1)
 })
 
@@ -97,12 +90,10 @@ test('devices that want all of the chain, as wolfSSL does, get the one that ends
       ]
     })
   await devices({})
-  const result = await s.run({ force: true })
-  expect(result, JSON.stringify(result.error)).toMatchObject({ outcome: 'rotated' })
+  await s.runTo({ outcome: 'rotated' }, { force: true })
   expect(boundChain()).toHaveLength(2)
   await devices({ needsWholeChain: false })
-  s.clock.advance(DAY_MS)
-  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+  expect(await s.later(DAY_MS, { force: true })).toMatchObject({ outcome: 'rotated' })
   expect(boundChain()).toHaveLength(3)
 })
 
@@ -117,8 +108,7 @@ test('there is no such chain: renewed while devices live with it, refused once t
     settings.targets[0].profiles = [{ name: 'meter-v1', preset: 'wolfssl', trustedRoots: roots }]
   })
   s.ca.options.chains = ['cross-signed']
-  const renewed = await s.run()
-  expect(renewed, JSON.stringify(renewed.error)).toMatchObject({ outcome: 'rotated' })
+  const renewed = await s.runTo({ outcome: 'rotated' })
   expect(renewed.warnings.map(({ code }) => code)).toContain('device-refuses')
 
   expect(await next('short')).toMatchObject({ outcome: 'rotated', warnings: [] })

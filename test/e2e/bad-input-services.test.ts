@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { Fault } from '../../sandbox/kit/faults.ts'
 import { fillSlots, type SandboxOptions, type SandboxSettings } from '../../sandbox/sandbox.ts'
+import { cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 import { expectRefusal, holdings, leftovers, orders } from './bad-input.ts'
 
@@ -15,7 +17,7 @@ async function start(
   onTestFinished: (dispose: () => Promise<void>) => void,
   options: SandboxOptions = {},
 ): Promise<{ readonly rig: Rig; readonly bound: string }> {
-  const rig = await createRig({ ...options, ca: { keyAlgorithm: 'ec-256', ...options.ca } })
+  const rig = await createRig(options)
   onTestFinished(rig.dispose)
   const { bound } = await fillSlots(rig.sandbox)
   return { rig, bound }
@@ -26,7 +28,7 @@ async function expectRotatesAfterMending(rig: Rig, ...flags: readonly string[]):
   const bound = holdings(rig).configurations[0]?.server_certificate_id
   rig.sandbox.faults.clear()
   await rig.configure(() => {})
-  const { code, stdout } = await rig.cli(['rotate', '--json', ...flags])
+  const { code, stdout } = await cli(rig, ['rotate', '--json', ...flags])
   expect(code, stdout).toBe(0)
   expect(JSON.parse(stdout).results[0].outcome).toBe('rotated')
   expect(holdings(rig).certificates).toContain(bound)
@@ -42,41 +44,31 @@ describe.concurrent('found before anything is ordered', () => {
   ])[] = [
     [
       'the wrong signing scheme (401)',
-      s => {
-        s.targets[0].instance.signing = 'standard'
-      },
+      put({ 'targets.0.instance.signing': 'standard' }),
       'unauthorized',
       ['HTTP 401', 'set instance.signing to "derived"', 'accessKey and secretKey'],
     ],
     [
       'the wrong keys (401)',
-      s => {
-        s.credentials.cn.secretKey = 'not-the-secret'
-      },
+      put({ 'credentials.cn.secretKey': 'not-the-secret' }),
       'unauthorized',
       ['HTTP 401', 'Check accessKey and secretKey'],
     ],
     [
       'an unknown instance',
-      s => {
-        s.targets[0].instance.instanceId = '99999999-2222-3333-4444-555555555555'
-      },
+      put({ 'targets.0.instance.instanceId': '99999999-2222-3333-4444-555555555555' }),
       'forbidden',
       ['IOTDA.000021', 'Check instance.endpoint, instance.projectId and instance.instanceId'],
     ],
     [
       'an unknown project',
-      s => {
-        s.targets[0].instance.projectId = 'f'.repeat(32)
-      },
+      put({ 'targets.0.instance.projectId': 'f'.repeat(32) }),
       'forbidden',
       ['APIGW.0310', 'Check instance.endpoint, instance.projectId and instance.instanceId'],
     ],
     [
       'an unreachable IoTDA',
-      s => {
-        s.targets[0].instance.endpoint = `http://${NOWHERE}`
-      },
+      put({ 'targets.0.instance.endpoint': `http://${NOWHERE}` }),
       'unreachable',
       [`no connection to ${NOWHERE}`, 'Check instance.endpoint'],
     ],
@@ -105,23 +97,17 @@ describe.concurrent('found before anything is ordered', () => {
   const others: readonly (readonly [string, (settings: SandboxSettings) => void, readonly string[]])[] = [
     [
       'an unreachable CA',
-      s => {
-        s.sources.sandbox.directory = `https://${NOWHERE}/directory`
-      },
+      put({ 'sources.sandbox.directory': `https://${NOWHERE}/directory` }),
       [`no connection to ${NOWHERE}`, 'Check sources.sandbox.directory'],
     ],
     [
       'a CA behind a root that is not trusted',
-      s => {
-        s.sources.sandbox.caCertificates = null
-      },
+      put({ 'sources.sandbox.caCertificates': null }),
       ['TLS with 127.0.0.1', 'a private CA needs its root in sources.sandbox.caCertificates'],
     ],
     [
       'an unreachable DNS API (webhook)',
-      s => {
-        s.solvers.dns.url = `http://${NOWHERE}`
-      },
+      put({ 'solvers.dns.url': `http://${NOWHERE}` }),
       ['solver dns (webhook)', `no connection to ${NOWHERE}`, 'Check the url of the solver'],
     ],
     [
@@ -153,15 +139,13 @@ describe.concurrent('found before anything is ordered', () => {
       notBefore: new Date(Date.now() - 3_600_000),
       notAfter: new Date(Date.now() + 80 * 86_400_000),
     }
-    const fresh = await ca.issue([domain], dates)
+    const fresh = await ca.issue([domain], { ...dates, keyType: 'ec-256' })
     iotda.bind(iotda.upload(fresh.certPem, fresh.keyPem))
-    await rig.configure(s => {
-      s.sources.sandbox.directory = `https://${NOWHERE}/directory`
-    })
+    await rig.configure(put({ 'sources.sandbox.directory': `https://${NOWHERE}/directory` }))
     const args = ['rotate', '--force']
     await expectRefusal(rig, { args, code: 'unreachable', says: ['Check sources.sandbox.directory'] })
     await rig.configure(() => {})
-    const { code, stdout } = await rig.cli(['rotate', '--json'])
+    const { code, stdout } = await cli(rig, ['rotate', '--json'])
     expect(code, stdout).toBe(0)
     expect(JSON.parse(stdout).results[0]).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
     expect(orders(rig)).toBe(0)

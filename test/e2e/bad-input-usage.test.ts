@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ACTIONS } from '../../lib/model/outcomes.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { fillSlots } from '../../sandbox/sandbox.ts'
-import { createRig, type Rig, spawnCli } from '../support/rig.ts'
+import { cli, spawnCli } from '../support/command.ts'
+import { createRig, type Rig } from '../support/rig.ts'
 import { expectNoStackTrace, expectRefusal, stateFiles } from './bad-input.ts'
 
 /** Command lines that are not understood, with settings that are: nothing outside is asked. */
@@ -87,14 +88,14 @@ describe('usage', () => {
   })
 
   test('an option without its value', async () => {
-    const ended = await rig.cli(['rotate', '--config'])
+    const ended = await cli(rig, ['rotate', '--config'])
     expect(ended.code).toBe(2)
     expect(ended.stderr).toContain("option '-c, --config <file>' argument missing")
     expect(ended.stdout).toBe('')
   })
 
   test('no command at all: the help, and exit 2', async () => {
-    const ended = await rig.cli([])
+    const ended = await cli(rig, [])
     expect(ended.code).toBe(2)
     expect(ended.stdout).toBe('')
     for (const action of ACTIONS) expect(ended.stderr).toMatch(new RegExp(`^  ${action} `, 'm'))

@@ -2,6 +2,8 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
+import { cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 import { expectRefusal, stateFiles } from './bad-input.ts'
 
@@ -37,12 +39,12 @@ async function expectUntouched(): Promise<void> {
 const cases: readonly (readonly [string, (settings: SandboxSettings) => void, readonly string[]])[] = [
   [
     'missing settings',
-    s => {
-      delete s.targets[0].domain
-      delete s.targets[0].instance.region
-      delete s.solvers.dns.url
-      delete s.credentials.cn.secretKey
-    },
+    put({
+      'targets.0.domain': undefined,
+      'targets.0.instance.region': undefined,
+      'solvers.dns.url': undefined,
+      'credentials.cn.secretKey': undefined,
+    }),
     [
       'has 4 mistakes:',
       'targets[0].domain: is missing',
@@ -53,12 +55,12 @@ const cases: readonly (readonly [string, (settings: SandboxSettings) => void, re
   ],
   [
     'unknown settings',
-    s => {
-      s.targets[0].probe.prot = 8883
-      s.sources.sandbox.emial = 'ops@example.com'
-      s.store.folder = './state'
-      s.target = []
-    },
+    put({
+      'targets.0.probe.prot': 8883,
+      'sources.sandbox.emial': 'ops@example.com',
+      'store.folder': './state',
+      target: [],
+    }),
     [
       'has 4 mistakes:',
       'targets[0].probe.prot: is not a setting',
@@ -69,14 +71,14 @@ const cases: readonly (readonly [string, (settings: SandboxSettings) => void, re
   ],
   [
     'settings of a wrong type',
-    s => {
-      s.version = '1'
-      s.targets[0].probe.port = '8883'
-      s.certificates.iot.names = 'iot.example.com'
-      s.certificates.iot.renewBefore = 30
-      s.sources.sandbox.termsOfServiceAgreed = 'yes'
-      s.credentials = []
-    },
+    put({
+      version: '1',
+      'targets.0.probe.port': '8883',
+      'certificates.iot.names': 'iot.example.com',
+      'certificates.iot.renewBefore': 30,
+      'sources.sandbox.termsOfServiceAgreed': 'yes',
+      credentials: [],
+    }),
     [
       'version: must be 1',
       'targets[0].probe.port: must be a port number',
@@ -87,16 +89,16 @@ const cases: readonly (readonly [string, (settings: SandboxSettings) => void, re
   ],
   [
     'missing, unknown, wrong and impossible settings: all at once',
-    s => {
-      delete s.targets[0].certificate
-      s.targets[0].instance.endpoint = 'http://iot.example.com'
-      s.certificates.iot.keyType = 'dsa'
-      s.sources.sandbox.type = 'acmee'
-      s.solvers.dns.urll = ''
-      s.store.path = 5
-      s.notifiers = [{ type: 'webhook', url: 7 }]
-      s.schedule = { interval: 'daily' }
-    },
+    put({
+      'targets.0.certificate': undefined,
+      'targets.0.instance.endpoint': 'http://iot.example.com',
+      'certificates.iot.keyType': 'dsa',
+      'sources.sandbox.type': 'acmee',
+      'solvers.dns.urll': '',
+      'store.path': 5,
+      notifiers: [{ type: 'webhook', url: 7 }],
+      schedule: { interval: 'daily' },
+    }),
     [
       'has 8 mistakes:',
       'targets[0].certificate: is missing',
@@ -111,9 +113,7 @@ const cases: readonly (readonly [string, (settings: SandboxSettings) => void, re
   ],
   [
     'a domain that the names do not cover',
-    s => {
-      s.certificates.iot.names = ['*.iot.example.com', 'mqtt.example.com']
-    },
+    put({ 'certificates.iot.names': ['*.iot.example.com', 'mqtt.example.com'] }),
     ['targets[0].domain', 'does not cover iot.example.com', 'add it to certificates.iot.names'],
   ],
   [
@@ -125,13 +125,13 @@ const cases: readonly (readonly [string, (settings: SandboxSettings) => void, re
   ],
   [
     'names of things that are not there: all at once',
-    s => {
-      s.targets[0].certificate = 'mqtt'
-      s.targets[0].credentials = 'eu'
-      s.certificates.iot.source = 'letsencrypt'
-      s.sources.sandbox.solver = { 'example.com': 'route53' }
-      s.solvers.huawei = { type: 'huaweicloud', credentials: 'eu' }
-    },
+    put({
+      'targets.0.certificate': 'mqtt',
+      'targets.0.credentials': 'eu',
+      'certificates.iot.source': 'letsencrypt',
+      'sources.sandbox.solver': { 'example.com': 'route53' },
+      'solvers.huawei': { type: 'huaweicloud', credentials: 'eu' },
+    }),
     [
       'has 5 mistakes:',
       'targets[0].certificate: there is no "mqtt" in certificates (there: iot)',
@@ -162,10 +162,10 @@ const cases: readonly (readonly [string, (settings: SandboxSettings) => void, re
   ],
   [
     'a secret in the settings of a service that is not on this machine',
-    s => {
-      s.targets[0].instance.endpoint = 'https://0123456789.st1.iotda-app.cn-north-4.myhuaweicloud.com'
-      s.credentials.cn.secretKey = 'correct-horse-battery-staple'
-    },
+    put({
+      'targets.0.instance.endpoint': 'https://0123456789.st1.iotda-app.cn-north-4.myhuaweicloud.com',
+      'credentials.cn.secretKey': 'correct-horse-battery-staple',
+    }),
     ['credentials.cn.secretKey: a secret must not stand in the settings: use env:NAME'],
   ],
 ]
@@ -178,11 +178,9 @@ describe('mistakes in the settings', () => {
   })
 
   test('are found by every command', async () => {
-    await configure(s => {
-      delete s.targets
-    })
+    await configure(put({ targets: undefined }))
     for (const command of ['plan', 'status', 'rollback', 'hold', 'resume']) {
-      const ended = await rig.cli([command])
+      const ended = await cli(rig, [command])
       expect(ended.code, command).toBe(2)
       expect(ended.stderr).toContain('targets: is missing')
     }

@@ -2,7 +2,8 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { ErrorCode } from '../../lib/model/errors.ts'
-import { type Ended, type Rig, spawnCli } from '../support/rig.ts'
+import { type Ended, spawnCli } from '../support/command.ts'
+import type { Rig } from '../support/rig.ts'
 
 /** A command line that must be refused, and how. */
 export interface Refusal {

@@ -4,6 +4,7 @@ import { type AcmeCa, createAcmeCa } from '../../sandbox/acme-ca/ca.ts'
 import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
 import type { SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { put } from '../support/put.ts'
 import { DAY_MS, HOUR_MS, openScenario, type Scenario, type ScenarioOptions } from '../support/scenario.ts'
 
 const DNS = '127.0.0.1'
@@ -38,8 +39,7 @@ const refused = async (s: Scenario, code: string, ...says: readonly string[]) =>
   expect(s.changes()).toEqual([])
 }
 const rotates = async (s: Scenario) => {
-  s.clock.advance(25 * HOUR_MS)
-  expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
+  expect(await s.later(25 * HOUR_MS)).toMatchObject({ outcome: 'rotated', error: null })
   expect(s.ca.orders).toHaveLength(1)
 }
 
@@ -70,9 +70,7 @@ describe('CAA', () => {
 
   test('that forbids the wildcard alone', async () => {
     const s = await open({
-      change: settings => {
-        settings.certificates.iot.names = ['example.com', '*.example.com']
-      },
+      change: put({ 'certificates.iot.names': ['example.com', '*.example.com'] }),
     })
     s.rig.sandbox.dns.zones.set({
       name: 'example.com',
@@ -90,8 +88,10 @@ describe('CAA', () => {
     expect(await s.run()).toMatchObject({ decision: { reason: 'backing-off' } })
     s.clock.advance(2 * HOUR_MS)
     await refused(s, 'unavailable', 'SERVFAIL')
-    s.clock.advance(16 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'emergency' } })
+    expect(await s.later(16 * DAY_MS)).toMatchObject({
+      outcome: 'rotated',
+      decision: { reason: 'emergency' },
+    })
     expect(s.rig.logged.some(line => line.includes('going on without CAA'))).toBe(true)
   })
 

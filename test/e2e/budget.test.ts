@@ -1,15 +1,14 @@
 import { expect, test } from 'vitest'
 import { fillSlots } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { put } from '../support/put.ts'
 import { fast, killedRun, rotateOnce } from '../support/renewal.ts'
 import { createRig } from '../support/rig.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
 
 /** The sandbox lets one play; here the budget is that of a real CA, the default. */
 const asWithARealCa = (s: Scenario): Promise<void> =>
-  s.configure(settings => {
-    delete settings.sources.sandbox.budget
-  })
+  s.configure(put({ 'sources.sandbox.budget': undefined }))
 
 const orders = (s: Scenario): number =>
   s.faults.calls.filter(call => call.operation === 'acme.NewOrder' && call.status === 201).length
@@ -23,30 +22,27 @@ test('force in a loop gets three certificates in a week, then is told when the n
     s.clock.advance(2 * HOUR_MS)
   }
   const first = s.clock.now() - 6 * HOUR_MS
-  const fourth = await s.run({ force: true })
-  expect(fourth).toMatchObject({ outcome: 'failed', error: { code: 'rate-limited' } })
+  const fourth = await s.runTo({ outcome: 'failed', error: { code: 'rate-limited' } }, { force: true })
   const retryAt = Date.parse(fourth.error?.retryAt ?? '')
   expect(Math.abs(retryAt - first - 7 * DAY_MS)).toBeLessThan(HOUR_MS)
   for (let i = 0; i < 3; i += 1) {
-    const again = await s.run({ force: true })
-    expect(again).toMatchObject({ outcome: 'suspended', decision: { due: false, reason: 'paused' } })
+    const again = await s.runTo(
+      { outcome: 'suspended', decision: { due: false, reason: 'paused' } },
+      { force: true },
+    )
     expect(Date.parse(again.decision.nextCheckAt ?? '')).toBe(retryAt)
   }
   expect(s.obtained()).toBe(3)
   expect(orders(s)).toBe(3)
-  s.clock.advance(retryAt - s.clock.now())
-  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+  expect(await s.later(retryAt - s.clock.now(), { force: true })).toMatchObject({ outcome: 'rotated' })
 })
 
 test('the exit code says that the run waits after a failure', async () => {
   const s = await openScenario()
   await s.bindOne(80)
-  await s.configure(settings => {
-    settings.sources.sandbox.budget = { orders: 1 }
-  })
+  await s.configure(put({ 'sources.sandbox.budget': { orders: 1 } }))
   expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
-  s.clock.advance(2 * HOUR_MS)
-  expect(await s.run({ force: true })).toMatchObject({ error: { code: 'rate-limited' } })
+  expect(await s.later(2 * HOUR_MS, { force: true })).toMatchObject({ error: { code: 'rate-limited' } })
   const answer = await s.rig.run({ force: true }, { clock: s.clock })
   expect(answer.ok).toBe(false)
 })
@@ -64,8 +60,7 @@ test('answers to newOrder that never come: no more than three orders, forced or 
   expect(await s.run()).toMatchObject({ decision: { reason: 'paused' } })
   expect(s.boundId()).toBe(bound)
   s.faults.clear()
-  s.clock.advance(7 * DAY_MS)
-  expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  expect(await s.later(7 * DAY_MS)).toMatchObject({ outcome: 'rotated' })
 })
 
 test('a CA that is down for a day costs no order: the first run after that renews', async () => {
@@ -89,13 +84,11 @@ test('two failed validations in an hour, then a pause until that hour is over', 
   s.ca.options.dnsTimeoutMs = 5
   for (let i = 0; i < 2; i += 1)
     expect(await s.run({ force: true })).toMatchObject({ error: { code: 'validation-failed' } })
-  const third = await s.run({ force: true })
-  expect(third).toMatchObject({ error: { code: 'rate-limited' } })
+  await s.runTo({ error: { code: 'rate-limited' } }, { force: true })
   expect(await s.run({ force: true })).toMatchObject({ decision: { reason: 'paused' } })
   expect(orders(s)).toBe(2)
   Object.assign(s.ca.options, { dnsServer, dnsTimeoutMs })
-  s.clock.advance(HOUR_MS)
-  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+  expect(await s.later(HOUR_MS, { force: true })).toMatchObject({ outcome: 'rotated' })
 })
 
 test('a CA that has paused the account: the link is reported, and nothing is asked for an hour', async () => {
@@ -106,14 +99,11 @@ test('a CA that has paused the account: the link is reported, and nothing is ask
     detail: `paused; visit ${link} to go on`,
   })
   s.faults.add({ operations: ['acme.NewOrder'], status: 429, body })
-  const told = await s.run()
-  expect(told).toMatchObject({ outcome: 'failed', error: { code: 'rate-limited' } })
+  const told = await s.runTo({ outcome: 'failed', error: { code: 'rate-limited' } })
   expect(told.error?.hint).toContain(link)
-  const waiting = await s.run({ force: true })
-  expect(waiting).toMatchObject({ outcome: 'suspended', decision: { reason: 'paused' } })
+  const waiting = await s.runTo({ outcome: 'suspended', decision: { reason: 'paused' } }, { force: true })
   expect(waiting.decision.detail).toContain(link)
-  s.clock.advance(HOUR_MS)
-  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+  expect(await s.later(HOUR_MS, { force: true })).toMatchObject({ outcome: 'rotated' })
 })
 
 test('Retry-After of 34 hours is kept, whatever the code, and outlives the emergency', async () => {
@@ -122,19 +112,15 @@ test('Retry-After of 34 hours is kept, whatever the code, and outlives the emerg
   s.faults.add({ operations: ['acme.NewOrder'], status: 503, headers: { 'retry-after': String(34 * 3600) } })
   const failed = await s.run()
   expect(failed).toMatchObject({ outcome: 'failed', decision: { reason: 'emergency' } })
-  s.clock.advance(33 * HOUR_MS)
-  expect(await s.run({ force: true })).toMatchObject({ decision: { reason: 'paused' } })
-  s.clock.advance(HOUR_MS)
-  expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  expect(await s.later(33 * HOUR_MS, { force: true })).toMatchObject({ decision: { reason: 'paused' } })
+  expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'rotated' })
 })
 
 test('a crash loop at the order: three, then the run says when the next try is, forced or not', async () => {
   const rig = await createRig()
   cleanups.push(rig.dispose)
   await fillSlots(rig.sandbox)
-  await fast(rig, settings => {
-    delete settings.sources.sandbox.budget
-  })
+  await fast(rig, put({ 'sources.sandbox.budget': undefined }))
   const { faults } = rig.sandbox
   const orders = (): number => faults.calls.filter(c => c.operation === 'acme.NewOrder').length
   for (let i = 0; i < 3; i += 1) {

@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { put } from '../support/put.ts'
 import {
+  ADD,
+  BIND,
   DAY_MS,
   HOUR_MS,
   openScenario,
@@ -7,9 +10,6 @@ import {
   type ScenarioOptions,
   warningsOf,
 } from '../support/scenario.ts'
-
-const ADD = 'CreateServerCertificate'
-const BIND = 'UpdateDomainConfiguration'
 
 async function due(options: ScenarioOptions = {}): Promise<{ s: Scenario; bound: string }> {
   const s = await openScenario(options)
@@ -35,25 +35,20 @@ describe('settings', () => {
       decision: { reason: 'settings-changed' },
       after: { names: [s.domain, 'mqtt.example.com'] },
     })
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'idle' })
     expect(s.obtained()).toBe(2)
   })
 
   test('another key type is not held against the new certificate', async () => {
     const { s } = await rotated()
-    await s.configure(settings => {
-      settings.certificates.iot.keyType = 'rsa-2048'
-    })
+    await s.configure(put({ 'certificates.iot.keyType': 'rsa-2048' }))
     expect(await s.run()).toMatchObject({ outcome: 'rotated', after: { keyType: 'rsa-2048' } })
     expect(await s.run()).toMatchObject({ outcome: 'idle' })
   })
 
   test('another threshold is no other certificate', async () => {
     const { s } = await rotated()
-    await s.configure(settings => {
-      settings.certificates.iot.renewBefore = '20d'
-    })
+    await s.configure(put({ 'certificates.iot.renewBefore': '20d' }))
     expect(await s.run()).toMatchObject({ outcome: 'idle' })
     expect(s.obtained()).toBe(1)
   })
@@ -62,16 +57,13 @@ describe('settings', () => {
 describe('until', () => {
   test('add: held, then resumed without another order', async () => {
     const { s, bound } = await due()
-    const first = await s.run({ until: 'add' })
-    expect(first).toMatchObject({ outcome: 'suspended' })
+    const first = await s.runTo({ outcome: 'suspended' }, { until: 'add' })
     expect(first.warnings.map(w => w.code)).toContain('held')
     expect(s.changes()).toEqual([ADD])
-    s.clock.advance(HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'held', decision: { due: false } })
+    expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'held', decision: { due: false } })
     expect(s.boundId()).toBe(bound)
 
-    const resumed = await s.run({ action: 'resume' })
-    expect(resumed).toMatchObject({ outcome: 'idle' })
+    const resumed = await s.runTo({ outcome: 'idle' }, { action: 'resume' })
     expect(resumed.decision.detail).toContain('no longer held')
     expect(await s.run()).toMatchObject({ outcome: 'rotated' })
     expect(s.changes()).toEqual([BIND])
@@ -95,8 +87,7 @@ describe('hold', () => {
     const { s } = await due()
     expect(await s.run({ action: 'hold' })).toMatchObject({ outcome: 'idle' })
     expect(await s.run()).toMatchObject({ outcome: 'held' })
-    s.clock.advance(DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'held' })
+    expect(await s.later(DAY_MS)).toMatchObject({ outcome: 'held' })
     expect(s.changes()).toEqual([])
     expect(s.ca.orders).toHaveLength(0)
     await s.run({ action: 'resume' })
@@ -143,12 +134,9 @@ describe('hold', () => {
     const { s } = await due()
     await s.run({ action: 'hold' })
     s.ca.options.issuanceProblem = { type: 'serverInternal', detail: 'out of ink' }
-    s.clock.advance(17 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'failed', decision: { reason: 'emergency' } })
-    s.clock.advance(20 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'held' })
-    s.clock.advance(4 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'failed' })
+    expect(await s.later(17 * DAY_MS)).toMatchObject({ outcome: 'failed', decision: { reason: 'emergency' } })
+    expect(await s.later(20 * HOUR_MS)).toMatchObject({ outcome: 'held' })
+    expect(await s.later(4 * HOUR_MS)).toMatchObject({ outcome: 'failed' })
     expect(s.changes()).toEqual([])
   })
 })
@@ -156,13 +144,14 @@ describe('hold', () => {
 describe('rollback', () => {
   test('binds the previous one, proves it, and holds; the one put away is not bound again', async () => {
     const { s, bound, ours } = await rotated()
-    const result = await s.run({ action: 'rollback' })
-    expect(result).toMatchObject({ outcome: 'rotated', error: null, after: { serverCertificateId: bound } })
+    await s.runTo(
+      { outcome: 'rotated', error: null, after: { serverCertificateId: bound } },
+      { action: 'rollback' },
+    )
     expect(s.boundId()).toBe(bound)
     expect(s.changes()).toEqual([BIND])
     for (const _ of [1, 2, 3]) {
-      s.clock.advance(HOUR_MS)
-      expect(await s.run()).toMatchObject({ outcome: 'held' })
+      expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'held' })
     }
     expect(s.changes()).toEqual([])
 
@@ -177,10 +166,8 @@ describe('rollback', () => {
     expect(await s.run({ action: 'rollback' })).toMatchObject({ outcome: 'suspended' })
     expect(s.boundId()).toBe(bound)
     s.device.settle()
-    s.clock.advance(HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'resume' } })
-    s.clock.advance(HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'held' })
+    expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'rotated', decision: { reason: 'resume' } })
+    expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'held' })
     expect(s.changes()).toEqual([BIND])
   })
 
@@ -199,8 +186,10 @@ describe('rollback', () => {
   test('what was rolled back is no way back: not by a second rollback, nor after one that verify made', async () => {
     const { s, bound, ours } = await rotated()
     await s.run({ action: 'rollback' })
-    const again = await s.run({ action: 'rollback' })
-    expect(again).toMatchObject({ outcome: 'failed', error: { code: 'nothing-to-roll-back' } })
+    const again = await s.runTo(
+      { outcome: 'failed', error: { code: 'nothing-to-roll-back' } },
+      { action: 'rollback' },
+    )
     expect(again.error?.message).toContain(`${ours} in the other slot was itself rolled back`)
     expect(s.boundId()).toBe(bound)
     expect(s.changes()).toEqual([BIND])
@@ -228,8 +217,10 @@ describe('rollback', () => {
       error: { code: 'nothing-to-roll-back' },
     })
     await s.upload(-100, -1)
-    const result = await s.run({ action: 'rollback' })
-    expect(result).toMatchObject({ outcome: 'failed', error: { code: 'nothing-to-roll-back' } })
+    const result = await s.runTo(
+      { outcome: 'failed', error: { code: 'nothing-to-roll-back' } },
+      { action: 'rollback' },
+    )
     expect(result.error?.message).toContain('expired')
     expect(s.boundId()).toBe(bound)
     expect(s.changes()).toEqual([])
@@ -241,12 +232,9 @@ describe('rollback', () => {
 describe('accept', () => {
   async function refused() {
     const { s } = await due({
-      change: settings => {
-        settings.certificates.iot.keyType = 'rsa-2048'
-      },
+      change: put({ 'certificates.iot.keyType': 'rsa-2048' }),
     })
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'refused', error: { code: 'preflight-refused' } })
+    const result = await s.runTo({ outcome: 'refused', error: { code: 'preflight-refused' } })
     const [, fingerprint] = /--accept ([0-9a-f]{64})/.exec(result.error?.hint ?? '') ?? []
     if (!fingerprint) throw new Error('the hint names no fingerprint')
     expect(s.changes()).toEqual([])
@@ -255,8 +243,7 @@ describe('accept', () => {
 
   test('exactly the one that was refused is deployed, without another order', async () => {
     const { s, fingerprint } = await refused()
-    const result = await s.run({ accept: fingerprint })
-    expect(result).toMatchObject({ outcome: 'rotated', after: { fingerprint } })
+    const result = await s.runTo({ outcome: 'rotated', after: { fingerprint } }, { accept: fingerprint })
     expect(result.warnings.map(w => w.code)).toContain('accepted')
     expect(s.obtained()).toBe(1)
     expect(await s.run()).toMatchObject({ outcome: 'idle' })

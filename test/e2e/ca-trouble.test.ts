@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { LETS_ENCRYPT } from '../../sandbox/acme-ca/limits.ts'
+import { put } from '../support/put.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
 
 const called = (s: Scenario, operation: string): readonly (number | null)[] =>
@@ -31,8 +32,7 @@ describe('an order that replaces the bound certificate', () => {
     const s = await ours()
     s.faults.add({ operations: ['acme.NewOrder'], drop: 'after' })
     expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'unavailable' } })
-    s.clock.advance(HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'rotated' })
     expect(called(s, 'NewOrder')).toEqual([null, 409, 201])
     expect(logged(s, 'alreadyReplaced')).toBe(true)
     expect(s.ca.orders.filter(order => order.replaces !== null)).toHaveLength(1)
@@ -43,8 +43,7 @@ describe('an order that replaces the bound certificate', () => {
     s.ca.options.asyncFinalizeMs = 2 * HOUR_MS
     expect(await s.run({}, { budgetMs: 200_000 })).toMatchObject({ outcome: 'suspended' })
     expect(await s.run({}, { budgetMs: 200_000 })).toMatchObject({ outcome: 'suspended' })
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'rotated' })
     expect(called(s, 'NewOrder')).toEqual([201])
   })
 })
@@ -60,19 +59,16 @@ describe('rate limits', () => {
     const { s } = await openDue()
     await usedUp(s)
     const started = s.clock.now()
-    const told = await s.run()
-    expect(told).toMatchObject({ outcome: 'failed', error: { code: 'rate-limited' } })
+    const told = await s.runTo({ outcome: 'failed', error: { code: 'rate-limited' } })
     expect(told.error?.message).toContain('exact set of identifiers')
     const retryAt = Date.parse(told.error?.retryAt ?? '')
     expect((retryAt - started) / HOUR_MS).toBeGreaterThan(33)
     expect((retryAt - started) / HOUR_MS).toBeLessThan(34)
-    s.clock.advance(33 * HOUR_MS)
-    expect(await s.run({ force: true })).toMatchObject({
+    expect(await s.later(33 * HOUR_MS, { force: true })).toMatchObject({
       outcome: 'suspended',
       decision: { reason: 'paused' },
     })
-    s.clock.advance(retryAt - s.clock.now())
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(retryAt - s.clock.now())).toMatchObject({ outcome: 'rotated' })
     expect(placed(s)).toBe(1)
   })
 
@@ -89,9 +85,7 @@ describe('rate limits', () => {
     return () => Object.assign(s.ca.options, { dnsServer, dnsTimeoutMs })
   }
   const unlimited = (s: Scenario): Promise<void> =>
-    s.configure(settings => {
-      settings.sources.sandbox.budget = { orders: 100, failedValidations: 100 }
-    })
+    s.configure(put({ 'sources.sandbox.budget': { orders: 100, failedValidations: 100 } }))
 
   test('of failed validations: the CA counts as well, and is believed', async () => {
     const { s } = await openDue()
@@ -100,12 +94,12 @@ describe('rate limits', () => {
     const mend = failValidations(s)
     for (let i = 0; i < 5; i += 1)
       expect(await s.run({ force: true })).toMatchObject({ error: { code: 'validation-failed' } })
-    const sixth = await s.run({ force: true })
-    expect(sixth).toMatchObject({ outcome: 'failed', error: { code: 'rate-limited' } })
+    const sixth = await s.runTo({ outcome: 'failed', error: { code: 'rate-limited' } }, { force: true })
     expect(sixth.error?.message).toContain('too many failed authorizations')
     mend()
-    s.clock.advance(Date.parse(sixth.error?.retryAt ?? '') - s.clock.now())
-    expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+    expect(
+      await s.later(Date.parse(sixth.error?.retryAt ?? '') - s.clock.now(), { force: true }),
+    ).toMatchObject({ outcome: 'rotated' })
   })
 
   test('end in a pause: the link is told, and after a person has followed it the next try gets through', async () => {
@@ -115,14 +109,11 @@ describe('rate limits', () => {
     const mend = failValidations(s)
     for (let i = 0; i < 2; i += 1) await s.run({ force: true })
     mend()
-    const told = await s.run({ force: true })
-    expect(told).toMatchObject({ outcome: 'failed', error: { code: 'rate-limited' } })
+    const told = await s.runTo({ outcome: 'failed', error: { code: 'rate-limited' } }, { force: true })
     expect(told.error?.hint).toContain(`${s.ca.url}/unpause?jwt=`)
-    s.clock.advance(HOUR_MS)
-    expect(await s.run({ force: true })).toMatchObject({ error: { code: 'rate-limited' } })
+    expect(await s.later(HOUR_MS, { force: true })).toMatchObject({ error: { code: 'rate-limited' } })
     s.ca.unpause()
-    s.clock.advance(HOUR_MS)
-    expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(HOUR_MS, { force: true })).toMatchObject({ outcome: 'rotated' })
   })
 })
 
@@ -136,8 +127,7 @@ describe('profiles', () => {
     expect(await s.run()).toMatchObject({ outcome: 'rotated' })
     expect(daysOfBound(s)).toBe(7)
     s.ca.options.profiles = ['classic', 'tlsserver']
-    s.clock.advance(4 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(4 * DAY_MS)).toMatchObject({ outcome: 'rotated' })
     expect(daysOfBound(s)).toBe(45)
     expect(logged(s, 'ordering with profile tlsserver')).toBe(true)
     // Another profile than the settings name is no reason to order again.
@@ -146,13 +136,10 @@ describe('profiles', () => {
 
   test('dropped without another one in the settings: a person is told, once, and nothing is ordered', async () => {
     const { s } = await openDue({
-      change: settings => {
-        settings.certificates.iot.profile = 'shortlived'
-      },
+      change: put({ 'certificates.iot.profile': 'shortlived' }),
     })
     s.ca.options.profiles = ['classic']
-    const told = await s.run()
-    expect(told).toMatchObject({ outcome: 'failed', error: { code: 'ca-rejected' } })
+    const told = await s.runTo({ outcome: 'failed', error: { code: 'ca-rejected' } })
     expect(told.error?.hint).toContain('profile')
     expect(await s.run()).toMatchObject({ decision: { reason: 'backing-off' } })
     expect(s.ca.orders).toHaveLength(0)
@@ -169,8 +156,7 @@ describe('profiles', () => {
     s.faults.add({ operations: ['acme.Finalize'], status: 400, body })
     expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'order-failed' } })
     s.ca.options.profiles = ['classic']
-    s.clock.advance(HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'rotated' })
     expect(daysOfBound(s)).toBe(90)
   })
 })
@@ -234,8 +220,7 @@ describe('a CA that moves', () => {
     expect(await s.run({}, { budgetMs: 200_000 })).toMatchObject({ outcome: 'suspended' })
     await s.ca.move(308)
     s.ca.options.asyncFinalizeMs = 0
-    s.clock.advance(DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(DAY_MS)).toMatchObject({ outcome: 'rotated' })
     expect(s.obtained()).toBe(1)
   })
 
@@ -250,13 +235,11 @@ describe('a CA that moves', () => {
       expect(await s.run({}, { budgetMs: 200_000 })).toMatchObject({ outcome: 'suspended' })
       await s.ca.move(status)
       s.ca.options.asyncFinalizeMs = 0
-      s.clock.advance(25 * HOUR_MS)
-      const told = await s.run()
+      const told = await s.later(25 * HOUR_MS)
       expect(told).toMatchObject({ outcome: 'failed', error: { code } })
       expect(told.error?.hint).toContain('sources.sandbox.directory')
       await s.configure(() => {})
-      s.clock.advance(HOUR_MS)
-      expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+      expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'rotated' })
       expect(s.ca.accounts).toHaveLength(1)
     },
   )
@@ -265,9 +248,7 @@ describe('a CA that moves', () => {
 test('a first run whose DNS cannot be written makes no account, and asks the CA nothing', async () => {
   const s = await openScenario()
   await s.bindOne(20)
-  await s.configure(settings => {
-    settings.solvers.dns.url = 'http://127.0.0.1:1'
-  })
+  await s.configure(put({ 'solvers.dns.url': 'http://127.0.0.1:1' }))
   expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'unreachable' } })
   expect(s.ca.accounts).toEqual([])
   expect(s.faults.calls.filter(call => call.operation.startsWith('acme.') && call.method !== 'GET')).toEqual(

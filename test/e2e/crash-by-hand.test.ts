@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
 import {
   fast,
   issuePair,
@@ -14,10 +16,8 @@ import { createRig, type Rig } from '../support/rig.ts'
 describe.each(['before', 'after'] as const)('a rollback by hand, killed %s the effect of the bind', when => {
   let rig: Rig
   beforeAll(async () => {
-    rig = await createRig({ ca: { authorizationReuse: false, keyAlgorithm: 'ec-256' } })
-    await fast(rig, settings => {
-      settings.targets[0].ocsp = 'follow-certificate'
-    })
+    rig = await createRig({ ca: { authorizationReuse: false } })
+    await fast(rig, put({ 'targets.0.ocsp': 'follow-certificate' }))
   })
   afterAll(() => rig.dispose())
 
@@ -40,7 +40,7 @@ describe.each(['before', 'after'] as const)('a rollback by hand, killed %s the e
       // It was held first: nothing unattended, until the person asks again.
       expect(await rotateOnce(rig)).toMatchObject({ code: 1, outcome: 'held' })
       expect(config()?.server_certificate_id).toBe(ours)
-      expect(await rig.cli(['rollback'])).toMatchObject({ code: 0 })
+      expect(await cli(rig, ['rollback'])).toMatchObject({ code: 0 })
     } else expect(await rotateOnce(rig)).toMatchObject({ code: 0, outcome: 'rotated' })
     expect(config()).toMatchObject({
       server_certificate_id: start.bound,

@@ -4,11 +4,14 @@ import { doctor } from '../../lib/app/advice.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { createAcmeCa } from '../../sandbox/acme-ca/ca.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
+import { receiveAlerts } from '../support/alert-receiver.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 
 const open = async (change: (settings: SandboxSettings) => void = () => {}): Promise<Rig> => {
-  const rig = await createRig({ ca: { keyAlgorithm: 'ec-256' } })
+  const rig = await createRig()
   cleanups.push(rig.dispose)
   await fillSlots(rig.sandbox)
   await rig.configure(change)
@@ -65,19 +68,18 @@ describe('a healthy world', () => {
 
   test('the command says a line each, and its exit code', async () => {
     const rig = await open()
-    const healthy = await rig.cli(['doctor'])
+    const healthy = await cli(rig, ['doctor'])
     expect(healthy.code).toBe(0)
     expect(healthy.stdout).toMatch(/^ok {4}credentials factory-1 +the keys are accepted, signed with V11/m)
     expect(healthy.stdout).toMatch(/^warn {2}notifier .*\n +-> Add a notifier/m)
     await rig.configure(s => Object.assign(s.targets[0], { domain: 'other.example.com' }))
-    await rig.configure(s => {
-      s.targets[0].domain = 'other.example.com'
-      s.certificates.iot.names = ['other.example.com']
-    })
-    const ill = await rig.cli(['doctor', '--json'])
+    await rig.configure(
+      put({ 'targets.0.domain': 'other.example.com', 'certificates.iot.names': ['other.example.com'] }),
+    )
+    const ill = await cli(rig, ['doctor', '--json'])
     expect(ill.code).toBe(1)
     expect(JSON.parse(ill.stdout)).toMatchObject({ version: 1, ok: false })
-    expect((await rig.cli(['doctor', '--config', '{}'])).code).toBe(2)
+    expect((await cli(rig, ['doctor', '--config', '{}'])).code).toBe(2)
   })
 })
 
@@ -100,14 +102,13 @@ describe('a broken link is told, with the remedy', () => {
   })
 
   test('another domain, and no domain configuration', async () => {
-    const rig = await open(s => {
-      s.targets[0].domain = 'other.example.com'
-      s.certificates.iot.names = ['other.example.com']
-    })
+    const rig = await open(
+      put({ 'targets.0.domain': 'other.example.com', 'certificates.iot.names': ['other.example.com'] }),
+    )
     expect(await wrong(rig, 'domain')).toMatchObject({
       message: expect.stringContaining('not for other.example.com'),
     })
-    const empty = await createRig({ ca: { keyAlgorithm: 'ec-256' } })
+    const empty = await createRig()
     cleanups.push(empty.dispose)
     expect(await wrong(empty, 'domain')).toMatchObject({ remedy: expect.stringContaining('"create"') })
   })
@@ -143,9 +144,7 @@ describe('a broken link is told, with the remedy', () => {
   })
 
   test('CAA records that name another account, or leave the wildcard out', async () => {
-    const rig = await open(s => {
-      s.certificates.iot.names = ['example.com', '*.example.com']
-    })
+    const rig = await open(put({ 'certificates.iot.names': ['example.com', '*.example.com'] }))
     await rig.result()
     const { zones } = rig.sandbox.dns
     const set = (...values: string[]) => zones.set({ name: 'example.com', type: 'CAA', values })
@@ -232,10 +231,9 @@ describe('a broken link is told, with the remedy', () => {
   })
 
   test('one broken link hides no other', async () => {
-    const rig = await open(s => {
-      s.credentials.cn.secretKey = 'another'
-      s.solvers.dns.url = 'http://127.0.0.1:1'
-    })
+    const rig = await open(
+      put({ 'credentials.cn.secretKey': 'another', 'solvers.dns.url': 'http://127.0.0.1:1' }),
+    )
     const findings = await said(rig)
     expect(findings).toEqual(
       expect.arrayContaining(['credentials fail', 'dns-solver fail', 'store ok', 'ca ok']),
@@ -244,33 +242,17 @@ describe('a broken link is told, with the remedy', () => {
 })
 
 test('--notify sends a test message; without it none is sent', async () => {
-  const { createServer } = await import('node:http')
-  const bodies: string[] = []
-  const server = createServer((request, response) => {
-    let body = ''
-    request.on('data', chunk => {
-      body += chunk
-    })
-    request.on('end', () => {
-      bodies.push(body)
-      response.end()
-    })
-  })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  cleanups.push(() => new Promise(resolve => server.close(() => resolve())))
-  const { port } = server.address() as { port: number }
-  const rig = await open(s => {
-    s.notifiers = [{ type: 'webhook', url: `http://127.0.0.1:${port}/` }]
-  })
+  const receiver = await receiveAlerts()
+  const rig = await open(put({ notifiers: [{ type: 'webhook', url: receiver.url }] }))
   expect(await said(rig)).toContain('notifier ok')
-  expect(bodies).toEqual([])
+  expect(receiver.requests).toEqual([])
   expect(await said(rig, { notify: true })).toContain('notifier ok')
-  expect(bodies.map(body => JSON.parse(body))).toMatchObject([
+  expect(receiver.alerts).toMatchObject([
     { version: 1, event: 'test', severity: 'info', target: null, runbook: 'RUNBOOK.md#test' },
   ])
   // By the command, as a person would.
-  const { code, stdout } = await rig.cli(['doctor', '--notify'])
+  const { code, stdout } = await cli(rig, ['doctor', '--notify'])
   expect(code, stdout).toBe(0)
   expect(stdout).toMatch(/^ok +notifier webhook-1 +has taken a test message/m)
-  expect(JSON.parse(bodies[1] ?? '').event).toBe('test')
+  expect(receiver.alerts[1]?.event).toBe('test')
 })

@@ -1,8 +1,17 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Fault } from '../../sandbox/kit/faults.ts'
-import { type FakeClock, fakeClock } from '../support/clock.ts'
-import { fast, issuePair, leftBehind, objectionNow, startOver, txtValues } from '../support/renewal.ts'
-import { createRig, type Rig } from '../support/rig.ts'
+import { fakeClock } from '../support/clock.ts'
+import { lanes } from '../support/lanes.ts'
+import {
+  fast,
+  issuePair,
+  leftBehind,
+  objectionNow,
+  type Start,
+  startOver,
+  txtValues,
+} from '../support/renewal.ts'
+import { createRig } from '../support/rig.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -84,23 +93,27 @@ const cases = (
     ),
   )
 
-let clock: FakeClock
-let rig: Rig
-beforeAll(async () => {
-  clock = fakeClock()
-  rig = await createRig({ now: clock.now, ca: { authorizationReuse: false, keyAlgorithm: 'ec-256' } })
-  await fast(rig)
-})
-afterAll(() => rig.dispose())
+const inLane = lanes(
+  async () => {
+    const clock = fakeClock()
+    const rig = await createRig({ now: clock.now, ca: { authorizationReuse: false } })
+    await fast(rig)
+    const begin = async (): Promise<Start> => startOver(rig, await issuePair(rig.sandbox, clock.now()))
+    return { rig, clock, begin, run: () => rig.result({}, { clock }) }
+  },
+  ({ rig }) => rig.dispose(),
+)
+
+type Lane = Parameters<Parameters<typeof inLane>[0]>[0]
 
 /** A renewal in which one call fails: it is done after two more runs at the most, and nothing was ever at risk. */
-async function renewInSpiteOf(fault: Fault): Promise<readonly string[]> {
+async function renewInSpiteOf(fault: Fault, { rig, clock, begin, run }: Lane): Promise<readonly string[]> {
   const { sandbox } = rig
-  const start = await startOver(rig, await issuePair(sandbox, clock.now()))
+  const start = await begin()
   sandbox.faults.add(fault)
   const outcomes: string[] = []
   while (outcomes.length < 3 && outcomes.at(-1) !== 'rotated') {
-    const { outcome, error, steps } = await rig.result({}, { clock })
+    const { outcome, error, steps } = await run()
     outcomes.push(outcome)
     expect(await objectionNow(sandbox), `after ${outcome}`).toBeNull()
     expect(error?.code, JSON.stringify(steps)).not.toBe('internal')
@@ -110,70 +123,59 @@ async function renewInSpiteOf(fault: Fault): Promise<readonly string[]> {
   expect(outcomes.at(-1), outcomes.join(', ')).toBe('rotated')
   expect(sandbox.faults.active(), 'the fault has struck').toEqual([])
   expect(await leftBehind(rig, start)).toEqual([])
-  expect(await rig.result({}, { clock })).toMatchObject({ outcome: 'idle', error: null })
+  expect(await run()).toMatchObject({ outcome: 'idle', error: null })
   expect(await leftBehind(rig, start)).toEqual([])
   expect(start.objections()).toEqual([])
   return outcomes
 }
 
-test('a rotation that nothing disturbs makes each call as often as said here', async () => {
-  expect(await renewInSpiteOf({ operations: ['iotda.ListDomainConfigurations'] })).toEqual(['rotated'])
-  const made = rig.sandbox.faults.calls.map(c => c.operation)
-  const rotation = made.slice(0, made.lastIndexOf('iotda.ListDomainConfigurations'))
-  const said = { ...READS, ...CHANGES, ...CA_CALLS, ...HOOK_CALLS }
-  // However long the CA takes.
-  const counted = Object.keys(said).filter(operation => operation !== 'acme.Order')
-  const count = (operation: string) => rotation.filter(o => o === operation).length
-  expect(counted.map(o => [o, count(o)])).toEqual(counted.map(o => [o, said[o]]))
-  expect(count('acme.Order')).toBeGreaterThanOrEqual(2)
-})
+test('a rotation that nothing disturbs makes each call as often as said here', () =>
+  inLane(async lane => {
+    expect(await renewInSpiteOf({ operations: ['iotda.ListDomainConfigurations'] }, lane)).toEqual([
+      'rotated',
+    ])
+    const made = lane.rig.sandbox.faults.calls.map(c => c.operation)
+    const rotation = made.slice(0, made.lastIndexOf('iotda.ListDomainConfigurations'))
+    const said = { ...READS, ...CHANGES, ...CA_CALLS, ...HOOK_CALLS }
+    // However long the CA takes.
+    const counted = Object.keys(said).filter(operation => operation !== 'acme.Order')
+    const count = (operation: string) => rotation.filter(o => o === operation).length
+    expect(counted.map(o => [o, count(o)])).toEqual(counted.map(o => [o, said[o]]))
+    expect(count('acme.Order')).toBeGreaterThanOrEqual(2)
+  }))
 
-describe('a read of IoTDA fails once', () => {
-  const first = Object.fromEntries(Object.keys(READS).map(operation => [operation, 1]))
-  test.each(cases(first, SERVICE_FAILURES))('%s, call %i: %s', async (_, __, ___, fault) => {
-    expect(await renewInSpiteOf(fault)).toEqual(['rotated'])
+// A 429 is not tried again within a run.
+const { 'a 429': _once, ...withoutThrottle } = HOOK_FAILURES
+
+/** What may fail, and whether one run is enough all the same. */
+const GROUPS: readonly (readonly [title: string, cases: readonly Case[], isOneRun: boolean])[] = [
+  [
+    'a read of IoTDA fails once',
+    cases(Object.fromEntries(Object.keys(READS).map(operation => [operation, 1])), SERVICE_FAILURES),
+    true,
+  ],
+  ['a read of IoTDA fails until the run gives up', cases(READS, SERVICE_FAILURES, 3), false],
+  ['a change of IoTDA fails once', cases(CHANGES, SERVICE_FAILURES), false],
+  ['a call of the CA fails once', cases(CA_CALLS, CA_FAILURES), false],
+  ['a call of the DNS webhook fails once', cases(HOOK_CALLS, HOOK_FAILURES), false],
+  ['a call of the DNS webhook fails until the solver gives up', cases(HOOK_CALLS, withoutThrottle, 3), false],
+]
+
+describe.each(GROUPS)('%s', (_, all, isOneRun) => {
+  test.concurrent.each(all)('%s, call %i: %s', async (_, __, ___, fault) => {
+    const outcomes = await inLane(lane => renewInSpiteOf(fault, lane))
+    expect(isOneRun ? outcomes : outcomes.slice(-1)).toEqual(['rotated'])
   })
 })
 
-describe('a read of IoTDA fails until the run gives up', () => {
-  test.each(cases(READS, SERVICE_FAILURES, 3))('%s, call %i: %s', async (_, __, ___, fault) => {
-    expect((await renewInSpiteOf(fault)).at(-1)).toBe('rotated')
-  })
-})
-
-describe('a change of IoTDA fails once', () => {
-  test.each(cases(CHANGES, SERVICE_FAILURES))('%s, call %i: %s', async (_, __, ___, fault) => {
-    expect((await renewInSpiteOf(fault)).at(-1)).toBe('rotated')
-  })
-})
-
-describe('a call of the CA fails once', () => {
-  test.each(cases(CA_CALLS, CA_FAILURES))('%s, call %i: %s', async (_, __, ___, fault) => {
-    expect((await renewInSpiteOf(fault)).at(-1)).toBe('rotated')
-  })
-})
-
-describe('a call of the DNS webhook fails once', () => {
-  test.each(cases(HOOK_CALLS, HOOK_FAILURES))('%s, call %i: %s', async (_, __, ___, fault) => {
-    expect((await renewInSpiteOf(fault)).at(-1)).toBe('rotated')
-  })
-})
-
-describe('a call of the DNS webhook fails until the solver gives up', () => {
-  // A 429 is not tried again within a run.
-  const { 'a 429': _once, ...failures } = HOOK_FAILURES
-  test.each(cases(HOOK_CALLS, failures, 3))('%s, call %i: %s', async (_, __, ___, fault) => {
-    expect((await renewInSpiteOf(fault)).at(-1)).toBe('rotated')
-  })
-})
-
-test('TXT values that cannot be removed for the whole run go with the next', async () => {
-  const { sandbox } = rig
-  const start = await startOver(rig, await issuePair(sandbox, clock.now()))
-  sandbox.faults.add({ operations: ['httpreq.Cleanup'], status: 500, times: 6 })
-  expect(await rig.result({}, { clock })).toMatchObject({ outcome: 'rotated', error: null })
-  expect(sandbox.faults.active()).toEqual([])
-  expect(txtValues(sandbox)).toHaveLength(1)
-  expect(await rig.result({}, { clock })).toMatchObject({ outcome: 'idle', error: null })
-  expect(await leftBehind(rig, start)).toEqual([])
-})
+test('TXT values that cannot be removed for the whole run go with the next', () =>
+  inLane(async ({ rig, begin, run }) => {
+    const { sandbox } = rig
+    const start = await begin()
+    sandbox.faults.add({ operations: ['httpreq.Cleanup'], status: 500, times: 6 })
+    expect(await run()).toMatchObject({ outcome: 'rotated', error: null })
+    expect(sandbox.faults.active()).toEqual([])
+    expect(txtValues(sandbox)).toHaveLength(1)
+    expect(await run()).toMatchObject({ outcome: 'idle', error: null })
+    expect(await leftBehind(rig, start)).toEqual([])
+  }))

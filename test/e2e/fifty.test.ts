@@ -1,6 +1,7 @@
 import { connectAsync } from 'mqtt'
 import { expect, test } from 'vitest'
 import { cleanups } from '../support/cleanups.ts'
+import { put } from '../support/put.ts'
 import { HOUR_MS, openScenario } from '../support/scenario.ts'
 
 const ROTATIONS = 50
@@ -11,9 +12,7 @@ test('a device with a pinned root goes through rotation after rotation without o
   // The device's clock is the system's, the CA's runs ahead: its certificates must be valid for both.
   const s = await openScenario({
     ca: { backdateSeconds: (ROTATIONS + 1) * APART_HOURS * 3_600 },
-    change: settings => {
-      settings.sources.sandbox.budget = { orders: 1_000 }
-    },
+    change: put({ 'sources.sandbox.budget': { orders: 1_000 } }),
   })
   await s.bindOne(20)
   const errors: unknown[] = []
@@ -45,8 +44,7 @@ test('a device with a pinned root goes through rotation after rotation without o
     const isCut = round % 2 === 0
     const stop = s.iotda.onBind(() => isCut && s.device.disconnectAll())
     const back = isCut ? connected() : null
-    const result = await s.run({ force: true })
-    expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'forced' } })
+    const result = await s.runTo({ outcome: 'rotated', decision: { reason: 'forced' } }, { force: true })
     stop()
     await back
     const [client, ...others] = s.device.clients()

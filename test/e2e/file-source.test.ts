@@ -12,6 +12,8 @@ import {
 } from '../../sandbox/kit/pki.ts'
 import type { SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 import { DAY_MS } from '../support/scenario.ts'
 import { boundPrint, printOf } from './acm.ts'
@@ -75,7 +77,7 @@ beforeEach(async () => {
 })
 
 const rotate = async (exit = 0) => {
-  const { code, stdout, stderr } = await rig.cli(['rotate', '--json'], env())
+  const { code, stdout, stderr } = await cli(rig, ['rotate', '--json'], env())
   expect(code, stdout + stderr).toBe(exit)
   const answer = JSON.parse(stdout)
   return answer.results[0] ?? answer
@@ -117,7 +119,7 @@ test('one that is older than what is bound is left alone', async () => {
 
 test('near the end with nothing newer: a failure that says so, and so does the plan', async () => {
   await deliver(await bind(10))
-  const plan = await rig.cli(['plan', '--json'], env())
+  const plan = await cli(rig, ['plan', '--json'], env())
   expect(JSON.parse(plan.stdout).results[0]).toMatchObject({
     decision: { reason: 'expiring' },
     warnings: expect.arrayContaining([
@@ -140,7 +142,7 @@ test('doctor says what is there, and what is wrong with it', async () => {
   await bind(60)
   const bought = await buy(0, 90)
   const found = async () => {
-    const { stdout } = await rig.cli(['doctor', '--json'], env())
+    const { stdout } = await cli(rig, ['doctor', '--json'], env())
     const findings = JSON.parse(stdout).findings as { check: string; subject: string | null }[]
     return findings.find(it => it.check === 'certificate' && it.subject === 'bought')
   }
@@ -173,9 +175,7 @@ describe('bad input is refused by one clear message, and changes nothing', () =>
       code: 'certificate-invalid',
       says: ['source bought (file)', 'the password does not open the private key'],
     })
-    await configure(settings => {
-      settings.sources.bought.password = null
-    })
+    await configure(put({ 'sources.bought.password': null }))
     await invalid('the private key is encrypted, and there is no password')
   })
 
@@ -223,14 +223,10 @@ describe('bad input is refused by one clear message, and changes nothing', () =>
     await deliver(await buy(0, 90), ' \n')
     await refused('sources.bought.privateKey: file key.pem is empty')
     await rm(path('key.pem'))
-    await configure(settings => {
-      settings.sources.bought.privateKey = 'file:.'
-    })
+    await configure(put({ 'sources.bought.privateKey': 'file:.' }))
     await refused('sources.bought.privateKey: file . cannot be read (EISDIR)')
     await chmod(path('chain.pem'), 0o600)
-    await configure(settings => {
-      settings.sources.bought.privateKey = 'env:NO_SUCH_KEY'
-    })
+    await configure(put({ 'sources.bought.privateKey': 'env:NO_SUCH_KEY' }))
     await refused('environment variable NO_SUCH_KEY is not set')
   })
 })

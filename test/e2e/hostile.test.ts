@@ -3,7 +3,9 @@ import { access, constants, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { fillSlots } from '../../sandbox/sandbox.ts'
-import { CLI, createRig, type Rig } from '../support/rig.ts'
+import { CLI, cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
+import { createRig, type Rig } from '../support/rig.ts'
 
 /** What a hostile tester did to the built command. */
 
@@ -32,7 +34,7 @@ describe('output that cannot be written does not stop a rotation', () => {
     ],
     [
       'a terminal that goes away',
-      '"$NODE" "$CLI" rotate --config "$SETTINGS" & pid=$!; sleep 1; kill -HUP $pid; wait $pid',
+      '"$NODE" "$CLI" rotate --config "$SETTINGS" & pid=$!; until [ -d state ]; do sleep 0.05; done; kill -HUP $pid; wait $pid',
     ],
   ])('%s', async (_, script) => {
     const { bound } = await fillSlots(rig.sandbox)
@@ -50,16 +52,14 @@ test('settings from a pipe have no folder of their own: the state is where one s
 
 test('a state folder that cannot be made is an error at once', async () => {
   await fillSlots(rig.sandbox)
-  await rig.configure(settings => {
-    settings.store = { type: 'file', path: '/proc/state' }
-  })
-  const { code, stderr, stdout } = await rig.cli(['rotate'])
+  await rig.configure(put({ store: { type: 'file', path: '/proc/state' } }))
+  const { code, stderr, stdout } = await cli(rig, ['rotate'])
   expect(code).toBe(1)
   expect(stdout + stderr).toContain('/proc/state')
 })
 
 test('an empty --config is no leave to use other settings', async () => {
-  const { code, stderr } = await rig.cli(['status', '--config', ''])
+  const { code, stderr } = await cli(rig, ['status', '--config', ''])
   expect(code).toBe(2)
   expect(stderr).toContain('no settings are given')
 })
@@ -72,7 +72,11 @@ test('the state is lost at the bind and a wrong certificate is served: it is rol
   const { bound } = await fillSlots(rig.sandbox)
   const day = 86_400_000
   const [from, to] = [new Date(Date.now() - day), new Date(Date.now() + 80 * day)]
-  const wrong = await rig.sandbox.ca.issue(['wrong.example.com'], { notBefore: from, notAfter: to })
+  const wrong = await rig.sandbox.ca.issue(['wrong.example.com'], {
+    notBefore: from,
+    notAfter: to,
+    keyType: 'ec-256',
+  })
   const state = join(rig.folder, 'state')
   let lost: Promise<void> | null = null
   rig.sandbox.iotda.onBind(() => {

@@ -4,8 +4,10 @@ import { expect, test } from 'vitest'
 import { type Clock, DAY_MS, HOUR_MS, systemClock } from '../../lib/base/time.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { cli } from '../support/command.ts'
 import { serveHttpreq } from '../support/httpreq-challtestsrv.ts'
 import { type Pebble, type PebbleOptions, startPebble } from '../support/pebble.ts'
+import { put } from '../support/put.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 
 /** Getting Pebble the first time builds or downloads it. */
@@ -77,25 +79,19 @@ const cases: readonly Case[] = [
   [
     'three names, wildcard and apex among them',
     {},
-    settings => {
-      settings.certificates.iot.names = THREE
-    },
+    put({ 'certificates.iot.names': THREE }),
     { names: THREE },
   ],
   [
     'an external account is required',
     { eab: { 'kid-1': MAC_KEY } },
-    settings => {
-      settings.sources.pebble.externalAccount = { kid: 'kid-1', hmacKey: 'env:TEST_MAC_KEY' }
-    },
+    put({ 'sources.pebble.externalAccount': { kid: 'kid-1', hmacKey: 'env:TEST_MAC_KEY' } }),
     {},
   ],
   [
     'a profile is asked for',
     { profiles: { classic: 90, shortlived: 6 } },
-    settings => {
-      settings.certificates.iot.profile = 'shortlived'
-    },
+    put({ 'certificates.iot.profile': 'shortlived' }),
     { days: 6 },
   ],
   [
@@ -121,7 +117,7 @@ test.each(cases)(
   'a rotation against Pebble, %s',
   async (_, options, change, expected) => {
     const { rig, pebble, slots, bound } = await withPebble(options, change)
-    const { code, stdout, stderr } = await rig.cli(['rotate', '--json'], { TEST_MAC_KEY: MAC_KEY })
+    const { code, stdout, stderr } = await cli(rig, ['rotate', '--json'], { TEST_MAC_KEY: MAC_KEY })
     expect(code, stdout + stderr).toBe(0)
     const [result] = JSON.parse(stdout).results
     expect(result.outcome).toBe('rotated')

@@ -1,11 +1,18 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario, warningsOf } from '../support/scenario.ts'
-
-const ADD = 'CreateServerCertificate'
-const BIND = 'UpdateDomainConfiguration'
-const DELETE = 'DeleteServerCertificate'
+import { put } from '../support/put.ts'
+import {
+  ADD,
+  BIND,
+  DAY_MS,
+  DELETE,
+  HOUR_MS,
+  openDue,
+  openScenario,
+  type Scenario,
+  warningsOf,
+} from '../support/scenario.ts'
 
 /** Does something once, when the n-th call of an operation arrives, before it takes effect. */
 function when(s: Scenario, operation: string, act: () => void, nth = 1): void {
@@ -22,8 +29,7 @@ describe('before a run', () => {
     const { s } = await openDue()
     const theirs = await s.upload(-1, 89)
     s.iotda.bind(theirs)
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
+    const result = await s.runTo({ outcome: 'idle', decision: { reason: 'fresh' } })
     expect(warningsOf(result)).toEqual(['adopted'])
     expect(warningsOf(await s.run())).toEqual([])
     expect(s.changes()).toEqual([])
@@ -51,8 +57,7 @@ describe('before a run', () => {
     const { s } = await openDue()
     const theirs = await s.upload(-70, isDue ? 20 : 80, names)
     s.iotda.bind(theirs)
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'held', decision: { due: false, reason: 'held' } })
+    const result = await s.runTo({ outcome: 'held', decision: { due: false, reason: 'held' } })
     expect(result.decision.detail).toContain('other.example.com')
     expect(warningsOf(result)).toEqual(['adopted', 'held'])
     expect(await s.run()).toMatchObject({ outcome: 'held' })
@@ -84,8 +89,7 @@ describe('between our look and our change', () => {
       id = s.iotda.upload(theirs.certPem, theirs.keyPem)
       s.iotda.bind(id)
     })
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' }, deleted: [] })
+    await s.runTo({ outcome: 'idle', decision: { reason: 'fresh' }, deleted: [] })
     expect(s.boundId()).toBe(id)
     expect(s.ids()).toEqual([id, bound])
     expect(await s.run()).toMatchObject({ outcome: 'idle', error: null })
@@ -101,15 +105,13 @@ describe('between our look and our change', () => {
       id = s.iotda.upload(theirs.certPem, theirs.keyPem)
       s.iotda.bind(id)
     })
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
+    const result = await s.runTo({ outcome: 'idle', decision: { reason: 'fresh' } })
     expect(warningsOf(result)).toEqual(['adopted'])
     expect(s.changes()).toEqual([ADD])
     expect(s.boundId()).toBe(id)
 
     // Ours waits in the other slot, and is used without a new order when the time has come.
-    s.clock.advance(20 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(20 * DAY_MS)).toMatchObject({ outcome: 'rotated' })
     expect(s.changes()).toEqual([BIND])
     expect(s.obtained()).toBe(1)
     expect(s.boundId()).not.toBe(id)
@@ -195,8 +197,7 @@ describe('between two runs', () => {
     expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'resume' } })
     expect(s.changes()).toEqual([])
     expect(await s.run()).toMatchObject({ outcome: 'idle' })
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run({ force: true })).toMatchObject({
+    expect(await s.later(2 * HOUR_MS, { force: true })).toMatchObject({
       outcome: 'rotated',
       deleted: [{ serverCertificateId: bound }],
     })
@@ -216,11 +217,9 @@ describe('between two runs', () => {
     s.clock.advance(HOUR_MS)
     s.iotda.bind(bound)
     s.changes()
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'held' })
+    const result = await s.runTo({ outcome: 'held' })
     expect(warningsOf(result)).toContain('held')
-    s.clock.advance(DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'held', warnings: [] })
+    expect(await s.later(DAY_MS)).toMatchObject({ outcome: 'held', warnings: [] })
     expect(s.changes()).toEqual([])
     expect(s.boundId()).toBe(bound)
 
@@ -246,14 +245,7 @@ describe('a second rotator with its own state', () => {
   async function twoRotators() {
     const s = await openScenario()
     const other = join(s.rig.folder, 'other.json')
-    await writeFile(
-      other,
-      JSON.stringify(
-        s.settings(settings => {
-          settings.store.path = './other-state'
-        }),
-      ),
-    )
+    await writeFile(other, JSON.stringify(s.settings(put({ 'store.path': './other-state' }))))
     await s.bindOne(20)
     return { s, first: () => s.run(), second: () => s.run({}, { settingsFile: other }), other }
   }

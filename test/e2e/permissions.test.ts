@@ -26,6 +26,7 @@ import {
 } from '../stores/cloud.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { fakeClock } from '../support/clock.ts'
+import { cli } from '../support/command.ts'
 import { ROOT } from '../support/modules.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 import { openAcm } from './acm.ts'
@@ -249,21 +250,21 @@ describe('what is printed', () => {
   test('by the command, and where the cloud is none', async () => {
     const rig = await createRig()
     cleanups.push(rig.dispose)
-    const { code, stdout } = await rig.cli(['permissions', '--cloud', 'huawei'])
+    const { code, stdout } = await cli(rig, ['permissions', '--cloud', 'huawei'])
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ Version: '5.0' })
-    expect(await rig.cli(['permissions', '--cloud', 'azure'])).toMatchObject({ code: 2 })
+    expect(await cli(rig, ['permissions', '--cloud', 'azure'])).toMatchObject({ code: 2 })
     const watch = JSON.stringify({
       ...{ version: 1, targets: [{ name: 'factory-1', host: 'iot.example.com' }] },
       notifiers: [{ type: 'webhook', url: 'env:WATCH_URL' }],
       rotator: { store: { type: 's3', bucket: 'state' } },
     })
-    const ofWatch = await rig.cli(['permissions', '--cloud', 'aws', '--watch', '--config', watch])
+    const ofWatch = await cli(rig, ['permissions', '--cloud', 'aws', '--watch', '--config', watch])
     expect(JSON.parse(ofWatch.stdout).Statement.map((it: { Resource: unknown }) => it.Resource)).toEqual([
       ['arn:aws:s3:::state/iotda-cert/runs/last'],
       ['arn:aws:s3:::state'],
     ])
-    expect(await rig.cli(['permissions', '--cloud', 'aws', '--watch'])).toMatchObject({ code: 2 })
-    expect(await rig.cli(['permissions'])).toMatchObject({ code: 2 })
+    expect(await cli(rig, ['permissions', '--cloud', 'aws', '--watch'])).toMatchObject({ code: 2 })
+    expect(await cli(rig, ['permissions'])).toMatchObject({ code: 2 })
   })
 })

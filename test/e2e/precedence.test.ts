@@ -6,7 +6,10 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { newWriter } from '../../lib/stores/shared/writer.ts'
+import { put } from '../support/put.ts'
 import {
+  ADD,
+  BIND,
   DAY_MS,
   HOUR_MS,
   openDue,
@@ -15,8 +18,6 @@ import {
   type ScenarioOptions,
 } from '../support/scenario.ts'
 
-const ADD = 'CreateServerCertificate'
-const BIND = 'UpdateDomainConfiguration'
 /** Days, of 90: the emergency begins at 4.5. */
 const IN_EMERGENCY = 16
 
@@ -97,8 +98,7 @@ describe('lease > held', () => {
     expect(await isUntouched()).toBe(true)
     expect(s.changes()).toEqual([])
     expect(s.boundId()).toBe(bound)
-    s.clock.advance(HOUR_MS)
-    expect(await s.run(event)).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(HOUR_MS, event)).toMatchObject({ outcome: 'rotated' })
   })
 })
 
@@ -106,8 +106,7 @@ describe('held > preflight', () => {
   test('nothing is obtained, nothing is judged', async () => {
     const { s } = await openLeased()
     await s.run({ action: 'hold' })
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'held', decision: { reason: 'held' } })
+    const result = await s.runTo({ outcome: 'held', decision: { reason: 'held' } })
     expect(result.steps.map(step => step.step)).not.toContain('preflight')
   })
 })
@@ -115,12 +114,9 @@ describe('held > preflight', () => {
 describe('preflight > emergency', () => {
   test('what a device would refuse is not bound, however late it is', async () => {
     const { s, bound } = await openDue({
-      change: settings => {
-        settings.targets[0].profiles = [{ name: 'meter-v1', keyTypes: ['rsa-2048'] }]
-      },
+      change: put({ 'targets.0.profiles': [{ name: 'meter-v1', keyTypes: ['rsa-2048'] }] }),
     })
-    s.clock.advance(IN_EMERGENCY * DAY_MS)
-    const result = await s.run()
+    const result = await s.later(IN_EMERGENCY * DAY_MS)
     expect(result).toMatchObject({ outcome: 'refused', decision: { reason: 'emergency' } })
     expect(result.error).toMatchObject({ code: 'preflight-refused' })
     expect(s.boundId()).toBe(bound)
@@ -135,13 +131,11 @@ describe('emergency > soak and change window', () => {
     await s.configure(settings => {
       Object.assign(settings.targets[0], { minAge: '3d', bindWindow: [bindWindowIn(s, 3)] })
     })
-    const soaking = await s.run()
-    expect(soaking).toMatchObject({ outcome: 'suspended', decision: { reason: 'renewal-window' } })
+    const soaking = await s.runTo({ outcome: 'suspended', decision: { reason: 'renewal-window' } })
     expect(soaking.steps.at(-1)).toMatchObject({ step: 'bind', status: 'suspended' })
     expect(s.changes()).toEqual([ADD])
     expect(s.boundId()).toBe(bound)
-    s.clock.advance(2 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'emergency' } })
+    expect(await s.later(2 * DAY_MS)).toMatchObject({ outcome: 'rotated', decision: { reason: 'emergency' } })
     expect(s.changes()).toEqual([BIND])
     expect(s.obtained()).toBe(1)
   })
@@ -156,34 +150,27 @@ describe('soak and change window > back-off', () => {
     s.ca.options.issuanceProblem = { type: 'serverInternal', detail: 'out of ink' }
     expect(await s.run()).toMatchObject({ outcome: 'failed' })
     s.ca.options.issuanceProblem = null
-    const backingOff = await s.run()
-    expect(backingOff).toMatchObject({ outcome: 'suspended', decision: { reason: 'backing-off' } })
-    s.clock.advance(Date.parse(backingOff.decision.nextCheckAt ?? '') - s.clock.now())
-    const soaking = await s.run()
+    const backingOff = await s.runTo({ outcome: 'suspended', decision: { reason: 'backing-off' } })
+    const soaking = await s.later(Date.parse(backingOff.decision.nextCheckAt ?? '') - s.clock.now())
     expect(soaking).toMatchObject({ outcome: 'suspended', decision: { due: true } })
     expect(soaking.steps.at(-1)).toMatchObject({ step: 'bind', status: 'suspended' })
     s.changes()
-    s.clock.advance(6 * HOUR_MS)
-    const closed = await s.run()
+    const closed = await s.later(6 * HOUR_MS)
     expect(closed.steps.at(-1)?.detail).toContain('change window')
     expect(s.boundId()).toBe(bound)
-    s.clock.advance(HOUR_MS + HOUR_MS / 2)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(HOUR_MS + HOUR_MS / 2)).toMatchObject({ outcome: 'rotated' })
     expect(s.changes()).toEqual([BIND])
   })
 
   test('waiting for them is no failure: nothing is backed off from', async () => {
     const { s } = await openDue({
-      change: settings => {
-        settings.targets[0].minAge = '6h'
-      },
+      change: put({ 'targets.0.minAge': '6h' }),
     })
     for (let i = 0; i < 8; i += 1) {
       expect(await s.run()).toMatchObject({ outcome: 'suspended', decision: { due: true }, error: null })
       s.clock.advance(HOUR_MS / 2)
     }
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'rotated' })
     expect(s.obtained()).toBe(1)
   })
 })

@@ -5,6 +5,8 @@ import { resultText } from '../../lib/present/text.ts'
 import type { TargetResult } from '../../lib/report/result.ts'
 import { caExtensions, issue } from '../support/issue.ts'
 import {
+  ADD,
+  BIND,
   DAY_MS,
   HOUR_MS,
   openDue,
@@ -12,9 +14,6 @@ import {
   type ScenarioOptions,
   warningsOf,
 } from '../support/scenario.ts'
-
-const ADD = 'CreateServerCertificate'
-const BIND = 'UpdateDomainConfiguration'
 
 /** Due, looked after by us, and with devices of one more profile in the field. */
 async function dueWith(profile: object, more: object = {}, options: ScenarioOptions = {}) {
@@ -59,8 +58,7 @@ describe('a certificate that devices would refuse', () => {
     const root = await otherRoot()
     const { s, bound } = await dueWith({ trustedRoots: [root.pem] })
     const calls = callsOf(s)
-    const result = await s.run()
-    expect(result).toMatchObject({
+    const result = await s.runTo({
       outcome: 'refused',
       error: {
         code: 'preflight-refused',
@@ -123,8 +121,7 @@ describe('a certificate that devices would refuse', () => {
   test('plan shows what would be said of the certificate in hand', async () => {
     const { s, configure } = await dueWith(RSA_ONLY)
     await s.run()
-    const plan = await s.run({ action: 'plan', force: true })
-    expect(plan).toMatchObject({ outcome: 'planned' })
+    const plan = await s.runTo({ outcome: 'planned' }, { action: 'plan', force: true })
     expect(stepOf(plan, 'preflight')).toMatchObject({
       status: 'skipped',
       detail: expect.stringContaining(
@@ -143,8 +140,10 @@ describe('accept', () => {
   test('binds exactly that one, once, and the log says who asked', async () => {
     const { s } = await dueWith(RSA_ONLY)
     const accept = fingerprintOf(await s.run())
-    const result = await s.run({ accept, askedBy: 'ada' })
-    expect(result).toMatchObject({ outcome: 'rotated', after: { fingerprint: accept } })
+    const result = await s.runTo(
+      { outcome: 'rotated', after: { fingerprint: accept } },
+      { accept, askedBy: 'ada' },
+    )
     expect(result.warnings).toContainEqual({
       code: 'accepted',
       message: 'accepted by ada: profile meter-v1: it has an ec-256 key, which is none of rsa-2048',
@@ -168,8 +167,9 @@ describe('accept', () => {
   test('does not cover what is no question of devices', async () => {
     const { s } = await dueWith(RSA_ONLY)
     const accept = fingerprintOf(await s.run())
-    s.clock.advance(80 * DAY_MS)
-    expect(await s.run({ accept, force: true })).not.toMatchObject({ after: { fingerprint: accept } })
+    expect(await s.later(80 * DAY_MS, { accept, force: true })).not.toMatchObject({
+      after: { fingerprint: accept },
+    })
   })
 })
 
@@ -177,16 +177,14 @@ describe('the neighbours of preflight in the precedence', () => {
   test('held goes before: nothing is obtained, nothing is judged', async () => {
     const { s } = await dueWith(RSA_ONLY)
     await s.run({ action: 'hold' })
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'held' })
+    const result = await s.runTo({ outcome: 'held' })
     expect(stepOf(result, 'preflight')).toBeUndefined()
     expect(s.obtained()).toBe(0)
   })
 
   test('preflight goes before the emergency', async () => {
     const { s, bound } = await dueWith(RSA_ONLY)
-    s.clock.advance(17 * DAY_MS)
-    expect(await s.run()).toMatchObject({
+    expect(await s.later(17 * DAY_MS)).toMatchObject({
       outcome: 'refused',
       decision: { reason: 'emergency' },
       error: { code: 'preflight-refused' },
@@ -199,8 +197,7 @@ describe('the neighbours of preflight in the precedence', () => {
     const { s } = await dueWith(RSA_ONLY, { preflight: { emergency: 'bind' } })
     expect(await s.run()).toMatchObject({ outcome: 'refused', decision: { reason: 'renewal-window' } })
     expect(s.changes()).toEqual([])
-    s.clock.advance(17 * DAY_MS)
-    const result = await s.run()
+    const result = await s.later(17 * DAY_MS)
     expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'emergency' } })
     expect(result.warnings).toContainEqual({
       code: 'emergency',
@@ -213,8 +210,7 @@ describe('the neighbours of preflight in the precedence', () => {
     const { s } = await dueWith({ tls: '1.2' }, { preflight: { emergency: 'bind' } })
     s.clock.advance(17 * DAY_MS)
     s.ca.options.backdateSeconds = -7200
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'refused', error: { code: 'certificate-invalid' } })
+    await s.runTo({ outcome: 'refused', error: { code: 'certificate-invalid' } })
     expect(s.changes()).toEqual([])
   })
 
@@ -234,14 +230,12 @@ describe('the neighbours of preflight in the precedence', () => {
 describe('a clock that lags', () => {
   test('waits until every device takes it for valid', async () => {
     const { s } = await dueWith({ clockLag: '2d' })
-    const first = await s.run()
-    expect(first).toMatchObject({ outcome: 'suspended', error: null })
+    const first = await s.runTo({ outcome: 'suspended', error: null })
     expect(stepOf(first, 'preflight')?.detail).toContain(
       'profile meter-v1: not yet valid for a device whose clock lags 2d',
     )
     expect(s.changes()).toEqual([])
-    s.clock.advance(2 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(2 * DAY_MS)).toMatchObject({ outcome: 'rotated' })
     expect(s.obtained()).toBe(1)
   })
 
@@ -249,22 +243,18 @@ describe('a clock that lags', () => {
     const { s } = await dueWith({ clockLag: '2d' }, { minAge: '2d' })
     expect(await s.run()).toMatchObject({ outcome: 'suspended' })
     expect(s.changes()).toEqual([ADD])
-    s.clock.advance(2 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+    expect(await s.later(2 * DAY_MS)).toMatchObject({ outcome: 'rotated' })
     expect(s.changes()).toEqual([BIND])
   })
 
   test('waits no longer than the emergency, and not a day less: the bound one would have ended by then', async () => {
     const { s, bound } = await dueWith({ clockLag: '30d' })
-    const first = await s.run()
-    expect(first).toMatchObject({ outcome: 'suspended' })
+    const first = await s.runTo({ outcome: 'suspended' })
     expect(stepOf(first, 'preflight')?.detail).toContain('not bound before the emergency')
     expect(s.changes()).toEqual([])
-    s.clock.advance(15 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'suspended' })
+    expect(await s.later(15 * DAY_MS)).toMatchObject({ outcome: 'suspended' })
     expect(s.boundId()).toBe(bound)
-    s.clock.advance(2 * DAY_MS)
-    const result = await s.run()
+    const result = await s.later(2 * DAY_MS)
     expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'emergency' } })
     expect(result.warnings.map(w => w.message).join()).toContain(
       'bound all the same, since nothing else is valid',
@@ -280,8 +270,10 @@ describe('rollback by hand', () => {
     const ours = s.boundId()
     s.changes()
     await configure(RSA_ONLY)
-    const result = await s.run({ action: 'rollback' })
-    expect(result).toMatchObject({ outcome: 'refused', error: { code: 'preflight-refused' } })
+    const result = await s.runTo(
+      { outcome: 'refused', error: { code: 'preflight-refused' } },
+      { action: 'rollback' },
+    )
     expect(result.error?.message).toMatch(
       /^the previous certificate is refused: profile meter-v1: it has an ec-256/,
     )
@@ -290,8 +282,10 @@ describe('rollback by hand', () => {
     expect(s.changes()).toEqual([])
     expect(await s.run()).not.toMatchObject({ outcome: 'held' })
 
-    const accepted = await s.run({ action: 'rollback', accept: fingerprintOf(result) })
-    expect(accepted).toMatchObject({ outcome: 'rotated', after: { serverCertificateId: bound } })
+    const accepted = await s.runTo(
+      { outcome: 'rotated', after: { serverCertificateId: bound } },
+      { action: 'rollback', accept: fingerprintOf(result) },
+    )
     expect(warningsOf(accepted)).toContain('accepted')
     expect(s.boundId()).toBe(bound)
   })

@@ -4,13 +4,20 @@ import { describe, expect, test } from 'vitest'
 import type { TargetResult } from '../../lib/report/result.ts'
 import { createRoot } from '../../sandbox/kit/pki.ts'
 import { cleanups } from '../support/cleanups.ts'
-import { DAY_MS, openVerify, type ScenarioOptions, warningsOf } from '../support/scenario.ts'
+import { put } from '../support/put.ts'
+import {
+  ADD,
+  BIND,
+  DAY_MS,
+  openVerify,
+  type Scenario,
+  type ScenarioOptions,
+  warningsOf,
+} from '../support/scenario.ts'
 import { stateFiles } from './bad-input.ts'
 
 /** After the cut-over, the devices' side of it: profiles with their limits and roots, and a canary that connects. */
 
-const BIND = 'UpdateDomainConfiguration'
-const ADD = 'CreateServerCertificate'
 const [A, B] = ['127.0.0.1', '127.0.0.2']
 const DEVICE = { deviceId: 'product_canary', secret: 'the-secret-of-the-canary' }
 
@@ -29,6 +36,14 @@ const leafOnly = (bound: { certificatePem: string; keyPem: string }) => ({
   certPem: `${bound.certificatePem.split('-----END CERTIFICATE-----')[0]}-----END CERTIFICATE-----\n`,
   keyPem: bound.keyPem,
 })
+
+/** So serves the platform what is bound instead of this one. */
+const serveLeafOnly = (s: Scenario, bound: string, at?: string): void =>
+  void s.iotda.onBind(now => {
+    const served = now && s.boundId() !== bound ? leafOnly(now) : null
+    if (at === undefined) s.device.switches.serve = served
+    else s.device.switches.serveAt = served ? { [at]: served } : {}
+  })
 
 /** Something on the way that resets connections when it is told to. */
 async function openProxy(upstream: number) {
@@ -66,8 +81,7 @@ describe('device profiles', () => {
   test('every one of them is served what is bound, at every address', async () => {
     const profiles = [TLS12, { name: 'meter-v2', tls: '1.3' }]
     const { s } = await openVerify(withProfiles(profiles, { addresses: [A, B] }))
-    const result = await s.run()
-    expect(result, JSON.stringify(result.error)).toMatchObject({ outcome: 'rotated', warnings: [] })
+    const result = await s.runTo({ outcome: 'rotated', warnings: [] })
     expect(stepOf(result, 'verify')).toMatch(
       /^served at every address to 2 kinds of device, 3 times in a row/,
     )
@@ -83,11 +97,8 @@ describe('device profiles', () => {
 
   test('the platform drops the intermediate: nobody else notices, the profile does, and it rolls back', async () => {
     const { s, bound } = await openVerify(withProfiles([TLS12]))
-    s.iotda.onBind(now => {
-      s.device.switches.serve = now && s.boundId() !== bound ? leafOnly(now) : null
-    })
-    const result = await s.run()
-    expect(result.outcome).toBe('rolled-back')
+    serveLeafOnly(s, bound)
+    const result = await s.runTo({ outcome: 'rolled-back' })
     expect(s.boundId()).toBe(bound)
     expect(s.changes()).toEqual([ADD, BIND, BIND])
     const why = stepOf(result, 'verify')
@@ -103,8 +114,7 @@ describe('device profiles', () => {
       const certPem = `${now?.certificatePem}${stranger.certPem}${s.ca.rootPem}`
       s.device.switches.serve = now && s.boundId() !== bound ? { certPem, keyPem: now.keyPem } : null
     })
-    const result = await s.run()
-    expect(result, JSON.stringify(result.error)).toMatchObject({ outcome: 'rotated' })
+    const result = await s.runTo({ outcome: 'rotated' })
     expect(s.boundId()).not.toBe(bound)
     expect(result.warnings).toEqual([
       {
@@ -119,11 +129,8 @@ describe('device profiles', () => {
 
   test('at one of two addresses', async () => {
     const { s, bound } = await openVerify(withProfiles([TLS12], { addresses: [A, B] }))
-    s.iotda.onBind(now => {
-      s.device.switches.serveAt = now && s.boundId() !== bound ? { [B]: leafOnly(now) } : {}
-    })
-    const result = await s.run()
-    expect(result.outcome).toBe('rolled-back')
+    serveLeafOnly(s, bound, B)
+    const result = await s.runTo({ outcome: 'rolled-back' })
     expect(stepOf(result, 'verify')).toContain(`${B}: devices of profile "meter-v1"`)
     expect(stepOf(result, 'verify')).not.toContain(`${A}:`)
     expect(s.boundId()).toBe(bound)
@@ -135,8 +142,7 @@ describe('device profiles', () => {
     s.iotda.onBind(() => {
       s.device.switches.serveAt = s.boundId() === bound ? {} : { [B]: identity }
     })
-    const result = await s.run()
-    expect(result.outcome).toBe('rolled-back')
+    const result = await s.runTo({ outcome: 'rolled-back' })
     expect(stepOf(result, 'verify')).toContain(`${B} serves CN=wrong.example.com by`)
     expect(s.boundId()).toBe(bound)
   })
@@ -148,8 +154,7 @@ describe('device profiles', () => {
     onSwitch(isOld => {
       s.device.switches.minVersion = isOld ? 'TLSv1.2' : 'TLSv1.3'
     })
-    const result = await s.run()
-    expect(result.outcome).toBe('rolled-back')
+    const result = await s.runTo({ outcome: 'rolled-back' })
     expect(s.boundId()).toBe(bound)
     expect(stepOf(result, 'verify')).toMatch(
       /^not served: 127\.0\.0\.1: devices of profile "meter-v1" would not connect: no handshake: ERR_SSL_\w+; others are served CN=iot\.example\.com by .*, ec-256, after \d+s$/,
@@ -159,22 +164,20 @@ describe('device profiles', () => {
   test('a certificate that a person accepted in spite of a profile is not rolled back for it', async () => {
     const { s, bound } = await openVerify()
     const stranger = await createRoot({ commonName: 'Stranger Root' })
-    await s.configure(settings => {
-      settings.targets[0].profiles = [{ name: 'other', trustedRoots: [stranger.certPem] }, TLS12]
-    })
+    await s.configure(
+      put({ 'targets.0.profiles': [{ name: 'other', trustedRoots: [stranger.certPem] }, TLS12] }),
+    )
     const refused = await s.run()
     expect(refused).toMatchObject({ outcome: 'refused', error: { code: 'preflight-refused' } })
     const [, accept] = /--accept ([0-9a-f]{64})/.exec(refused.error?.hint ?? '') ?? []
-    const result = await s.run({ accept: accept ?? '', force: true })
-    expect(result.outcome).toBe('rotated')
+    const result = await s.runTo({ outcome: 'rotated' }, { accept: accept ?? '', force: true })
     expect(s.boundId()).not.toBe(bound)
     expect(result.warnings.find(w => w.code === 'device-refuses')?.message).toContain('profile "other"')
   })
 
   test('one that could not connect before is a warning, not a reason to roll back', async () => {
     const { s, bound } = await openVerify(withProfiles([TLS12, { name: 'ancient', tls: '1.1' }]))
-    const result = await s.run()
-    expect(result.outcome).toBe('rotated')
+    const result = await s.runTo({ outcome: 'rotated' })
     expect(warningsOf(result)).toEqual(['device-refuses'])
     expect(result.warnings[0]?.message).toContain(
       `as before the bind, at ${A}: devices of profile "ancient" would not connect: no handshake: ERR_SSL_`,
@@ -195,25 +198,19 @@ describe('device profiles', () => {
   test('addresses without a way to them count for no profile', async () => {
     const { s } = await openVerify(withProfiles([TLS12], { addresses: [A, B] }))
     await s.device.setDown('refuse', B)
-    const result = await s.run()
-    expect(result.outcome).toBe('rotated')
+    const result = await s.runTo({ outcome: 'rotated' })
     expect(warningsOf(result)).toEqual(['unverified'])
   })
 
   test('a profile that was lost once before the bind is protected all the same', async () => {
     const { s, bound } = await openVerify()
     const proxy = await openProxy(s.device.port)
-    await s.configure(settings => {
-      settings.targets[0].probe.port = proxy.port
-      settings.targets[0].profiles = [TLS12]
-    })
+    await s.configure(put({ 'targets.0.probe.port': proxy.port, 'targets.0.profiles': [TLS12] }))
     // The last connection before the bind: the one as the profile.
     s.faults.onCall(({ operation }) => {
       if (operation === `iotda.${ADD}`) proxy.loseNext(1)
     })
-    s.iotda.onBind(now => {
-      s.device.switches.serve = now && s.boundId() !== bound ? leafOnly(now) : null
-    })
+    serveLeafOnly(s, bound)
     const result = await s.run()
     expect(proxy.lost()).toBe(1)
     expect(result.outcome).toBe('rolled-back')
@@ -230,11 +227,13 @@ describe('device profiles', () => {
       const proxy = await openProxy(s.device.port)
       const stranger = await createRoot({ commonName: 'Stranger Root' })
       const profile = strange ? { ...TLS12, trustedRoots: [stranger.certPem] } : TLS12
-      await s.configure(settings => {
-        settings.targets[0].probe.port = proxy.port
-        settings.targets[0].preflight = { emergency: 'bind' }
-        settings.targets[0].profiles = [profile]
-      })
+      await s.configure(
+        put({
+          'targets.0.probe.port': proxy.port,
+          'targets.0.preflight': { emergency: 'bind' },
+          'targets.0.profiles': [profile],
+        }),
+      )
       if (strange) s.clock.advance(19.5 * DAY_MS)
       s.faults.onCall(({ operation }) => {
         if (operation === `iotda.${ADD}`) proxy.loseNext(Number.POSITIVE_INFINITY)
@@ -252,17 +251,12 @@ describe('device profiles', () => {
 
   test('an acceptance excuses what was accepted, and nothing else', async () => {
     const { s, bound } = await openVerify()
-    await s.configure(settings => {
-      settings.targets[0].profiles = [{ ...TLS12, maxChainBytes: 300 }]
-    })
+    await s.configure(put({ 'targets.0.profiles': [{ ...TLS12, maxChainBytes: 300 }] }))
     const refused = await s.run()
     expect(refused.error?.code).toBe('preflight-refused')
     const [, accept = ''] = /--accept ([0-9a-f]{64})/.exec(refused.error?.hint ?? '') ?? []
-    s.iotda.onBind(now => {
-      s.device.switches.serve = now && s.boundId() !== bound ? leafOnly(now) : null
-    })
-    const result = await s.run({ accept, force: true })
-    expect(result.outcome).toBe('rolled-back')
+    serveLeafOnly(s, bound)
+    const result = await s.runTo({ outcome: 'rolled-back' }, { accept, force: true })
     expect(stepOf(result, 'verify')).toContain('devices of profile "meter-v1" would not connect')
     expect(s.boundId()).toBe(bound)
   })
@@ -271,20 +265,15 @@ describe('device profiles', () => {
 describe('without profiles', () => {
   test('a chain that no longer verifies for any device rolls back, by the looks alone', async () => {
     const { s, bound } = await openVerify()
-    s.iotda.onBind(now => {
-      s.device.switches.serve = now && s.boundId() !== bound ? leafOnly(now) : null
-    })
-    const result = await s.run()
-    expect(result.outcome).toBe('rolled-back')
+    serveLeafOnly(s, bound)
+    const result = await s.runTo({ outcome: 'rolled-back' })
     expect(stepOf(result, 'verify')).toContain(`${A}: devices would not connect: it does not trust`)
     expect(s.boundId()).toBe(bound)
   })
 
   test('at one of two addresses', async () => {
     const { s, bound } = await openVerify({ addresses: [A, B] })
-    s.iotda.onBind(now => {
-      s.device.switches.serveAt = now && s.boundId() !== bound ? { [B]: leafOnly(now) } : {}
-    })
+    serveLeafOnly(s, bound, B)
     expect((await s.run()).outcome).toBe('rolled-back')
     expect(s.boundId()).toBe(bound)
   })
@@ -297,8 +286,7 @@ describe('without profiles', () => {
     }
     dropping()
     s.iotda.onBind(dropping)
-    const result = await s.run()
-    expect(result.outcome).toBe('rotated')
+    const result = await s.runTo({ outcome: 'rotated' })
     const refusal = result.warnings.find(({ code }) => code === 'device-refuses')
     expect(refusal?.message).toContain('as before the bind')
     expect(s.boundId()).not.toBe(bound)
@@ -325,8 +313,7 @@ describe('the canary', () => {
 
   test('connects before and after, with what IoTDA wants of it', async () => {
     const { s, said } = await withCanary(() => true, { addresses: [A, B] })
-    const result = await s.run()
-    expect(result, JSON.stringify(result.error)).toMatchObject({ outcome: 'rotated', warnings: [] })
+    const result = await s.runTo({ outcome: 'rotated', warnings: [] })
     expect(said).toHaveLength(4)
     for (const [clientId, username, password] of said) {
       const [, hour = ''] = /^product_canary_0_0_(\d{10})$/.exec(clientId) ?? []
@@ -352,8 +339,7 @@ describe('the canary', () => {
     onSwitch(isOld => {
       isBound = isOld
     })
-    const result = await s.run()
-    expect(result.outcome).toBe('rolled-back')
+    const result = await s.runTo({ outcome: 'rolled-back' })
     expect(stepOf(result, 'verify')).toContain('its canary was refused: CONNACK 5: not authorized')
     expect(s.boundId()).toBe(bound)
   })
@@ -369,8 +355,7 @@ describe('the canary', () => {
 
   test('is let in neither before nor after: a warning', async () => {
     const { s, said } = await withCanary(() => false)
-    const result = await s.run()
-    expect(result.outcome).toBe('rotated')
+    const result = await s.runTo({ outcome: 'rotated' })
     expect(warningsOf(result)).toEqual(['device-refuses'])
     // Three tries before, so that one refusal in passing is none; one after.
     expect(said).toHaveLength(4)
@@ -385,8 +370,7 @@ describe('the canary', () => {
         { name: 'b', tls: '1.3' },
       ]),
     )
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'rotated' })
+    const result = await s.runTo({ outcome: 'rotated' })
     expect(warningsOf(result)).toContain('device-refuses')
     expect(stepOf(result, 'verify')).toMatch(/^served at every address to 1 of 2 kinds of device, 3 times/)
   })
@@ -405,9 +389,7 @@ describe('the canary', () => {
 
   test('says nothing where the chain does not verify', async () => {
     const { s, bound, said } = await withCanary(() => true)
-    s.iotda.onBind(now => {
-      s.device.switches.serve = now && s.boundId() !== bound ? leafOnly(now) : null
-    })
+    serveLeafOnly(s, bound)
     expect((await s.run()).outcome).toBe('rolled-back')
     expect(said).toHaveLength(1)
   })

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest'
 import type { TargetResult } from '../../lib/report/result.ts'
 import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import type { SandboxSettings } from '../../sandbox/sandbox.ts'
-import { CLI, type Ended, spawnCli } from '../support/rig.ts'
+import { CLI, cli, type Ended, spawnCli } from '../support/command.ts'
+import { put } from '../support/put.ts'
 import { openScenario, type ScenarioOptions } from '../support/scenario.ts'
 import { stateFiles } from './bad-input.ts'
 
@@ -47,8 +48,7 @@ describe('the action', () => {
       addresses: [A, B],
       change: profiles({ name: 'meter-v1', tls: '1.2' }, { name: 'meter-v2', tls: '1.3' }),
     })
-    const result = await s.run({ action: 'probe' })
-    expect(result).toMatchObject({ outcome: 'probed', error: null, warnings: [] })
+    const result = await s.runTo({ outcome: 'probed', error: null, warnings: [] }, { action: 'probe' })
     const [leaf] = s.iotda.certificates()
     for (const address of [A, B]) {
       const shown = addressOf(result, address)
@@ -73,11 +73,13 @@ describe('the action', () => {
   test('only the profiles asked for; an unknown one is a mistake of use', async () => {
     const s = await bound({ change: profiles({ name: 'a', tls: '1.2' }, { name: 'b', tls: '1.3' }) })
     expect(verdicts(await s.run({ action: 'probe', profiles: ['b'] }))).toEqual([['b', true, null]])
-    const unknown = await s.run({ action: 'probe', profiles: ['c'] })
-    expect(unknown).toMatchObject({
-      outcome: 'failed',
-      error: { code: 'usage', hint: 'Its profiles: a, b.' },
-    })
+    await s.runTo(
+      {
+        outcome: 'failed',
+        error: { code: 'usage', hint: 'Its profiles: a, b.' },
+      },
+      { action: 'probe', profiles: ['c'] },
+    )
   })
 
   test('each profile by its own roots and limits', async () => {
@@ -90,8 +92,7 @@ describe('the action', () => {
         { name: 'small', maxChainBytes: 400 },
       ),
     })
-    const result = await s.run({ action: 'probe' })
-    expect(result).toMatchObject({ outcome: 'failed', error: { code: 'not-served' } })
+    const result = await s.runTo({ outcome: 'failed', error: { code: 'not-served' } }, { action: 'probe' })
     expect(result.error?.message).toContain('(and 2 more)')
     const { verdicts: all } = addressOf(result, A)
     const problems = Object.fromEntries(all.map(v => [v.profile, v.problem]))
@@ -139,17 +140,17 @@ describe('the action', () => {
         connects += 1
         return true
       },
-      change: settings => {
-        settings.targets[0].probe.canary = DEVICE
-      },
+      change: put({ 'targets.0.probe.canary': DEVICE }),
     })
     s.faults.add({ operations: ['iotda.*'], status: 401, times: 100 })
-    const result = await s.run({ action: 'probe' })
-    expect(result).toMatchObject({
-      outcome: 'failed',
-      error: { code: 'unauthorized' },
-      probe: { expected: null },
-    })
+    const result = await s.runTo(
+      {
+        outcome: 'failed',
+        error: { code: 'unauthorized' },
+        probe: { expected: null },
+      },
+      { action: 'probe' },
+    )
     expect(verdicts(result)).toEqual([[null, true, 'not-sent']])
     expect(connects).toBe(0)
   })
@@ -225,13 +226,13 @@ describe('the command', () => {
         passwords.add(createHmac('sha256', hour).update(SECRET).digest('hex'))
         return passwords.has(password ?? '')
       },
-      change: settings => {
-        settings.targets[0].probe.canary = { ...DEVICE, secret: 'env:TEST_CANARY' }
-        settings.targets[0].profiles = [{ name: 'meter-v1', tls: '1.2' }]
-      },
+      change: put({
+        'targets.0.probe.canary': { ...DEVICE, secret: 'env:TEST_CANARY' },
+        'targets.0.profiles': [{ name: 'meter-v1', tls: '1.2' }],
+      }),
     })
     const env = { TEST_CANARY: SECRET }
-    const words = await s.rig.cli(['probe', '--target', 'factory-1', '--verbose'], env)
+    const words = await cli(s.rig, ['probe', '--target', 'factory-1', '--verbose'], env)
     expect(words.code, human(words)).toBe(0)
     expect(words.stdout).toMatch(/^probed {2}factory-1: /)
     expect(words.stdout).toMatch(/127\.0\.0\.1:\d+ {2}59 days left, TLSv1\.3 TLS_AES_/)
@@ -239,7 +240,7 @@ describe('the command', () => {
       /leaf {3}CN=iot\.example\.com, ec-256, by .*, \S+Z to \S+Z, sha256 [0-9a-f]{64}\n {4}issuer/,
     )
     expect(words.stdout).toMatch(/accepts meter-v1 \(TLSv1\.2 TLS_ECDHE_ECDSA_\S+, \d+ ms, canary accepted\)/)
-    const json = await s.rig.cli(['probe', '--json'], env)
+    const json = await cli(s.rig, ['probe', '--json'], env)
     expect(json).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(json.stdout)).toMatchObject({
       ok: true,
@@ -255,10 +256,10 @@ describe('the command', () => {
 
   test('exit 1 when an address is not well, 2 for what the settings point at', async () => {
     const s = await bound({ change: profiles({ name: 'ancient', tls: '1.1' }) })
-    const bad = await s.rig.cli(['probe'])
+    const bad = await cli(s.rig, ['probe'])
     expect(bad.code).toBe(1)
     expect(bad.stdout).toMatch(/refuses ancient \(\d+ ms\): no handshake: ERR_SSL_/)
-    const unknown = await s.rig.cli(['probe', '--profile', 'other'])
+    const unknown = await cli(s.rig, ['probe', '--profile', 'other'])
     expect(unknown.code).toBe(2)
     expect(unknown.stdout).toContain('has no profile "other"')
   })
@@ -288,7 +289,7 @@ describe('the command', () => {
   test('of any host, by a profile of the settings', async () => {
     const s = await bound({ change: profiles({ name: 'meter-v1', tls: '1.2' }) })
     const args = ['probe', `localhost:${s.device.port}`, '--sni', s.domain, '--profile', 'meter-v1', '--json']
-    const ended = await s.rig.cli(args)
+    const ended = await cli(s.rig, args)
     const { results } = JSON.parse(ended.stdout)
     const looked = results[0].probe.addresses.filter((a: { error: unknown }) => a.error === null)
     expect(looked).toMatchObject([

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ERROR_CODES } from '../../lib/model/errors.ts'
+import { put } from '../support/put.ts'
 import { DAY_MS, HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
 
 /** Both slots full: one is bound and due but not in an emergency, the other is what `spare` says. */
@@ -21,8 +22,7 @@ const EXPIRED: readonly [number, number] = [-30, -1]
 describe('both slots are used, and one is bound', () => {
   test('a superseded one goes', async () => {
     const { s, bound, other } = await full(OLDER)
-    const result = await s.run()
-    expect(result).toMatchObject({
+    await s.runTo({
       outcome: 'rotated',
       deleted: [{ serverCertificateId: other, why: expect.stringContaining('superseded') }],
     })
@@ -47,24 +47,20 @@ describe('both slots are used, and one is bound', () => {
   test('ours goes, but nothing within an hour of a bind, forced or not', async () => {
     const s = await openScenario()
     const bound = await s.bindOne(20)
-    const first = await s.run()
-    expect(first).toMatchObject({ outcome: 'rotated', deleted: [] })
+    await s.runTo({ outcome: 'rotated', deleted: [] })
     const ours = s.boundId()
     s.changes()
 
-    const early = await s.run({ force: true })
-    expect(early).toMatchObject({ outcome: 'suspended', deleted: [] })
+    const early = await s.runTo({ outcome: 'suspended', deleted: [] }, { force: true })
     expect(early.decision.nextCheckAt).not.toBeNull()
     expect(s.changes()).toEqual([])
     expect(s.obtained()).toBe(1)
 
-    s.clock.advance(HOUR_MS)
-    expect(await s.run({ force: true })).toMatchObject({
+    expect(await s.later(HOUR_MS, { force: true })).toMatchObject({
       outcome: 'rotated',
       deleted: [{ serverCertificateId: bound, why: expect.stringContaining('superseded') }],
     })
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run({ force: true })).toMatchObject({
+    expect(await s.later(2 * HOUR_MS, { force: true })).toMatchObject({
       outcome: 'rotated',
       deleted: [{ serverCertificateId: ours, why: expect.stringContaining('ours') }],
     })
@@ -73,17 +69,14 @@ describe('both slots are used, and one is bound', () => {
 
   test("somebody else's newer one is kept for 24 hours, and no order is placed meanwhile", async () => {
     const { s, bound, other } = await full(NEWER)
-    const waits = await s.run()
-    expect(waits).toMatchObject({ outcome: 'suspended', deleted: [] })
+    const waits = await s.runTo({ outcome: 'suspended', deleted: [] })
     const until = Date.parse(waits.decision.nextCheckAt ?? '')
     expect(Math.abs(until - s.clock.now() - DAY_MS)).toBeLessThan(60_000)
-    s.clock.advance(23 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'suspended', deleted: [] })
+    expect(await s.later(23 * HOUR_MS)).toMatchObject({ outcome: 'suspended', deleted: [] })
     expect(s.changes()).toEqual([])
     expect(s.ca.orders).toHaveLength(0)
 
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({
       outcome: 'rotated',
       deleted: [{ serverCertificateId: other, why: expect.stringContaining('for a day') }],
     })
@@ -104,12 +97,12 @@ describe('both slots are used, and one is bound', () => {
 
   test.each(['managed', 'never'] as const)('slots.delete %s keeps what is not ours', async policy => {
     const { s, bound, other } = await full(OLDER, {
-      change: settings => {
-        settings.targets[0].slots = { delete: policy }
-      },
+      change: put({ 'targets.0.slots': { delete: policy } }),
     })
-    const result = await s.run({ force: true })
-    expect(result).toMatchObject({ outcome: 'refused', deleted: [], error: { code: 'slots-full' } })
+    const result = await s.runTo(
+      { outcome: 'refused', deleted: [], error: { code: 'slots-full' } },
+      { force: true },
+    )
     expect(result.error?.message).toContain(other)
     expect(s.changes()).toEqual([])
     expect(s.ca.orders).toHaveLength(0)
@@ -128,9 +121,7 @@ describe('both slots are used, and one is bound', () => {
     const ours = s.boundId()
     expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated', deleted: [] })
     s.clock.advance(2 * HOUR_MS)
-    await s.configure(settings => {
-      settings.targets[0].slots = { delete: policy }
-    })
+    await s.configure(put({ 'targets.0.slots': { delete: policy } }))
     const result = await s.run({ force: true })
     expect(result.outcome).toBe(outcome)
     expect(result.deleted).toHaveLength(deleted)
@@ -203,8 +194,10 @@ test.each([{ force: false }, { force: true }])(
     await s.upload(...OLDER)
     s.iotda.createConfiguration('other.example.com', await s.upload(-70, 20))
     s.faults.clearCalls()
-    const result = await s.run(event)
-    expect(result).toMatchObject({ outcome: 'failed', deleted: [], error: { code: 'domain-mismatch' } })
+    const result = await s.runTo(
+      { outcome: 'failed', deleted: [], error: { code: 'domain-mismatch' } },
+      event,
+    )
     expect(result.error?.message).toContain('other.example.com')
     expect(ERROR_CODES['domain-mismatch'].exit).toBe(2)
     expect(s.faults.calls.filter(c => c.method !== 'GET')).toEqual([])
@@ -222,19 +215,15 @@ describe('what fails before the upload deletes nothing', () => {
   test('the CA gives up on the order', async () => {
     const { s, bound, other } = await full(OLDER)
     s.ca.options.issuanceProblem = { type: 'serverInternal', detail: 'out of ink' }
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'failed', deleted: [], error: { code: 'order-failed' } })
+    await s.runTo({ outcome: 'failed', deleted: [], error: { code: 'order-failed' } })
     expectUntouched(s, bound, other)
   })
 
   test('preflight refuses', async () => {
     const { s, bound, other } = await full(OLDER, {
-      change: settings => {
-        settings.certificates.iot.keyType = 'rsa-2048'
-      },
+      change: put({ 'certificates.iot.keyType': 'rsa-2048' }),
     })
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'refused', deleted: [], error: { code: 'preflight-refused' } })
+    await s.runTo({ outcome: 'refused', deleted: [], error: { code: 'preflight-refused' } })
     expectUntouched(s, bound, other)
   })
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { receiveAlerts } from '../support/alert-receiver.ts'
+import { put } from '../support/put.ts'
 import { DAY_MS, HOUR_MS, openScenario, type Scenario, warningsOf } from '../support/scenario.ts'
 
 const EXPLANATION = 'https://ca.test/incident-7'
@@ -20,18 +21,17 @@ test.each([
 ])('a revoked certificate is renewed at once, %s; answer, log and alert say why', async (_, renewBefore) => {
   const receiver = await receiveAlerts()
   const s = await openScenario({
-    change: settings => {
-      settings.certificates.iot.renewBefore = renewBefore
-      settings.notifiers = [{ type: 'webhook', url: receiver.url }]
-    },
+    change: put({
+      'certificates.iot.renewBefore': renewBefore,
+      notifiers: [{ type: 'webhook', url: receiver.url }],
+    }),
   })
   await s.bindOne(80)
   expect(await s.run()).toMatchObject({ outcome: 'idle' })
   recall(s)
   // The answer before is kept as long as the CA asked for.
   expect(await s.run()).toMatchObject({ outcome: 'idle' })
-  s.clock.advance(7 * HOUR_MS)
-  const result = await s.run()
+  const result = await s.later(7 * HOUR_MS)
   expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'renewal-window' } })
   expect(result.decision.detail).toContain(`why: ${EXPLANATION}`)
   expect(s.rig.logged.filter(line => line.includes(EXPLANATION))).toHaveLength(1)
@@ -54,13 +54,10 @@ test('a CA that stops answering does not make the window and its reason forgotte
   const asked = () => s.faults.calls.filter(c => c.operation === 'acme.RenewalInfo').length
   expect(await s.run()).toMatchObject({ outcome: 'idle' })
   s.ca.setRenewalInfo(certId, 'error')
-  s.clock.advance(HOUR_MS)
-  expect(await s.run()).toMatchObject({ outcome: 'idle' })
-  s.clock.advance(5 * HOUR_MS)
-  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'idle' })
+  expect(await s.later(5 * HOUR_MS)).toMatchObject({ outcome: 'idle' })
   expect(asked()).toBe(2)
-  s.clock.advance(3 * HOUR_MS)
-  const result = await s.run()
+  const result = await s.later(3 * HOUR_MS)
   expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'renewal-window' } })
   expect(result.decision.detail).toContain(EXPLANATION)
 })

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { rollover } from '../../lib/app/run.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import type { RevocationReason } from '../../lib/model/certificate.ts'
+import { put } from '../support/put.ts'
 import {
   HOUR_MS,
   openScenario,
@@ -92,9 +93,7 @@ test('a certificate that somebody else ordered: the CA refuses, and a person is 
 })
 
 const reuse: ScenarioOptions = {
-  change: settings => {
-    settings.certificates.iot.reuseKey = true
-  },
+  change: put({ 'certificates.iot.reuseKey': true }),
 }
 const spkiOf = (s: Scenario, isBound: boolean): string => {
   const pem = s.iotda.certificates().find(({ id }) => (id === s.boundId()) === isBound)?.certificatePem ?? ''
@@ -112,9 +111,7 @@ test('a key that is kept is the same in the next certificate, as devices that pi
   expect(await keys(s)).toEqual(['reused-ec-256'])
   await s.configure(() => {})
   // Not kept any more: the next certificate has another key, and the kept one is wiped.
-  await s.configure(settings => {
-    settings.certificates.iot.reuseKey = false
-  })
+  await s.configure(put({ 'certificates.iot.reuseKey': false }))
   expect(await s.run()).toMatchObject({ outcome: 'idle' })
   expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
   expect(spkiOf(s, true)).not.toBe(spkiOf(s, false))
@@ -147,8 +144,7 @@ test('the key of the account is rolled over, and orders go on', async () => {
   expect(s.ca.accounts[0]?.thumbprint).not.toBe(before)
   const files = await readdir(join(s.rig.folder, 'state', 'sources', 'sandbox'))
   expect(files.filter(name => name.startsWith('account-key.'))).toEqual([])
-  s.clock.advance(2 * HOUR_MS)
-  expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
+  expect(await s.later(2 * HOUR_MS, { force: true })).toMatchObject({ outcome: 'rotated' })
   expect(s.ca.accounts).toHaveLength(1)
   await expect(
     rollover({ ...request, source: 'nobody', deadline: s.clock.now() + HOUR_MS }),

@@ -1,23 +1,23 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { fillSlots } from '../../sandbox/sandbox.ts'
-import { createRig, type Rig } from '../support/rig.ts'
-
-let rig: Rig
-beforeAll(async () => {
-  rig = await createRig()
-})
-afterAll(() => rig.dispose())
+import { cleanups } from '../support/cleanups.ts'
+import { cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
+import { createRig } from '../support/rig.ts'
 
 test('a rotation by the built command: planned, rotated, then idle', async () => {
+  const rig = await createRig({ ca: { keyAlgorithm: 'rsa-2048' } })
+  cleanups.push(rig.dispose)
+  await rig.configure(put({ 'certificates.iot.keyType': undefined }))
   const { bound, spare } = await fillSlots(rig.sandbox)
   const before = rig.sandbox.faults.calls.length
-  const plan = await rig.cli(['plan', '--json'])
+  const plan = await cli(rig, ['plan', '--json'])
   expect(plan.code, plan.stderr).toBe(0)
   expect(JSON.parse(plan.stdout).results[0]).toMatchObject({ outcome: 'planned', decision: { due: true } })
   const changes = rig.sandbox.faults.calls.slice(before).filter(c => c.method !== 'GET')
   expect(changes).toEqual([])
 
-  const rotated = await rig.cli(['rotate', '--json'])
+  const rotated = await cli(rig, ['rotate', '--json'])
   expect(rotated.code, rotated.stderr).toBe(0)
   const [result] = JSON.parse(rotated.stdout).results
   expect(result).toMatchObject({ outcome: 'rotated', deleted: [{ serverCertificateId: spare }] })
@@ -26,7 +26,7 @@ test('a rotation by the built command: planned, rotated, then idle', async () =>
   expect(ids).toContain(bound)
   expect(rig.sandbox.iotda.configurations()[0]?.server_certificate_id).not.toBe(bound)
 
-  const idle = await rig.cli(['rotate', '--json'])
+  const idle = await cli(rig, ['rotate', '--json'])
   expect(idle.code, idle.stdout).toBe(0)
   expect(JSON.parse(idle.stdout).results[0]).toMatchObject({
     outcome: 'idle',

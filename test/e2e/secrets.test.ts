@@ -15,7 +15,9 @@ import { createS3 } from '../../sandbox/stores/s3.ts'
 import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, REGION } from '../stores/cloud.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { type FakeClock, fakeClock } from '../support/clock.ts'
-import { CLI, createRig, type Rig } from '../support/rig.ts'
+import { CLI, cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
+import { createRig, type Rig } from '../support/rig.ts'
 import { openAcm } from './acm.ts'
 import { stateFiles } from './bad-input.ts'
 import { createSearch, type Wanted } from './secrets.ts'
@@ -118,7 +120,7 @@ beforeAll(async () => {
   alerts = await startAlerts()
   rig = await createRig({
     now: clock.now,
-    ca: { keyAlgorithm: 'ec-256', eabRequired: true, eabKeys: { 'kid-1': HMAC_KEY } },
+    ca: { eabRequired: true, eabKeys: { 'kid-1': HMAC_KEY } },
   })
   await fillSlots(rig.sandbox)
   keep('the access key', rig.sandbox.keys.accessKey)
@@ -191,7 +193,7 @@ function leaks(from = searched): readonly string[] {
 }
 
 async function command(where: string, args: readonly string[], exit: number): Promise<void> {
-  const { code, stdout, stderr } = await rig.cli(args)
+  const { code, stdout, stderr } = await cli(rig, args)
   emit(`${where}: standard output`, stdout)
   emit(`${where}: standard error`, stderr)
   expect(code, stderr).toBe(exit)
@@ -309,9 +311,7 @@ const failures: readonly {
   },
   {
     name: 'the account key is none',
-    change: s => {
-      s.sources.sandbox.accountKey = 'env:TEST_SK'
-    },
+    change: put({ 'sources.sandbox.accountKey': 'env:TEST_SK' }),
     expected: 'failed',
     says: 'is no private key in PEM',
   },
@@ -393,7 +393,11 @@ describe('failing runs', () => {
 
   test('a certificate of ACM: its key, the passphrase of the export and that of the upload', async () => {
     await makeRoom()
-    const own = await openAcm(rig.sandbox.faults, { names: [rig.sandbox.domain] }, clock.now)
+    const own = await openAcm(
+      rig.sandbox.faults,
+      { names: [rig.sandbox.domain], keyType: 'ec-256' },
+      clock.now,
+    )
     keep('the secret access key', AWS_SECRET)
     keep('the key of ACM', own.acm.find(own.arn).issued.keyPem)
     await configure(settings => {

@@ -3,7 +3,11 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { cli } from '../support/command.ts'
+import { put } from '../support/put.ts'
 import {
+  ADD,
+  BIND,
   DAY_MS,
   HOUR_MS,
   openScenario,
@@ -12,12 +16,8 @@ import {
   warningsOf,
 } from '../support/scenario.ts'
 
-const ADD = 'CreateServerCertificate'
-const BIND = 'UpdateDomainConfiguration'
 const create: ScenarioOptions = {
-  change: settings => {
-    settings.targets[0].domainConfiguration = 'create'
-  },
+  change: put({ 'targets.0.domainConfiguration': 'create' }),
 }
 const fingerprintOf = (s: Scenario, id: string | null): string =>
   s.iotda.certificates().find(c => c.id === id)?.fingerprint ?? ''
@@ -30,8 +30,7 @@ const filesIn = async (folder: string): Promise<readonly string[]> =>
 describe('first set-up', () => {
   test('no certificate and no configuration', async () => {
     const s = await openScenario(create)
-    const result = await s.run()
-    expect(result).toMatchObject({
+    await s.runTo({
       outcome: 'rotated',
       decision: { reason: 'no-certificate' },
       before: null,
@@ -53,8 +52,10 @@ describe('first set-up', () => {
   test('the configuration is missing and may not be created: nothing is changed', async () => {
     const s = await openScenario()
     await s.upload(-10, 80)
-    const result = await s.run({ force: true })
-    expect(result).toMatchObject({ outcome: 'failed', error: { code: 'domain-configuration-missing' } })
+    const result = await s.runTo(
+      { outcome: 'failed', error: { code: 'domain-configuration-missing' } },
+      { force: true },
+    )
     expect(result.error?.message).toContain(s.domain)
     expect(result.error?.hint).toContain('"create"')
     expect(s.changes()).toEqual([])
@@ -87,14 +88,12 @@ describe('the state', () => {
     const s = await rotated()
     const bound = s.boundId()
     await rm(stateOf(s), { recursive: true })
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'idle', decision: { reason: 'fresh' } })
+    const result = await s.runTo({ outcome: 'idle', decision: { reason: 'fresh' } })
     expect(warningsOf(result)).toEqual(['adopted'])
     expect(s.boundId()).toBe(bound)
     expect(s.changes()).toEqual([])
     expect(s.obtained()).toBe(1)
-    s.clock.advance(62 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', deleted: [{}] })
+    expect(await s.later(62 * DAY_MS)).toMatchObject({ outcome: 'rotated', deleted: [{}] })
     expect(s.obtained()).toBe(2)
   })
 
@@ -105,8 +104,7 @@ describe('the state', () => {
     expect(files.length).toBeGreaterThan(2)
     for (const file of files) await truncate(file, length)
     for (const force of [false, true]) {
-      const result = await s.run({ force })
-      expect(result).toMatchObject({ outcome: 'failed', error: { code: 'store-unreadable' } })
+      const result = await s.runTo({ outcome: 'failed', error: { code: 'store-unreadable' } }, { force })
       expect(result.error?.hint).toContain('Nothing was changed')
     }
     expect(s.changes()).toEqual([])
@@ -133,9 +131,9 @@ test('two runs at once: one works, the other is busy', async () => {
       if (call.operation === 'acme.Finalize') resolve()
     })
   })
-  const first = s.rig.cli(['rotate', '--json'])
+  const first = cli(s.rig, ['rotate', '--json'])
   await atFinalize
-  const second = await s.rig.cli(['rotate', '--json'])
+  const second = await cli(s.rig, ['rotate', '--json'])
   expect(second.code, second.stderr).toBe(3)
   expect(JSON.parse(second.stdout).results).toMatchObject([{ outcome: 'busy', error: { code: 'busy' } }])
   const done = await first
@@ -153,7 +151,6 @@ describe('two targets share a certificate', () => {
     const second = await startSandbox({
       domain: 'iot2.example.com',
       now: s.clock.now,
-      ca: { keyAlgorithm: 'ec-256' },
     })
     cleanups.push(second.dispose)
     await s.configure(settings => {
@@ -243,9 +240,7 @@ test('of many targets, the one whose state cannot be read does not stop the othe
 describe('OCSP stapling is on, and the new certificate carries no URL', () => {
   async function stapling(ocsp: string) {
     const s = await openScenario({
-      change: settings => {
-        settings.targets[0].ocsp = ocsp
-      },
+      change: put({ 'targets.0.ocsp': ocsp }),
     })
     const bound = await s.bindOne(20)
     s.iotda.configure({ ocsp_stapling_enable: true, ocsp_ssl_enable: false, ocsp_server_ca_id: 'ca-1' })
@@ -254,8 +249,7 @@ describe('OCSP stapling is on, and the new certificate carries no URL', () => {
 
   test('require-url: refused before anything is changed', async () => {
     const { s, config } = await stapling('require-url')
-    const result = await s.run()
-    expect(result).toMatchObject({ outcome: 'refused', error: { code: 'preflight-refused' } })
+    const result = await s.runTo({ outcome: 'refused', error: { code: 'preflight-refused' } })
     expect(result.error?.message).toContain('OCSP')
     expect(s.changes()).toEqual([])
     expect(config()).toMatchObject({ ocsp_stapling_enable: true })
@@ -263,8 +257,7 @@ describe('OCSP stapling is on, and the new certificate carries no URL', () => {
 
   test('follow-certificate: switched off in the same PUT, the rest stays', async () => {
     const { s, config } = await stapling('follow-certificate')
-    const result = await s.run()
-    expect(result.outcome).toBe('rotated')
+    const result = await s.runTo({ outcome: 'rotated' })
     expect(warningsOf(result)).toContain('ocsp-stapling-off')
     expect(s.changes()).toEqual([ADD, BIND])
     expect(config()).toEqual({

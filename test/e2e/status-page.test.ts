@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { createS3 } from '../../sandbox/stores/s3.ts'
 import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, REGION } from '../stores/cloud.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { cli } from '../support/command.ts'
 import { caExtensions, issue } from '../support/issue.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario, type Scenario } from '../support/scenario.ts'
 
@@ -51,8 +52,7 @@ describe('in the file store', () => {
   test('after a rotation it shows what is served now, and the steps', async () => {
     const { s } = await openDue({ change: publish })
     expect(await pageOf(s)).toContain('until <time datetime="')
-    const result = await s.run()
-    expect(result.outcome).toBe('rotated')
+    const result = await s.runTo({ outcome: 'rotated' })
     const page = await pageOf(s)
     expect(page).toContain(result.after?.fingerprint.slice(0, 16))
     expect(page).toContain(`Served until <time datetime="${result.after?.notAfter}"`)
@@ -146,8 +146,7 @@ describe('in the s3 store', () => {
       expect(key).toMatch(/^iotda-cert\/[a-z0-9/-]+$/)
       expect(bucket.objects.get(key)?.body).not.toContain('<html')
     }
-    s.clock.advance(HOUR_MS)
-    await s.run()
+    await s.later(HOUR_MS)
     expect(bucket.objects.get('iotda-cert-page/status.html')?.etag).not.toBe(page?.etag)
   })
 
@@ -201,7 +200,7 @@ describe('what devices make of it, by status', () => {
     expect(devices?.ends.map(({ at, what }) => [Date.parse(at), what.includes('Burnt In')])).toEqual([
       [Math.floor(endsAt / 1_000) * 1_000, true],
     ])
-    const { stdout } = await s.rig.cli(['status', '--json'])
+    const { stdout } = await cli(s.rig, ['status', '--json'])
     expect(JSON.parse(stdout).results[0].devices.verdicts).toHaveLength(2)
   })
 

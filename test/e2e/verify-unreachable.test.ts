@@ -2,17 +2,14 @@ import { describe, expect, test } from 'vitest'
 import { rotateEverything } from '../../functions/event.ts'
 import { run } from '../../lib/app/run.ts'
 import { silentLog } from '../../lib/base/log.ts'
-import { HOUR_MS, openScenario, openVerify, warningsOf } from '../support/scenario.ts'
-
-const BIND = 'UpdateDomainConfiguration'
-const ADD = 'CreateServerCertificate'
+import { put } from '../support/put.ts'
+import { ADD, BIND, HOUR_MS, openScenario, openVerify, warningsOf } from '../support/scenario.ts'
 
 describe('the port does not answer', () => {
   test('before and after: unverified', async () => {
     const { s } = await openVerify()
     await s.device.setDown('refuse')
-    const result = await s.run()
-    expect(result.outcome).toBe('rotated')
+    const result = await s.runTo({ outcome: 'rotated' })
     expect(warningsOf(result)).toEqual(['unverified'])
     expect(s.changes()).toEqual([ADD, BIND])
     expect(await s.run()).toMatchObject({ outcome: 'idle' })
@@ -21,8 +18,7 @@ describe('the port does not answer', () => {
   test('after, but before: rolled back', async () => {
     const { s, bound, onSwitch } = await openVerify()
     onSwitch(isOld => void s.device.setDown(isOld ? null : 'refuse'))
-    const result = await s.run()
-    expect(result.outcome).toBe('rolled-back')
+    const result = await s.runTo({ outcome: 'rolled-back' })
     expect(warningsOf(result)).toEqual([])
     expect(s.boundId()).toBe(bound)
     expect(s.changes()).toEqual([ADD, BIND, BIND])
@@ -31,8 +27,7 @@ describe('the port does not answer', () => {
   test('at one address, before and after: the others decide, with a warning', async () => {
     const { s } = await openVerify({ addresses: ['127.0.0.1', '127.0.0.2'] })
     await s.device.setDown('refuse', '127.0.0.2')
-    const result = await s.run()
-    expect(result.outcome).toBe('rotated')
+    const result = await s.runTo({ outcome: 'rotated' })
     expect(warningsOf(result)).toEqual(['unverified'])
     expect(result.warnings.at(-1)?.message).toContain('127.0.0.2')
     expect(s.changes()).toEqual([ADD, BIND])
@@ -40,9 +35,7 @@ describe('the port does not answer', () => {
 
   test('probe mode require: before and after is a failure, and the new one stays', async () => {
     const { s, bound } = await openVerify({
-      change: settings => {
-        settings.targets[0].probe.mode = 'require'
-      },
+      change: put({ 'targets.0.probe.mode': 'require' }),
     })
     await s.device.setDown('refuse')
     expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'not-served' } })
@@ -55,9 +48,7 @@ describe('the port does not answer', () => {
 
   test('a bind that was judged so does not keep the certificate from being renewed', async () => {
     const { s } = await openVerify({
-      change: settings => {
-        settings.targets[0].probe.mode = 'require'
-      },
+      change: put({ 'targets.0.probe.mode': 'require' }),
     })
     await s.device.setDown('refuse')
     expect(await s.run()).toMatchObject({ outcome: 'failed', error: { code: 'not-served' } })
@@ -70,9 +61,7 @@ describe('the port does not answer', () => {
 
   test('probe mode off: nobody looks', async () => {
     const { s } = await openVerify({
-      change: settings => {
-        settings.targets[0].probe.mode = 'off'
-      },
+      change: put({ 'targets.0.probe.mode': 'off' }),
     })
     expect(await s.run()).toMatchObject({ outcome: 'rotated' })
     expect(s.device.handshakes).toHaveLength(0)
@@ -91,8 +80,7 @@ test('a bind without a verdict is verified before anything else', async () => {
   const ours = s.boundId()
   expect(ours).not.toBe(bound)
   s.faults.clear()
-  const result = await s.run()
-  expect(result).toMatchObject({ outcome: 'rotated', decision: { due: true, reason: 'resume' } })
+  const result = await s.runTo({ outcome: 'rotated', decision: { due: true, reason: 'resume' } })
   expect(
     result.steps
       .filter(step => step.status === 'done')
@@ -145,8 +133,11 @@ test('a bind does not start when the time left does not suffice for verify and r
 
 test('a run that is too short for any cut-over says so', async () => {
   const { s, bound } = await openVerify()
-  const result = await s.run({}, { budgetMs: 30_000 })
-  expect(result).toMatchObject({ outcome: 'suspended', warnings: [{ code: 'too-little-time' }] })
+  const result = await s.runTo(
+    { outcome: 'suspended', warnings: [{ code: 'too-little-time' }] },
+    {},
+    { budgetMs: 30_000 },
+  )
   expect(result.warnings[0]?.message).toContain('timeout')
   expect(s.changes()).toEqual([ADD])
   expect(s.boundId()).toBe(bound)
@@ -180,8 +171,7 @@ describe('drift: the port serves something else than what is bound', () => {
     expect(s.changes()).toEqual([BIND])
     expect(await s.run()).toMatchObject({ outcome: 'suspended', decision: { reason: 'backing-off' } })
     expect(s.changes()).toEqual([])
-    s.clock.advance(2 * HOUR_MS)
-    expect((await s.run()).outcome).toBe('failed')
+    expect((await s.later(2 * HOUR_MS)).outcome).toBe('failed')
     expect(s.changes()).toEqual([BIND])
     expect(s.boundId()).toBe(bound)
   })

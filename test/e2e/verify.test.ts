@@ -1,43 +1,33 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
-import { cleanups } from '../support/cleanups.ts'
-import { DAY_MS, HOUR_MS, openVerify, type ScenarioOptions, warningsOf } from '../support/scenario.ts'
+import { receiveAlerts } from '../support/alert-receiver.ts'
+import { put } from '../support/put.ts'
+import {
+  ADD,
+  BIND,
+  DAY_MS,
+  HOUR_MS,
+  openVerify,
+  type ScenarioOptions,
+  warningsOf,
+} from '../support/scenario.ts'
 
-/** A receiver of alerts. */
-async function listen() {
-  const events: { readonly event: string; readonly severity: string; readonly reason: string }[] = []
-  const server = createServer(async (request, response) => {
-    events.push(JSON.parse(await text(request)))
-    response.end()
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  cleanups.push(async () => void server.closeAllConnections())
-  cleanups.push(async () => void server.close())
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, events }
-}
-
-const BIND = 'UpdateDomainConfiguration'
-const ADD = 'CreateServerCertificate'
 describe('the old certificate is still served', () => {
   test('it stays bound, and is done when a later run finds the new one', async () => {
     const { s, bound } = await openVerify()
     s.device.switches.lagMs = Number.POSITIVE_INFINITY
-    const first = await s.run()
-    expect(first).toMatchObject({ outcome: 'suspended', error: null })
+    const first = await s.runTo({ outcome: 'suspended', error: null })
     expect(warningsOf(first)).toEqual([])
     expect(first.decision.nextCheckAt).not.toBeNull()
     const ours = s.boundId()
     expect(ours).not.toBe(bound)
     expect(s.changes()).toEqual([ADD, BIND])
 
-    s.clock.advance(HOUR_MS / 2)
-    expect(await s.run()).toMatchObject({ outcome: 'suspended', decision: { due: true, reason: 'resume' } })
+    expect(await s.later(HOUR_MS / 2)).toMatchObject({
+      outcome: 'suspended',
+      decision: { due: true, reason: 'resume' },
+    })
     s.device.settle()
-    s.clock.advance(HOUR_MS / 2)
-    const last = await s.run()
+    const last = await s.later(HOUR_MS / 2)
     expect(last).toMatchObject({ outcome: 'rotated', decision: { reason: 'resume' } })
     expect(s.changes()).toEqual([])
     expect(s.boundId()).toBe(ours)
@@ -55,22 +45,20 @@ describe('the old certificate is still served', () => {
   })
 
   test('a person is warned after 24 hours', async () => {
-    const told = await listen()
+    const told = await receiveAlerts()
     const { s } = await openVerify({
-      change: settings => {
-        settings.notifiers = [{ type: 'webhook', url: told.url }]
-      },
+      change: put({ notifiers: [{ type: 'webhook', url: told.url }] }),
     })
     s.device.switches.lagMs = Number.POSITIVE_INFINITY
     await s.run()
-    s.clock.advance(23 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'suspended', warnings: [] })
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'suspended', warnings: [{ code: 'not-propagated' }] })
-    s.clock.advance(HOUR_MS)
-    await s.run()
-    expect(told.events.map(e => e.event)).toEqual(['adopted', 'suspended'])
-    expect(told.events[1]).toMatchObject({ severity: 'warning', reason: expect.stringContaining('1d') })
+    expect(await s.later(23 * HOUR_MS)).toMatchObject({ outcome: 'suspended', warnings: [] })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({
+      outcome: 'suspended',
+      warnings: [{ code: 'not-propagated' }],
+    })
+    await s.later(HOUR_MS)
+    expect(told.alerts.map(e => e.event)).toEqual(['adopted', 'suspended'])
+    expect(told.alerts[1]).toMatchObject({ severity: 'warning', reason: expect.stringContaining('1d') })
     expect(s.changes()).toEqual([ADD, BIND])
   })
 
@@ -127,8 +115,7 @@ describe('a wrong certificate is served', () => {
 
   test('rolled back, with a reason; one more after the back-off; then held, until forced', async () => {
     const { s, bound, mend } = await wrong()
-    const first = await s.run()
-    expect(first.outcome).toBe('rolled-back')
+    const first = await s.runTo({ outcome: 'rolled-back' })
     expect(warningsOf(first)).toEqual([])
     const detail = first.steps.find(step => step.step === 'roll-back')?.detail ?? ''
     expect(detail).toContain(bound)
@@ -136,20 +123,16 @@ describe('a wrong certificate is served', () => {
     expect(s.boundId()).toBe(bound)
     expect(s.changes()).toEqual([ADD, BIND, BIND])
 
-    s.clock.advance(HOUR_MS / 2)
-    const waits = await s.run()
+    const waits = await s.later(HOUR_MS / 2)
     expect(waits).toMatchObject({ outcome: 'suspended', decision: { due: false, reason: 'backing-off' } })
     expect(s.changes()).toEqual([])
 
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rolled-back', deleted: [{}] })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'rolled-back', deleted: [{}] })
     expect(s.obtained()).toBe(2)
     expect(s.boundId()).toBe(bound)
     s.changes()
-    s.clock.advance(DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'held', decision: { due: false, reason: 'held' } })
-    s.clock.advance(2 * DAY_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'held' })
+    expect(await s.later(DAY_MS)).toMatchObject({ outcome: 'held', decision: { due: false, reason: 'held' } })
+    expect(await s.later(2 * DAY_MS)).toMatchObject({ outcome: 'held' })
     expect(s.changes()).toEqual([])
     expect(s.obtained()).toBe(2)
 
@@ -172,8 +155,7 @@ describe('a wrong certificate is served', () => {
     onSwitch(isOld => {
       s.device.switches.serveAt = isOld ? {} : { '127.0.0.2': identity }
     })
-    const result = await s.run()
-    expect(result.outcome).toBe('rolled-back')
+    const result = await s.runTo({ outcome: 'rolled-back' })
     expect(result.steps.find(step => step.step === 'verify')?.detail).toContain('127.0.0.2')
     expect(s.boundId()).toBe(bound)
   })
@@ -197,8 +179,7 @@ describe('a wrong certificate is served', () => {
 
   test('the predecessor has expired: the new one stays', async () => {
     const { s, bound, mend } = await wrong({})
-    s.clock.advance(21 * DAY_MS)
-    const result = await s.run()
+    const result = await s.later(21 * DAY_MS)
     expect(result).toMatchObject({
       outcome: 'failed',
       decision: { reason: 'expired' },

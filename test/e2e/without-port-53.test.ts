@@ -4,6 +4,7 @@ import { doctor } from '../../lib/app/advice.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { cli } from '../support/command.ts'
 import { createRig } from '../support/rig.ts'
 import { HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
 
@@ -46,14 +47,13 @@ describe('DNS over HTTPS', () => {
     const s = await open({ check: 'https' })
     expect(await s.run({}, { budgetMs: 120_000 })).toMatchObject({ outcome: 'suspended' })
     expect(s.obtained()).toBe(0)
-    s.clock.advance(HOUR_MS / 2)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
+    expect(await s.later(HOUR_MS / 2)).toMatchObject({ outcome: 'rotated', error: null })
     expect(s.ca.orders).toHaveLength(1)
     expect(byPort(s)).toEqual(new Set(['TXT']))
   })
 
   test('is enough for the built command', async () => {
-    const rig = await createRig({ port53: 'closed', ca: { keyAlgorithm: 'ec-256' } })
+    const rig = await createRig({ port53: 'closed' })
     cleanups.push(rig.dispose)
     await fillSlots(rig.sandbox)
     const { dns, dnsHttps } = rig.sandbox
@@ -66,7 +66,7 @@ describe('DNS over HTTPS', () => {
         ...{ settle: '0s', every: '200ms' },
       }
     })
-    const { code, stdout } = await rig.cli(['rotate', '--json'])
+    const { code, stdout } = await cli(rig, ['rotate', '--json'])
     expect(code, stdout).toBe(0)
     expect(JSON.parse(stdout).results).toMatchObject([{ outcome: 'rotated' }])
     expect(byPort({ rig })).toEqual(new Set(['TXT']))
@@ -96,8 +96,7 @@ describe('DNS over HTTPS', () => {
     expect(error?.message).toContain(why)
     expect(s.ca.orders).toHaveLength(0)
     s.faults.clear()
-    s.clock.advance(2 * HOUR_MS)
-    expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
+    expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'rotated', error: null })
   })
 
   test('a certificate that is not trusted: no order', async () => {
@@ -141,7 +140,7 @@ describe('the word of the DNS service', () => {
 
   test('is enough for the built command where no DNS answers at all', async () => {
     const s = await open({ check: 'provider', settle: '1s', resolvers: ['127.0.0.9:1'] })
-    const { code, stdout } = await s.rig.cli(['rotate', '--json'])
+    const { code, stdout } = await cli(s.rig, ['rotate', '--json'])
     expect(code, stdout).toBe(0)
     expect(JSON.parse(stdout).results).toMatchObject([{ outcome: 'rotated' }])
     expect(byPort(s)).toEqual(new Set(['TXT']))

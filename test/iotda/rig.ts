@@ -1,4 +1,3 @@
-import { afterEach } from 'vitest'
 import { secret } from '../../lib/base/secret.ts'
 import type { Clock } from '../../lib/base/time.ts'
 import { createHuaweiClient, type HuaweiClientOptions } from '../../lib/clouds/huawei/client.ts'
@@ -8,16 +7,12 @@ import { createIotda, type IotdaOptions } from '../../sandbox/iotda/iotda.ts'
 import { createFaults } from '../../sandbox/kit/faults.ts'
 import { type Answer, type Call, serve } from '../../sandbox/kit/http.ts'
 import { createRoot, type Issued, issueLeaf } from '../../sandbox/kit/pki.ts'
+import { cleanups } from '../support/cleanups.ts'
 
 const PROJECT = '0123456789abcdef0123456789abcdef'
 const INSTANCE = '11111111-2222-3333-4444-555555555555'
 export const UNKNOWN = '0'.repeat(24)
 export const DOMAIN = 'iot.example.com'
-
-const closing: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0)) await close()
-})
 
 const issuer = await createRoot()
 const dates = { notBefore: new Date('2025-11-01T00:00:00Z'), notAfter: new Date('2026-01-30T23:59:59Z') }
@@ -30,7 +25,7 @@ const clock: Clock = { now: () => Date.now(), sleep: async (_, signal) => signal
 
 export const clientOf = (endpoint: string, changes: Partial<HuaweiClientOptions> = {}) => {
   const http = createHttp()
-  closing.push(() => http.close())
+  cleanups.push(() => http.close())
   const huawei = createHuaweiClient({
     http,
     clock,
@@ -60,7 +55,7 @@ export const createRig = async (
     keys: new Map([['AK', { secretKey: 'SK' }]]),
     ...options,
   })
-  closing.push(() => iotda.dispose())
+  cleanups.push(() => iotda.dispose())
   return { client: clientOf(iotda.url, changes), iotda, faults }
 }
 
@@ -85,7 +80,7 @@ export const createOdd = async (answer: (call: Call) => Answer) => {
       route('DELETE', `${path}/:id`),
     ]),
   })
-  closing.push(() => served.dispose())
+  cleanups.push(() => served.dispose())
   return { client: clientOf(served.url), faults }
 }
 

@@ -2,25 +2,15 @@ import * as x509 from '@peculiar/x509'
 import { expect, test } from 'vitest'
 import {
   chainOf,
-  createClient,
   createCsr,
   ecKeys,
-  type Reply,
   type Rig,
+  registered,
   rsaKeys,
+  short,
   startRig,
+  verdict,
 } from './acme-ca-rig.ts'
-
-const registered = async (rig: Rig) => {
-  const client = await createClient(rig)
-  await client.register()
-  return client
-}
-
-const short = (type: string | undefined) => type?.replace('urn:ietf:params:acme:error:', '')
-
-/** Status and error type without its prefix. */
-const verdict = (reply: Reply) => [reply.status, short(reply.doc.type)]
 
 test('identifiers are checked, each bad one with a subproblem', async () => {
   const rig = await startRig({ rejectedNames: ['forbidden.test'] })

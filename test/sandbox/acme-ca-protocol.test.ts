@@ -1,16 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { exportJWK, FlattenedSign, generateKeyPair, type JWK } from 'jose'
 import { expect, test } from 'vitest'
-import { type Client, createClient, http, type Reply, type Rig, startRig } from './acme-ca-rig.ts'
-
-const registered = async (rig: Rig) => {
-  const client = await createClient(rig)
-  await client.register()
-  return client
-}
-
-/** Status and error type without its prefix. */
-const verdict = (reply: Reply) => [reply.status, reply.doc.type?.replace('urn:ietf:params:acme:error:', '')]
+import { type Client, createClient, http, type Reply, registered, startRig, verdict } from './acme-ca-rig.ts'
 
 test('nonces come with HEAD, GET and every POST answer, and are good once', async () => {
   const rig = await startRig()

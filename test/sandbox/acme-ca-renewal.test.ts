@@ -1,18 +1,7 @@
 import { expect, test } from 'vitest'
-import { type Client, chainOf, createClient, http, type Reply, type Rig, startRig } from './acme-ca-rig.ts'
+import { type Client, chainOf, http, type Rig, registered, startRig, verdict } from './acme-ca-rig.ts'
 
 const DAY_MS = 86_400_000
-
-const registered = async (rig: Rig) => {
-  const client = await createClient(rig)
-  await client.register()
-  return client
-}
-
-const short = (type: string | undefined) => type?.replace('urn:ietf:params:acme:error:', '')
-
-/** Status and error type without its prefix. */
-const verdict = (reply: Reply) => [reply.status, short(reply.doc.type)]
 
 const renewalInfo = async (rig: Rig, certId: string) => {
   const reply = await http(`${rig.ca.url}/renewal-info/${certId}`)

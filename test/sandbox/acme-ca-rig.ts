@@ -248,3 +248,17 @@ export async function createCsr(
 /** The certificates of a PEM chain. */
 export const chainOf = (pem: string): readonly x509.X509Certificate[] =>
   x509.PemConverter.decode(pem).map(der => new x509.X509Certificate(der))
+
+/** A client whose account the CA knows. */
+export async function registered(rig: Rig): Promise<Client> {
+  const client = await createClient(rig)
+  await client.register()
+  return client
+}
+
+/** The type of an error without its prefix. */
+export const short = (type: string | undefined): string | undefined =>
+  type?.replace('urn:ietf:params:acme:error:', '')
+
+/** Status and error type of an answer. */
+export const verdict = ({ status, doc }: Reply) => [status, short(doc.type)]

@@ -1,16 +1,12 @@
 /** Rate limits, the pause, lost orders and a move, as a client meets them. */
 import { expect, test } from 'vitest'
 import { LETS_ENCRYPT } from '../../sandbox/acme-ca/limits.ts'
-import { createClient, http, type Reply, startRig } from './acme-ca-rig.ts'
+import { createClient, http, type Reply, short, startRig } from './acme-ca-rig.ts'
 
 const HOUR_MS = 3_600_000
 const NAME = 'a.example.test'
 
-const verdict = ({ status, doc, headers }: Reply) => [
-  status,
-  doc.type?.replace('urn:ietf:params:acme:error:', ''),
-  headers['retry-after'],
-]
+const verdict = ({ status, doc, headers }: Reply) => [status, short(doc.type), headers['retry-after']]
 
 test('five certificates for the same names, then one every 33.6 hours', async () => {
   const rig = await startRig({ limits: LETS_ENCRYPT })

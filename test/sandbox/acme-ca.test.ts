@@ -5,15 +5,9 @@ import { connect, createServer } from 'node:tls'
 import * as x509 from '@peculiar/x509'
 import acme from 'acme-client'
 import { expect, onTestFinished, test } from 'vitest'
-import { chainOf, createClient, createCsr, http, type Rig, rsaKeys, startRig } from './acme-ca-rig.ts'
+import { chainOf, createCsr, http, type Rig, registered, rsaKeys, startRig } from './acme-ca-rig.ts'
 
 const DAY_MS = 86_400_000
-
-const registered = async (rig: Rig) => {
-  const client = await createClient(rig)
-  await client.register()
-  return client
-}
 
 /** What a real TLS client says about a chain: the name of the subject, or the error. */
 const handshake = async (pem: string, key: string, ca: string, servername: string): Promise<string> => {

@@ -1,16 +1,9 @@
 import { connect as connectTls } from 'node:tls'
-import { beforeAll, describe, expect, test } from 'vitest'
-import { type Authority, type Issued, issueLeaf } from '../../sandbox/kit/pki.ts'
+import { describe, expect, test } from 'vitest'
+import { issueLeaf } from '../../sandbox/kit/pki.ts'
 import { createPki, device, domain, echo, fingerprint, look, start } from './device-rig.ts'
 
-let root: Authority
-let issuer: Authority
-let first: Issued
-let second: Issued
-let rsa: Issued
-beforeAll(async () => {
-  ;({ root, issuer, first, second, rsa } = await createPki())
-})
+const { root, issuer, first, second, rsa } = await createPki()
 
 describe('which certificate', () => {
   test('the custom domain gets what is bound, with its whole chain', async () => {

@@ -1,17 +1,12 @@
 import { connect as connectTcp } from 'node:net'
 import { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { readHello } from '../../sandbox/kit/client-hello.ts'
-import { type Authority, createRoot, type Issued, issueLeaf } from '../../sandbox/kit/pki.ts'
+import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import { createPki, device, domain, echo, fingerprint, look, names, onCleanup, start } from './device-rig.ts'
 
-let root: Authority
-let first: Issued
-let rsa: Issued
-beforeAll(async () => {
-  ;({ root, first, rsa } = await createPki())
-})
+const { root, first, rsa } = await createPki()
 
 describe('a real MQTT client', () => {
   test('stays connected over a rebind and sees the new certificate when it reconnects', async () => {

@@ -1,7 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { connect as connectTls, type PeerCertificate } from 'node:tls'
 import { connectAsync, type MqttClient } from 'mqtt'
-import { afterEach } from 'vitest'
 import {
   createDeviceEndpoint,
   type DeviceEndpoint,
@@ -10,11 +9,12 @@ import {
 import { createIotda, type Iotda } from '../../sandbox/iotda/iotda.ts'
 import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
 import { createIntermediate, createRoot, type Issued, issueLeaf } from '../../sandbox/kit/pki.ts'
+import { cleanups } from '../support/cleanups.ts'
 
 export const domain = 'iot.example.com'
 export const names = [domain]
 
-export async function createPki() {
+async function makePki() {
   const root = await createRoot()
   const issuer = await createIntermediate({ issuer: root })
   const first = await issueLeaf({ names, issuer })
@@ -23,18 +23,18 @@ export async function createPki() {
   return { root, issuer, first, second, rsa }
 }
 
+let pki: ReturnType<typeof makePki> | null = null
+/** Made once for all files of a worker. */
+export function createPki() {
+  pki ??= makePki()
+  return pki
+}
+
 export const fingerprint = (pem: string): string =>
   new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase()
 
-let cleanups: (() => unknown)[] = []
-export const onCleanup = (cleanup: () => unknown): void => {
-  cleanups.push(cleanup)
-}
-
-afterEach(async () => {
-  for (const cleanup of cleanups.reverse()) await cleanup()
-  cleanups = []
-})
+export const onCleanup = (cleanup: () => unknown): void =>
+  void cleanups.push(async () => void (await cleanup()))
 
 /** An instance with one certificate bound, or none, and its device port. */
 export const start = async (

@@ -1,13 +1,7 @@
-import { beforeAll, describe, expect, test } from 'vitest'
-import type { Authority, Issued } from '../../sandbox/kit/pki.ts'
+import { describe, expect, test } from 'vitest'
 import { code, configurationOf, createPki, domain, exportKey, start } from './iotda-rig.ts'
 
-let issuer: Authority
-let ec: Issued
-let rsa: Issued
-beforeAll(async () => {
-  ;({ issuer, ec, rsa } = await createPki())
-})
+const { issuer, ec, rsa } = await createPki()
 
 describe('domain configurations', () => {
   test('create, list, show, update and delete answer as documented', async () => {

@@ -1,5 +1,4 @@
 import { createPrivateKey } from 'node:crypto'
-import { afterEach } from 'vitest'
 import { createIotda, type Iotda, type IotdaOptions } from '../../sandbox/iotda/iotda.ts'
 import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
 import {
@@ -9,6 +8,7 @@ import {
   type Issued,
   issueLeaf,
 } from '../../sandbox/kit/pki.ts'
+import { cleanups } from '../support/cleanups.ts'
 
 export const project = '0123456789abcdef0123456789abcdef'
 export const domain = 'iot.example.com'
@@ -22,7 +22,7 @@ export interface Pki {
   readonly rsa: Issued
 }
 
-export async function createPki(): Promise<Pki> {
+async function makePki(): Promise<Pki> {
   const root = await createRoot({ commonName: 'Test Root' })
   const issuer = await createIntermediate({ issuer: root, commonName: 'Test CA', organization: 'Test' })
   const ec = await issueLeaf({
@@ -36,11 +36,12 @@ export async function createPki(): Promise<Pki> {
   return { root, issuer, ec, rsa }
 }
 
-let cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.reverse()) await cleanup()
-  cleanups = []
-})
+let pki: ReturnType<typeof makePki> | null = null
+/** Made once for all files of a worker. */
+export function createPki() {
+  pki ??= makePki()
+  return pki
+}
 
 export interface Reply {
   readonly status: number

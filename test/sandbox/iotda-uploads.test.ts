@@ -1,14 +1,7 @@
-import { beforeAll, describe, expect, test } from 'vitest'
-import type { Authority, Issued } from '../../sandbox/kit/pki.ts'
+import { describe, expect, test } from 'vitest'
 import { code, createPki, exportKey, start, uploadOf } from './iotda-rig.ts'
 
-let root: Authority
-let issuer: Authority
-let ec: Issued
-let rsa: Issued
-beforeAll(async () => {
-  ;({ root, issuer, ec, rsa } = await createPki())
-})
+const { root, issuer, ec, rsa } = await createPki()
 
 describe('what is uploaded', () => {
   test('keys are accepted as PKCS#1, PKCS#8, SEC1 and encrypted PKCS#8', async () => {

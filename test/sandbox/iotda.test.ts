@@ -1,14 +1,9 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Refusal } from '../../sandbox/iotda/switches.ts'
-import { type Authority, type Issued, issueLeaf } from '../../sandbox/kit/pki.ts'
+import { issueLeaf } from '../../sandbox/kit/pki.ts'
 import { code, createPki, domain, names, start, uploadOf } from './iotda-rig.ts'
 
-let issuer: Authority
-let ec: Issued
-let rsa: Issued
-beforeAll(async () => {
-  ;({ issuer, ec, rsa } = await createPki())
-})
+const { issuer, ec, rsa } = await createPki()
 
 describe('server certificates', () => {
   test('create, list, show and delete answer as documented', async () => {

@@ -6,6 +6,7 @@ import type { DriverContext, HuaweiKeys, Run } from '../../lib/contracts.ts'
 import { createHttp } from '../../lib/http/client.ts'
 import type { Dns, DnsOptions } from '../../sandbox/dns/server.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { quietSignal } from '../support/signal.ts'
 
 export const START = Date.UTC(2026, 10, 24)
 
@@ -53,7 +54,7 @@ export const createRun = (clock: Clock, log: Log, over: Partial<Run> = {}): Run 
   clock,
   log,
   deadline: clock.now() + 3_600_000,
-  signal: new AbortController().signal,
+  signal: quietSignal(),
   ...over,
 })
 

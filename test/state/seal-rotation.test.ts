@@ -25,6 +25,7 @@ import {
 } from '../stores/cloud.ts'
 import { fakeClock } from '../support/clock.ts'
 import { createRig, type Rig } from '../support/rig.ts'
+import { runEvent } from '../support/run-event.ts'
 
 const disposals: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -217,7 +218,7 @@ test('settings and secrets from the cloud drive a run', async () => {
   config.objects.set('iotda-cert.json', { body: JSON.stringify(settings), etag: '"x"', metadata: {} })
   const answer = await run({
     config: 's3://config/iotda-cert.json',
-    event: { action: 'rotate', targets: null, force: false, until: null, accept: null },
+    event: runEvent(),
     trigger: 'schedule',
     deadline: now() + 10 * MINUTE_MS,
     clock,

@@ -9,6 +9,7 @@ import { parseDocument } from '../../lib/state/document.ts'
 import { newTarget, TargetDocument } from '../../lib/state/documents.ts'
 import { takeLease } from '../../lib/state/lease.ts'
 import { failureOf } from '../support/failure.ts'
+import { quietSignal } from '../support/signal.ts'
 
 export const AWS_KEY = 'AKIAEXAMPLE000000001'
 export const AWS_SECRET = 'example/Secret+Key000000000000000000001'
@@ -64,7 +65,7 @@ const runNamed = (runId: string): Run => ({
   clock: quickClock,
   log: silentLog,
   deadline: Number.POSITIVE_INFINITY,
-  signal: new AbortController().signal,
+  signal: quietSignal(),
 })
 
 /** Takes a lease twice and loses it once: what the rotation builds on. */

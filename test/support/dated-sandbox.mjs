@@ -13,7 +13,7 @@ const [folder, world] = process.argv.slice(2)
 const { lifetimeMs, ageMs, issuesMs } = JSON.parse(world)
 const say = answer => process.stdout.write(`${JSON.stringify(answer)}\n`)
 
-const sandbox = await startSandbox({ ca: { keyAlgorithm: 'ec-256', validitySeconds: issuesMs / 1_000 } })
+const sandbox = await startSandbox({ ca: { validitySeconds: issuesMs / 1_000 } })
 const { ca, iotda, device, domain } = sandbox
 const notBefore = new Date(Date.now() - ageMs)
 const notAfter = new Date(notBefore.getTime() + lifetimeMs - 1_000)

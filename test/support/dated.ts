@@ -7,8 +7,9 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { TargetResult } from '../../lib/report/result.ts'
 import { fakeClock } from './clock.ts'
+import { spawnCli } from './command.ts'
 import { environmentAt } from './faketime.ts'
-import { createRig, spawnCli } from './rig.ts'
+import { createRig } from './rig.ts'
 
 /** The bound certificate, and how long new ones of the CA live. */
 export interface World {
@@ -39,18 +40,12 @@ const SANDBOX = fileURLToPath(new URL('dated-sandbox.mjs', import.meta.url))
 export async function rotateInProcess(instant: number, world: World): Promise<TargetResult> {
   const { lifetimeMs, ageMs, issuesMs } = world
   const clock = fakeClock(instant)
-  const rig = await createRig({
-    now: clock.now,
-    ca: { keyAlgorithm: 'ec-256', validitySeconds: issuesMs / 1_000 },
-  })
+  const rig = await createRig({ now: clock.now, ca: { validitySeconds: issuesMs / 1_000 } })
   const { ca, iotda, domain } = rig.sandbox
   const notBefore = new Date(instant - ageMs)
   const notAfter = new Date(instant - ageMs + lifetimeMs - 1_000)
   const { certPem, keyPem } = await ca.issue([domain], { notBefore, notAfter, keyType: 'ec-256' })
   iotda.createConfiguration(domain, iotda.upload(certPem, keyPem))
-  await rig.configure(settings => {
-    settings.certificates.iot.keyType = 'ec-256'
-  })
   return rig.result({}, { clock }).finally(rig.dispose)
 }
 

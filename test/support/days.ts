@@ -27,6 +27,7 @@ import {
 } from './days-ideal.ts'
 import { createMortal, type Death } from './mortal.ts'
 import { createRig, type Rig } from './rig.ts'
+import { runEvent } from './run-event.ts'
 import { type Seeded, seeded } from './seeded.ts'
 
 export interface Renewal {
@@ -90,17 +91,16 @@ const drawDeath = (random: Seeded): Death | null =>
   random() < DEATHS ? { call: random.whole(1, REQUESTS), when: random.pick(['before', 'after']) } : null
 
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
-const EVENT = { action: 'rotate', targets: null, force: false, until: null, accept: null } as const
 
 /** An instance with a certificate that was issued as the days begin. */
 async function openDays({ lifetimeMs, tickMs }: Life, clock: FakeClock): Promise<Rig> {
   const isShort = lifetimeMs < SHORT_MS
   const validity = isShort ? {} : { validitySeconds: lifetimeMs / 1_000 }
-  const options = { now: clock.now, ca: { keyAlgorithm: 'ec-256', ...validity } } as const
+  const options = { now: clock.now, ca: validity } as const
   const rig = await createRig(options, existsSync(MEMORY) ? MEMORY : tmpdir())
   const { ca, iotda, domain } = rig.sandbox
   await rig.configure(settings => {
-    Object.assign(settings.certificates.iot, { keyType: 'ec-256', profile: isShort ? 'shortlived' : null })
+    Object.assign(settings.certificates.iot, { profile: isShort ? 'shortlived' : null })
     Object.assign(settings.targets[0].probe, { within: '10s', steady: 2 })
     settings.schedule = { interval: `${tickMs / MINUTE_MS}m` }
     delete settings.sources.sandbox.budget
@@ -172,7 +172,7 @@ async function openWorld(life: Life) {
     dns.clearQueries()
     if (down >= 0) faults.add({ operations: ['acme.*'], times: Number.MAX_SAFE_INTEGER, ...kinds[down] })
     const deadline = at + RUN_MS
-    const request = { config: rig.settingsFile, event: EVENT, deadline, log: quiet, clock }
+    const request = { config: rig.settingsFile, event: runEvent(), deadline, log: quiet, clock }
     const death = drawDeath(seeded(life.seed * 1_000_003 + tick))
     const answer = await mortal.run({ ...request, trigger: 'schedule' }, death)
     tellWishes()
@@ -249,12 +249,20 @@ export async function liveThrough(life: Life): Promise<Lived> {
   const object = (what: string): void => {
     objections.push(`day ${((clock.now() - startedAt) / DAY_MS).toFixed(2)} of seed ${seed}: ${what}`)
   }
-  /** After an idle run: a leap to a random tick, at most to the last one at which nothing can be due. */
-  const nextTick = (tick: number, { result }: Run): number => {
-    if (result?.outcome !== 'idle') return tick + 1
+  /** The last tick before an instant. */
+  const tickBefore = (instant: number): number => Math.ceil((instant - startedAt) / tickMs) - 1
+  /** The last tick at which nothing can be due: an idle run, or one that backs off while there is no hurry yet. */
+  const lastQuiet = ({ at, result }: Run): number => {
+    const dates = bound()
+    if (result?.outcome === 'idle') return tickBefore(quietUntil(dates, tickMs))
+    const { reason, nextCheckAt } = result?.decision ?? {}
+    if (reason !== 'backing-off' || !nextCheckAt) return 0
+    return tickBefore(Math.min(Date.parse(nextCheckAt), Math.max(at, dates.end - life.lifetimeMs / 4)))
+  }
+  /** A leap to a random tick, at most to the last quiet one; else the next. */
+  const nextTick = (tick: number, run: Run): number => {
     const leapMs = seeded(seed * 1_000_033 + tick).whole(tickMs, Math.max(tickMs, 2 * SAMPLE_MS))
-    const lastQuiet = Math.ceil((quietUntil(bound(), tickMs) - startedAt) / tickMs) - 1
-    return Math.max(tick + 1, Math.min(tick + Math.floor(leapMs / tickMs), lastQuiet))
+    return Math.max(tick + 1, Math.min(tick + Math.floor(leapMs / tickMs), lastQuiet(run)))
   }
   try {
     for (let tick = 0; tick <= ticks; ) {

@@ -19,7 +19,7 @@ const DAY_MS = 86_400_000
 
 /** The bound certificate ends in so many days. EC keys, and a quick verify. */
 export async function openFunctionRig(daysLeft = 5): Promise<FunctionRig> {
-  const sandbox = await startSandbox({ ca: { keyAlgorithm: 'ec-256' } })
+  const sandbox = await startSandbox()
   const { faults, iotda, ca, domain } = sandbox
   const bucket = await createS3({ faults, keys: awsKeys, bucket: 'state' })
   cleanups.push(sandbox.dispose, bucket.dispose)

@@ -6,15 +6,15 @@ import { connect } from 'node:tls'
 import type { CaKeyType } from '../../sandbox/acme-ca/ca.ts'
 import type { Fault } from '../../sandbox/kit/faults.ts'
 import type { Sandbox, SandboxSettings } from '../../sandbox/sandbox.ts'
-import { type Ended, type Rig, spawnCli } from './rig.ts'
+import { cli, type Ended, spawnCli } from './command.ts'
+import type { Rig } from './rig.ts'
 
 const DAY_MS = 86_400_000
 
-/** Makes a rotation fast without leaving anything out: EC keys, short waits. */
+/** Makes a rotation fast without leaving anything out. */
 export const fast = (rig: Rig, change: (settings: SandboxSettings) => void = () => {}): Promise<void> =>
   rig.configure(settings => {
     change(settings)
-    settings.certificates.iot.keyType = 'ec-256'
     settings.solvers.dns.propagation.every = '50ms'
     Object.assign(settings.targets[0].probe, { within: '5s', steady: 2 })
   })
@@ -167,10 +167,18 @@ const fingerprintOf = (pem: string): string =>
 
 /** A plain run of the built command. */
 export async function rotateOnce(rig: Rig, ...flags: readonly string[]) {
-  const { code, stdout, stderr } = await rig.cli(['rotate', '--json', ...flags])
+  const { code, stdout, stderr } = await cli(rig, ['rotate', '--json', ...flags])
   if (stdout === '') throw new Error(`no answer: ${stderr}`)
   const { outcome, error, decision, deleted } = JSON.parse(stdout).results[0]
   return { code, outcome, error, decision, deleted }
+}
+
+/** The same in this process: a run remembers nothing but its store either way. */
+export async function rotateHere(rig: Rig) {
+  const { ok, results } = await rig.run()
+  const [result] = results
+  if (result === undefined) throw new Error('no result')
+  return { ok, ...result }
 }
 
 /** A run of the built command that the sandbox kills at the call the fault names. */

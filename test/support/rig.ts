@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { run } from '../../lib/app/run.ts'
 import type { Log } from '../../lib/base/log.ts'
 import { type Clock, MINUTE_MS, systemClock } from '../../lib/base/time.ts'
@@ -15,18 +13,16 @@ import {
   type SandboxSettings,
   startSandbox,
 } from '../../sandbox/sandbox.ts'
+import { runEvent } from './run-event.ts'
 
-/** The built command, as a user runs it. */
-export const CLI = fileURLToPath(new URL('../../dist/cli.mjs', import.meta.url))
-
-/** A sandbox, a settings file with its state folder, and both ways to run iotda-cert against it. */
+/** A sandbox, a settings file with its state folder, and runs of iotda-cert in this process. */
 export interface Rig {
   readonly sandbox: Sandbox
   readonly folder: string
   readonly settingsFile: string
   /** Every log line of `run`, as JSON. */
   readonly logged: string[]
-  /** Rewrites the settings file. */
+  /** Rewrites the settings file. Keys are EC, which are quick to make. */
   configure(change: (settings: SandboxSettings) => void): Promise<void>
   /** Runs in this process; a fake clock may be given. */
   run(
@@ -38,16 +34,7 @@ export interface Rig {
     event?: Partial<RunEvent>,
     options?: { clock?: Clock; budgetMs?: number; settingsFile?: string },
   ): Promise<TargetResult>
-  /** Runs the built command in a process of its own. */
-  cli(args: readonly string[], env?: Record<string, string>): Promise<Ended>
   dispose(): Promise<void>
-}
-
-export interface Ended {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly stdout: string
-  readonly stderr: string
 }
 
 /** `under` is the folder that the rig's own is made in. */
@@ -62,16 +49,26 @@ export async function createRig(options: SandboxOptions = {}, under = tmpdir()):
       void logged.push(JSON.stringify({ level, message, ...fields }))
   const log: Log = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') }
   const configure: Rig['configure'] = change =>
-    writeFile(settingsFile, `${JSON.stringify(sandbox.settings(change), null, 2)}\n`)
+    writeFile(
+      settingsFile,
+      `${JSON.stringify(
+        sandbox.settings(settings => {
+          settings.certificates.iot.keyType = 'ec-256'
+          change(settings)
+        }),
+        null,
+        2,
+      )}\n`,
+    )
   await configure(() => {})
 
-  const runEvent: Rig['run'] = (
+  const runWith: Rig['run'] = (
     event = {},
     { clock = systemClock, budgetMs = 10 * MINUTE_MS, settingsFile: other } = {},
   ) =>
     run({
       config: other ?? settingsFile,
-      event: { action: 'rotate', targets: null, force: false, until: null, accept: null, ...event },
+      event: runEvent(event),
       trigger: 'manual',
       deadline: clock.now() + budgetMs,
       log,
@@ -83,40 +80,16 @@ export async function createRig(options: SandboxOptions = {}, under = tmpdir()):
     settingsFile,
     logged,
     configure,
-    run: runEvent,
+    run: runWith,
     result: async (event, more) => {
-      const { results } = await runEvent(event, more)
+      const { results } = await runWith(event, more)
       const [only] = results
       if (!only || results.length !== 1) throw new Error(`${results.length} results`)
       return only
     },
-    cli: (args, env = {}) => spawnCli(args, { IOTDA_CERT_CONFIG: settingsFile, ...env }),
     dispose: async () => {
       await sandbox.dispose()
       await rm(folder, { recursive: true, force: true })
     },
   }
-}
-
-/** Starts the built command; `started` is told its process id at once. */
-export function spawnCli(
-  args: readonly string[],
-  env: Record<string, string>,
-  started?: (pid: number) => void,
-): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [CLI, ...args], {
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    const out: Buffer[] = []
-    const err: Buffer[] = []
-    child.stdout.on('data', chunk => out.push(chunk))
-    child.stderr.on('data', chunk => err.push(chunk))
-    child.once('error', reject)
-    child.once('spawn', () => child.pid !== undefined && started?.(child.pid))
-    child.once('close', (code, signal) =>
-      resolve({ code, signal, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() }),
-    )
-  })
 }

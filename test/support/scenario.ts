@@ -9,17 +9,26 @@ import { createRig, type Rig } from './rig.ts'
 export const HOUR_MS = 3_600_000
 export const DAY_MS = 24 * HOUR_MS
 
+/** Calls that change IoTDA. */
+export const ADD = 'CreateServerCertificate'
+export const BIND = 'UpdateDomainConfiguration'
+export const DELETE = 'DeleteServerCertificate'
+
 export interface RunOptions {
   readonly budgetMs?: number
   readonly settingsFile?: string
 }
 
-/** One instance with its rotator and its own clock; stopped after the test. EC keys, and a quick verify. */
+/** One instance with its rotator and its own clock; stopped after the test. A quick verify. */
 export interface Scenario extends Pick<Sandbox, 'iotda' | 'faults' | 'ca' | 'device' | 'domain'> {
   readonly rig: Rig
   readonly clock: FakeClock
   /** Runs one event. A deletion of what is bound fails the test, as does one that the result does not name. */
   run(event?: Partial<RunEvent>, options?: RunOptions): Promise<TargetResult>
+  /** Runs one event, which is to end so. */
+  runTo(expected: object, event?: Partial<RunEvent>, options?: RunOptions): Promise<TargetResult>
+  /** Runs one event after a while. */
+  later(durationMs: number, event?: Partial<RunEvent>, options?: RunOptions): Promise<TargetResult>
   /** Rewrites the settings. */
   configure(change: (settings: SandboxSettings) => void): Promise<void>
   /** The settings as `configure` would write them. */
@@ -48,14 +57,13 @@ export interface ScenarioOptions extends SandboxOptions {
 
 export async function openScenario({ change, ...options }: ScenarioOptions = {}): Promise<Scenario> {
   const clock = fakeClock()
-  const rig = await createRig({ now: clock.now, ...options, ca: { keyAlgorithm: 'ec-256', ...options.ca } })
+  const rig = await createRig({ now: clock.now, ...options })
   cleanups.push(rig.dispose)
   const { iotda, faults, ca, device, domain } = rig.sandbox
   // The platform would not save us from deleting what is bound.
   iotda.switches.deleteBound = 'allow'
   const quick = (more: (settings: SandboxSettings) => void) => (settings: SandboxSettings) => {
     for (const target of settings.targets) target.probe.within = '2s'
-    settings.certificates.iot.keyType = 'ec-256'
     change?.(settings)
     more(settings)
   }
@@ -90,6 +98,15 @@ export async function openScenario({ change, ...options }: ScenarioOptions = {})
     return iotda.upload(certPem, keyPem)
   }
   return {
+    runTo: async (expected, event, more) => {
+      const result = await run(event, more)
+      expect(result, JSON.stringify(result.error)).toMatchObject(expected)
+      return result
+    },
+    later: (durationMs, event, more) => {
+      clock.advance(durationMs)
+      return run(event, more)
+    },
     iotda,
     faults,
     ca,

@@ -261,7 +261,8 @@ describe('without a record of its own', () => {
     const record = files.find(it => it.isFile() && it.name.startsWith('told'))
     expect(record).toBeDefined()
     await writeFile(join(record?.parentPath ?? '', record?.name ?? ''), '{"schema":1,"alerts":')
-    w.s.clock.advance(48 * DAY_MS)
+    // Two in the morning: a look within the first hour of a day and the next one would both tell.
+    w.s.clock.advance(49 * DAY_MS - (w.s.clock.now() % DAY_MS) + 2 * HOUR_MS)
     for (let i = 0; i < 4; i += 1) await w.look()
     expect(w.said()).toEqual(['new expiring warning factory-1'])
     await distrusted(w)

@@ -1,4 +1,4 @@
-import { afterEach, expect } from 'vitest'
+import { expect } from 'vitest'
 import { RotationError } from '../../../lib/base/rotation-error.ts'
 import { secret } from '../../../lib/base/secret.ts'
 import type { Clock } from '../../../lib/base/time.ts'
@@ -13,17 +13,13 @@ import type { HttpOptions } from '../../../lib/http/http.ts'
 import { type SigningAlgorithm, verifySignature } from '../../../sandbox/iotda/signature.ts'
 import { createFaults, type Fault } from '../../../sandbox/kit/faults.ts'
 import { type Answer, type Call, type Served, serve } from '../../../sandbox/kit/http.ts'
+import { cleanups } from '../../support/cleanups.ts'
 
 export const AK = 'AKEXAMPLE0000000001'
 export const SK = 'SKexample/Secret+Key0000000000000000001'
 export const TOKEN = 'ggpjbi1ub3J0aC00EXAMPLETOKEN=='
 export const permanent: HuaweiKeys = { accessKey: secret(AK), secretKey: secret(SK), securityToken: null }
 export const temporary: HuaweiKeys = { ...permanent, securityToken: secret(TOKEN) }
-
-const closing: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0)) await close()
-})
 
 /** A clock of its own: a sleep moves it on and is written down. */
 const createClock = () => {
@@ -77,7 +73,7 @@ export const createRig = async (rig: Rig = {}) => {
     ...(rig.tls ? { tls: rig.tls } : {}),
   })
   const http = createHttp(rig.http)
-  closing.push(
+  cleanups.push(
     () => http.close(),
     () => served.dispose(),
   )
