@@ -5,7 +5,7 @@ import type { RenewBefore } from '../../../lib/model/certificate.ts'
 import { backOffMs } from '../../../lib/rotation/decide/back-off.ts'
 import { decide, emergencyMs } from '../../../lib/rotation/decide/decide.ts'
 import { instantIn } from '../../../lib/rotation/decide/renewal-window.ts'
-import { certificateDocument, facts, leaf, NOW, slot, spec } from '../facts.ts'
+import { certificateDocument, facts, leaf, NOW, slot, spec, suggested } from '../facts.ts'
 
 const START = NOW
 interface Case {
@@ -27,9 +27,7 @@ function at({
   recalled = null,
 }: Case) {
   const bound = slot('a', { notBefore: START, notAfter: START + lifetimeMs })
-  const renewalInfo = window
-    ? { fingerprint: 'leaf-a', window, explanationUrl: null, nextFetchAt: START }
-    : null
+  const renewalInfo = window ? suggested(window) : null
   const certificate = certificateDocument({ recalled })
   return decide(
     facts({ slots: [bound], renewalInfo, at, certificate }, { spec: { ...spec, renewBefore }, intervalMs }),
@@ -176,8 +174,10 @@ describe('renewal info', () => {
   })
 
   test('an answer without a window is none: the fallback decides', () => {
-    const renewalInfo = { fingerprint: 'leaf-a', window: null, explanationUrl: null, nextFetchAt: NOW }
-    expect(decide(facts({ renewalInfo }))).toMatchObject({ due: false, nextCheckAt: NOW + 50 * DAY_MS })
+    expect(decide(facts({ renewalInfo: suggested(null) }))).toMatchObject({
+      due: false,
+      nextCheckAt: NOW + 50 * DAY_MS,
+    })
   })
 
   test('the instant is inside the window, the same for every run, and another for another certificate', () => {
