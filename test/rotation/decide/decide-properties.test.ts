@@ -79,7 +79,8 @@ test('after a rotation to a fresh leaf there is nothing to do, whatever the sett
             renewalInfo: windowAt === null ? null : suggested({ start, end: start + DAY_MS }),
           },
           {
-            ...{ spec: { ...spec, renewBefore }, intervalMs },
+            spec: { ...spec, renewBefore },
+            intervalMs,
             specHash: source.holder !== 'none' && source.isOtherSpec ? 'other' : 'spec',
           },
         )

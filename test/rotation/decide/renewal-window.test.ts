@@ -129,8 +129,11 @@ describe('renewal info', () => {
   test('a recall that is not followed silences neither the threshold nor the emergency', () => {
     const quiet = (days: number, renewBefore: RenewBefore | null = null) =>
       at({
-        ...{ lifetimeMs, window: past, renewBefore, at: START + days * DAY_MS },
-        recalled: { fingerprint: 'leaf-before', at: START + (days - 1) * DAY_MS },
+        lifetimeMs,
+        window: past,
+        renewBefore,
+        at: day(days),
+        recalled: { fingerprint: 'leaf-before', at: day(days - 1) },
       })
     expect(quiet(59)).toMatchObject({ due: false })
     expect(quiet(60)).toMatchObject({ due: true, reason: 'expiring' })
