@@ -50,16 +50,12 @@ export const openContext = (setup: RotationSetup): Context => ({
 })
 
 /** What is written down of the target. */
-export const targetDocument = ({
-  records,
-  target,
-}: Pick<RotationSetup, 'records' | 'target'>): Document<TargetDocument> => records.target(target)
+export const targetDocument = ({ records, target }: RotationSetup): Document<TargetDocument> =>
+  records.target(target)
 
 /** What is written down of its certificate. */
-export const certificateDocument = ({
-  records,
-  spec,
-}: Pick<RotationSetup, 'records' | 'spec'>): Document<CertificateDocument> => records.certificate(spec.name)
+export const certificateDocument = ({ records, spec }: RotationSetup): Document<CertificateDocument> =>
+  records.certificate(spec.name)
 
 /** A source by its name; the certificate's first when the settings no longer have it, or none is named. */
 export function sourceNamed(

@@ -2,7 +2,7 @@
 import { silentLog } from '../../lib/base/log.ts'
 import { type Clock, DAY_MS } from '../../lib/base/time.ts'
 import type { Run } from '../../lib/contracts.ts'
-import type { CertificateSpec, Leaf, Slot } from '../../lib/model/certificate.ts'
+import type { CertificateSpec, Leaf, RenewalInfo, Slot } from '../../lib/model/certificate.ts'
 import type { RunEvent } from '../../lib/model/outcomes.ts'
 import type { Target } from '../../lib/model/target.ts'
 import { type Context, openContext, type RotationSetup } from '../../lib/rotation/context.ts'
@@ -175,6 +175,14 @@ export function inspection({ slots = [], bound, served = [], ...scene }: Scene):
     },
   }
 }
+
+/** What the CA suggests for `a`. */
+export const suggested = (window: RenewalInfo['window']): RenewalInfo => ({
+  fingerprint: 'leaf-a',
+  window,
+  explanationUrl: null,
+  nextFetchAt: NOW,
+})
 
 /** One bound certificate, `a`, that was obtained with the settings as they are: nothing to do but for `more`. */
 export function facts(scene: Scene = {}, more: Partial<Omit<Facts, 'inspection' | 'document'>> = {}): Facts {

@@ -7,7 +7,7 @@ import { type Context, type RotationSetup, targetDocument } from '../context.ts'
 import type { Decided, DueToDeploy } from '../decide/decision.ts'
 import { boundLeaf } from '../observe/inspection.ts'
 import { conclude, cutOver, lookAndDecide } from '../rotate.ts'
-import type { Uploaded } from '../steps/add.ts'
+import { newBinding, type Uploaded } from '../steps/add.ts'
 import { preflightPrevious } from '../steps/preflight.ts'
 import { warn } from '../trace.ts'
 
@@ -39,15 +39,8 @@ async function takePrevious(context: Context, decided: Decided): Promise<Uploade
   const { leaf, certificatePem: chainPem, serverCertificateId } = slot
   if (!leaf || !chainPem) throw unusable(`certificate ${serverCertificateId} cannot be read`)
   const table = preflightPrevious(context, decided, { chainPem, leaf, staplingBack })
-  const binding = {
-    fingerprint: leaf.fingerprint,
-    specHash,
-    serverCertificateId,
-    replaces: null,
-    staplingBack,
-    boundAt: null,
-    failedWhy: null,
-  }
+  const material = { chainPem, leaf, key: null, specHash }
+  const binding = { ...newBinding(material, serverCertificateId), staplingBack }
   const banned = boundLeaf(inspection)?.fingerprint ?? null
   // The hold comes first: a scheduled run must not undo what a person is doing.
   await targetDocument(context).update(d => ({
@@ -57,24 +50,11 @@ async function takePrevious(context: Context, decided: Decided): Promise<Uploade
     pending: binding,
   }))
   const { nextCheckAt, emergency } = decided.decision
-  const decision: DueToDeploy = {
-    due: true,
-    reason: 'forced',
-    detail: WHY,
-    nextCheckAt,
-    plan: 'deploy',
-    emergency,
-  }
+  const forced = { due: true, reason: 'forced', detail: WHY, plan: 'deploy' } as const
+  const decision: DueToDeploy = { ...forced, nextCheckAt, emergency }
   trace.add('decisions', decision)
   trace.add('leaves', leaf)
-  return {
-    inspection,
-    document,
-    decision,
-    material: { chainPem, leaf, key: null, specHash },
-    table,
-    binding,
-  }
+  return { inspection, document, decision, material, table, binding }
 }
 
 /** What stands in the other slot, and whether our bind switched stapling off for what replaced it. */

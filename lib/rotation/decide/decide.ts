@@ -17,7 +17,7 @@ export interface Facts {
   readonly specHash: string
   readonly event: RunEvent
   readonly inspection: Inspection
-  /** The target's document after it was reconciled with the context. */
+  /** The target's document after it was reconciled with the world. */
   readonly document: TargetDocument
 }
 

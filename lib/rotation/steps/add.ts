@@ -9,6 +9,7 @@ import type { Inspection } from '../observe/inspection.ts'
 import { isUnanswered, readBack } from '../observe/read-back.ts'
 import { done, type StepResult, untilNextRun } from '../trace.ts'
 import type { Placed } from './free.ts'
+import type { Material } from './obtain.ts'
 import type { Judged } from './preflight.ts'
 
 /** A certificate that preflight lets pass and that is in a slot, as it is written down. */
@@ -59,6 +60,16 @@ export async function add(context: Context, lease: Lease, placed: Placed): Promi
   }
 }
 
+/** Uploaded, and not bound yet. */
+export const newBinding = ({ leaf, specHash }: Material, serverCertificateId: string) => ({
+  fingerprint: leaf.fingerprint,
+  specHash,
+  serverCertificateId,
+  replaces: null,
+  boundAt: null,
+  failedWhy: null,
+})
+
 const found = (uploaded: Uploaded, how: string): StepResult<Uploaded> =>
   done(uploaded, `${uploaded.binding.serverCertificateId}: ${how}`)
 
@@ -67,14 +78,7 @@ async function noteUploaded(
   { inspection, document, decision, material, table }: Judged,
   serverCertificateId: string,
 ): Promise<Uploaded> {
-  const binding = {
-    fingerprint: material.leaf.fingerprint,
-    specHash: material.specHash,
-    serverCertificateId,
-    replaces: null,
-    boundAt: null,
-    failedWhy: null,
-  }
+  const binding = newBinding(material, serverCertificateId)
   const isKnown = ({ pending }: typeof document): boolean =>
     pending?.serverCertificateId === serverCertificateId
   context.trace.add('uploads', serverCertificateId)

@@ -16,7 +16,13 @@ beforeAll(async () => {
 })
 
 const unreachable = (address: string, error: string): Handshake => ({
-  ...{ address, error, leaf: null, chainPem: null, protocol: null, cipher: null, durationMs: 5_003 },
+  address,
+  error,
+  leaf: null,
+  chainPem: null,
+  protocol: null,
+  cipher: null,
+  durationMs: 5_003,
 })
 
 /** The real port, and addresses beyond it. */

@@ -107,15 +107,8 @@ describe('what a person bound in its place', () => {
     const first = personal({ document: settled({ current: null }) })
     const { document } = reconcile(first, 'spec')
     expect(document.passedOver).toBeNull()
-    expect(
-      decide({
-        ...facts(),
-        document,
-        inspection: { ...first, documents: { ...first.documents, target: document } },
-      }),
-    ).toMatchObject({
-      reason: 'source-renewed',
-    })
+    const next = personal({ document })
+    expect(decide({ ...facts(), document, inspection: next })).toMatchObject({ reason: 'source-renewed' })
   })
 })
 

@@ -19,6 +19,7 @@ import {
   settled,
   slot,
   spec,
+  suggested,
 } from '../facts.ts'
 
 const lifetime = fc.integer({ min: 10 * MINUTE_MS, max: 400 * DAY_MS })
@@ -75,18 +76,11 @@ test('after a rotation to a fresh leaf there is nothing to do, whatever the sett
             certificate: certificateDocument({
               current: { fingerprint: 'leaf-a', specHash: 'spec', notAfter },
             }),
-            renewalInfo:
-              windowAt === null
-                ? null
-                : {
-                    fingerprint: 'leaf-a',
-                    window: { start, end: start + DAY_MS },
-                    explanationUrl: null,
-                    nextFetchAt: NOW,
-                  },
+            renewalInfo: windowAt === null ? null : suggested({ start, end: start + DAY_MS }),
           },
           {
-            ...{ spec: { ...spec, renewBefore }, intervalMs },
+            spec: { ...spec, renewBefore },
+            intervalMs,
             specHash: source.holder !== 'none' && source.isOtherSpec ? 'other' : 'spec',
           },
         )
@@ -113,8 +107,7 @@ test('whatever the CA suggests for the successor of a recalled certificate, ther
     fc.property(world, ({ lifetimeMs, renewBefore, start, lengthMs, intervalMs, ageMs }) => {
       const bound = slot('a', { notBefore: NOW - ageMs, notAfter: NOW - ageMs + lifetimeMs })
       const recalled = { fingerprint: 'leaf-old', at: NOW - ageMs }
-      const window = { start, end: start + lengthMs }
-      const renewalInfo = { fingerprint: 'leaf-a', window, explanationUrl: null, nextFetchAt: NOW }
+      const renewalInfo = suggested({ start, end: start + lengthMs })
       const certificate = certificateDocument({ recalled })
       const given = facts(
         { slots: [bound], certificate, renewalInfo },
@@ -193,12 +186,7 @@ const anything: fc.Arbitrary<Facts> = fc
           notBefore: w.notBefore === null ? null : { at: w.notBefore, why: 'too many' },
           pending: w.pendingCertificate && pendingCertificate(w.pendingCertificate),
         }),
-        renewalInfo: w.window && {
-          fingerprint: 'leaf-a',
-          window: w.window,
-          explanationUrl: null,
-          nextFetchAt: NOW,
-        },
+        renewalInfo: w.window && suggested(w.window),
         at: w.now,
       },
       {

@@ -14,6 +14,7 @@ import {
   type Scene,
   settled,
   slot,
+  suggested,
 } from '../facts.ts'
 
 const expired = { slots: [slot('a', { notBefore: NOW - 90 * DAY_MS, notAfter: NOW - 1 })] }
@@ -25,8 +26,7 @@ const drifted = { served: [leaf('stranger')] }
 const forced = { event: { ...rotateAll, force: true } }
 const other = { specHash: 'other' }
 const later = NOW + HOUR_MS
-const openWindow = { start: NOW - DAY_MS, end: NOW }
-const renewalInfo = { fingerprint: 'leaf-a', window: openWindow, explanationUrl: null, nextFetchAt: NOW }
+const renewalInfo = suggested({ start: NOW - DAY_MS, end: NOW })
 const obtained = pendingCertificate({ chainPem: 'PEM', fingerprint: 'leaf-b' })
 const certificate = (more: Partial<CertificateDocument>): Scene => ({
   certificate: certificateDocument(more),

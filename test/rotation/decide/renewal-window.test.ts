@@ -6,7 +6,7 @@ import type { RenewBefore } from '../../../lib/model/certificate.ts'
 import { backOffMs } from '../../../lib/rotation/decide/back-off.ts'
 import { decide } from '../../../lib/rotation/decide/decide.ts'
 import { instantIn } from '../../../lib/rotation/decide/renewal-window.ts'
-import { certificateDocument, facts, leaf, NOW, slot, spec } from '../facts.ts'
+import { certificateDocument, facts, leaf, NOW, slot, spec, suggested } from '../facts.ts'
 
 const START = NOW
 interface Case {
@@ -28,9 +28,7 @@ function at({
   recalled = null,
 }: Case) {
   const bound = slot('a', { notBefore: START, notAfter: START + lifetimeMs })
-  const renewalInfo = window
-    ? { fingerprint: 'leaf-a', window, explanationUrl: null, nextFetchAt: START }
-    : null
+  const renewalInfo = window ? suggested(window) : null
   const certificate = certificateDocument({ recalled })
   return decide(
     facts({ slots: [bound], renewalInfo, at, certificate }, { spec: { ...spec, renewBefore }, intervalMs }),
@@ -64,64 +62,50 @@ describe('the threshold, to the millisecond', () => {
 
 describe('renewal info', () => {
   const lifetimeMs = 90 * DAY_MS
-  const window = { start: START + 50 * DAY_MS, end: START + 52 * DAY_MS }
+  const day = (n: number): number => START + n * DAY_MS
+  const window = { start: day(50), end: day(52) }
   const drawn = instantIn(window, 'leaf-a')
+  const short = { start: day(50), end: day(50) + HOUR_MS }
+  const lastRun = short.end - 6 * HOUR_MS
+  const past = { start: START - 2 * HOUR_MS, end: START - HOUR_MS }
+  const byCa = { due: true, reason: 'renewal-window' }
+  const byThreshold = { due: true, reason: 'expiring' }
+  const waits = (until: number) => ({ due: false, nextCheckAt: until })
+  const earlier = { window, renewBefore: { durationMs: 45 * DAY_MS } }
+  const later = { window, renewBefore: { durationMs: 30 * DAY_MS } }
+  const rare = { window: short, intervalMs: 6 * HOUR_MS }
 
-  test('decides where no threshold is set: at the drawn instant, not at a third', () => {
-    expect(at({ lifetimeMs, window, at: drawn })).toMatchObject({ due: true, reason: 'renewal-window' })
-    expect(at({ lifetimeMs, window, at: drawn - 1 })).toMatchObject({ due: false, nextCheckAt: drawn })
-  })
-
-  test('a window after the fallback is waited for', () => {
-    const late = { start: START + 70 * DAY_MS, end: START + 72 * DAY_MS }
-    expect(at({ lifetimeMs, window: late, at: START + 65 * DAY_MS })).toMatchObject({ due: false })
-  })
-
-  test('but not into the emergency', () => {
-    const late = { start: START + 100 * DAY_MS, end: START + 101 * DAY_MS }
-    expect(at({ lifetimeMs, window: late, at: START + 86 * DAY_MS })).toMatchObject({ reason: 'emergency' })
-  })
-
-  test('with a threshold the earlier of the two counts', () => {
-    const earlier = { durationMs: 45 * DAY_MS }
-    expect(at({ lifetimeMs, window, renewBefore: earlier, at: START + 45 * DAY_MS })).toMatchObject({
-      due: true,
-      reason: 'expiring',
-    })
-    expect(at({ lifetimeMs, window, renewBefore: earlier, at: START + 44 * DAY_MS })).toMatchObject({
-      due: false,
-      nextCheckAt: START + 45 * DAY_MS,
-    })
-    const later = { durationMs: 30 * DAY_MS }
-    expect(at({ lifetimeMs, window, renewBefore: later, at: drawn })).toMatchObject({
-      due: true,
-      reason: 'renewal-window',
-    })
-    expect(at({ lifetimeMs, window, renewBefore: later, at: START + 44 * DAY_MS })).toMatchObject({
-      nextCheckAt: drawn,
-    })
-  })
-
-  test('the last run before the window closes renews, inside the window and before it', () => {
-    const short = { start: START + 50 * DAY_MS, end: START + 50 * DAY_MS + HOUR_MS }
-    const intervalMs = 6 * HOUR_MS
-    const lastRun = short.end - intervalMs
-    expect(at({ lifetimeMs, window: short, intervalMs, at: lastRun })).toMatchObject({
-      due: true,
-      reason: 'renewal-window',
-    })
-    expect(at({ lifetimeMs, window: short, intervalMs, at: lastRun - 1 })).toMatchObject({ due: false })
-    expect(at({ lifetimeMs, window: short, intervalMs, at: short.end - 1 })).toMatchObject({ due: true })
-    expect(at({ lifetimeMs, window: short, intervalMs, at: short.end + DAY_MS })).toMatchObject({ due: true })
-  })
-
-  test('a window in the past means now: the CA wants the certificate gone', () => {
-    const past = { start: START - 2 * HOUR_MS, end: START - HOUR_MS }
-    expect(at({ lifetimeMs, window: past, at: START })).toMatchObject({ due: true, reason: 'renewal-window' })
+  const cases: readonly (readonly [string, Omit<Case, 'lifetimeMs' | 'at'>, number, object])[] = [
+    ['decides where no threshold is set: at the drawn instant, not at a third', { window }, drawn, byCa],
+    ['and not before', { window }, drawn - 1, waits(drawn)],
+    [
+      'a window after the fallback is waited for',
+      { window: { start: day(70), end: day(72) } },
+      day(65),
+      { due: false },
+    ],
+    [
+      'but not into the emergency',
+      { window: { start: day(100), end: day(101) } },
+      day(86),
+      { reason: 'emergency' },
+    ],
+    ['with an earlier threshold that one counts', earlier, day(45), byThreshold],
+    ['and is waited for', earlier, day(44), waits(day(45))],
+    ['with a later threshold the window counts', later, drawn, byCa],
+    ['and is waited for as well', later, day(44), { nextCheckAt: drawn }],
+    ['the last run before the window opens and closes renews', rare, lastRun, byCa],
+    ['not the one before', rare, lastRun - 1, { due: false }],
+    ['nor does the end of the window change that', rare, short.end - 1, { due: true }],
+    ['nor what comes after', rare, short.end + DAY_MS, { due: true }],
+    ['a window in the past means now: the CA wants the certificate gone', { window: past }, START, byCa],
+  ]
+  test.each(cases)('%s', (_, more, now, wanted) => {
+    expect(at({ lifetimeMs, ...more, at: now })).toMatchObject(wanted)
   })
 
   test.each([
-    ['a window in the past', { start: START - 2 * HOUR_MS, end: START - HOUR_MS }],
+    ['a window in the past', past],
     ['a window of for ever', { start: 0, end: START + 1_000 * DAY_MS }],
     ['a window that ends before the next run', { start: START, end: START + 20 * MINUTE_MS }],
   ])(
@@ -144,11 +128,13 @@ describe('renewal info', () => {
   )
 
   test('a recall that is not followed silences neither the threshold nor the emergency', () => {
-    const past = { start: START - 2 * HOUR_MS, end: START - HOUR_MS }
     const quiet = (days: number, renewBefore: RenewBefore | null = null) =>
       at({
-        ...{ lifetimeMs, window: past, renewBefore, at: START + days * DAY_MS },
-        recalled: { fingerprint: 'leaf-before', at: START + (days - 1) * DAY_MS },
+        lifetimeMs,
+        window: past,
+        renewBefore,
+        at: day(days),
+        recalled: { fingerprint: 'leaf-before', at: day(days - 1) },
       })
     expect(quiet(59)).toMatchObject({ due: false })
     expect(quiet(60)).toMatchObject({ due: true, reason: 'expiring' })
@@ -164,7 +150,7 @@ describe('renewal info', () => {
   ])('of %i days the successor of a recalled one is left alone for %d', (days, quiet) => {
     const own = {
       lifetimeMs: days * DAY_MS,
-      window: { start: START - 2 * HOUR_MS, end: START - HOUR_MS },
+      window: past,
       recalled: { fingerprint: 'leaf-before', at: START },
     }
     expect(at({ ...own, at: START + quiet * DAY_MS - 1 }).due).toBe(false)
@@ -172,13 +158,15 @@ describe('renewal info', () => {
   })
 
   test('runs that are rarer than certificates live do not renew each one at once', () => {
-    const short = { start: START + 3 * DAY_MS, end: START + 3 * DAY_MS + HOUR_MS }
-    expect(at({ lifetimeMs: 6 * DAY_MS, window: short, intervalMs: 7 * DAY_MS, at: START }).due).toBe(false)
+    const soon = { start: day(3), end: day(3) + HOUR_MS }
+    expect(at({ lifetimeMs: 6 * DAY_MS, window: soon, intervalMs: 7 * DAY_MS, at: START }).due).toBe(false)
   })
 
   test('an answer without a window is none: the fallback decides', () => {
-    const renewalInfo = { fingerprint: 'leaf-a', window: null, explanationUrl: null, nextFetchAt: NOW }
-    expect(decide(facts({ renewalInfo }))).toMatchObject({ due: false, nextCheckAt: NOW + 50 * DAY_MS })
+    expect(decide(facts({ renewalInfo: suggested(null) }))).toMatchObject({
+      due: false,
+      nextCheckAt: NOW + 50 * DAY_MS,
+    })
   })
 
   test('the instant is inside the window, the same for every run, and another for another certificate', () => {

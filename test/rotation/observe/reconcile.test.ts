@@ -5,7 +5,7 @@ import type { Slot } from '../../../lib/model/certificate.ts'
 import type { Target } from '../../../lib/model/target.ts'
 import { reconcile } from '../../../lib/rotation/observe/reconcile.ts'
 import { wrongWithAdopted } from '../../../lib/rotation/observe/wrong-with-adopted.ts'
-import type { TargetDocument } from '../../../lib/state/documents.ts'
+import type { PendingBinding, TargetDocument } from '../../../lib/state/documents.ts'
 import { leafOf } from '../../../lib/x509/certificate.ts'
 import { build } from '../../support/chain.ts'
 import { basic, caExtensions, type Issued, issue, leafExtensions, names } from '../../support/issue.ts'
@@ -28,60 +28,30 @@ import {
 const a = slot('a')
 const b = slot('b')
 const held = { since: NOW - DAY_MS, why: 'held by hand', specHash: 'spec' }
-const waiting = certificateDocument({
-  pending: pendingCertificate({ chainPem: 'PEM', fingerprint: 'leaf-b' }),
-})
+const obtained = (fingerprint: string) =>
+  certificateDocument({ pending: pendingCertificate({ chainPem: 'PEM', fingerprint }) })
+const waiting = obtained('leaf-b')
+/** Of `b`, in place of `a`, so long ago. */
+const bind = (agoMs: number, more: Partial<PendingBinding> = {}) =>
+  pendingBinding('b', { replaces: replaced('a'), boundAt: NOW - agoMs, ...more })
+/** `b` was uploaded by this program. */
+const uploaded = (more: Partial<TargetDocument>) => settled({ added: ['b'], ...more })
 const look = (scene: Scene) => reconcile(inspection(scene), 'spec')
+const bothAnd = (scene: Scene): Scene => ({ slots: [a, b], bound: 'a', ...scene })
 
 describe('nothing to reconcile', () => {
-  const bindingB = { replaces: replaced('a'), boundAt: NOW - MINUTE_MS }
+  const lagging = bind(10 * MINUTE_MS - 1)
+  const unfinished = bind(DAY_MS, { failedWhy: 'no handshake' })
+  const bound = settled({ seen: { a: NOW }, pending: bind(MINUTE_MS) })
+  const wanted = uploaded({ pending: pendingBinding('b') })
   const cases: readonly (readonly [string, Scene])[] = [
     ['nothing is bound', { slots: [a], bound: null, document: settled({ seen: { a: NOW - 5 } }) }],
     ['no configuration', { slots: [], document: targetDocument() }],
     ['the current one is bound', { slots: [a], bound: 'a', document: settled() }],
-    [
-      'the pending one is bound',
-      {
-        slots: [a, b],
-        bound: 'b',
-        document: settled({ seen: { a: NOW }, pending: pendingBinding('b', bindingB) }),
-      },
-    ],
-    [
-      'the list lags behind our bind',
-      {
-        slots: [a, b],
-        bound: 'a',
-        document: settled({
-          added: ['b'],
-          pending: pendingBinding('b', { replaces: replaced('a'), boundAt: NOW - 10 * MINUTE_MS + 1 }),
-        }),
-      },
-    ],
-    [
-      'a rollback of ours is not finished',
-      {
-        slots: [a, b],
-        bound: 'a',
-        document: settled({
-          added: ['b'],
-          pending: pendingBinding('b', {
-            replaces: replaced('a'),
-            boundAt: NOW - DAY_MS,
-            failedWhy: 'no handshake',
-          }),
-        }),
-      },
-    ],
-    [
-      'uploaded, and still wanted',
-      {
-        slots: [a, b],
-        bound: 'a',
-        certificate: waiting,
-        document: settled({ added: ['b'], pending: pendingBinding('b') }),
-      },
-    ],
+    ['the pending one is bound', bothAnd({ bound: 'b', document: bound })],
+    ['the list lags behind our bind', bothAnd({ document: uploaded({ pending: lagging }) })],
+    ['a rollback of ours is not finished', bothAnd({ document: uploaded({ pending: unfinished }) })],
+    ['uploaded, and still wanted', bothAnd({ certificate: waiting, document: wanted })],
   ]
   test.each(cases)('%s', (_, scene) => {
     const { document, adopted, warnings } = look(scene)
@@ -95,27 +65,19 @@ describe('a certificate that somebody else bound', () => {
   test('is adopted as current, with a warning, and what was in hand is forgotten', () => {
     const document = settled({
       previous: { serverCertificateId: 'x', fingerprint: null },
-      pending: pendingBinding('b', { replaces: replaced('a'), boundAt: NOW - DAY_MS }),
+      pending: bind(DAY_MS),
       held,
       rolledBack: ['leaf-old'],
       failures: 2,
       retryAfter: NOW + 1,
     })
     const c = slot('c')
-    const {
-      adopted,
-      warnings,
-      document: reconciled,
-    } = look({ slots: [c, b], bound: 'c', certificate: waiting, document })
-    expect(adopted).toBe(c)
-    expect(warnings).toEqual([
-      {
-        code: 'adopted',
-        message:
-          'certificate c, valid until 2026-09-03T12:00:00Z was bound by somebody else; it is looked after from now on',
-      },
-    ])
-    expect(reconciled).toEqual({
+    const message =
+      'certificate c, valid until 2026-09-03T12:00:00Z was bound by somebody else; it is looked after from now on'
+    const found = look({ slots: [c, b], bound: 'c', certificate: waiting, document })
+    expect(found.adopted).toBe(c)
+    expect(found.warnings).toEqual([{ code: 'adopted', message }])
+    expect(found.document).toEqual({
       ...document,
       current: { serverCertificateId: 'c', fingerprint: 'leaf-c', specHash: 'spec' },
       previous: null,
@@ -160,49 +122,31 @@ describe('a rollback by hand', () => {
     ['as soon as the list cannot be lagging', 10 * MINUTE_MS],
     ['a day later', DAY_MS],
   ])('holds: %s', (_, agoMs) => {
-    const document = settled({
-      added: ['b'],
-      rolledBack: ['leaf-old'],
-      pending: pendingBinding('b', { replaces: replaced('a'), boundAt: NOW - agoMs }),
-    })
-    const { document: reconciled, adopted, warnings } = look({ slots: [a, b], bound: 'a', document })
-    expect(adopted).toBeNull()
-    expect(warnings).toEqual([{ code: 'held', message: expect.stringContaining('iotda-cert resume') }])
-    expect(reconciled).toEqual({
+    const document = uploaded({ rolledBack: ['leaf-old'], pending: bind(agoMs) })
+    const why = 'somebody bound the previous certificate again in place of ours'
+    const found = look(bothAnd({ document }))
+    expect(found.adopted).toBeNull()
+    expect(found.warnings).toEqual([{ code: 'held', message: expect.stringContaining('iotda-cert resume') }])
+    expect(found.document).toEqual({
       ...document,
       pending: null,
       rolledBack: ['leaf-old', 'leaf-b'],
-      held: {
-        since: NOW,
-        why: 'somebody bound the previous certificate again in place of ours',
-        specHash: 'spec',
-      },
+      held: { since: NOW, why, specHash: 'spec' },
     })
   })
 })
 
 describe('a certificate that is uploaded, not bound, and no longer wanted', () => {
-  const uploaded = pendingBinding('b')
+  const pending = pendingBinding('b')
   const cases: readonly (readonly [string, Partial<TargetDocument>, Scene])[] = [
-    ['the settings changed', { pending: { ...uploaded, specHash: 'older' } }, { certificate: waiting }],
-    ['its certificate was given up', { pending: uploaded }, {}],
-    [
-      'another one was obtained',
-      { pending: uploaded },
-      {
-        certificate: certificateDocument({
-          pending: pendingCertificate({ chainPem: 'PEM', fingerprint: 'leaf-c' }),
-        }),
-      },
-    ],
-    ['a bind that did not come about', { pending: { ...uploaded, replaces: replaced('a') } }, {}],
+    ['the settings changed', { pending: { ...pending, specHash: 'older' } }, { certificate: waiting }],
+    ['its certificate was given up', { pending }, {}],
+    ['another one was obtained', { pending }, { certificate: obtained('leaf-c') }],
+    ['a bind that did not come about', { pending: { ...pending, replaces: replaced('a') } }, {}],
   ]
-  test.each(cases)('is let go, so that its slot can be freed: %s', (_, document, scene) => {
-    const given = settled({ added: ['b'], ...document })
-    expect(look({ slots: [a, b], bound: 'a', document: given, ...scene }).document).toEqual({
-      ...given,
-      pending: null,
-    })
+  test.each(cases)('is let go, so that its slot can be freed: %s', (_, more, scene) => {
+    const document = uploaded(more)
+    expect(look(bothAnd({ document, ...scene })).document).toEqual({ ...document, pending: null })
   })
 
   test.each([
@@ -210,21 +154,21 @@ describe('a certificate that is uploaded, not bound, and no longer wanted', () =
     ['it is bound', {}, 'b'],
     ['it is being rolled back', { failedWhy: 'no handshake', replaces: replaced('a') }, 'a'],
   ] as const)('but not while %s', (_, more, bound) => {
-    const document = settled({ added: ['b'], pending: pendingBinding('b', { ...more, specHash: 'older' }) })
-    expect(look({ slots: [a, b], bound, document }).document.pending).toEqual(document.pending)
+    const document = uploaded({ pending: pendingBinding('b', { ...more, specHash: 'older' }) })
+    expect(look(bothAnd({ bound, document })).document.pending).toEqual(document.pending)
   })
 })
 
 describe('ids', () => {
   test('that are gone are forgotten, and somebody else’s are noted when first seen', () => {
     const document = settled({ added: ['a', 'gone'], seen: { b: NOW - DAY_MS, lost: NOW - DAY_MS } })
-    const { document: reconciled } = look({ slots: [a, b], bound: 'a', document })
-    expect(reconciled).toMatchObject({ added: ['a'], seen: { b: NOW - DAY_MS } })
-    expect(Object.keys(reconciled.seen)).toEqual(['b'])
+    const found = look(bothAnd({ document })).document
+    expect(found).toMatchObject({ added: ['a'], seen: { b: NOW - DAY_MS } })
+    expect(Object.keys(found.seen)).toEqual(['b'])
   })
 
   test('of ours and the bound one are not somebody else’s', () => {
-    const { document } = look({ slots: [a, b], bound: 'a', document: settled({ added: ['b'] }) })
+    const { document } = look(bothAnd({ document: uploaded({}) }))
     expect(document.seen).toEqual({})
   })
 })
