@@ -1,14 +1,7 @@
 import { covers } from '../x509/certificate.ts'
 import { commonNameOf, DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, keyUsageOf, mustStaple } from '../x509/details.ts'
-import {
-  type Check,
-  type Circumstances,
-  caution,
-  type Facts,
-  familyOf,
-  type Objection,
-  refuse,
-} from './facts.ts'
+import { type Check, type Circumstances, caution, type Objection, refuse } from './check.ts'
+import { familyOf, type PresentedChain } from './presented-chain.ts'
 
 /** Checks of the leaf: is it the right name, and a key that the devices can use? */
 
@@ -42,35 +35,35 @@ const bitsText = (bits: number | null): string => {
   return names.join(', ') || 'neither signature nor encipherment'
 }
 
-const usageText = ({ leaf }: Facts): string =>
+const usageText = ({ leaf }: PresentedChain): string =>
   [
     bitsText(keyUsageOf(leaf)),
     ...(leaf.keyUsage === undefined ? ['no extended key usage'] : []),
     ...(leaf.ca ? ['a CA'] : []),
   ].join(', ')
 
-const lacks = ({ leaf }: Facts, bit: number): boolean => {
+const lacks = ({ leaf }: PresentedChain, bit: number): boolean => {
   const bits = keyUsageOf(leaf)
   return bits !== null && (bits & bit) === 0
 }
 
-function usageObjection(facts: Facts, around: Circumstances): Objection | null {
+function usageObjection(seen: PresentedChain, around: Circumstances): Objection | null {
   const keys = keysOfCiphers(around)
   const onlyStatic = keys !== null && [...keys].every(key => key === 'static-rsa' || key === 'none')
   const needed = around.profile?.needsKeyEncipherment || onlyStatic
-  if (needed && lacks(facts, KEY_ENCIPHERMENT))
+  if (needed && lacks(seen, KEY_ENCIPHERMENT))
     return refuse(
       'its key usage lacks keyEncipherment',
       'have it issued with an RSA key and keyEncipherment (for ACME see certificates.*.profile)',
     )
-  if (!lacks(facts, DIGITAL_SIGNATURE)) return oddPurpose(facts)
+  if (!lacks(seen, DIGITAL_SIGNATURE)) return oddPurpose(seen)
   const said = 'its key usage lacks digitalSignature, which TLS 1.3 and ECDHE need'
   const remedy = 'have it issued with digitalSignature'
-  return familyOf(facts.info.keyType) === 'ec' ? refuse(said, remedy) : caution(said, remedy)
+  return familyOf(seen.info.keyType) === 'ec' ? refuse(said, remedy) : caution(said, remedy)
 }
 
 /** What RFC 5280 allows a server's certificate, and some clients do not. */
-function oddPurpose({ leaf }: Facts): Objection | null {
+function oddPurpose({ leaf }: PresentedChain): Objection | null {
   // CaUsedAsEndEntity. https://github.com/rustls/webpki/issues/205
   if (leaf.ca)
     return caution(
@@ -86,7 +79,10 @@ function oddPurpose({ leaf }: Facts): Objection | null {
     : null
 }
 
-function keyObjection({ info }: Facts, { profile, served, otherKeyAsked }: Circumstances): Objection | null {
+function keyObjection(
+  { info }: PresentedChain,
+  { profile, served, otherKeyAsked }: Circumstances,
+): Objection | null {
   const remedy = 'set certificates.*.keyType to a type that these devices know'
   if (profile?.keyTypes)
     return profile.keyTypes.includes(info.keyType)

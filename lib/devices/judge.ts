@@ -1,8 +1,9 @@
 import type { RotationError } from '../base/rotation-error.ts'
 import type { CheckLine } from '../model/device-profile.ts'
-import { type Check, type Circumstances, type Facts, factsOf } from './facts.ts'
+import type { Check, Circumstances } from './check.ts'
 import { FORM_CHECK } from './form.ts'
 import { IDENTITY_CHECKS } from './identity.ts'
+import { type PresentedChain, presentedChain } from './presented-chain.ts'
 import type { Roots } from './roots.ts'
 import { TRUST_CHECKS } from './trust.ts'
 
@@ -31,10 +32,10 @@ export function judge(input: JudgeInput): readonly JudgeLine[] {
   const served = readServed(servedPem, roots, at)
   const circumstances = { ...around, served }
   try {
-    const facts = factsOf(chainPem, { roots, at, asSent })
+    const seen = presentedChain(chainPem, { roots, at, asSent })
     return [...TRUST_CHECKS, ...IDENTITY_CHECKS, FORM_CHECK]
-      .filter(({ applies }) => applies === undefined || applies(facts, circumstances))
-      .map(check => lineOf(check, facts, circumstances))
+      .filter(({ applies }) => applies === undefined || applies(seen, circumstances))
+      .map(check => lineOf(check, seen, circumstances))
   } catch (thrown) {
     return [unreadable(thrown as RotationError, input)]
   }
@@ -44,22 +45,22 @@ export function judge(input: JudgeInput): readonly JudgeLine[] {
 export const isAcceptable = (lines: readonly CheckLine[]): boolean =>
   lines.every(({ verdict }) => verdict !== 'refuse')
 
-const readServed = (pem: string | null, roots: Roots, at: number): Facts | null => {
+const readServed = (pem: string | null, roots: Roots, at: number): PresentedChain | null => {
   try {
-    return pem === null ? null : factsOf(pem, { roots, at, asSent: true })
+    return pem === null ? null : presentedChain(pem, { roots, at, asSent: true })
   } catch {
     return null
   }
 }
 
-function lineOf({ check, value, object }: Check, facts: Facts, around: Circumstances): JudgeLine {
-  const objection = object(facts, around)
+function lineOf({ check, value, object }: Check, seen: PresentedChain, around: Circumstances): JudgeLine {
+  const objection = object(seen, around)
   return {
     check,
     profile: around.profile?.name ?? null,
     verdict: objection?.verdict ?? 'ok',
     served: around.served && value(around.served, around),
-    new: value(facts, around),
+    new: value(seen, around),
     reason: objection?.reason ?? null,
     remedy: objection?.remedy ?? null,
     passesAt: objection?.passesAt ?? null,

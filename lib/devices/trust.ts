@@ -3,8 +3,9 @@ import { formatDuration, iso, SECOND_MS } from '../base/time.ts'
 import type { DeviceProfile } from '../model/device-profile.ts'
 import { leafOf } from '../x509/certificate.ts'
 import { isSelfIssued, pinOf, rareCriticalExtension, signatureAlgorithmOf } from '../x509/details.ts'
-import { strayAmong, verifySent } from '../x509/sent.ts'
-import { type Check, caution, type Facts, familyOf, type Objection, pathOf, refuse } from './facts.ts'
+import { extraneousIn, verifySent } from '../x509/sent.ts'
+import { type Check, caution, type Objection, refuse } from './check.ts'
+import { familyOf, type PresentedChain, pathOf } from './presented-chain.ts'
 
 /** Checks of the whole chain: does it lead to a root that the devices hold, for how long, and can they read it? */
 
@@ -20,7 +21,7 @@ function trustEnd({
   info,
   path,
   at,
-}: Facts): { readonly at: number; readonly by: string } | null {
+}: PresentedChain): { readonly at: number; readonly by: string } | null {
   if (!path.ok) return null
   const others = [...chain.slice(1), ...roots.certificates].map(certificate => ({
     by: titleOf(certificate),
@@ -32,16 +33,17 @@ function trustEnd({
 }
 
 /** Signed by another than the root, whose own signature nobody looks at. */
-const signedOnPath = (facts: Facts): readonly X509Certificate[] =>
-  facts.path.ok ? facts.path.path.slice(0, -1) : facts.chain.filter(certificate => !isSelfIssued(certificate))
+const signedOnPath = (seen: PresentedChain): readonly X509Certificate[] =>
+  seen.path.ok ? seen.path.path.slice(0, -1) : seen.chain.filter(certificate => !isSelfIssued(certificate))
 
-const algorithmsOf = (facts: Facts): readonly string[] => [
-  ...new Set(signedOnPath(facts).map(signatureAlgorithmOf)),
+const algorithmsOf = (seen: PresentedChain): readonly string[] => [
+  ...new Set(signedOnPath(seen).map(signatureAlgorithmOf)),
 ]
 
-const strayOf = ({ chain, roots }: Facts): X509Certificate | null => strayAmong(chain, roots.certificates)
+const extraneousOf = ({ chain, roots }: PresentedChain): X509Certificate | null =>
+  extraneousIn(chain, roots.certificates)
 
-const bytesOf = ({ chain }: Facts): number => chain.reduce((sum, { raw }) => sum + raw.length, 0)
+const bytesOf = ({ chain }: PresentedChain): number => chain.reduce((sum, { raw }) => sum + raw.length, 0)
 
 export const TRUST_CHECKS: readonly Check[] = [
   {
@@ -61,29 +63,29 @@ export const TRUST_CHECKS: readonly Check[] = [
   {
     check: 'whole-chain',
     applies: (_, { profile }) => profile?.needsWholeChain === true,
-    value: facts => (strayOf(facts) === null ? 'whole' : 'with strays'),
-    object: (facts, { served }) => {
-      const stray = strayOf(facts)
-      if (stray === null) return null
-      const said = `"${titleOf(stray)}" is sent and leads to none of ${facts.roots.whose}`
+    value: seen => (extraneousOf(seen) === null ? 'whole' : 'with strays'),
+    object: (seen, { served }) => {
+      const extraneous = extraneousOf(seen)
+      if (extraneous === null) return null
+      const said = `"${titleOf(extraneous)}" is sent and leads to none of ${seen.roots.whose}`
       const remedy =
         'have the source give a chain that ends at their root, or, if they were built to look at the leaf alone (wolfSSL: WOLFSSL_ALT_CERT_CHAINS), set needsWholeChain to false'
       // What devices live with today must not end renewals.
-      return served !== null && strayOf(served) !== null ? caution(said, remedy) : refuse(said, remedy)
+      return served !== null && extraneousOf(served) !== null ? caution(said, remedy) : refuse(said, remedy)
     },
   },
   {
     check: 'trusted-until',
-    value: facts => {
-      const end = trustEnd(facts)
+    value: seen => {
+      const end = trustEnd(seen)
       return end === null ? 'never' : iso(end.at)
     },
-    object: facts => {
-      const end = trustEnd(facts)
-      return end === null || end.at >= facts.info.notAfter
+    object: seen => {
+      const end = trustEnd(seen)
+      return end === null || end.at >= seen.info.notAfter
         ? null
         : caution(
-            `"${end.by}" ends at ${iso(end.at)}, before the certificate does (${iso(facts.info.notAfter)}): from then on it is not trusted`,
+            `"${end.by}" ends at ${iso(end.at)}, before the certificate does (${iso(seen.info.notAfter)}): from then on it is not trusted`,
             'renew before that day, with a chain to a root that lasts',
           )
     },
@@ -123,13 +125,11 @@ export const TRUST_CHECKS: readonly Check[] = [
   },
   {
     check: 'signatures',
-    value: facts => algorithmsOf(facts).join(', '),
-    object: (facts, { profile }) => {
+    value: seen => algorithmsOf(seen).join(', '),
+    object: (seen, { profile }) => {
       const allowed = profile?.signatureAlgorithms
-      if (!allowed) return foreignFamily(facts, profile?.keyTypes ?? null)
-      const bad = signedOnPath(facts).find(
-        certificate => !allowed.includes(signatureAlgorithmOf(certificate)),
-      )
+      if (!allowed) return foreignFamily(seen, profile?.keyTypes ?? null)
+      const bad = signedOnPath(seen).find(certificate => !allowed.includes(signatureAlgorithmOf(certificate)))
       return bad === undefined
         ? null
         : refuse(
@@ -140,19 +140,19 @@ export const TRUST_CHECKS: readonly Check[] = [
   },
   {
     check: 'issuer-keys',
-    value: facts => issuersOf(facts).map(keyTypeOf).join(', ') || 'none',
-    object: (facts, { profile }) => issuerKeyObjection(facts, profile),
+    value: seen => issuersOf(seen).map(keyTypeOf).join(', ') || 'none',
+    object: (seen, { profile }) => issuerKeyObjection(seen, profile),
   },
   {
     check: 'bytes',
-    value: facts => `${bytesOf(facts)}`,
-    object: (facts, { profile }) => {
+    value: seen => `${bytesOf(seen)}`,
+    object: (seen, { profile }) => {
       const most = profile?.maxChainBytes ?? null
-      const bytes = bytesOf(facts)
+      const bytes = bytesOf(seen)
       if (most !== null && bytes > most)
         return refuse(`${bytes} bytes are sent, more than ${most}`, 'have the source give a shorter chain')
-      const last = facts.chain.at(-1)
-      return facts.chain.length > 1 && last && isSelfIssued(last)
+      const last = seen.chain.at(-1)
+      return seen.chain.length > 1 && last && isSelfIssued(last)
         ? caution(
             `the root "${titleOf(last)}" is sent, too: ${last.raw.length} bytes that no device needs`,
             'leave the root out of the chain',
@@ -177,12 +177,12 @@ export const TRUST_CHECKS: readonly Check[] = [
     // RFC 7469 section 2.4 for the form of a pin.
     check: 'pins',
     applies: (_, { profile }) => (profile?.pins.length ?? 0) > 0,
-    value: (facts, { profile }) => {
-      const pinned = pathOf(facts).find(certificate => profile?.pins.includes(pinOf(certificate)))
+    value: (seen, { profile }) => {
+      const pinned = pathOf(seen).find(certificate => profile?.pins.includes(pinOf(certificate)))
       return pinned === undefined ? 'none' : titleOf(pinned)
     },
-    object: (facts, { profile }) =>
-      pathOf(facts).some(certificate => profile?.pins.includes(pinOf(certificate)))
+    object: (seen, { profile }) =>
+      pathOf(seen).some(certificate => profile?.pins.includes(pinOf(certificate)))
         ? null
         : refuse(
             'none of the pinned keys is on the path',
@@ -193,7 +193,7 @@ export const TRUST_CHECKS: readonly Check[] = [
 
 const keyTypeOf = (certificate: X509Certificate): string => leafOf(certificate).keyType
 
-const issuersOf = (facts: Facts): readonly X509Certificate[] => pathOf(facts).slice(1)
+const issuersOf = (seen: PresentedChain): readonly X509Certificate[] => pathOf(seen).slice(1)
 
 const bitsOf = (keyType: string): number => Number(keyType.split('-')[1])
 
@@ -204,11 +204,11 @@ const isAmong = (keyType: string, known: readonly string[]): boolean =>
     known.some(other => familyOf(other) === 'rsa' && bitsOf(other) <= bitsOf(keyType)))
 
 /** What is said of the leaf's key alone makes another one further up only doubtful. */
-function issuerKeyObjection(facts: Facts, profile: DeviceProfile | null): Objection | null {
+function issuerKeyObjection(seen: PresentedChain, profile: DeviceProfile | null): Objection | null {
   const limit = profile?.issuerKeyTypes ?? null
   const known = limit ?? profile?.keyTypes ?? null
   if (known === null) return null
-  const bad = issuersOf(facts).find(certificate => {
+  const bad = issuersOf(seen).find(certificate => {
     const keyType = keyTypeOf(certificate)
     // Of another family: that is what the line of the signatures says.
     const isForeign = limit === null && !known.some(other => familyOf(other) === familyOf(keyType))
@@ -228,10 +228,10 @@ function issuerKeyObjection(facts: Facts, profile: DeviceProfile | null): Object
 }
 
 /** A stack that was built for one family of keys need not be able to check the other's signatures. */
-function foreignFamily(facts: Facts, keyTypes: readonly string[] | null) {
+function foreignFamily(seen: PresentedChain, keyTypes: readonly string[] | null) {
   const families = new Set((keyTypes ?? []).map(familyOf))
   if (families.size !== 1) return null
-  const foreign = algorithmsOf(facts).find(name =>
+  const foreign = algorithmsOf(seen).find(name =>
     families.has('rsa') ? !/rsa/i.test(name) : !/^ecdsa/.test(name),
   )
   return foreign === undefined
@@ -243,7 +243,7 @@ function foreignFamily(facts: Facts, keyTypes: readonly string[] | null) {
 }
 
 /** A path that is right, and that some stacks refuse by their defaults all the same. */
-function doubtful({ path, untidy }: Extract<Facts['path'], { ok: true }>): Objection | null {
+function doubtful({ path, untidy }: Extract<PresentedChain['path'], { ok: true }>): Objection | null {
   if (untidy !== null)
     return caution(
       `${untidy}: most clients pass over it, and some (wolfSSL) refuse it`,

@@ -98,17 +98,6 @@ async function collect<Item>(
   }
 }
 
-/** The client of one IoTDA instance. `DeleteDomainConfiguration` is left out on purpose: it cuts every device off. */
-export function createIotdaClient(huawei: HuaweiClient): IotdaClient {
-  if (huawei.projectId === null)
-    throw new RotationError('settings-invalid', 'iotda: a project id is needed', {
-      retry: 'never',
-      hint: 'Set instance.projectId.',
-    })
-  const base = `/v5/iot/${encodeURIComponent(huawei.projectId)}`
-  return { ...certificateCalls(huawei, `${base}/server-certificates`), ...configurationCalls(huawei, base) }
-}
-
 /** An id as a path segment. The pattern keeps `..` and `/` out, which would address something else. */
 const segment = (value: string): string => {
   if (ID.test(value)) return `/${value}`
@@ -117,126 +106,92 @@ const segment = (value: string): string => {
   })
 }
 
-type CertificateCalls = Pick<
-  IotdaClient,
-  'listServerCertificates' | 'showServerCertificate' | 'addServerCertificate' | 'deleteServerCertificate'
->
-
-function certificateCalls(huawei: HuaweiClient, path: string): CertificateCalls {
-  const action = (name: string): Pick<HuaweiCall, 'iamAction'> => ({
-    iamAction: `iotda:servercertificate:${name}`,
+/** Requests on one kind of thing: where they go, and what IAM calls them. */
+const requestsOn =
+  (path: string, iamName: string) =>
+  <Method extends HuaweiCall['method']>(operation: string, method: Method, action: string, id?: string) => ({
+    operation,
+    method,
+    path: id === undefined ? path : path + segment(id),
+    iamAction: `iotda:${iamName}:${action}`,
   })
+
+/** The client of one IoTDA instance. `DeleteDomainConfiguration` is left out on purpose: it cuts every device off. */
+export function createIotdaClient({ projectId, call }: HuaweiClient): IotdaClient {
+  if (projectId === null)
+    throw new RotationError('settings-invalid', 'iotda: a project id is needed', {
+      retry: 'never',
+      hint: 'Set instance.projectId.',
+    })
+  const base = `/v5/iot/${encodeURIComponent(projectId)}`
+  const certificates = requestsOn(`${base}/server-certificates`, 'servercertificate')
+  const configurations = requestsOn(`${base}/domain-configurations`, 'domainconfiguration')
   return {
     listServerCertificates: signal => {
-      const operation = 'ListServerCertificates'
-      const call = { operation, method: 'GET', path, ...action('queryList'), signal } as const
+      const request = certificates('ListServerCertificates', 'GET', 'queryList')
       return collect(
-        operation,
+        request.operation,
         it => it.serverCertificateId,
-        query => huawei.call({ ...call, query, expect: certificatePage }),
+        query => call({ ...request, query, expect: certificatePage, signal }),
       )
     },
-    showServerCertificate: async (serverCertificateId, signal) => {
+    showServerCertificate: async (id, signal) => {
       try {
-        return await huawei.call({
-          operation: 'ShowServerCertificate',
-          method: 'GET',
-          path: path + segment(serverCertificateId),
-          ...action('query'),
-          expect: shownServerCertificate,
-          signal,
-        })
+        const request = certificates('ShowServerCertificate', 'GET', 'query', id)
+        return await call({ ...request, expect: shownServerCertificate, signal })
       } catch (error) {
         if (gone(error)) return null
         throw error
       }
     },
-    addServerCertificate: ({ certificatePem, privateKey, privateKeyPassword }, signal) =>
-      huawei.call({
-        operation: 'CreateServerCertificate',
-        method: 'POST',
-        path,
-        body: {
-          certificate_pem: certificatePem,
-          private_key: privateKey.reveal(),
-          ...(privateKeyPassword ? { private_key_password: privateKeyPassword.reveal() } : {}),
-        },
-        ...action('create'),
-        expect: serverCertificate,
-        signal,
-      }),
-    deleteServerCertificate: async (serverCertificateId, signal) => {
+    addServerCertificate: async ({ certificatePem, privateKey, privateKeyPassword }, signal) => {
+      const body = {
+        certificate_pem: certificatePem,
+        private_key: privateKey.reveal(),
+        ...(privateKeyPassword ? { private_key_password: privateKeyPassword.reveal() } : {}),
+      }
+      const request = certificates('CreateServerCertificate', 'POST', 'create')
+      return call({ ...request, body, expect: serverCertificate, signal })
+    },
+    deleteServerCertificate: async (id, signal) => {
       try {
-        await huawei.call({
-          operation: 'DeleteServerCertificate',
-          method: 'DELETE',
-          path: path + segment(serverCertificateId),
-          ...action('delete'),
-          signal,
-        })
+        await call({ ...certificates('DeleteServerCertificate', 'DELETE', 'delete', id), signal })
       } catch (error) {
         if (!gone(error)) throw error
       }
     },
-  }
-}
-
-type ConfigurationCalls = Omit<IotdaClient, keyof CertificateCalls>
-
-function configurationCalls(huawei: HuaweiClient, base: string): ConfigurationCalls {
-  const path = `${base}/domain-configurations`
-  const action = (name: string): Pick<HuaweiCall, 'iamAction'> => ({
-    iamAction: `iotda:domainconfiguration:${name}`,
-  })
-  return {
     listDomainConfigurations: signal => {
-      const operation = 'ListDomainConfigurations'
-      const call = { operation, method: 'GET', path, ...action('queryList'), signal } as const
+      const request = configurations('ListDomainConfigurations', 'GET', 'queryList')
       return collect(
-        operation,
+        request.operation,
         it => it.configurationId,
-        query => huawei.call({ ...call, query, expect: configurationPage }),
+        query => call({ ...request, query, expect: configurationPage, signal }),
       )
     },
-    showDomainConfiguration: async (configurationId, signal) =>
-      huawei.call({
-        operation: 'ShowDomainConfiguration',
-        method: 'GET',
-        path: path + segment(configurationId),
-        ...action('query'),
-        expect: domainConfiguration,
-        signal,
-      }),
-    createDomainConfiguration: ({ domainName, serverCertificateId }, signal) =>
-      huawei.call({
-        operation: 'CreateDomainConfiguration',
-        method: 'POST',
-        path,
-        body: {
-          domain_name: domainName,
-          access_protocol: 'Device-MQTTS',
-          server_certificate_id: serverCertificateId,
-        },
-        ...action('create'),
-        expect: domainConfiguration,
-        signal,
-      }),
+    showDomainConfiguration: async (id, signal) => {
+      const request = configurations('ShowDomainConfiguration', 'GET', 'query', id)
+      return call({ ...request, expect: domainConfiguration, signal })
+    },
+    createDomainConfiguration: async ({ domainName, serverCertificateId }, signal) => {
+      const body = {
+        domain_name: domainName,
+        access_protocol: 'Device-MQTTS',
+        server_certificate_id: serverCertificateId,
+      }
+      const request = configurations('CreateDomainConfiguration', 'POST', 'create')
+      return call({ ...request, body, expect: domainConfiguration, signal })
+    },
     updateDomainConfiguration: async (
-      configurationId,
+      id,
       { serverCertificateId, serverCertificateConfig: config },
       signal,
-    ) =>
-      huawei.call({
-        operation: 'UpdateDomainConfiguration',
-        method: 'PUT',
-        path: path + segment(configurationId),
-        body: {
-          server_certificate_id: serverCertificateId,
-          ...(config === null ? {} : { server_certificate_config: config }),
-        },
-        ...action('update'),
-        expect: domainConfiguration,
-        signal,
-      }),
+    ) => {
+      const body = {
+        server_certificate_id: serverCertificateId,
+        ...(config === null ? {} : { server_certificate_config: config }),
+      }
+      const request = configurations('UpdateDomainConfiguration', 'PUT', 'update', id)
+      return call({ ...request, body, expect: domainConfiguration, signal })
+    },
   }
 }

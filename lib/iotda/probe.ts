@@ -3,16 +3,16 @@ import type { Clock } from '../base/time.ts'
 import { type Canary, credentialsOf } from '../devices/canary.ts'
 import type { Leaf, Served } from '../model/certificate.ts'
 import { covers, leafOf, parseChain } from '../x509/certificate.ts'
-import { strayAmong, verifySent } from '../x509/sent.ts'
+import { extraneousIn, verifySent } from '../x509/sent.ts'
 import { LOOK_TIMEOUT_MS } from './endpoint.ts'
 import { connectOnce } from './mqtt.ts'
-import { type Session, type SessionOptions, type TlsLimits, textOf, withSession } from './tls.ts'
+import { type ClientHello, type Session, type SessionOptions, textOf, withSession } from './tls.ts'
 
 /** One kind of device, as the probe plays it. */
-export interface PlayedDevice {
+export interface ProbeDevice {
   /** Name of its profile; null: any device of the target. */
   readonly profile: string | null
-  readonly offer: TlsLimits
+  readonly hello: ClientHello
   /** The only ones it knows. */
   readonly roots: readonly X509Certificate[]
   readonly canary: Canary | null
@@ -27,7 +27,7 @@ export interface PlayedDevice {
 export type Fault = 'lost' | 'handshake' | 'other-leaf' | 'chain' | 'canary'
 
 /** How one device fared at one address. */
-export interface Attempt {
+export interface DeviceProbe {
   readonly profile: string | null
   readonly address: string
   /** Null: the handshake failed. */
@@ -46,8 +46,8 @@ export interface Attempt {
   readonly durationMs: number
 }
 
-export interface AttemptOptions {
-  readonly device: PlayedDevice
+export interface DeviceProbeOptions {
+  readonly device: ProbeDevice
   readonly address: string
   readonly port: number
   readonly serverName: string
@@ -65,12 +65,12 @@ export interface AttemptOptions {
 export const nameOf = ({ subject, names, issuer, fingerprint }: Leaf): string =>
   `${subject || names.join(', ')} by ${issuer} (${fingerprint.slice(0, 16)}…)`
 
-type Trouble = Pick<Attempt, 'problem' | 'fault' | 'untidy'>
+type Trouble = Pick<DeviceProbe, 'problem' | 'fault' | 'untidy'>
 
 const FINE: Trouble = { problem: null, fault: null, untidy: null }
 const trouble = (problem: string, fault: Fault): Trouble => ({ problem, fault, untidy: null })
 
-type JudgeOptions = Pick<AttemptOptions, 'device' | 'serverName' | 'expected' | 'clock'>
+type JudgeOptions = Pick<DeviceProbeOptions, 'device' | 'serverName' | 'expected' | 'clock'>
 
 /** What the device has against what it was sent; nothing: the channel is verified. */
 function objection(chain: readonly X509Certificate[], leaf: Leaf, options: JudgeOptions): Trouble {
@@ -83,14 +83,14 @@ function objection(chain: readonly X509Certificate[], leaf: Leaf, options: Judge
   }
   const path = verifySent({ chain, roots: device.roots, at: clock.now() })
   if (!path.ok) return trouble(`it does not trust what it is sent: ${path.message}`, 'chain')
-  const stray = device.needsWholeChain ? strayAmong(chain, device.roots) : null
-  return stray === null
+  const extraneous = device.needsWholeChain ? extraneousIn(chain, device.roots) : null
+  return extraneous === null
     ? { ...FINE, untidy: path.untidy }
-    : trouble(`it is sent "${leafOf(stray).subject}" besides, which leads to none of its roots`, 'chain')
+    : trouble(`it is sent "${leafOf(extraneous).subject}" besides, which leads to none of its roots`, 'chain')
 }
 
 /** What a device without limits of its own makes of what a look showed: no handshake of its own is needed. */
-export function judgeLook({ address, leaf, error, chainPem }: Served, options: JudgeOptions): Attempt {
+export function probeOfLook({ address, leaf, error, chainPem }: Served, options: JudgeOptions): DeviceProbe {
   const { profile } = options.device
   const common = { profile, address, leaf, protocol: null, cipher: null, canary: null, durationMs: 0 }
   if (!leaf || !chainPem)
@@ -110,11 +110,11 @@ const faultOf = (why: string): Fault => (/^(ERR_SSL|ERR_TLS|no certificate)/.tes
  * sent. The canary's credentials leave only over a channel whose leaf is the expected one and whose chain
  * verified. Never throws.
  */
-export async function attempt(options: AttemptOptions): Promise<Attempt> {
+export async function probeAs(options: DeviceProbeOptions): Promise<DeviceProbe> {
   const { device, address, clock } = options
   const started = clock.now()
   let seen: Seen = { leaf: null, chainPem: null, protocol: null, cipher: null }
-  let canary: Attempt['canary'] = device.canary && options.withCanary ? 'not-sent' : null
+  let canary: DeviceProbe['canary'] = device.canary && options.withCanary ? 'not-sent' : null
   const use = async (session: Session): Promise<Trouble> => {
     const [first] = session.chain
     if (first === undefined) return trouble('no certificate was sent', 'handshake')
@@ -139,9 +139,9 @@ export async function attempt(options: AttemptOptions): Promise<Attempt> {
   return { profile: device.profile, address, ...seen, ...found, canary, durationMs: clock.now() - started }
 }
 
-type Seen = Pick<Attempt, 'leaf' | 'chainPem' | 'protocol' | 'cipher'>
+type Seen = Pick<DeviceProbe, 'leaf' | 'chainPem' | 'protocol' | 'cipher'>
 
-const sessionOptions = (options: AttemptOptions): SessionOptions => {
+const sessionOptions = (options: DeviceProbeOptions): SessionOptions => {
   const { device, address, port, serverName, signal, timeoutMs = LOOK_TIMEOUT_MS } = options
-  return { address, port, serverName, timeoutMs, signal, tls: device.offer }
+  return { address, port, serverName, timeoutMs, signal, hello: device.hello }
 }

@@ -3,7 +3,7 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { SECOND_MS } from '../base/time.ts'
 
 /** What a client offers in its hello. */
-export type TlsLimits = Readonly<
+export type ClientHello = Readonly<
   Pick<ConnectionOptions, 'minVersion' | 'maxVersion' | 'ciphers' | 'sigalgs' | 'ecdhCurve'>
 >
 
@@ -17,7 +17,7 @@ export interface SessionOptions {
   readonly timeoutMs: number
   readonly signal: AbortSignal
   /** What a device would offer. */
-  readonly tls?: TlsLimits
+  readonly hello?: ClientHello
 }
 
 /** A completed handshake. */
@@ -68,8 +68,8 @@ const chainOf = (socket: TLSSocket): readonly X509Certificate[] => {
 /** Not `isIP`, whose expression for IPv6 takes Node longer than a handshake. */
 const isAddress = (host: string): boolean => host.includes(':') || /^[\d.]+$/.test(host)
 
-const connectionOptions = ({ address, port, serverName, tls }: SessionOptions): ConnectionOptions => ({
-  ...tls,
+const connectionOptions = ({ address, port, serverName, hello }: SessionOptions): ConnectionOptions => ({
+  ...hello,
   host: address,
   port,
   // An IP address must not be sent as SNI (RFC 6066 section 3), nor a final dot.

@@ -36,7 +36,7 @@ const issued = (issuer: X509Certificate, subject: X509Certificate): boolean =>
   subject.checkIssued(issuer) && subject.verify(issuer.publicKey)
 
 /** The leaf is the one that the key fits; then whoever issued the one before, as far as it is there. */
-function inOrder(
+function chainOfKey(
   given: readonly X509Certificate[],
   privateKey: Secret,
 ): readonly [X509Certificate, ...X509Certificate[]] {
@@ -58,10 +58,10 @@ function inOrder(
     chain.push(next)
     left = left.filter(it => it !== next)
   }
-  const [stray] = left
-  if (!stray) return chain
+  const [extra] = left
+  if (!extra) return chain
   throw invalid(
-    `the certificate of ${(stray.subject || stray.serialNumber).replaceAll('\n', ', ')} is no part of the chain`,
+    `the certificate of ${(extra.subject || extra.serialNumber).replaceAll('\n', ', ')} is no part of the chain`,
     'Give the leaf and the intermediates that lead from it to its root, and nothing else.',
   )
 }
@@ -74,7 +74,7 @@ export function readBundle({ chainPem, privateKey, password, driver }: GivenBund
   try {
     const certificates = parseChain(chainPem)
     const plain = openKey(privateKey, password)
-    const [leaf, ...issuers] = inOrder(certificates, plain)
+    const [leaf, ...issuers] = chainOfKey(certificates, plain)
     const shorter = issuers.map((_, i) => normalizePem([leaf, ...issuers.slice(0, issuers.length - 1 - i)]))
     return { chains: [normalizePem([leaf, ...issuers]), ...shorter], leaf: leafOf(leaf), privateKey: plain }
   } catch (thrown) {

@@ -14,6 +14,8 @@ const OID = 0x06
 const OCTET_STRING = 0x04
 const SEQUENCE = 0x30
 
+const NOTHING = Buffer.alloc(0)
+
 const malformed = (): RotationError =>
   new RotationError('certificate-invalid', 'the certificate is malformed (DER)')
 
@@ -41,14 +43,31 @@ export function tlvs(content: Buffer): readonly Tlv[] {
   return elements
 }
 
+/** What of the TBSCertificate comes first is its version, in version 1 its serial number (RFC 5280 section 4.1). */
+const VERSION_TAG = 0xa0
+const tbsElements = (certificate: X509Certificate): readonly Tlv[] =>
+  tlvs(tlvs(readTlv(certificate.raw, 0).content)[0]?.content ?? NOTHING)
+
 /**
  * The fields of the TBSCertificate after its optional version: serialNumber, signature, issuer, validity,
  * subject, ... (RFC 5280 section 4.1). @throws RotationError `certificate-invalid` when malformed
  */
 export const tbsFields = (certificate: X509Certificate): readonly Tlv[] => {
-  const tbs = tlvs(readTlv(certificate.raw, 0).content)[0]
-  const fields = tlvs(tbs?.content ?? Buffer.alloc(0))
-  return fields[0]?.tag === 0xa0 ? fields.slice(1) : fields
+  const elements = tbsElements(certificate)
+  return elements[0]?.tag === VERSION_TAG ? elements.slice(1) : elements
+}
+
+/** Version 1 knows no extensions. */
+export const isVersion1 = (certificate: X509Certificate): boolean =>
+  tbsElements(certificate)[0]?.tag !== VERSION_TAG
+
+/** The algorithm that signed a certificate: the content bytes of its OID in hex, and its parameters. */
+export const signatureOf = (
+  certificate: X509Certificate,
+): { readonly oidHex: string; readonly parameters?: Tlv } => {
+  const [, algorithm] = tlvs(readTlv(certificate.raw, 0).content)
+  const [oid, parameters] = tlvs(algorithm?.content ?? NOTHING)
+  return { oidHex: oid?.content.toString('hex') ?? '', ...(parameters && { parameters }) }
 }
 
 /** An extension (RFC 5280 section 4.1): the content bytes of its OID in hex, and its value, DER in DER. */
@@ -83,10 +102,24 @@ export function extensionElements(certificate: X509Certificate, oidHex: string):
   return tlvs(sequence.content)
 }
 
-const AUTHORITY_KEY_IDENTIFIER = '551d23'
-/** OID of the subjectAltName extension, as {@link extensionElements} wants it. */
-export const SUBJECT_ALT_NAME = '551d11'
-const AUTHORITY_INFO_ACCESS = '2b06010505070101'
+/** Extensions (RFC 5280 section 4.2) by the content bytes of their OIDs in hex, as {@link extensionElements} wants it. */
+export const EXTENSION = {
+  subjectKeyIdentifier: '551d0e',
+  keyUsage: '551d0f',
+  subjectAltName: '551d11',
+  basicConstraints: '551d13',
+  nameConstraints: '551d1e',
+  crlDistributionPoints: '551d1f',
+  certificatePolicies: '551d20',
+  policyMappings: '551d21',
+  authorityKeyIdentifier: '551d23',
+  policyConstraints: '551d24',
+  extendedKeyUsage: '551d25',
+  inhibitAnyPolicy: '551d36',
+  authorityInfoAccess: '2b06010505070101',
+  /** RFC 7633. */
+  tlsFeature: '2b06010505070118',
+} as const
 const OCSP_ACCESS = '2b06010505073001'
 /** Tag of a GeneralName that is a dNSName. */
 export const DNS_NAME = 0x82
@@ -156,12 +189,12 @@ const keyTypeOf = (key: KeyObject): string => {
 
 // Read from the DER, not from node's `subjectAltName` and `infoAccess` texts, whose quoting is ambiguous.
 const dnsNamesOf = (certificate: X509Certificate): readonly string[] =>
-  (extensionElements(certificate, SUBJECT_ALT_NAME) ?? [])
+  (extensionElements(certificate, EXTENSION.subjectAltName) ?? [])
     .filter(name => name.tag === DNS_NAME)
     .map(name => name.content.toString('latin1').toLowerCase())
 
 const ocspUrlOf = (certificate: X509Certificate): string | null => {
-  for (const description of extensionElements(certificate, AUTHORITY_INFO_ACCESS) ?? []) {
+  for (const description of extensionElements(certificate, EXTENSION.authorityInfoAccess) ?? []) {
     const [method, location] = tlvs(description.content)
     if (method?.content.toString('hex') !== OCSP_ACCESS || location?.tag !== URI) continue
     const url = location.content.toString('latin1')
@@ -225,7 +258,7 @@ export function normalizePem(certificates: readonly X509Certificate[]): string {
  * @throws RotationError `certificate-invalid` when malformed
  */
 export function certId(certificate: X509Certificate): string | null {
-  const keyIdentifier = extensionElements(certificate, AUTHORITY_KEY_IDENTIFIER)?.find(
+  const keyIdentifier = extensionElements(certificate, EXTENSION.authorityKeyIdentifier)?.find(
     part => part.tag === 0x80,
   )
   const serial = tbsFields(certificate)[0]

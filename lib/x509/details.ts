@@ -1,5 +1,5 @@
 import { createHash, type X509Certificate } from 'node:crypto'
-import { extensionElements, extensionsOf, tbsFields, tlvs } from './certificate.ts'
+import { EXTENSION, extensionElements, extensionsOf, signatureOf, tbsFields, tlvs } from './certificate.ts'
 
 /** OIDs, as hex, of the signature algorithms by the names that OpenSSL gives them. */
 const SIGNATURES: Readonly<Record<string, string>> = {
@@ -28,8 +28,7 @@ export const SIGNATURE_ALGORITHMS: readonly string[] = Object.values(SIGNATURES)
  * @throws RotationError `certificate-invalid` when malformed
  */
 export function signatureAlgorithmOf(certificate: X509Certificate): string {
-  const [, algorithm] = tlvs(tlvs(certificate.raw)[0]?.content ?? Buffer.alloc(0))
-  const oidHex = tlvs(algorithm?.content ?? Buffer.alloc(0))[0]?.content.toString('hex') ?? ''
+  const { oidHex } = signatureOf(certificate)
   return SIGNATURES[oidHex] ?? oidHex
 }
 
@@ -53,22 +52,20 @@ export function commonNameOf(certificate: X509Certificate): string | null {
   return names.at(-1) ?? null
 }
 
-const KEY_USAGE = '551d0f'
 export const DIGITAL_SIGNATURE = 0x80
 export const KEY_ENCIPHERMENT = 0x20
 
 /** First byte of the key usage bits (RFC 5280 section 4.2.1.3); null without the extension. */
 export function keyUsageOf(certificate: X509Certificate): number | null {
-  const extension = extensionsOf(certificate).find(({ oidHex }) => oidHex === KEY_USAGE)
+  const extension = extensionsOf(certificate).find(({ oidHex }) => oidHex === EXTENSION.keyUsage)
   return extension === undefined ? null : (tlvs(extension.value)[0]?.content[1] ?? 0)
 }
 
-const TLS_FEATURE = '2b06010505070118'
 const STATUS_REQUEST = 5
 
 /** Whether the certificate may be served only with a stapled OCSP answer (RFC 7633 section 4.2.1). */
 export function mustStaple(certificate: X509Certificate): boolean {
-  const features = extensionElements(certificate, TLS_FEATURE) ?? []
+  const features = extensionElements(certificate, EXTENSION.tlsFeature) ?? []
   return features.some(({ content }) => content.length === 1 && content[0] === STATUS_REQUEST)
 }
 
@@ -82,17 +79,12 @@ export function pinOf(certificate: X509Certificate): string {
 export const isSelfIssued = (certificate: X509Certificate): boolean =>
   certificate.subject === certificate.issuer
 
-/** By their OIDs, as hex: what limits policies (RFC 5280 sections 4.2.1.5, 4.2.1.11 and 4.2.1.14). */
-const POLICY_LIMITS: Readonly<Record<string, string>> = {
-  '551d21': 'policyMappings',
-  '551d24': 'policyConstraints',
-  '551d36': 'inhibitAnyPolicy',
-}
-export const POLICY_LIMIT_OIDS: readonly string[] = Object.keys(POLICY_LIMITS)
-const SELDOM_KNOWN: Readonly<Record<string, string>> = { ...POLICY_LIMITS, '551d1e': 'nameConstraints' }
+/** Critical extensions that RFC 5280 defines and small stacks do not know. */
+const SELDOM_KNOWN = ['policyMappings', 'policyConstraints', 'inhibitAnyPolicy', 'nameConstraints'] as const
 
 /** The name of a critical extension that RFC 5280 defines and small stacks do not know; null without one. */
 export function rareCriticalExtension(certificate: X509Certificate): string | null {
   const critical = extensionsOf(certificate).filter(extension => extension.critical)
-  return critical.map(({ oidHex }) => SELDOM_KNOWN[oidHex]).find(name => name !== undefined) ?? null
+  const names = critical.map(({ oidHex }) => SELDOM_KNOWN.find(name => EXTENSION[name] === oidHex))
+  return names.find(name => name !== undefined) ?? null
 }

@@ -1,16 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
-import {
-  covers,
-  DNS_NAME,
-  extensionElements,
-  SUBJECT_ALT_NAME,
-  type Tlv,
-  tbsFields,
-  tlvs,
-} from './certificate.ts'
+import { covers, DNS_NAME, EXTENSION, extensionElements, type Tlv, tbsFields, tlvs } from './certificate.ts'
 
-/** OID of the extension: its content bytes in hex. */
-export const NAME_CONSTRAINTS = '551d1e'
 const DIRECTORY_NAME = 0xa4
 const PERMITTED = 0xa0
 const EXCLUDED = 0xa1
@@ -30,7 +20,7 @@ const relativeNames = (name: Buffer): readonly string[] =>
 
 /** The subject, unless it is empty, and every alternative name, as GeneralNames. */
 const namesOf = (certificate: X509Certificate): readonly Tlv[] => {
-  const alternatives = extensionElements(certificate, SUBJECT_ALT_NAME) ?? []
+  const alternatives = extensionElements(certificate, EXTENSION.subjectAltName) ?? []
   const subject = tbsFields(certificate)[4]?.content ?? Buffer.alloc(0)
   return subject.length === 0 ? alternatives : [{ tag: DIRECTORY_NAME, content: subject }, ...alternatives]
 }
@@ -68,7 +58,7 @@ const shown = (name: Tlv): string =>
  * @throws RotationError `certificate-invalid` when malformed
  */
 export function nameConstraintsBroken(ca: X509Certificate, certificate: X509Certificate): string | null {
-  const constraints = extensionElements(ca, NAME_CONSTRAINTS)
+  const constraints = extensionElements(ca, EXTENSION.nameConstraints)
   if (constraints === null) return null
   const basesOf = (tag: number): readonly (Tlv | undefined)[] => {
     const trees = tlvs(constraints.find(part => part.tag === tag)?.content ?? Buffer.alloc(0))

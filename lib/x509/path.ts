@@ -1,9 +1,18 @@
 import { X509Certificate } from 'node:crypto'
 import { rootCertificates } from 'node:tls'
 import { iso } from '../base/time.ts'
-import { extensionElements, extensionsOf, leafOf, parseChain, SUBJECT_ALT_NAME, tlvs } from './certificate.ts'
-import { isSelfIssued, keyUsageOf, POLICY_LIMIT_OIDS } from './details.ts'
-import { NAME_CONSTRAINTS, nameConstraintsBroken } from './name-constraints.ts'
+import {
+  EXTENSION,
+  extensionElements,
+  extensionsOf,
+  isVersion1,
+  leafOf,
+  parseChain,
+  signatureOf,
+  tlvs,
+} from './certificate.ts'
+import { isSelfIssued, keyUsageOf, signatureAlgorithmOf } from './details.ts'
+import { nameConstraintsBroken } from './name-constraints.ts'
 
 /** Why a device would not accept a chain. */
 export type PathCode =
@@ -42,36 +51,36 @@ export interface PathFailure {
   readonly message: string
 }
 
-const BASIC_CONSTRAINTS = '551d13'
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
 
 /**
  * Extensions that are acted upon here or ask nothing of a TLS client; any other that is critical is refused. Policies
  * are looked at by nobody who was not told to, as by OpenSSL without X509_V_FLAG_POLICY_CHECK.
  */
-const UNDERSTOOD = new Set([
-  BASIC_CONSTRAINTS,
-  NAME_CONSTRAINTS,
-  SUBJECT_ALT_NAME,
-  '551d0f', // key usage
-  '551d25', // extended key usage
-  '551d1f', // CRL distribution points
-  '551d20', // certificate policies
-  ...POLICY_LIMIT_OIDS,
+const UNDERSTOOD: ReadonlySet<string> = new Set([
+  EXTENSION.basicConstraints,
+  EXTENSION.nameConstraints,
+  EXTENSION.subjectAltName,
+  EXTENSION.keyUsage,
+  EXTENSION.extendedKeyUsage,
+  EXTENSION.crlDistributionPoints,
+  EXTENSION.certificatePolicies,
+  EXTENSION.policyMappings,
+  EXTENSION.policyConstraints,
+  EXTENSION.inhibitAnyPolicy,
 ])
 
-/** OIDs, as hex, of signature algorithms that clients still accept; SHA-1 and MD5 are none of them. */
+/** Signature algorithms that clients still accept; SHA-1 and MD5 are none of them. */
 const STRONG_SIGNATURES = new Set([
-  '2a864886f70d01010b', // sha256WithRSAEncryption
-  '2a864886f70d01010c',
-  '2a864886f70d01010d',
-  '2a8648ce3d040302', // ecdsa-with-SHA256
-  '2a8648ce3d040303',
-  '2a8648ce3d040304',
-  '2b6570', // Ed25519
-  '2b6571', // Ed448
+  'sha256WithRSAEncryption',
+  'sha384WithRSAEncryption',
+  'sha512WithRSAEncryption',
+  'ecdsa-with-SHA256',
+  'ecdsa-with-SHA384',
+  'ecdsa-with-SHA512',
+  'ED25519',
+  'ED448',
 ])
-const RSA_PSS = '2a864886f70d01010a'
 const STRONG_HASHES = new Set(['608648016503040201', '608648016503040202', '608648016503040203'])
 
 const subjectOf = (certificate: X509Certificate): string => {
@@ -95,10 +104,9 @@ const firstOf = <T>(items: readonly T[], check: (item: T, index: number) => Chec
 // --- one certificate -------------------------------------------------------------------------------------------
 
 const isStrong = (certificate: X509Certificate): boolean => {
-  const [, algorithm] = tlvs(tlvs(certificate.raw)[0]?.content ?? Buffer.alloc(0))
-  const [oid, parameters] = tlvs(algorithm?.content ?? Buffer.alloc(0))
-  const oidHex = oid?.content.toString('hex') ?? ''
-  if (oidHex !== RSA_PSS) return STRONG_SIGNATURES.has(oidHex)
+  const algorithm = signatureAlgorithmOf(certificate)
+  if (algorithm !== 'rsassaPss') return STRONG_SIGNATURES.has(algorithm)
+  const { parameters } = signatureOf(certificate)
   // RFC 4055 section 3.1: [0] is the hash, SHA-1 when absent.
   const hash = parameters && tlvs(parameters.content).find(part => part.tag === 0xa0)
   const hashOid = hash && tlvs(tlvs(hash.content)[0]?.content ?? Buffer.alloc(0))[0]
@@ -110,7 +118,7 @@ const KEY_CERT_SIGN = 0x04
 const TLS_SERVER_USES = 0x80 | 0x20 | 0x08
 
 const pathLengthOf = (certificate: X509Certificate): number => {
-  const limit = extensionElements(certificate, BASIC_CONSTRAINTS)?.find(part => part.tag === 0x02)
+  const limit = extensionElements(certificate, EXTENSION.basicConstraints)?.find(part => part.tag === 0x02)
   return limit === undefined ? Number.POSITIVE_INFINITY : Number(`0x${limit.content.toString('hex')}`)
 }
 
@@ -234,12 +242,7 @@ const anchorsOf = (
     ? [null]
     : roots.filter(root => last.checkIssued(root) && last.verify(root.publicKey))
 
-/** Version 1 knows no extensions: being held by the device makes such a root a CA. */
-const isVersion1 = (certificate: X509Certificate): boolean => {
-  const tbs = tlvs(tlvs(certificate.raw)[0]?.content ?? Buffer.alloc(0))[0]
-  return tlvs(tbs?.content ?? Buffer.alloc(0))[0]?.tag !== 0xa0
-}
-
+/** A root of version 1 has no extensions: being held by the device makes it a CA. */
 const checkAnchor = (root: X509Certificate, below: readonly X509Certificate[], at: number): Check =>
   (isVersion1(root) ? null : checkCa(root, below)) ??
   checkIssues(root, below.at(-1) as X509Certificate) ??

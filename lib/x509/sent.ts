@@ -52,7 +52,7 @@ export function inOrder(chain: readonly X509Certificate[]): readonly X509Certifi
 }
 
 /** Of what follows the leaf, the last certificate that leads to no root, itself or by what follows it; null: none. */
-export function strayAmong(
+export function extraneousIn(
   chain: readonly X509Certificate[],
   roots: readonly X509Certificate[],
 ): X509Certificate | null {

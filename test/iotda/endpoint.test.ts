@@ -157,8 +157,8 @@ describe('handshake', () => {
       [leaf, middle, middle],
     ]) {
       device.switches.serve = { certPem: sent.join(''), keyPem: fresh.keyPem }
-      const tls = { minVersion: version, maxVersion: version }
-      const { chainPem, protocol } = await endpoint.handshake(options({ tls }))
+      const hello = { minVersion: version, maxVersion: version }
+      const { chainPem, protocol } = await endpoint.handshake(options({ hello }))
       expect({ protocol, sent: blocksOf(chainPem ?? '') }).toEqual({ protocol: version, sent })
     }
   })
@@ -173,12 +173,12 @@ describe('handshake', () => {
   })
 
   it('offers what a device would', async () => {
-    const tls = { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' } as const
-    const refused = await endpoint.handshake(options({ tls }))
+    const hello = { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' } as const
+    const refused = await endpoint.handshake(options({ hello }))
     expect(refused).toMatchObject({ leaf: null, chainPem: null, error: expect.stringMatching(/^ERR_SSL_/) })
     const rsa = await issueLeaf({ names: [DOMAIN], issuer: root, keyType: 'rsa-2048' })
     device.switches.serve = { certPem: rsa.chainPem, keyPem: rsa.keyPem }
-    const accepted = await endpoint.handshake(options({ tls }))
+    const accepted = await endpoint.handshake(options({ hello }))
     expect(accepted.leaf?.fingerprint).toBe(fingerprintOf(rsa.certPem))
   })
 
@@ -192,7 +192,7 @@ describe('handshake', () => {
     const { port } = server.address() as AddressInfo
     // The time limit, which would end a connection that was left open, is beyond the test's own.
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3', 'TLSv1.2', 'TLSv1.3'] as const) {
-      const { error } = await endpoint.handshake(options({ port, timeoutMs: 300_000, tls: { maxVersion } }))
+      const { error } = await endpoint.handshake(options({ port, timeoutMs: 300_000, hello: { maxVersion } }))
       expect(error).toBeNull()
     }
     // It closes only when every connection has ended.

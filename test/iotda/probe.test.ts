@@ -5,8 +5,8 @@ import { createServer } from 'node:tls'
 import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { secret } from '../../lib/base/secret.ts'
 import { systemClock } from '../../lib/base/time.ts'
-import { offerOf } from '../../lib/iotda/offer.ts'
-import { type AttemptOptions, attempt, type PlayedDevice } from '../../lib/iotda/probe.ts'
+import { clientHelloOf } from '../../lib/iotda/client-hello.ts'
+import { type DeviceProbeOptions, type ProbeDevice, probeAs } from '../../lib/iotda/probe.ts'
 import type { DeviceEndpoint } from '../../sandbox/device-endpoint.ts'
 import type { Iotda } from '../../sandbox/iotda/iotda.ts'
 import { type Authority, createRoot, type Issued } from '../../sandbox/kit/pki.ts'
@@ -43,15 +43,15 @@ beforeEach(async () => {
 })
 
 const rootsOf = (...authorities: readonly Authority[]) => authorities.map(a => new X509Certificate(a.certPem))
-const device = (changes: Partial<PlayedDevice> = {}): PlayedDevice => ({
+const device = (changes: Partial<ProbeDevice> = {}): ProbeDevice => ({
   profile: 'meter-v1',
-  offer: {},
+  hello: {},
   roots: rootsOf(root),
   canary: null,
   needsWholeChain: false,
   ...changes,
 })
-const options = (changes: Partial<AttemptOptions> = {}): AttemptOptions => ({
+const options = (changes: Partial<DeviceProbeOptions> = {}): DeviceProbeOptions => ({
   device: device(),
   address: '127.0.0.1',
   port: endpoint.port,
@@ -62,7 +62,7 @@ const options = (changes: Partial<AttemptOptions> = {}): AttemptOptions => ({
   signal: never,
   ...changes,
 })
-const withCanary = (changes: Partial<PlayedDevice> = {}) => device({ canary: CANARY, ...changes })
+const withCanary = (changes: Partial<ProbeDevice> = {}) => device({ canary: CANARY, ...changes })
 
 /** Also proves that a CONNECT would have been noticed, had there been one: the handshake is over. */
 async function nothingWasSent(): Promise<void> {
@@ -75,7 +75,7 @@ const limits = { tls: null, ciphers: null, keyTypes: null, signatureAlgorithms: 
 
 describe('a device', () => {
   test('that trusts and understands what it is sent, would connect', async () => {
-    const done = await attempt(options())
+    const done = await probeAs(options())
     expect(done).toMatchObject({
       profile: 'meter-v1',
       address: '127.0.0.1',
@@ -89,15 +89,15 @@ describe('a device', () => {
   })
 
   test('that speaks TLS 1.2 only, is spoken to in TLS 1.2', async () => {
-    const offer = offerOf({ ...limits, tls: { min: 'TLSv1.2', max: 'TLSv1.2' } })
-    const done = await attempt(options({ device: device({ offer }) }))
+    const hello = clientHelloOf({ ...limits, tls: { min: 'TLSv1.2', max: 'TLSv1.2' } })
+    const done = await probeAs(options({ device: device({ hello }) }))
     expect(done).toMatchObject({ protocol: 'TLSv1.2', problem: null })
     expect(done.cipher).toMatch(/^TLS_ECDHE_ECDSA_/)
   })
 
   test('that speaks TLS 1.1 only, where 1.2 is the least', async () => {
-    const offer = offerOf({ ...limits, tls: { min: 'TLSv1.1', max: 'TLSv1.1' } })
-    const done = await attempt(options({ device: device({ offer }) }))
+    const hello = clientHelloOf({ ...limits, tls: { min: 'TLSv1.1', max: 'TLSv1.1' } })
+    const done = await probeAs(options({ device: device({ hello }) }))
     expect(done).toMatchObject({ leaf: null, protocol: null })
     expect(done.problem).toMatch(/^no handshake: ERR_SSL_/)
   })
@@ -109,18 +109,18 @@ describe('a device', () => {
   ])(
     'with %s for RSA only, gets no handshake from an EC leaf and one from an RSA leaf',
     async (_, profile) => {
-      const played = device({ offer: offerOf(profile) })
-      const refused = await attempt(options({ device: played }))
+      const played = device({ hello: clientHelloOf(profile) })
+      const refused = await probeAs(options({ device: played }))
       expect(refused).toMatchObject({ leaf: null, chainPem: null, cipher: null })
       expect(refused.problem).toMatch(/^no handshake: ERR_SSL_/)
       iotda.bind(add(rsa))
-      const accepted = await attempt(options({ device: played, expected: fingerprint(rsa.certPem) }))
+      const accepted = await probeAs(options({ device: played, expected: fingerprint(rsa.certPem) }))
       expect(accepted).toMatchObject({ problem: null, leaf: { keyType: 'rsa-2048' } })
     },
   )
 
   test('with other roots, does not trust it', async () => {
-    const done = await attempt(options({ device: device({ roots: rootsOf(stranger) }) }))
+    const done = await probeAs(options({ device: device({ roots: rootsOf(stranger) }) }))
     expect(done.problem).toMatch(
       /^it does not trust what it is sent: no root issues "O=Sandbox, CN=Sandbox Intermed/,
     )
@@ -129,9 +129,9 @@ describe('a device', () => {
 
   test('gets no help with a missing intermediate', async () => {
     endpoint.switches.serve = { certPem: first.certPem, keyPem: first.keyPem }
-    expect((await attempt(options())).problem).toMatch(/no root issues "CN=iot.example.com"/)
+    expect((await probeAs(options())).problem).toMatch(/no root issues "CN=iot.example.com"/)
     const knowsIt = device({ roots: rootsOf(root, issuer) })
-    expect((await attempt(options({ device: knowsIt }))).problem).toBeNull()
+    expect((await probeAs(options({ device: knowsIt }))).problem).toBeNull()
   })
 
   test.each<[string, () => string, RegExp]>([
@@ -149,11 +149,11 @@ describe('a device', () => {
   ])(
     'passes over what is odd in a chain %s, as OpenSSL and Mbed TLS do, and says so',
     async (_, sent, why) => {
-      expect(await attempt(options())).toMatchObject({ problem: null, untidy: null })
+      expect(await probeAs(options())).toMatchObject({ problem: null, untidy: null })
       endpoint.switches.serve = { certPem: sent(), keyPem: first.keyPem }
       const odd = { problem: null, fault: null, untidy: expect.stringMatching(why) }
-      expect(await attempt(options())).toMatchObject(odd)
-      expect(await attempt(options({ device: withCanary() }))).toMatchObject({ ...odd, canary: 'accepted' })
+      expect(await probeAs(options())).toMatchObject(odd)
+      expect(await probeAs(options({ device: withCanary() }))).toMatchObject({ ...odd, canary: 'accepted' })
     },
   )
 
@@ -161,36 +161,36 @@ describe('a device', () => {
     const strict = options({ device: device({ needsWholeChain: true }) })
     for (const more of ['', root.certPem, issuer.certPem]) {
       endpoint.switches.serve = { certPem: first.chainPem + more, keyPem: first.keyPem }
-      expect(await attempt(strict)).toMatchObject({ problem: null })
+      expect(await probeAs(strict)).toMatchObject({ problem: null })
     }
     endpoint.switches.serve = { certPem: first.chainPem + stranger.certPem, keyPem: first.keyPem }
     const why = /^it is sent ".*Stranger Root" besides, which leads to none of its roots/
-    expect(await attempt(strict)).toMatchObject({ problem: expect.stringMatching(why), fault: 'chain' })
+    expect(await probeAs(strict)).toMatchObject({ problem: expect.stringMatching(why), fault: 'chain' })
   })
 
   test('judges by the clock it is given', async () => {
-    const at = (instant: number) => attempt(options({ clock: { ...systemClock, now: () => instant } }))
+    const at = (instant: number) => probeAs(options({ clock: { ...systemClock, now: () => instant } }))
     expect((await at(Date.now() - 86_400_000)).problem).toMatch(/is not valid before/)
     expect((await at(Date.now() + 100 * 86_400_000)).problem).toMatch(/has expired at/)
   })
 
   test('sees another leaf for what it is', async () => {
-    const done = await attempt(options({ expected: fingerprint(second.certPem) }))
+    const done = await probeAs(options({ expected: fingerprint(second.certPem) }))
     expect(done.problem).toBe(
       `it is served CN=iot.example.com by O=Sandbox, CN=Sandbox Intermediate (${fingerprint(first.certPem).slice(0, 16)}…)`,
     )
-    expect((await attempt(options({ expected: null }))).problem).toBeNull()
+    expect((await probeAs(options({ expected: null }))).problem).toBeNull()
   })
 
   test('insists on the name', async () => {
-    const done = await attempt(options({ serverName: 'other.example.com', expected: null }))
+    const done = await probeAs(options({ serverName: 'other.example.com', expected: null }))
     expect(done.problem).toMatch(/which is for \*\.st1\.iotda-device\./)
-    expect((await attempt(options({ serverName: `${domain}.` }))).problem).toBeNull()
+    expect((await probeAs(options({ serverName: `${domain}.` }))).problem).toBeNull()
   })
 
   test('does not hang at a port that says nothing, and says how long it waited', async () => {
     await endpoint.setDown('silent')
-    const done = await attempt(options({ timeoutMs: 300, device: withCanary() }))
+    const done = await probeAs(options({ timeoutMs: 300, device: withCanary() }))
     expect(done).toMatchObject({
       problem: 'no handshake: no answer within 0.3 s',
       canary: 'not-sent',
@@ -202,8 +202,8 @@ describe('a device', () => {
 
   test('says that a port is closed, and that there is no IPv6', async () => {
     await endpoint.setDown('refuse')
-    expect((await attempt(options())).problem).toBe('no handshake: ECONNREFUSED')
-    const beyond = await attempt(options({ address: '2001:db8::1', timeoutMs: 500 }))
+    expect((await probeAs(options())).problem).toBe('no handshake: ECONNREFUSED')
+    const beyond = await probeAs(options({ address: '2001:db8::1', timeoutMs: 500 }))
     expect(beyond.problem).toMatch(
       /^no handshake: (ENETUNREACH|EADDRNOTAVAIL|EHOSTUNREACH|no answer within 0.5 s)$/,
     )
@@ -212,7 +212,7 @@ describe('a device', () => {
   test('stops when told to', async () => {
     await endpoint.setDown('silent')
     const stop = new AbortController()
-    const trying = attempt(options({ signal: stop.signal }))
+    const trying = probeAs(options({ signal: stop.signal }))
     stop.abort()
     expect((await trying).problem).toBe('no handshake: given up')
   })
@@ -220,14 +220,14 @@ describe('a device', () => {
 
 describe('its canary', () => {
   test('connects over the verified channel, once, and leaves', async () => {
-    const done = await attempt(options({ device: withCanary() }))
+    const done = await probeAs(options({ device: withCanary() }))
     expect(done).toMatchObject({ problem: null, canary: 'accepted' })
     expect(connects).toEqual([['canary-1', 'canary', PASSWORD]])
     await vi.waitFor(() => expect(endpoint.clients()).toEqual([]))
   })
 
   test('also where the device speaks TLS 1.2 only', async () => {
-    const done = await attempt(options({ device: withCanary({ offer: { maxVersion: 'TLSv1.2' } }) }))
+    const done = await probeAs(options({ device: withCanary({ hello: { maxVersion: 'TLSv1.2' } }) }))
     expect(done).toMatchObject({ problem: null, canary: 'accepted', protocol: 'TLSv1.2' })
   })
 
@@ -242,7 +242,7 @@ describe('its canary', () => {
     iotda.bind(add(leaf))
     const played = withCanary({ canary, roots: rootsOf(authority) })
     const expected = fingerprint(leaf.certPem)
-    const done = await attempt(options({ device: played, expected, clock: old }))
+    const done = await probeAs(options({ device: played, expected, clock: old }))
     expect(done).toMatchObject({ canary: 'refused', problem: expect.stringContaining('CONNACK 5') })
     expect(connects).toEqual([
       [
@@ -255,7 +255,7 @@ describe('its canary', () => {
 
   test('is refused: the password is wrong, and appears nowhere', async () => {
     const canary = { ...CANARY, password: secret('wrong-password-1') }
-    const done = await attempt(options({ device: withCanary({ canary }) }))
+    const done = await probeAs(options({ device: withCanary({ canary }) }))
     expect(done).toMatchObject({
       problem: 'its canary was refused: CONNACK 5: not authorized',
       canary: 'refused',
@@ -265,12 +265,12 @@ describe('its canary', () => {
   })
 
   test('is not asked to connect', async () => {
-    const done = await attempt(options({ device: withCanary(), withCanary: false }))
+    const done = await probeAs(options({ device: withCanary(), withCanary: false }))
     expect(done).toMatchObject({ problem: null, canary: null })
     await nothingWasSent()
   })
 
-  test.each<[string, () => Partial<AttemptOptions>]>([
+  test.each<[string, () => Partial<DeviceProbeOptions>]>([
     ['the chain does not lead to its roots', () => ({ device: withCanary({ roots: rootsOf(stranger) }) })],
     ['it has no roots', () => ({ device: withCanary({ roots: [] }) })],
     ['another leaf is served', () => ({ expected: fingerprint(second.certPem) })],
@@ -278,19 +278,19 @@ describe('its canary', () => {
     ['the leaf is for another name', () => ({ serverName: 'other.example.com', expected: null })],
     ['the leaf has expired', () => ({ clock: { ...systemClock, now: () => Date.now() + 100 * 86_400_000 } })],
   ])('sends nothing when %s', async (_, changes) => {
-    const done = await attempt(options({ device: withCanary(), ...changes() }))
+    const done = await probeAs(options({ device: withCanary(), ...changes() }))
     expect(done.canary).toBe('not-sent')
     await nothingWasSent()
   })
 
   test('sends nothing over a chain without its intermediate, nor to a leaf of the same name by a stranger', async () => {
     endpoint.switches.serve = { certPem: first.certPem, keyPem: first.keyPem }
-    expect((await attempt(options({ device: withCanary() }))).canary).toBe('not-sent')
+    expect((await probeAs(options({ device: withCanary() }))).canary).toBe('not-sent')
     const { issueLeaf } = await import('../../sandbox/kit/pki.ts')
     const false1 = await issueLeaf({ names: [domain], issuer: stranger })
     endpoint.switches.serve = { certPem: false1.chainPem, keyPem: false1.keyPem }
     for (const expected of [fingerprint(first.certPem), fingerprint(false1.certPem)])
-      expect((await attempt(options({ device: withCanary(), expected }))).canary).toBe('not-sent')
+      expect((await probeAs(options({ device: withCanary(), expected }))).canary).toBe('not-sent')
     await nothingWasSent()
   })
 
@@ -301,7 +301,7 @@ describe('its canary', () => {
     await once(server, 'listening')
     onCleanup(() => server.close())
     const { port } = server.address() as AddressInfo
-    const done = await attempt(options({ port, device: withCanary(), timeoutMs: 300 }))
+    const done = await probeAs(options({ port, device: withCanary(), timeoutMs: 300 }))
     expect(done).toMatchObject({
       problem: 'its canary got no answer: no answer within 0.3 s',
       canary: 'refused',

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { parseChain } from '../../lib/x509/certificate.ts'
 import { verifyPath } from '../../lib/x509/path.ts'
-import { strayAmong, verifySent } from '../../lib/x509/sent.ts'
+import { extraneousIn, verifySent } from '../../lib/x509/sent.ts'
 import { opensslVerifies } from '../devices/openssl.ts'
 import { LIFE } from '../support/chain.ts'
 import { caExtensions, type Issued, issue, leafExtensions, NOW, newKeys } from '../support/issue.ts'
@@ -102,5 +102,5 @@ test.each<[string, readonly Issued[], string | null]>([
   ['a stranger', [leaf, lower, upper, stranger], 'CN=Stranger'],
   ['an issuer before what it issues', [leaf, upper, lower], 'CN=Lower'],
 ])('astray: %s', (_, sent, who) => {
-  expect(strayAmong(input(sent).chain, input(sent).roots)?.subject ?? null).toBe(who)
+  expect(extraneousIn(input(sent).chain, input(sent).roots)?.subject ?? null).toBe(who)
 })

@@ -1,6 +1,6 @@
 import { SECOND_MS } from '../../base/time.ts'
 import { LOOK_TIMEOUT_MS } from '../../iotda/endpoint.ts'
-import type { Attempt, PlayedDevice } from '../../iotda/probe.ts'
+import type { DeviceProbe, ProbeDevice } from '../../iotda/probe.ts'
 import type { Served } from '../../model/certificate.ts'
 import type { Overruled, Replaced } from '../../state/documents.ts'
 import { look } from '../observe/inspect.ts'
@@ -35,7 +35,7 @@ export async function lookBefore(world: World, job: Job): Promise<Before> {
 }
 
 interface Asked {
-  readonly devices: readonly PlayedDevice[]
+  readonly devices: readonly ProbeDevice[]
   readonly expected: string | null
 }
 
@@ -43,10 +43,10 @@ async function lookUntilKnown(
   world: World,
   job: Job,
   { devices, expected }: Asked,
-): Promise<{ readonly served: readonly Served[]; readonly attempts: readonly Attempt[] }> {
+): Promise<{ readonly served: readonly Served[]; readonly attempts: readonly DeviceProbe[] }> {
   const { run, target } = world
   let { served } = job.inspection
-  const attempts: Attempt[] = []
+  const attempts: DeviceProbe[] = []
   for (let round = 1; devices.length > 0; round += 1) {
     const skip = workingIn(attempts)
     attempts.push(...(await tryAfterLook(world, served, { devices, expected, skip })))
@@ -65,8 +65,8 @@ async function lookUntilKnown(
 async function connectUntilKnown(
   world: World,
   asked: Asked & { readonly addresses: readonly string[] },
-): Promise<readonly Attempt[]> {
-  const attempts: Attempt[] = []
+): Promise<readonly DeviceProbe[]> {
+  const attempts: DeviceProbe[] = []
   for (let round = 1; asked.devices.some(d => d.canary); round += 1) {
     const tried = await tryCanaries(world, { ...asked, skip: workingIn(attempts) })
     world.run.signal.throwIfAborted()
@@ -86,11 +86,11 @@ const isTimeLeft = ({ run, target }: World): boolean =>
 const merged = (before: readonly Served[], now: readonly Served[]): readonly Served[] =>
   now.map(one => (one.leaf ? one : (before.find(b => b.address === one.address && b.leaf) ?? one)))
 
-const workingIn = (attempts: readonly Attempt[]): ReadonlySet<string> =>
+const workingIn = (attempts: readonly DeviceProbe[]): ReadonlySet<string> =>
   new Set(attempts.filter(a => a.problem === null && a.canary !== 'not-sent').map(keyOf))
 
 /** A lost connection is no refusal, nor is another certificate a refusal of this one. */
-const refusedIn = (attempts: readonly Attempt[], working: ReadonlySet<string>): ReadonlySet<string> => {
+const refusedIn = (attempts: readonly DeviceProbe[], working: ReadonlySet<string>): ReadonlySet<string> => {
   const refused = attempts.filter(a => a.fault !== null && a.fault !== 'lost' && a.fault !== 'other-leaf')
   return new Set(refused.map(keyOf).filter(key => !working.has(key)))
 }
@@ -107,7 +107,7 @@ function strangersTo(
     attempts,
     served,
   }: Pick<Asked, 'devices'> & {
-    readonly attempts: readonly Attempt[]
+    readonly attempts: readonly DeviceProbe[]
     readonly served: readonly Served[]
   },
 ): readonly string[] {

@@ -1,7 +1,7 @@
 import type { Run } from '../../contracts.ts'
 import { profilesOf, rootsOf } from '../../devices/roots.ts'
-import { offerOf } from '../../iotda/offer.ts'
-import { type Attempt, attempt, judgeLook, nameOf, type PlayedDevice } from '../../iotda/probe.ts'
+import { clientHelloOf } from '../../iotda/client-hello.ts'
+import { type DeviceProbe, nameOf, type ProbeDevice, probeAs, probeOfLook } from '../../iotda/probe.ts'
 import type { Served } from '../../model/certificate.ts'
 import type { Target } from '../../model/target.ts'
 import type { World } from '../world.ts'
@@ -14,17 +14,17 @@ export interface Question {
 }
 
 /** The devices in the field, played: one for each profile, else one with the target's roots. */
-export const playedDevices = ({ target, canaryOf }: Question): readonly PlayedDevice[] =>
+export const playedDevices = ({ target, canaryOf }: Question): readonly ProbeDevice[] =>
   profilesOf(target).map(profile => ({
     profile: profile?.name ?? null,
-    offer: profile ? offerOf(profile) : {},
+    hello: profile ? clientHelloOf(profile) : {},
     roots: rootsOf(target, profile).certificates,
     canary: canaryOf(profile?.name ?? null),
     needsWholeChain: profile?.needsWholeChain ?? false,
   }))
 
 export interface AttemptsOptions {
-  readonly devices: readonly PlayedDevice[]
+  readonly devices: readonly ProbeDevice[]
   readonly addresses: readonly string[]
   /** Fingerprint that should be served; null: any. */
   readonly expected: string | null
@@ -43,11 +43,11 @@ const common = ({ target, run }: Question) => ({
 export async function tryAll(
   question: Question,
   { devices, addresses, expected, skip }: AttemptsOptions,
-): Promise<readonly Attempt[]> {
+): Promise<readonly DeviceProbe[]> {
   const options = { ...common(question), expected, withCanary: false }
   const pairs = addresses.flatMap(address => devices.map(device => ({ device, address })))
   const wanted = pairs.filter(({ device, address }) => !skip?.has(keyFor(device, address)))
-  return Promise.all(wanted.map(pair => attempt({ ...options, ...pair })))
+  return Promise.all(wanted.map(pair => probeAs({ ...options, ...pair })))
 }
 
 /**
@@ -58,7 +58,7 @@ export async function tryAfterLook(
   question: Question,
   served: readonly Served[],
   options: Omit<AttemptsOptions, 'addresses'>,
-): Promise<readonly Attempt[]> {
+): Promise<readonly DeviceProbe[]> {
   const { devices, expected, skip } = options
   const heard = served.filter(s => s.leaf)
   const shown = devices
@@ -66,7 +66,7 @@ export async function tryAfterLook(
     .flatMap(device =>
       heard
         .filter(({ address }) => !skip?.has(keyFor(device, address)))
-        .map(one => judgeLook(one, { ...common(question), device, expected })),
+        .map(one => probeOfLook(one, { ...common(question), device, expected })),
     )
   const others = devices.filter(device => device.profile !== null)
   const tried = await tryAll(question, { ...options, devices: others, addresses: addressesOf(heard) })
@@ -77,29 +77,32 @@ export async function tryAfterLook(
 export async function tryCanaries(
   question: Question,
   { devices, addresses, expected, skip }: AttemptsOptions,
-): Promise<readonly Attempt[]> {
+): Promise<readonly DeviceProbe[]> {
   const options = { ...common(question), expected, withCanary: true }
-  const attempts: Attempt[] = []
+  const attempts: DeviceProbe[] = []
   for (const device of devices.filter(d => d.canary))
     for (const address of addresses) {
       if (skip?.has(keyFor(device, address, true))) continue
       question.run.signal.throwIfAborted()
-      attempts.push(await attempt({ ...options, device, address }))
+      attempts.push(await probeAs({ ...options, device, address }))
     }
   return attempts
 }
 
 /** What an attempt is remembered by. */
-export const keyFor = ({ profile }: Pick<Attempt, 'profile'>, address: string, isCanary = false): string =>
-  `${profile ?? ''}@${address}${isCanary ? '+canary' : ''}`
-export const keyOf = (tried: Attempt): string => keyFor(tried, tried.address, tried.canary !== null)
+export const keyFor = (
+  { profile }: Pick<DeviceProbe, 'profile'>,
+  address: string,
+  isCanary = false,
+): string => `${profile ?? ''}@${address}${isCanary ? '+canary' : ''}`
+export const keyOf = (tried: DeviceProbe): string => keyFor(tried, tried.address, tried.canary !== null)
 
 /** Addresses at which anybody is served. */
 export const addressesOf = (served: readonly Served[]): readonly string[] =>
   served.filter(s => s.leaf).map(s => s.address)
 
 /** Why a device would not connect, and, if it was shown nothing, what others are served there. */
-export function reasonOf({ address, leaf, problem }: Attempt, served: readonly Served[]): string {
+export function reasonOf({ address, leaf, problem }: DeviceProbe, served: readonly Served[]): string {
   const instead = served.find(s => s.address === address)?.leaf
   return leaf || !instead
     ? `${problem}`
@@ -107,7 +110,7 @@ export function reasonOf({ address, leaf, problem }: Attempt, served: readonly S
 }
 
 /** Which device, at which address, and why. */
-export function complaintOf(failed: Attempt, served: readonly Served[]): string {
+export function complaintOf(failed: DeviceProbe, served: readonly Served[]): string {
   const who = failed.profile === null ? 'devices' : `devices of profile "${failed.profile}"`
   return `${failed.address}: ${who} would not connect: ${reasonOf(failed, served)}`
 }

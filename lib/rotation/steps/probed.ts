@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net'
 import { DAY_MS, iso, SECOND_MS } from '../../base/time.ts'
 import { profilesOf } from '../../devices/roots.ts'
 import type { Endpoint, Handshake } from '../../iotda/endpoint.ts'
-import { type Attempt, nameOf } from '../../iotda/probe.ts'
+import { type DeviceProbe, nameOf } from '../../iotda/probe.ts'
 import type { CheckLine } from '../../model/device-profile.ts'
 import { leafOf, parseChain } from '../../x509/certificate.ts'
 import { playedDevices, type Question, reasonOf, tryAll, tryCanaries } from './device-probes.ts'
@@ -28,7 +28,7 @@ export interface ReportedVerdict {
   readonly cipher: string | null
   /** Why such a device would not connect, or should not; null: it would. */
   readonly problem: string | null
-  readonly canary: Attempt['canary']
+  readonly canary: DeviceProbe['canary']
   readonly durationMs: number
   /** What is wrong or doubtful with the chain; empty: nothing. */
   readonly lines: readonly CheckLine[]
@@ -97,7 +97,7 @@ export async function probePort(question: ProbeQuestion): Promise<ReportedProbe>
 
 interface Round {
   readonly seen: readonly Handshake[]
-  readonly attempts: readonly Attempt[]
+  readonly attempts: readonly DeviceProbe[]
 }
 
 /** A device may get a handshake where Node's defaults get none, but not without a connection. */
@@ -115,7 +115,7 @@ function reportAddress(
   question: ProbeQuestion,
   address: string,
   rounds: readonly Round[],
-  canaries: readonly Attempt[],
+  canaries: readonly DeviceProbe[],
 ): ReportedAddress {
   const now = question.run.clock.now()
   const looks = rounds.flatMap(({ seen }) => seen.filter(s => s.address === address))
@@ -146,7 +146,7 @@ const often = (count: number, of: number): string => (count === of ? '' : `, in 
 function verdictOf(
   question: ProbeQuestion,
   profile: ReturnType<typeof profilesOf>[number],
-  { attempts, looks }: { readonly attempts: readonly Attempt[]; readonly looks: readonly Handshake[] },
+  { attempts, looks }: { readonly attempts: readonly DeviceProbe[]; readonly looks: readonly Handshake[] },
 ): ReportedVerdict {
   const name = profile?.name ?? null
   const own = attempts.filter(a => a.profile === name)
@@ -168,12 +168,12 @@ function verdictOf(
 }
 
 /** Why one kind of device could not connect, and how often; null: it always could. */
-function problemOf(own: readonly Attempt[], looks: readonly Handshake[]): string | null {
+function problemOf(own: readonly DeviceProbe[], looks: readonly Handshake[]): string | null {
   const failed = own.filter(a => a.problem !== null)
   const [first] = failed
   if (!first) return null
   // A canary connects once, after the looks.
-  const isLook = (a: Attempt): boolean => a.canary === null
+  const isLook = (a: DeviceProbe): boolean => a.canary === null
   const many = isLook(first) ? often(failed.filter(isLook).length, own.filter(isLook).length) : ''
   return `${reasonOf(first, looks)}${many}`
 }

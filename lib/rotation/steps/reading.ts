@@ -1,5 +1,5 @@
 import { iso, SECOND_MS } from '../../base/time.ts'
-import { type Attempt, nameOf, type PlayedDevice } from '../../iotda/probe.ts'
+import { type DeviceProbe, nameOf, type ProbeDevice } from '../../iotda/probe.ts'
 import type { Served } from '../../model/certificate.ts'
 import type { Overruled, Replaced } from '../../state/documents.ts'
 import { look } from '../observe/inspect.ts'
@@ -42,7 +42,7 @@ export interface Expected {
   readonly old: readonly string[]
   readonly silent: readonly string[]
   /** Who must be able to connect besides; empty: it is enough that the leaf is served. */
-  readonly devices: readonly PlayedDevice[]
+  readonly devices: readonly ProbeDevice[]
   /** How they fared before, as `keyOf` says it; null: nothing was there before, everything must work. */
   readonly before: Pick<Replaced, 'working' | 'refusing'> | null
   readonly overruled: Overruled
@@ -113,10 +113,10 @@ async function readCanaries(world: World, expected: Expected, reading: ReadingNe
 }
 
 /** What devices say of the leaf that everybody else is served. */
-function withDevices(reading: ReadingNew, expected: Expected, attempts: readonly Attempt[]): Reading {
+function withDevices(reading: ReadingNew, expected: Expected, attempts: readonly DeviceProbe[]): Reading {
   const { old } = expected
   const failed = attempts.filter(a => a.problem !== null)
-  const where = (list: readonly Attempt[]): string =>
+  const where = (list: readonly DeviceProbe[]): string =>
     list.map(a => complaintOf(a, reading.served)).join(' · ')
   const stale = failed.filter(a => a.leaf && old.includes(a.leaf.fingerprint))
   if (stale.length > 0) return { kind: 'old', where: where(stale) }
@@ -134,14 +134,14 @@ function withDevices(reading: ReadingNew, expected: Expected, attempts: readonly
   }
 }
 
-const isOverruled = ({ profile, fault }: Attempt, { overruled }: Expected): boolean =>
+const isOverruled = ({ profile, fault }: DeviceProbe, { overruled }: Expected): boolean =>
   overruled.some(o => o.profile === profile && o.fault === fault)
 
 /**
  * Whether a device that cannot connect is what the bind has done. Where it could not be heard before, as far as it
  * would have taken what was served then: only its refusal counts, silence may be as before.
  */
-function counts(tried: Attempt, expected: Expected): boolean {
+function counts(tried: DeviceProbe, expected: Expected): boolean {
   const { before } = expected
   if (tried.fault === 'other-leaf') return true
   if (isOverruled(tried, expected)) return false

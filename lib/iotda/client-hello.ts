@@ -1,5 +1,5 @@
 import type { DeviceProfile } from '../model/device-profile.ts'
-import type { TlsLimits } from './tls.ts'
+import type { ClientHello } from './tls.ts'
 
 /**
  * What OpenSSL calls the TLS signature schemes (RFC 8446 section 4.2.3) that go with a signature algorithm of
@@ -57,7 +57,7 @@ const isOfTls13 = (suite: string): boolean => /^TLS_(AES|CHACHA20)_/.test(suite)
 function versionsOf(
   tls: DeviceProfile['tls'],
   suites: readonly string[],
-): Pick<TlsLimits, 'minVersion' | 'maxVersion'> {
+): Pick<ClientHello, 'minVersion' | 'maxVersion'> {
   // Node would offer TLS 1.3 with suites of its own choice.
   const isWithout13 = suites.length > 0 && !suites.some(isOfTls13)
   const isOnly13 = suites.length > 0 && suites.every(isOfTls13)
@@ -69,12 +69,12 @@ function versionsOf(
 const LEAST_SECURITY = '@SECLEVEL=0'
 
 /** What a device of this kind offers when it connects. */
-export function offerOf({
+export function clientHelloOf({
   tls,
   ciphers,
   keyTypes,
   signatureAlgorithms,
-}: Pick<DeviceProfile, 'tls' | 'ciphers' | 'keyTypes' | 'signatureAlgorithms'>): TlsLimits {
+}: Pick<DeviceProfile, 'tls' | 'ciphers' | 'keyTypes' | 'signatureAlgorithms'>): ClientHello {
   const algorithms = handshakeAlgorithms(keyTypes, signatureAlgorithms)
   const sigalgs = [...new Set(algorithms?.flatMap(algorithm => SCHEMES[algorithm] ?? []))]
   const suites = ciphers?.toUpperCase().split(':') ?? []
