@@ -4,13 +4,19 @@ import { isAcceptable, type JudgeInput, type JudgeLine, judge } from '../../lib/
 import { rootsOf } from '../../lib/devices/roots.ts'
 import { leafOf, parseChain } from '../../lib/x509/certificate.ts'
 import { pinOf } from '../../lib/x509/details.ts'
-import { build } from '../support/chain.ts'
+import { build, type Parts } from '../support/chain.ts'
 import { DAY_MS, der, extension, leafExtensions, NOW, newRsaKeys } from '../support/issue.ts'
 import { CASES, type Case, DOMAIN, type Sent } from './chains.ts'
 import { opensslVerifies } from './openssl.ts'
 import { profile } from './profile.ts'
 
 const pemOf = (roots: Sent['roots']): string => roots.map(root => root.pem).join('')
+
+/** Leaf and intermediate, to devices that hold the root. */
+const usual = async (parts: Parts = {}, more: Partial<Sent> = {}): Promise<Sent> => {
+  const { root, middle, leaf } = await build(parts)
+  return { pem: leaf.pem + middle.pem, roots: [root], ...more }
+}
 
 const judged = (sent: Sent, more: Partial<JudgeInput> = {}): readonly JudgeLine[] => {
   const own = { ...(sent.profile ?? profile()), trustedRoots: pemOf(sent.roots) }
@@ -145,20 +151,18 @@ describe('the table', () => {
   })
 
   test('what is served need not be known, or readable', async () => {
-    const { root, middle, leaf } = await build()
-    const sent = { pem: leaf.pem + middle.pem, roots: [root] }
+    const sent = await usual()
     for (const servedPem of [null, 'nothing'])
       expect(judged(sent, { servedPem }).map(line => line.served)).toEqual(judged(sent).map(() => null))
   })
 
   test('no profile: no limits but the roots and the family of today', async () => {
-    const { root, middle, leaf } = await build()
     const rsa = await build({ leaf: { keys: await newRsaKeys() } })
-    const sent = { pem: leaf.pem + middle.pem, roots: [root] }
+    const sent = await usual()
     const bare = (more: Partial<JudgeInput>) =>
       judged(sent, {
         profile: null,
-        roots: rootsOf({ trustedRoots: root.pem }, null),
+        roots: rootsOf({ trustedRoots: pemOf(sent.roots) }, null),
         servedPem: rsa.leaf.pem,
         ...more,
       })
@@ -171,10 +175,10 @@ describe('the table', () => {
 
 describe('the clock', () => {
   const lagging = profile({ clockLagMs: 6 * 3_600_000 })
-  const at = (ageMs: number, minAgeMs = 0) =>
-    build({ leaf: { notBefore: NOW - ageMs } }).then(({ root, middle, leaf }) =>
-      lineOf(judged({ pem: leaf.pem + middle.pem, roots: [root], profile: lagging }, { minAgeMs }), 'clock'),
-    )
+  const at = async (ageMs: number, minAgeMs = 0) => {
+    const sent = await usual({ leaf: { notBefore: NOW - ageMs } }, { profile: lagging })
+    return lineOf(judged(sent, { minAgeMs }), 'clock')
+  }
 
   test('passes by itself at an instant that is said', async () => {
     expect(await at(5 * 3_600_000)).toMatchObject({
@@ -189,8 +193,7 @@ describe('the clock', () => {
     ['lags longer than it lasts', 900 * 86_400_000, 0],
     ['is waited for longer than it lasts', 0, 900 * 86_400_000],
   ])('that %s is refused for good', async (_, clockLagMs, minAgeMs) => {
-    const { root, middle, leaf } = await build()
-    const sent = { pem: leaf.pem + middle.pem, roots: [root], profile: profile({ clockLagMs }) }
+    const sent = await usual({}, { profile: profile({ clockLagMs }) })
     expect(lineOf(judged(sent, { minAgeMs }), 'clock')).toMatchObject({ verdict: 'refuse', passesAt: null })
   })
 
@@ -201,10 +204,8 @@ describe('the clock', () => {
 })
 
 describe('what a profile may say', () => {
-  const verdictOf = async (check: string, own: Parameters<typeof profile>[0], parts = {}) => {
-    const { root, middle, leaf } = await build(parts)
-    return lineOf(judged({ pem: leaf.pem + middle.pem, roots: [root], profile: profile(own) }), check).verdict
-  }
+  const verdictOf = async (check: string, own: Parameters<typeof profile>[0], parts = {}) =>
+    lineOf(judged(await usual(parts, { profile: profile(own) })), check).verdict
 
   test('a pin may be of any key on the path, the root included', async () => {
     const built = await build()
@@ -241,23 +242,17 @@ describe('what a profile may say', () => {
   })
 
   test('suites of TLS 1.2 say nothing about TLS 1.3', async () => {
-    const { root, middle, leaf } = await build()
     const tls = { min: 'TLSv1.2', max: 'TLSv1.3' } as const
     const own = profile({ ciphers: 'ECDHE-RSA-AES128-GCM-SHA256', tls })
-    const lines = judged({ pem: leaf.pem + middle.pem, roots: [root], profile: own })
+    const lines = judged(await usual({}, { profile: own }))
     expect(lines.map(line => line.check)).not.toContain('ciphers')
   })
 
   test('must-staple is fine where the platform staples', async () => {
     const feature = extension('1.3.6.1.5.5.7.1.24', der(0x30, der(0x02, Buffer.from([5]))))
-    const { root, middle, leaf } = await build({
-      leaf: { extensions: [...leafExtensions(DOMAIN), feature] },
-    })
-    const sent = { pem: leaf.pem + middle.pem, roots: [root] }
-    expect(lineOf(judged(sent, { stapling: true }), 'must-staple')).toMatchObject({
-      verdict: 'ok',
-      new: 'yes',
-    })
+    const sent = await usual({ leaf: { extensions: [...leafExtensions(DOMAIN), feature] } })
+    const stapled = lineOf(judged(sent, { stapling: true }), 'must-staple')
+    expect(stapled).toMatchObject({ verdict: 'ok', new: 'yes' })
     // Nobody who only looks at the port is alarmed for it.
     expect(lineOf(judged(sent, { stapling: null }), 'must-staple').verdict).toBe('warn')
   })
