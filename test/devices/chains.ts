@@ -3,7 +3,7 @@ import { webcrypto } from 'node:crypto'
 import { AuthorityKeyIdentifierExtension, BasicConstraintsExtension } from '@peculiar/x509'
 import { toProfile } from '../../lib/config/profiles.ts'
 import type { DeviceProfile } from '../../lib/model/device-profile.ts'
-import { build, LIFE, type Parts } from '../support/chain.ts'
+import { build, ca, LIFE, type Parts } from '../support/chain.ts'
 import {
   basic,
   CLIENT_AUTH,
@@ -102,7 +102,7 @@ const withNames = (...dns: string[]): Parts => leaf(...leafExtensions(...dns))
 
 /** A new root, cross-signed by the old one until some day; the old one is sent on the way. */
 async function crossSigned(until: number): Promise<{ built: Built; old: Issued; cross: Issued }> {
-  const old = await issue({ subject: 'CN=Old Root', ...LIFE, extensions: caExtensions() })
+  const old = await ca('Old Root')
   const built = await build()
   const cross = await issue({
     subject: 'CN=Root',
@@ -125,7 +125,7 @@ const viaCross =
   }
 
 const deep = async (): Promise<{ sent: readonly Issued[]; root: Issued }> => {
-  const root = await issue({ subject: 'CN=Root', ...LIFE, extensions: caExtensions() })
+  const root = await ca('Root')
   const sent: Issued[] = []
   let issuer = root
   for (const subject of ['CN=A', 'CN=B', 'CN=C']) {
@@ -332,7 +332,7 @@ const BAD_PATHS: readonly Case[] = [
     'another root': [
       of(async ({ middle, leaf }) => ({
         pem: pems(leaf, middle),
-        roots: [await issue({ subject: 'CN=Other Root', ...LIFE, extensions: caExtensions() })],
+        roots: [await ca('Other Root')],
       })),
       /no root issues "CN=Middle".*its trustedRoots: "CN=Other Root"/,
     ],
@@ -372,10 +372,7 @@ const BAD_PATHS: readonly Case[] = [
     ],
     'an impostor of an intermediate': [
       of(async ({ root, leaf }) => ({
-        pem: pems(
-          leaf,
-          await issue({ subject: 'CN=Middle', issuer: root, ...LIFE, extensions: caExtensions() }),
-        ),
+        pem: pems(leaf, await ca('Middle', { issuer: root })),
         roots: [root],
       })),
       /is not issued by/,

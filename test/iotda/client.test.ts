@@ -4,13 +4,13 @@ import { secret } from '../../lib/base/secret.ts'
 import { serviceCodeOf } from '../../lib/clouds/huawei/client.ts'
 import type { createIotdaClient } from '../../lib/iotda/client.ts'
 import { pageOf } from '../../sandbox/iotda/store.ts'
+import { failureOf } from '../support/failure.ts'
 import {
   clientOf,
   configured,
   createOdd,
   createRig,
   DOMAIN,
-  failureOf,
   first,
   listed,
   second,

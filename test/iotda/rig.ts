@@ -1,5 +1,4 @@
-import { afterEach, expect } from 'vitest'
-import { RotationError } from '../../lib/base/rotation-error.ts'
+import { afterEach } from 'vitest'
 import { secret } from '../../lib/base/secret.ts'
 import type { Clock } from '../../lib/base/time.ts'
 import { createHuaweiClient, type HuaweiClientOptions } from '../../lib/clouds/huawei/client.ts'
@@ -88,15 +87,6 @@ export const createOdd = async (answer: (call: Call) => Answer) => {
   })
   closing.push(() => served.dispose())
   return { client: clientOf(served.url), faults }
-}
-
-export const failureOf = async (work: Promise<unknown>): Promise<RotationError> => {
-  const thrown = await work.then(
-    () => null,
-    (error: unknown) => error,
-  )
-  expect(thrown).toBeInstanceOf(RotationError)
-  return thrown as RotationError
 }
 
 export const upload = ({ chainPem, keyPem }: Issued) => ({

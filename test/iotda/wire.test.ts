@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseIotdaDate } from '../../lib/iotda/client.ts'
-import { configured, createOdd, failureOf, first, listed, upload } from './rig.ts'
+import { failureOf } from '../support/failure.ts'
+import { configured, createOdd, first, listed, upload } from './rig.ts'
 
 describe('surprising answers', () => {
   const broken: readonly [string, unknown][] = [

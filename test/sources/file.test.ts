@@ -16,7 +16,7 @@ import {
   issueLeaf,
 } from '../../sandbox/kit/pki.ts'
 import { requestOf, specOf } from '../acme/rig.ts'
-import { errorOf } from '../stores/cloud.ts'
+import { failureOf as errorOf } from '../support/failure.ts'
 import { createJournal, createSourceMemory } from '../support/memory.ts'
 
 const DOMAIN = 'iot.example.com'

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { RotationError } from '../../lib/base/rotation-error.ts'
+import type { RotationError } from '../../lib/base/rotation-error.ts'
 import { MINUTE_MS } from '../../lib/base/time.ts'
 import type { StateStore } from '../../lib/contracts.ts'
 import { takeLease } from '../../lib/state/lease.ts'
@@ -9,6 +9,7 @@ import { newWriter } from '../../lib/stores/shared/writer.ts'
 import { NOW, newRun } from '../rotation/facts.ts'
 import { newState, type State } from '../rotation/state.ts'
 import { type FakeClock, fakeClock } from '../support/clock.ts'
+import { failureOf } from '../support/failure.ts'
 
 let state: State
 let clock: FakeClock
@@ -19,14 +20,6 @@ beforeEach(async () => {
 
 const take = (runId = 'run-1', store: StateStore = state.open().store) =>
   takeLease(store, 'instance', newRun(clock, runId))
-const failure = (work: Promise<unknown>): Promise<RotationError> =>
-  work.then(
-    () => expect.unreachable('it succeeded'),
-    thrown => {
-      expect(thrown).toBeInstanceOf(RotationError)
-      return thrown as RotationError
-    },
-  )
 const written = async () => JSON.parse((await state.store.read('leases/instance'))?.body ?? 'null')
 
 describe('taking', () => {
@@ -44,7 +37,7 @@ describe('taking', () => {
   test('is refused while another run has it, and says how long', async () => {
     await take('run-1')
     clock.advance(MINUTE_MS)
-    const error = await failure(take('run-2'))
+    const error = await failureOf(take('run-2'))
     expect(error).toMatchObject({ code: 'busy', retryAt: NOW + 5 * MINUTE_MS })
     expect(error.message).toContain('run run-1 holds the lease for another 4m')
     expect((await written()).runId).toBe('run-1')
@@ -60,7 +53,7 @@ describe('taking', () => {
     await take('run-1')
     clock.advance(-365 * 24 * 60 * MINUTE_MS)
     const before = await state.store.read('leases/instance')
-    const error = await failure(take('run-2'))
+    const error = await failureOf(take('run-2'))
     expect(error).toMatchObject({ code: 'store-unreadable', hint: expect.stringContaining('Set the clocks') })
     expect(await state.store.read('leases/instance')).toEqual(before)
   })
@@ -68,7 +61,7 @@ describe('taking', () => {
   test('succeeds once its time is over', async () => {
     await take('run-1')
     clock.advance(5 * MINUTE_MS - 1)
-    expect((await failure(take('run-2'))).code).toBe('busy')
+    expect((await failureOf(take('run-2'))).code).toBe('busy')
     clock.advance(1)
     await take('run-2')
     expect((await written()).runId).toBe('run-2')
@@ -85,7 +78,7 @@ describe('taking', () => {
       JSON.stringify({ schema: 1, writer, runId: 'run-0', until: NOW + 5 * MINUTE_MS }),
       null,
     )
-    expect((await failure(take('run-1'))).code).toBe('busy')
+    expect((await failureOf(take('run-1'))).code).toBe('busy')
     child.kill('SIGKILL')
     await once(child, 'exit')
     await take('run-1')
@@ -102,7 +95,7 @@ describe('taking', () => {
     await take('run-1')
     await state.damage('leases/instance', '{"schema":1')
     const before = await state.files()
-    expect((await failure(take('run-2'))).code).toBe('store-unreadable')
+    expect((await failureOf(take('run-2'))).code).toBe('store-unreadable')
     expect(await state.files()).toEqual(before)
   })
 })
@@ -115,7 +108,7 @@ describe('guarding', () => {
       await lease.guard()
       expect((await written()).until).toBe(clock.now() + 5 * MINUTE_MS)
     }
-    expect((await failure(take('run-2'))).code).toBe('busy')
+    expect((await failureOf(take('run-2'))).code).toBe('busy')
   })
 
   test('an expired lease that nobody took is still ours', async () => {
@@ -130,7 +123,7 @@ describe('guarding', () => {
     clock.advance(5 * MINUTE_MS)
     await take('run-2')
     for (let i = 0; i < 2; i += 1) {
-      const error = await failure(lease.guard())
+      const error = await failureOf(lease.guard())
       expect(error.code).toBe('lease-lost')
       expect(error.message).toContain('nothing more was changed')
     }
@@ -141,7 +134,7 @@ describe('guarding', () => {
     const lease = await take('run-1')
     clock.advance(5 * MINUTE_MS)
     await (await take('run-2')).release()
-    expect((await failure(lease.guard())).code).toBe('lease-lost')
+    expect((await failureOf(lease.guard())).code).toBe('lease-lost')
   })
 })
 
@@ -193,7 +186,7 @@ describe('a store that ignores the condition of a write', () => {
     for (const before of [null, { schema: 1, writer: null, runId: 'run-0', until: 0 }]) {
       const store = careless()
       if (before) await store.write('leases/instance', JSON.stringify(before), null)
-      const error = await failure(take('run-1', store))
+      const error = await failureOf(take('run-1', store))
       expect(error).toMatchObject({ code: 'store-conflict', retry: 'never' })
       expect(error.message).toContain('ignores the condition')
       expect(error.hint).toContain('compare-and-swap')

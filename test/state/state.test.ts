@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { RotationError } from '../../lib/base/rotation-error.ts'
 import { secret } from '../../lib/base/secret.ts'
 import { instanceKey, newPendingId, segment, specHashOf, targetKey } from '../../lib/state/state.ts'
 import { NOW, pendingCertificate, settled, spec, target } from '../rotation/facts.ts'
 import { newState, type State } from '../rotation/state.ts'
+import { failureOf } from '../support/failure.ts'
 
 const KEY_PEM = '-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n'
 
@@ -11,15 +11,6 @@ let state: State
 beforeEach(async () => {
   state = await newState()
 })
-
-const failure = async (work: Promise<unknown>): Promise<RotationError> =>
-  work.then(
-    () => expect.unreachable('it succeeded'),
-    thrown => {
-      expect(thrown).toBeInstanceOf(RotationError)
-      return thrown as RotationError
-    },
-  )
 
 describe('a document', () => {
   test('that is absent is empty, and reading writes nothing', async () => {
@@ -108,7 +99,7 @@ describe('a document that cannot be read is an error, and stays as it is', () =>
 
     const document = state.open().records.target(target)
     for (const work of [document.get(), document.refresh(), document.update(d => ({ ...d, failures: 9 }))]) {
-      const error = await failure(work)
+      const error = await failureOf(work)
       expect(error).toMatchObject({ code: 'store-unreadable', retry: 'never' })
       expect(error.message).toMatch(message)
       expect(error.message).toContain(key)
@@ -147,7 +138,7 @@ describe('a private key', () => {
       name.includes(one) ? [body] : [],
     )
     await state.damage(`certificates/iot/${two}`, first)
-    const { code, message } = await failure(state.open().records.privateKey('iot', two))
+    const { code, message } = await failureOf(state.open().records.privateKey('iot', two))
     expect(code).toBe('store-unreadable')
     expect(message).toContain('belongs to another document')
   })
@@ -157,7 +148,7 @@ describe('a private key', () => {
     await (await state.open().records.journal('iot', id)).privateKey(async () => KEY_PEM)
     await state.damage(`certificates/iot/${id}`, 'v1.garbage')
     const journal = await state.open().records.journal('iot', id)
-    const error = await failure(journal.privateKey(() => expect.unreachable('a second key was made')))
+    const error = await failureOf(journal.privateKey(() => expect.unreachable('a second key was made')))
     expect(error.code).toBe('store-unreadable')
   })
 
@@ -208,7 +199,7 @@ describe('a journal', () => {
     await begin('p1')
     const journal = await state.open().records.journal('iot', 'p1')
     await begin('p2')
-    const { code, message } = await failure(journal.write({ order: 'x' }))
+    const { code, message } = await failureOf(journal.write({ order: 'x' }))
     expect(code).toBe('store-conflict')
     expect(message).toContain('p1')
     expect(journal.notes).toEqual({})

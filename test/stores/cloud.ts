@@ -1,7 +1,6 @@
 /** Stores over simulated services: the context they are made with, and what is the same for all of them. */
-import { expect } from 'vitest'
+import { expect, test } from 'vitest'
 import { silentLog } from '../../lib/base/log.ts'
-import type { RotationError } from '../../lib/base/rotation-error.ts'
 import { secret } from '../../lib/base/secret.ts'
 import { type Clock, systemClock } from '../../lib/base/time.ts'
 import type { DriverContext, Run, StateStore } from '../../lib/contracts.ts'
@@ -9,6 +8,7 @@ import { createHttp } from '../../lib/http/client.ts'
 import { parseDocument } from '../../lib/state/document.ts'
 import { newTarget, TargetDocument } from '../../lib/state/documents.ts'
 import { takeLease } from '../../lib/state/lease.ts'
+import { failureOf } from '../support/failure.ts'
 
 export const AWS_KEY = 'AKIAEXAMPLE000000001'
 export const AWS_SECRET = 'example/Secret+Key000000000000000000001'
@@ -68,7 +68,7 @@ const runNamed = (runId: string): Run => ({
 })
 
 /** Takes a lease twice and loses it once: what the rotation builds on. */
-export async function leaseWorks(store: StateStore, other: StateStore): Promise<void> {
+async function leaseWorks(store: StateStore, other: StateStore): Promise<void> {
   const lease = await takeLease(store, 'instance', runNamed('one'))
   await expect(takeLease(other, 'instance', runNamed('two'))).rejects.toMatchObject({ code: 'busy' })
   await lease.guard()
@@ -88,7 +88,7 @@ export async function leaseIsRefused(store: StateStore): Promise<void> {
 }
 
 /** A target's document of a later version of the program: never read as something else. */
-export async function newerSchemaIsRefused(store: StateStore): Promise<void> {
+async function newerSchemaIsRefused(store: StateStore): Promise<void> {
   const body = JSON.stringify({ ...newTarget('factory-1'), schema: 2 })
   const revision = await store.write('targets/t', body, null)
   const read = async () =>
@@ -101,9 +101,51 @@ export async function newerSchemaIsRefused(store: StateStore): Promise<void> {
   expect(await store.read('targets/t')).toEqual({ body, revision })
 }
 
-/** The error of work that must fail. */
-export const errorOf = (work: Promise<unknown>): Promise<RotationError> =>
-  work.then(
-    () => expect.unreachable('it did not fail'),
-    error => error as RotationError,
-  )
+/** A driver over its simulated service; `open` opens it as another process would. */
+export const storeRig = <Service extends { dispose(): Promise<void> }, Settings>(
+  driver: { create(settings: Settings, context: DriverContext): StateStore },
+  service: Service,
+  settings: Settings,
+) => {
+  const { context, close } = contextWith()
+  return {
+    service,
+    settings,
+    open: async (change: Partial<Settings> = {}) => driver.create({ ...settings, ...change }, context),
+    dispose: async () => {
+      await close()
+      await service.dispose()
+    },
+  }
+}
+
+type Current = () => {
+  readonly open: () => Promise<StateStore>
+  readonly service: { readonly switches: { denied?: readonly string[] } }
+}
+type Method = 'read' | 'write' | 'remove'
+
+/** What holds for every store over a service; `denied`: what is missing, for which method, and the hint. */
+export function cloudScenarios(
+  current: Current,
+  message: RegExp,
+  denied: readonly (readonly [action: string, method: Method, hint: RegExp])[],
+): void {
+  test('a lease is held by one run, as long as no two look at the same moment', async () => {
+    await leaseWorks(await current().open(), await current().open())
+  })
+
+  test('a document of a newer schema is refused', async () => newerSchemaIsRefused(await current().open()))
+
+  test.each(denied)('without %s the %s names it', async (action, method, hint) => {
+    const store = await current().open()
+    current().service.switches.denied = [action]
+    const work = method === 'write' ? store.write('targets/t', 'one', null) : store[method]('targets/t')
+    expect(await failureOf(work)).toMatchObject({
+      code: 'forbidden',
+      retry: 'never',
+      message: expect.stringMatching(message),
+      hint: expect.stringMatching(hint),
+    })
+  })
+}

@@ -5,21 +5,12 @@ import csms from '../../lib/stores/csms.ts'
 import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
 import { type Csms, type CsmsSwitches, createCsms } from '../../sandbox/stores/csms.ts'
 import { storeContract } from '../contract/store.ts'
-import {
-  contextWith,
-  errorOf,
-  HUAWEI_KEY,
-  HUAWEI_SECRET,
-  huaweiKeys,
-  leaseWorks,
-  newerSchemaIsRefused,
-  PROJECT,
-} from './cloud.ts'
+import { failureOf } from '../support/failure.ts'
+import { cloudScenarios, HUAWEI_KEY, HUAWEI_SECRET, huaweiKeys, PROJECT, storeRig } from './cloud.ts'
 
 const start = async (switches: Partial<CsmsSwitches> = {}) => {
   const faults = createFaults()
   const service = await createCsms({ faults, keys: huaweiKeys, projectId: PROJECT, switches })
-  const { context, close } = contextWith()
   const settings = {
     credentials: 'cn',
     region: 'cn-north-4',
@@ -28,16 +19,7 @@ const start = async (switches: Partial<CsmsSwitches> = {}) => {
     prefix: 'iotda-cert_',
     caCertificates: null,
   }
-  return {
-    faults,
-    service,
-    settings,
-    open: async (change: Partial<typeof settings> = {}) => csms.create({ ...settings, ...change }, context),
-    dispose: async () => {
-      await close()
-      await service.dispose()
-    },
-  }
+  return { faults, ...storeRig(csms, service, settings) }
 }
 
 const harness =
@@ -71,9 +53,11 @@ const NAME = 'iotda-cert_targets_t'
 const secretThere = () => service.secrets.get(NAME) ?? expect.unreachable('it was written')
 const textsThere = () => [...secretThere().versions.values()].map(text => text.split('\n')[1])
 
-test('a lease is held by one run, as long as no two look at the same moment', async () => {
-  await leaseWorks(store, await rig.open())
-})
+cloudScenarios(() => rig, /^csms store: \w+ answered HTTP 403/, [
+  ['csms:secret:getVersion', 'read', /csms:secret:getVersion/],
+  ['csms:secret:create', 'write', /csms:secret:create/],
+  ['csms:secret:delete', 'remove', /csms:secret:delete/],
+])
 
 describe('a second writer at the same moment', () => {
   /** Puts a version of somebody else between our look and our write. */
@@ -93,7 +77,7 @@ describe('a second writer at the same moment', () => {
   test('is noticed after the fact, and both versions are there', async () => {
     const first = await store.write('targets/t', 'one', null)
     intrude('csms.CreateSecretVersion')
-    const error = await errorOf(store.write('targets/t', 'two', first))
+    const error = await failureOf(store.write('targets/t', 'two', first))
     expect(error).toMatchObject({ code: 'store-conflict', hint: expect.stringContaining('max_instance_num') })
     expect(error.message).toBe('csms store: another writer wrote targets/t at the same moment')
     expect(textsThere()).toEqual(['one', 'theirs', 'two'])
@@ -203,7 +187,7 @@ describe('a document that is damaged', () => {
     const { versions } = secretThere()
     versions.set(1, change(versions.get(1) ?? ''))
     const damaged = versions.get(1)
-    const error = await errorOf(store.read('targets/t'))
+    const error = await failureOf(store.read('targets/t'))
     expect(error).toMatchObject({ code: 'store-unreadable', retry: 'never' })
     expect(error.message).toContain(`csms store: secret ${NAME} cannot be read: ${why}`)
     for (const expected of [null, first])
@@ -212,28 +196,12 @@ describe('a document that is damaged', () => {
       })
     expect([...versions.values()]).toEqual([damaged])
   })
-
-  test('of a newer schema is refused', () => newerSchemaIsRefused(store))
 })
 
-describe('errors', () => {
-  test.each([
-    ['csms:secret:getVersion', 'read'],
-    ['csms:secret:create', 'write'],
-    ['csms:secret:delete', 'remove'],
-  ] as const)('without %s the %s names it', async (action, method) => {
-    service.switches.denied = [action]
-    const error = await errorOf(
-      method === 'write' ? store.write('targets/t', 'one', null) : store[method]('targets/t'),
-    )
-    expect(error).toMatchObject({ code: 'forbidden', hint: expect.stringContaining(action) })
-  })
-
-  test('an address of something else is no absent document', async () => {
-    const body = '{"error_code":"APIGW.0101","error_msg":"The API does not exist."}'
-    faults.add({ operations: ['csms.*'], status: 404, body })
-    await expect(store.read('targets/t')).rejects.toMatchObject({ hint: expect.stringContaining('endpoint') })
-  })
+test('an address of something else is no absent document', async () => {
+  const body = '{"error_code":"APIGW.0101","error_msg":"The API does not exist."}'
+  faults.add({ operations: ['csms.*'], status: 404, body })
+  await expect(store.read('targets/t')).rejects.toMatchObject({ hint: expect.stringContaining('endpoint') })
 })
 
 test('settings', () => {

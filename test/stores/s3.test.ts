@@ -7,18 +7,17 @@ import s3 from '../../lib/stores/s3.ts'
 import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
 import { createS3, type S3, type S3Switches } from '../../sandbox/stores/s3.ts'
 import { storeContract } from '../contract/store.ts'
+import { failureOf } from '../support/failure.ts'
 import {
   AWS_KEY,
   AWS_SECRET,
   AWS_TOKEN,
   awsKeys,
   awsSettings,
-  contextWith,
-  errorOf,
+  cloudScenarios,
   forChild,
   leaseIsRefused,
-  leaseWorks,
-  newerSchemaIsRefused,
+  storeRig,
 } from './cloud.ts'
 
 const BUCKET = 'state.example'
@@ -26,18 +25,8 @@ const BUCKET = 'state.example'
 const start = async (switches: Partial<S3Switches> = {}) => {
   const faults = createFaults()
   const service = await createS3({ faults, keys: awsKeys, bucket: BUCKET, switches })
-  const { context, close } = contextWith()
   const settings = { ...awsSettings(service.url), bucket: BUCKET, prefix: 'iotda-cert/' }
-  return {
-    faults,
-    service,
-    settings,
-    open: async (change: Partial<typeof settings> = {}) => s3.create({ ...settings, ...change }, context),
-    dispose: async () => {
-      await close()
-      await service.dispose()
-    },
-  }
+  return { faults, ...storeRig(s3, service, settings) }
 }
 
 const harness =
@@ -64,15 +53,20 @@ afterEach(() => rig.dispose())
 const PLACE = 'iotda-cert/targets/t'
 const calls = () => faults.calls.map(call => call.operation)
 
-describe('a lease', () => {
-  test('is held by one run', async () => {
-    await leaseWorks(store, await rig.open())
-  })
+cloudScenarios(() => rig, /^s3 store: \w+Object answered HTTP 403 AccessDenied: Access Denied$/, [
+  [
+    's3:GetObject',
+    'read',
+    /^Allow s3:GetObject on state\.example\/iotda-cert\/targets\/t, and s3:ListBucket on/,
+  ],
+  ['s3:ListBucket', 'read', /s3:ListBucket on state\.example in case the object is not there yet/],
+  ['s3:PutObject', 'write', /^Allow s3:PutObject on state\.example\/iotda-cert\/targets\/t /],
+  ['s3:DeleteObject', 'remove', /^Allow s3:DeleteObject on state\.example\/iotda-cert\/targets\/t /],
+])
 
-  test('cannot be taken in a store that ignores the condition', async () => {
-    service.switches.ignoreConditions = true
-    await leaseIsRefused(store)
-  })
+test('a lease cannot be taken in a store that ignores the condition', async () => {
+  service.switches.ignoreConditions = true
+  await leaseIsRefused(store)
 })
 
 describe('an answer that got lost', () => {
@@ -170,7 +164,7 @@ describe('a document that is damaged', () => {
     await store.write('targets/t', 'one', null)
     damage(change)
     const damaged = service.objects.get(PLACE)
-    const error = await errorOf(store.read('targets/t'))
+    const error = await failureOf(store.read('targets/t'))
     expect(error).toMatchObject({ code: 'store-unreadable', retry: 'never' })
     expect(error.message).toContain(`s3 store: ${BUCKET}/${PLACE} cannot be read: ${why}`)
     expect(error.hint).toContain('Nothing was changed')
@@ -186,33 +180,12 @@ describe('a document that is damaged', () => {
     faults.add({ operations: ['s3.GetObject'], cut: 20, times: 9 })
     await expect(store.read('targets/t')).rejects.toMatchObject({ code: 'unavailable' })
   })
-
-  test('of a newer schema is refused', () => newerSchemaIsRefused(store))
 })
 
 describe('errors', () => {
-  test.each([
-    [
-      's3:GetObject',
-      'read',
-      /^Allow s3:GetObject on state\.example\/iotda-cert\/targets\/t, and s3:ListBucket on/,
-    ],
-    ['s3:ListBucket', 'read', /s3:ListBucket on state\.example in case the object is not there yet/],
-    ['s3:PutObject', 'write', /^Allow s3:PutObject on state\.example\/iotda-cert\/targets\/t /],
-    ['s3:DeleteObject', 'remove', /^Allow s3:DeleteObject on state\.example\/iotda-cert\/targets\/t /],
-  ] as const)('without %s the %s names it', async (action, method, hint) => {
-    service.switches.denied = [action]
-    const error = await errorOf(
-      method === 'write' ? store.write('targets/t', 'one', null) : store[method]('targets/t'),
-    )
-    expect(error).toMatchObject({ code: 'forbidden', retry: 'never' })
-    expect(error.message).toMatch(/^s3 store: \w+Object answered HTTP 403 AccessDenied: Access Denied$/)
-    expect(error.hint).toMatch(hint)
-  })
-
   test('a bucket that is not there', async () => {
     const other = await rig.open({ bucket: 'no-such' })
-    const error = await errorOf(other.read('targets/t'))
+    const error = await failureOf(other.read('targets/t'))
     expect(error).toMatchObject({
       code: 'settings-invalid',
       hint: expect.stringContaining('Create the bucket'),
@@ -248,7 +221,7 @@ describe('errors', () => {
     ['an unknown key', { accessKeyId: secret('AKIAUNKNOWN') }, 'InvalidAccessKeyId'],
     ['a missing session token', { sessionToken: null }, 'InvalidToken'],
   ])('%s', async (_, change, code) => {
-    const error = await errorOf((await rig.open(change as never)).read('targets/t'))
+    const error = await failureOf((await rig.open(change as never)).read('targets/t'))
     expect(error).toMatchObject({ code: 'unauthorized', retry: 'never' })
     expect(error.message).toContain(code)
     for (const secretText of ['wrong', 'AKIAUNKNOWN', AWS_KEY, AWS_SECRET, AWS_TOKEN])

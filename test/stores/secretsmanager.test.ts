@@ -10,35 +10,23 @@ import {
   type SecretsManagerSwitches,
 } from '../../sandbox/stores/secretsmanager.ts'
 import { storeContract } from '../contract/store.ts'
+import { failureOf } from '../support/failure.ts'
 import {
   AWS_KEY,
   AWS_SECRET,
   AWS_TOKEN,
   awsKeys,
   awsSettings,
-  contextWith,
-  errorOf,
+  cloudScenarios,
   forChild,
-  leaseWorks,
-  newerSchemaIsRefused,
+  storeRig,
 } from './cloud.ts'
 
 const start = async (switches: Partial<SecretsManagerSwitches> = {}) => {
   const faults = createFaults()
   const service = await createSecretsManager({ faults, keys: awsKeys, switches })
-  const { context, close } = contextWith()
   const settings = { ...awsSettings(service.url), prefix: 'iotda-cert/' }
-  return {
-    faults,
-    service,
-    settings,
-    open: async (change: Partial<typeof settings> = {}) =>
-      secretsmanager.create({ ...settings, ...change }, context),
-    dispose: async () => {
-      await close()
-      await service.dispose()
-    },
-  }
+  return { faults, ...storeRig(secretsmanager, service, settings) }
 }
 
 // The races write one document some hundred times within a day, which the real service does not allow.
@@ -66,11 +54,13 @@ afterEach(() => rig.dispose())
 const NAME = 'iotda-cert/targets/t'
 const secretThere = () => service.secrets.get(NAME) ?? expect.unreachable('it was written')
 
-describe('a lease', () => {
-  test('is held by one run', async () => {
-    await leaseWorks(store, await rig.open())
-  })
-})
+const hintOf = (operation: string) =>
+  new RegExp(`^Allow secretsmanager:${operation} on ${NAME} to the owner of the access key\\.$`)
+cloudScenarios(() => rig, /^secretsmanager store: \w+ answered HTTP 400 AccessDeniedException/, [
+  ['secretsmanager:GetSecretValue', 'read', hintOf('GetSecretValue')],
+  ['secretsmanager:CreateSecret', 'write', hintOf('CreateSecret')],
+  ['secretsmanager:DeleteSecret', 'remove', hintOf('DeleteSecret')],
+])
 
 test('the move of the label alone tells two apart that look at the same moment', async () => {
   const first = await store.write('raced', 'one', null)
@@ -124,7 +114,7 @@ describe('an answer that got lost', () => {
 
   test('for good: it says that nobody knows', async () => {
     faults.add({ operations: ['secretsmanager.CreateSecret'], drop: 'before', times: 99 })
-    const error = await errorOf(store.write('targets/t', 'one', null))
+    const error = await failureOf(store.write('targets/t', 'one', null))
     expect(error).toMatchObject({ code: 'unavailable', retry: 'later' })
     expect(error.message).toMatch(
       /^secretsmanager store: CreateSecret got no answer: .*unknown whether it took effect$/,
@@ -152,7 +142,7 @@ describe('versions', () => {
   test('that are too many for one day are an error that says so, and the document stays', async () => {
     let revision = await store.write('targets/t', '0', null)
     for (let n = 1; n < 100; n += 1) revision = await store.write('targets/t', `${n}`, revision)
-    const error = await errorOf(store.write('targets/t', '100', revision))
+    const error = await failureOf(store.write('targets/t', '100', revision))
     expect(error).toMatchObject({
       code: 'service-refused',
       hint: expect.stringContaining('24 hours, and about 100 at most'),
@@ -205,33 +195,15 @@ describe('a document that is damaged', () => {
     faults.add({ operations: ['secretsmanager.GetSecretValue'], status: 200, body: '<html>' })
     await expect(store.read('targets/t')).rejects.toMatchObject({ code: 'unavailable' })
   })
-
-  test('of a newer schema is refused', () => newerSchemaIsRefused(store))
 })
 
 describe('errors', () => {
-  test.each([
-    ['GetSecretValue', 'read'],
-    ['CreateSecret', 'write'],
-    ['DeleteSecret', 'remove'],
-  ] as const)('without %s the %s names it', async (operation, method) => {
-    service.switches.denied = [`secretsmanager:${operation}`]
-    const error = await errorOf(
-      method === 'write' ? store.write('targets/t', 'one', null) : store[method]('targets/t'),
-    )
-    expect(error).toMatchObject({
-      code: 'forbidden',
-      retry: 'never',
-      hint: `Allow secretsmanager:${operation} on ${NAME} to the owner of the access key.`,
-    })
-  })
-
   test.each([
     ['another secret key', { secretAccessKey: secret('wrong') }, 'InvalidSignatureException'],
     ['an unknown key', { accessKeyId: secret('AKIAUNKNOWN') }, 'UnrecognizedClientException'],
     ['another region', { region: 'us-east-1' }, 'InvalidSignatureException'],
   ])('%s', async (_, change, code) => {
-    const error = await errorOf((await rig.open(change)).read('targets/t'))
+    const error = await failureOf((await rig.open(change)).read('targets/t'))
     expect(error).toMatchObject({ code: 'unauthorized', retry: 'never' })
     expect(error.message).toContain(code)
     for (const text of [AWS_KEY, AWS_SECRET, AWS_TOKEN]) expect(error.message).not.toContain(text)

@@ -10,15 +10,13 @@ export interface Parts {
   readonly leaf?: IssueOptions
 }
 
+/** A CA that lasts long. */
+export const ca = (name: string, more: IssueOptions = {}): Promise<Issued> =>
+  issue({ subject: `CN=${name}`, ...LIFE, extensions: caExtensions(), ...more })
+
 export const build = async (parts: Parts = {}) => {
-  const root = await issue({ subject: 'CN=Root', ...LIFE, extensions: caExtensions(), ...parts.root })
-  const middle = await issue({
-    subject: 'CN=Middle',
-    issuer: root,
-    ...LIFE,
-    extensions: caExtensions(0),
-    ...parts.middle,
-  })
+  const root = await ca('Root', parts.root)
+  const middle = await ca('Middle', { issuer: root, extensions: caExtensions(0), ...parts.middle })
   const leaf = await issue({
     subject: 'CN=Leaf',
     issuer: middle,

@@ -2,7 +2,7 @@ import { rootCertificates } from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import type { PathCode } from '../../lib/x509/path.ts'
 import { parseRoots } from '../../lib/x509/path.ts'
-import { build, LIFE, type Parts, subjects, verify } from '../support/chain.ts'
+import { build, ca, type Parts, subjects, verify } from '../support/chain.ts'
 import {
   basic,
   CLIENT_AUTH,
@@ -47,7 +47,7 @@ describe('a good chain', () => {
 
   test('reaches the right one of two roots with the same name', async () => {
     const { root, middle, leaf } = await build()
-    const twin = await issue({ subject: 'CN=Root', ...LIFE, extensions: caExtensions() })
+    const twin = await ca('Root')
     const result = verify([leaf, middle], [twin, root])
     expect(result.ok && result.path.at(-1)?.fingerprint256).toBe(root.certificate.fingerprint256)
   })
@@ -65,15 +65,9 @@ describe('a good chain', () => {
   })
 
   test('that is cross-signed ends at the newer root when devices hold only that one', async () => {
-    const old = await issue({ subject: 'CN=Old Root', ...LIFE, extensions: caExtensions() })
+    const old = await ca('Old Root')
     const { root, middle, leaf } = await build()
-    const cross = await issue({
-      subject: 'CN=Root',
-      keys: root.keys,
-      issuer: old,
-      ...LIFE,
-      extensions: caExtensions(),
-    })
+    const cross = await ca('Root', { keys: root.keys, issuer: old })
     const sent = [leaf, middle, cross]
     expect(subjects(verify(sent, [old]))).toEqual(['Leaf', 'Middle', 'Root', 'Old Root'])
     expect(subjects(verify(sent, [root]))).toEqual(['Leaf', 'Middle', 'Root'])
@@ -92,6 +86,11 @@ describe('a good chain', () => {
     expect(subjects(verify([leaf, middle], [old]))).toEqual(['Leaf', 'Middle', 'Root'])
   })
 })
+
+const extraLeaf = (...more: NonNullable<NonNullable<Parts['leaf']>['extensions']>): Parts => ({
+  leaf: { extensions: [...leafExtensions('a.example'), ...more] },
+})
+const critical = (oid: string) => extension(oid, der(0x05), true)
 
 const bad: readonly [string, PathCode, RegExp, Parts][] = [
   ['expired leaf', 'expired', /"CN=Leaf".*2026-06-14T12:00:00Z/, { leaf: { notAfter: NOW - DAY_MS } }],
@@ -127,36 +126,20 @@ const bad: readonly [string, PathCode, RegExp, Parts][] = [
   ],
   ['root without constraints', 'not-a-ca', /"CN=Root"/, { root: { extensions: [] } }],
   ['root that allows no intermediate', 'path-length', /"CN=Root"/, { root: { extensions: caExtensions(0) } }],
-  [
-    'unknown critical extension',
-    'critical-extension',
-    /"CN=Leaf".*2a0304/,
-    {
-      leaf: { extensions: [...leafExtensions('a.example'), extension('1.2.3.4', der(0x05), true)] },
-    },
-  ],
+  ['unknown critical extension', 'critical-extension', /"CN=Leaf".*2a0304/, extraLeaf(critical('1.2.3.4'))],
   [
     'certificate transparency poison',
     'critical-extension',
     /"CN=Leaf"/,
-    {
-      leaf: {
-        extensions: [...leafExtensions('a.example'), extension('1.3.6.1.4.1.11129.2.4.3', der(0x05), true)],
-      },
-    },
+    extraLeaf(critical('1.3.6.1.4.1.11129.2.4.3')),
   ],
   [
     'unknown critical extension in the root',
     'critical-extension',
     /"CN=Root"/,
-    { root: { extensions: [...caExtensions(), extension('1.2.3.4', der(0x05), true)] } },
+    { root: { extensions: [...caExtensions(), critical('1.2.3.4')] } },
   ],
-  [
-    'extension that comes twice',
-    'malformed',
-    /"CN=Leaf"/,
-    { leaf: { extensions: [...leafExtensions('a.example'), names('b.example')] } },
-  ],
+  ['extension that comes twice', 'malformed', /"CN=Leaf"/, extraLeaf(names('b.example'))],
   [
     'signature with SHA-1',
     'weak-signature',
@@ -168,16 +151,12 @@ const bad: readonly [string, PathCode, RegExp, Parts][] = [
 describe('a bad chain', () => {
   test.each(bad)('%s', async (_, code, message, parts) => {
     const { root, middle, leaf } = await build(parts)
-    expect(verify([leaf, middle], [root])).toEqual({
-      ok: false,
-      code,
-      message: expect.stringMatching(message),
-    })
+    const refused = { ok: false, code, message: expect.stringMatching(message) }
+    expect(verify([leaf, middle], [root])).toEqual(refused)
   })
 
   test('an unknown extension that is not critical does no harm', async () => {
-    const extensions = [...leafExtensions('a.example'), extension('1.2.3.4', der(0x05))]
-    const { root, middle, leaf } = await build({ leaf: { extensions } })
+    const { root, middle, leaf } = await build(extraLeaf(extension('1.2.3.4', der(0x05))))
     expect(verify([leaf, middle], [root]).ok).toBe(true)
   })
 
@@ -197,14 +176,14 @@ describe('a bad chain', () => {
 
   test('ends at a root that devices do not hold', async () => {
     const { root, middle, leaf } = await build()
-    const other = await issue({ subject: 'CN=Other', ...LIFE, extensions: caExtensions() })
+    const other = await ca('Other')
     expect(verify([leaf, middle, root], [other])).toMatchObject({ ok: false, code: 'incomplete' })
     expect(verify([leaf, middle], [])).toMatchObject({ ok: false, code: 'incomplete' })
   })
 
   test('is out of order, has a stranger in it, or one certificate twice', async () => {
     const { root, middle, leaf } = await build()
-    const stranger = await issue({ subject: 'CN=Stranger', ...LIFE, extensions: caExtensions() })
+    const stranger = await ca('Stranger')
     const codes = [
       [leaf, root, middle],
       [leaf, middle, stranger],
@@ -220,26 +199,21 @@ describe('a bad chain', () => {
 
   test('has an issuer of the right name and another key', async () => {
     const { root, leaf } = await build()
-    const impostor = await issue({ subject: 'CN=Middle', issuer: root, ...LIFE, extensions: caExtensions() })
+    const impostor = await ca('Middle', { issuer: root })
     expect(verify([leaf, impostor], [root])).toMatchObject({ ok: false, code: 'order' })
     // Without key identifiers only the signature can tell.
     const plain = await build({ leaf: { identifiers: false } })
-    const other = await issue({
-      subject: 'CN=Middle',
-      issuer: plain.root,
-      ...LIFE,
-      extensions: caExtensions(),
-    })
+    const other = await ca('Middle', { issuer: plain.root })
     expect(verify([plain.leaf, other], [plain.root])).toMatchObject({ ok: false, code: 'signature' })
   })
 
   test('counts only intermediates that are not self-issued against a path length', async () => {
     const { root, middle } = await build({ root: { extensions: caExtensions(1) } })
-    const rollover = await issue({ subject: 'CN=Root', issuer: root, ...LIFE, extensions: caExtensions() })
-    const below = await issue({ subject: 'CN=Below', issuer: rollover, ...LIFE, extensions: caExtensions() })
+    const rollover = await ca('Root', { issuer: root })
+    const below = await ca('Below', { issuer: rollover })
     const leaf = await issue({ issuer: below, extensions: leafExtensions('a.example') })
     expect(verify([leaf, below, rollover], [root]).ok).toBe(true)
-    const deeper = await issue({ subject: 'CN=Deeper', issuer: middle, ...LIFE, extensions: caExtensions() })
+    const deeper = await ca('Deeper', { issuer: middle })
     const deepLeaf = await issue({ issuer: deeper, extensions: leafExtensions('a.example') })
     expect(verify([deepLeaf, deeper, middle], [root])).toMatchObject({ ok: false, code: 'path-length' })
   })

@@ -3,30 +3,21 @@ import { parseChain } from '../../lib/x509/certificate.ts'
 import { verifyPath } from '../../lib/x509/path.ts'
 import { extraneousIn, verifySent } from '../../lib/x509/sent.ts'
 import { opensslVerifies } from '../devices/openssl.ts'
-import { LIFE } from '../support/chain.ts'
-import { caExtensions, type Issued, issue, leafExtensions, NOW, newKeys } from '../support/issue.ts'
+import { ca } from '../support/chain.ts'
+import { type Issued, issue, leafExtensions, NOW, newKeys } from '../support/issue.ts'
 
 const DOMAIN = 'iot.example.com'
 const P256 = { name: 'ECDSA', namedCurve: 'P-256' }
 
-const ca = (subject: string, issuer?: Issued) =>
-  issue({ subject, ...(issuer ? { issuer } : {}), ...LIFE, extensions: caExtensions() })
-
-const root = await ca('CN=Root')
+const root = await ca('Root')
 /** The root before it had another key. */
-const rootBefore = await ca('CN=Root')
-const upper = await ca('CN=Upper', root)
-const lower = await ca('CN=Lower', upper)
+const rootBefore = await ca('Root')
+const upper = await ca('Upper', { issuer: root })
+const lower = await ca('Lower', { issuer: upper })
 const leaf = await issue({ subject: 'CN=Leaf', issuer: lower, extensions: leafExtensions(DOMAIN) })
-const stranger = await ca('CN=Stranger')
+const stranger = await ca('Stranger')
 /** Of the same name as the issuer of the leaf, with another key. */
-const namesake = await issue({
-  subject: 'CN=Lower',
-  issuer: stranger,
-  keys: await newKeys(P256 as never),
-  ...LIFE,
-  extensions: caExtensions(),
-})
+const namesake = await ca('Lower', { issuer: stranger, keys: await newKeys(P256 as never) })
 
 type Row = readonly [
   what: string,
