@@ -12,15 +12,18 @@ const root = (subject: string, daysLeft: number, keys?: Issued['keys']): Promise
     extensions: caExtensions(),
     ...(keys ? { keys } : {}),
   })
+/** What it says of devices that all hold these roots; null: Node's. */
+const entriesOf = (trustedRoots: string | null, chainPem: string | null, at = NOW) =>
+  calendar({ target: { trustedRoots, profiles: [] }, chainPem, at })
 const pemOf = (...all: Issued[]): string => all.map(({ pem }) => pem).join('')
 
 describe('the calendar of roots', () => {
   test('says nothing when all is far off, or nothing is known', async () => {
     const { root: far, middle, leaf } = await build()
     const chainPem = pemOf(leaf, middle)
-    expect(calendar({ target: { trustedRoots: far.pem, profiles: [] }, chainPem, at: NOW })).toEqual([])
-    expect(calendar({ target: { trustedRoots: null, profiles: [] }, chainPem: null, at: NOW })).toEqual([])
-    expect(calendar({ target: { trustedRoots: null, profiles: [] }, chainPem: 'x', at: NOW })).toEqual([])
+    expect(entriesOf(far.pem, chainPem)).toEqual([])
+    expect(entriesOf(null, null)).toEqual([])
+    expect(entriesOf(null, 'x')).toEqual([])
   })
 
   test('names roots and cross-signs that end within 90 days, the first one first', async () => {
@@ -69,8 +72,7 @@ describe('the calendar of roots', () => {
 
   test('the leaf is not its business', async () => {
     const { root: far, middle, leaf } = await build({ leaf: { notAfter: NOW + DAY_MS } })
-    const target = { trustedRoots: far.pem, profiles: [] }
-    expect(calendar({ target, chainPem: pemOf(leaf, middle), at: NOW })).toEqual([])
+    expect(entriesOf(far.pem, pemOf(leaf, middle))).toEqual([])
   })
 
   test('roots that are not in use count as well, but not those that ended or were renewed', async () => {
@@ -78,14 +80,14 @@ describe('the calendar of roots', () => {
     const gone = await root('CN=Gone', -10)
     const renewed = await root('CN=Twice', 20)
     const again = await root('CN=Twice', 900, renewed.keys)
-    const target = { trustedRoots: pemOf(spare, gone, renewed, again), profiles: [] }
-    expect(calendar({ target, chainPem: null, at: NOW }).map(({ message }) => message)).toEqual([
+    const held = pemOf(spare, gone, renewed, again)
+    expect(entriesOf(held, null).map(({ message }) => message)).toEqual([
       'the root of the devices "CN=Spare" ends in 10d, at 2026-06-25T12:00:00Z',
     ])
   })
 
   test("of Node's roots only the one in use is looked at: most are none of the devices' business", async () => {
     const at = Date.parse('2040-01-01T00:00:00Z')
-    expect(calendar({ target: { trustedRoots: null, profiles: [] }, chainPem: null, at })).toEqual([])
+    expect(entriesOf(null, null, at)).toEqual([])
   })
 })

@@ -9,7 +9,7 @@ import { clientHelloOf } from '../../lib/iotda/client-hello.ts'
 import { type DeviceProbeOptions, type ProbeDevice, probeAs } from '../../lib/iotda/probe.ts'
 import type { DeviceEndpoint } from '../../sandbox/device-endpoint.ts'
 import type { Iotda } from '../../sandbox/iotda/iotda.ts'
-import { type Authority, createRoot, type Issued } from '../../sandbox/kit/pki.ts'
+import { type Authority, createRoot, type Issued, issueLeaf } from '../../sandbox/kit/pki.ts'
 import { createPki, domain, fingerprint, onCleanup, start } from '../sandbox/device-rig.ts'
 
 const PASSWORD = 'correct horse battery'
@@ -237,7 +237,6 @@ describe('its canary', () => {
     const old = { ...systemClock, now: () => now }
     const past = { notBefore: new Date(now - 3_600_000), notAfter: new Date(now + 86_400_000) }
     const authority = await createRoot({ ...past, commonName: 'Old Root' })
-    const { issueLeaf } = await import('../../sandbox/kit/pki.ts')
     const leaf = await issueLeaf({ names: [domain], issuer: authority, ...past })
     iotda.bind(add(leaf))
     const played = withCanary({ canary, roots: rootsOf(authority) })
@@ -286,7 +285,6 @@ describe('its canary', () => {
   test('sends nothing over a chain without its intermediate, nor to a leaf of the same name by a stranger', async () => {
     endpoint.switches.serve = { certPem: first.certPem, keyPem: first.keyPem }
     expect((await probeAs(options({ device: withCanary() }))).canary).toBe('not-sent')
-    const { issueLeaf } = await import('../../sandbox/kit/pki.ts')
     const false1 = await issueLeaf({ names: [domain], issuer: stranger })
     endpoint.switches.serve = { certPem: false1.chainPem, keyPem: false1.keyPem }
     for (const expected of [fingerprint(first.certPem), fingerprint(false1.certPem)])

@@ -166,25 +166,16 @@ describe('giving back', () => {
 describe('a store that ignores the condition of a write', () => {
   /** As a bucket of an old S3 clone does. */
   const careless = (): StateStore => {
-    const documents = new Map<string, { body: string; revision: string }>()
-    let revision = 0
-    return {
-      writer: newWriter(),
-      read: async key => documents.get(key) ?? null,
-      write: async (key, body) => {
-        revision += 1
-        documents.set(key, { body, revision: `${revision}` })
-        return `${revision}`
-      },
-      remove: async key => void documents.delete(key),
-      isGone: async () => false,
-      ownSealKey: async () => null,
-    }
+    const { store } = state.open()
+    const write: StateStore['write'] = async (key, body) =>
+      store.write(key, body, (await store.read(key))?.revision ?? null)
+    return { ...store, write }
   }
 
   test('is refused at the first lease, and at a later one', async () => {
+    const store = careless()
     for (const before of [null, { schema: 1, writer: null, runId: 'run-0', until: 0 }]) {
-      const store = careless()
+      await store.remove('leases/instance')
       if (before) await store.write('leases/instance', JSON.stringify(before), null)
       const error = await failureOf(take('run-1', store))
       expect(error).toMatchObject({ code: 'store-conflict', retry: 'never' })
