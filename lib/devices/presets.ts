@@ -1,3 +1,5 @@
+import { SHA256_AND_UP } from '../x509/details.ts'
+
 /**
  * What common TLS stacks take when nobody changed their defaults. Only what a public source says; whatever is
  * left out is not limited. A firmware may be built with other settings: what is known of it goes first.
@@ -15,14 +17,6 @@ export interface Preset {
 
 const RSA_FROM_2048 = ['rsa-2048', 'rsa-3072', 'rsa-4096']
 const CURVES = ['ec-256', 'ec-384', 'ec-521']
-const SHA256_AND_UP = [
-  'sha256WithRSAEncryption',
-  'sha384WithRSAEncryption',
-  'sha512WithRSAEncryption',
-  'ecdsa-with-SHA256',
-  'ecdsa-with-SHA384',
-  'ecdsa-with-SHA512',
-]
 
 /** Leaf and 8 intermediates. */
 const MBEDTLS_SENT = 9

@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises'
 import { type Clock, SECOND_MS, systemClock } from '../base/time.ts'
 import type { Served } from '../model/certificate.ts'
 import type { ProbeSettings } from '../model/target.ts'
@@ -41,10 +42,8 @@ export interface EndpointOptions {
 /** For one handshake, and for everything that a device does after it. */
 export const LOOK_TIMEOUT_MS = 5 * SECOND_MS
 
-const systemResolve = async (host: string): Promise<readonly string[]> => {
-  const { lookup } = await import('node:dns/promises')
-  return (await lookup(host, { all: true })).map(({ address }) => address)
-}
+const systemResolve = async (host: string): Promise<readonly string[]> =>
+  (await lookup(host, { all: true })).map(({ address }) => address)
 
 const nothing = (address: string, error: string, durationMs: number): Handshake => ({
   address,

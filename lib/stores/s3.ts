@@ -5,6 +5,7 @@ import { isAbsentObject, objectUrl, readPermission } from '../clouds/aws/s3.ts'
 import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
 import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
 import { serviceErrorOf } from '../http/api-call.ts'
+import type { HttpResponse } from '../http/http.ts'
 import { conditionalStore } from './shared/conditional-store.ts'
 import { enclose, open } from './shared/envelope.ts'
 
@@ -50,26 +51,24 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
     driver: DRIVER,
   })
 
+  const permissionOf = (operation: string, name: string): string => `s3:${operation} on ${bucket}/${name}`
   /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html */
-  const put = async (
-    name: string,
-    body: string,
-    headers: Readonly<Record<string, string>>,
-    retry: 'safe' | 'never',
-  ): Promise<string | undefined> => {
-    const answer = await call({
+  const put = (name: string, body: string, headers: Record<string, string>, retry: 'safe' | 'never') =>
+    call({
       operation: 'PutObject',
       method: 'PUT',
       url: objectUrl(settings, name),
       headers,
       body,
       retry,
-      permission: `s3:PutObject on ${bucket}/${name}`,
+      permission: permissionOf('PutObject', name),
     })
-    return answer.headers.etag
-  }
-  const revisionOf = (etag: string | undefined, operation: string, name: string): string => {
-    if (etag !== undefined) return etag
+  const revisionOf = (
+    { headers }: Pick<HttpResponse, 'headers'>,
+    operation: string,
+    name: string,
+  ): string => {
+    if (headers.etag !== undefined) return headers.etag
     const key = name.slice(prefix.length)
     throw new RotationError('unavailable', `${DRIVER}: ${operation} of ${key} answered without an ETag`)
   }
@@ -81,15 +80,15 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
       /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html */
       read: async name => {
         try {
-          const { text, headers } = await call({
+          const answer = await call({
             operation: 'GetObject',
             method: 'GET',
             url: objectUrl(settings, name),
             retry: 'safe',
             permission: readPermission(bucket, name),
           })
-          const revision = revisionOf(headers.etag, 'GetObject', name)
-          return { ...open(text, `${DRIVER}: ${bucket}/${name}`), revision }
+          const revision = revisionOf(answer, 'GetObject', name)
+          return { ...open(answer.text, `${DRIVER}: ${bucket}/${name}`), revision }
         } catch (error) {
           if (isAbsentObject(error)) return null
           throw error
@@ -112,7 +111,7 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
           method: 'DELETE',
           url: objectUrl(settings, name),
           retry: 'safe',
-          permission: `s3:DeleteObject on ${bucket}/${name}`,
+          permission: permissionOf('DeleteObject', name),
         }).catch(error => {
           if (!isAbsentObject(error)) throw error
         })

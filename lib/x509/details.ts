@@ -19,6 +19,16 @@ const SIGNATURES: Readonly<Record<string, string>> = {
   '2b6571': 'ED448',
 }
 
+/** RSA and ECDSA with SHA-256 and longer hashes. */
+export const SHA256_AND_UP: readonly string[] = [
+  'sha256WithRSAEncryption',
+  'sha384WithRSAEncryption',
+  'sha512WithRSAEncryption',
+  'ecdsa-with-SHA256',
+  'ecdsa-with-SHA384',
+  'ecdsa-with-SHA512',
+]
+
 /** Names of signature algorithms, as settings give them. */
 export const SIGNATURE_ALGORITHMS: readonly string[] = Object.values(SIGNATURES)
 

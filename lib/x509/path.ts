@@ -11,7 +11,7 @@ import {
   signatureOf,
   tlvs,
 } from './certificate.ts'
-import { isSelfIssued, keyUsageOf, signatureAlgorithmOf } from './details.ts'
+import { isSelfIssued, keyUsageOf, SHA256_AND_UP, signatureAlgorithmOf } from './details.ts'
 import { nameConstraintsBroken } from './name-constraints.ts'
 
 /** Why a device would not accept a chain. */
@@ -71,16 +71,7 @@ const UNDERSTOOD: ReadonlySet<string> = new Set([
 ])
 
 /** Signature algorithms that clients still accept; SHA-1 and MD5 are none of them. */
-const STRONG_SIGNATURES = new Set([
-  'sha256WithRSAEncryption',
-  'sha384WithRSAEncryption',
-  'sha512WithRSAEncryption',
-  'ecdsa-with-SHA256',
-  'ecdsa-with-SHA384',
-  'ecdsa-with-SHA512',
-  'ED25519',
-  'ED448',
-])
+const STRONG_SIGNATURES = new Set([...SHA256_AND_UP, 'ED25519', 'ED448'])
 const STRONG_HASHES = new Set(['608648016503040201', '608648016503040202', '608648016503040203'])
 
 const subjectOf = (certificate: X509Certificate): string => {

@@ -276,31 +276,20 @@ describe('who may not', () => {
     expect(faults.calls).toHaveLength(0)
   })
 
-  it('hears of the other signing scheme', async () => {
-    const { client } = await createRig({}, { signing: 'standard' })
-    const error = await failureOf(client.listServerCertificates())
-    expect(error).toMatchObject({ code: 'unauthorized', retry: 'never' })
-    expect(error.hint).toContain('instance.signing to "derived"')
-  })
-
-  it('hears of the wrong instance and the wrong project', async () => {
-    const elsewhere = await createRig({}, { instanceId: 'another' })
-    expect(await failureOf(elsewhere.client.listServerCertificates())).toMatchObject({
-      code: 'forbidden',
-      hint: expect.stringContaining('instance.instanceId'),
-    })
-    const foreign = await createRig({}, { projectId: 'f'.repeat(32) })
-    expect(await failureOf(foreign.client.listServerCertificates())).toMatchObject({
-      code: 'forbidden',
-      hint: expect.stringContaining('instance.projectId'),
-    })
-  })
-
-  it('hears of a clock that is wrong', async () => {
-    const { client } = await createRig({ now: () => Date.now() + 16 * 60_000 })
-    const error = await failureOf(client.listServerCertificates())
-    expect(error.code).toBe('unauthorized')
-    expect(error.hint).toContain('clock')
+  it.each<[string, Parameters<typeof createRig>, string, string]>([
+    [
+      'the other signing scheme',
+      [{}, { signing: 'standard' }],
+      'unauthorized',
+      'instance.signing to "derived"',
+    ],
+    ['the wrong instance', [{}, { instanceId: 'another' }], 'forbidden', 'instance.instanceId'],
+    ['the wrong project', [{}, { projectId: 'f'.repeat(32) }], 'forbidden', 'instance.projectId'],
+    ['a clock that is wrong', [{ now: () => Date.now() + 16 * 60_000 }], 'unauthorized', 'clock'],
+  ])('hears of %s', async (_, rig, code, hint) => {
+    const { client } = await createRig(...rig)
+    const refused = { code, retry: 'never', hint: expect.stringContaining(hint) }
+    expect(await failureOf(client.listServerCertificates())).toMatchObject(refused)
   })
 
   it('needs a project id', () => {
