@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { nameField, urlField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
-import { createHuaweiClient, type HuaweiClient } from '../clouds/huawei/client.ts'
+import { createHuaweiClient, type HuaweiCall, type HuaweiClient } from '../clouds/huawei/client.ts'
 import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
 import { bareName } from '../dns/name.ts'
 import { serviceErrorOf } from '../http/api-call.ts'
@@ -124,21 +124,18 @@ async function writeRecords(
 ): Promise<void> {
   const { name, ttl, records } = wanted
   // Never repeated blindly: what became of a lost answer is read before anything is written again.
-  const common = { retry: 'never', signal: run.signal } as const
-  const path = recordSetsPath(zone)
+  const write = (operation: string, given: Pick<HuaweiCall, 'method' | 'path' | 'body'>) =>
+    api.client.call({ operation, ...given, retry: 'never', signal: run.signal })
+  const all = recordSetsPath(zone)
   if (!set) {
     const body = { name, type: 'TXT', ttl, records, description: 'ACME challenge' }
-    await api.client.call({ operation: 'CreateRecordSet', method: 'POST', path, body, ...common })
-    return
+    return void (await write('CreateRecordSet', { method: 'POST', path: all, body }))
   }
-  const one = `${path}/${encodeURIComponent(set.id)}`
-  if (records.length === 0) {
-    await api.client.call({ operation: 'DeleteRecordSet', method: 'DELETE', path: one, ...common })
-    return
-  }
+  const path = `${all}/${encodeURIComponent(set.id)}`
+  if (records.length === 0) return void (await write('DeleteRecordSet', { method: 'DELETE', path }))
   const description = set.description ? { description: set.description } : {}
   const body = { name, type: 'TXT', ttl: set.ttl ?? ttl, records, ...description }
-  await api.client.call({ operation: 'UpdateRecordSet', method: 'PUT', path: one, body, ...common })
+  await write('UpdateRecordSet', { method: 'PUT', path, body })
 }
 
 interface Change {

@@ -46,22 +46,16 @@ const recordShape = v.object({ RecordId: v.number(), Name: v.string(), Type: v.s
 const zonesShape = v.pipe(
   v.object({
     DomainCountInfo: v.object({ DomainTotal: v.number() }),
-    DomainList: v.optional(v.nullable(v.array(zoneShape)), []),
+    DomainList: v.nullish(v.array(zoneShape)),
   }),
-  v.transform(({ DomainCountInfo, DomainList }) => ({
-    total: DomainCountInfo.DomainTotal,
-    items: DomainList ?? [],
-  })),
+  v.transform(it => ({ total: it.DomainCountInfo.DomainTotal, items: it.DomainList ?? [] })),
 )
 const recordsShape = v.pipe(
   v.object({
     RecordCountInfo: v.object({ TotalCount: v.number() }),
-    RecordList: v.optional(v.nullable(v.array(recordShape)), []),
+    RecordList: v.nullish(v.array(recordShape)),
   }),
-  v.transform(({ RecordCountInfo, RecordList }) => ({
-    total: RecordCountInfo.TotalCount,
-    items: RecordList ?? [],
-  })),
+  v.transform(it => ({ total: it.RecordCountInfo.TotalCount, items: it.RecordList ?? [] })),
 )
 const createdShape = v.object({ RecordId: v.number() })
 
@@ -159,24 +153,20 @@ async function call<T>(
 ): Promise<T> {
   const body = JSON.stringify(given.body)
   const { origin, host } = new URL(endpoint)
-  const request = (at: number): Omit<HttpRequest, 'signal'> => ({
-    method: 'POST',
-    url: `${origin}/`,
-    headers: {
+  const { token, secretId, secretKey } = keys
+  const request = (at: number): Omit<HttpRequest, 'signal'> => {
+    const signed = { service: SERVICE, host, action: operation, body, at }
+    const headers = {
       host,
       'content-type': CONTENT_TYPE,
       'x-tc-action': operation,
       'x-tc-version': VERSION,
       'x-tc-timestamp': String(Math.floor(at / SECOND_MS)),
-      ...(keys.token && { 'x-tc-token': keys.token.reveal() }),
-      authorization: signTc3(
-        { service: SERVICE, host, action: operation, body, at },
-        keys.secretId,
-        keys.secretKey,
-      ),
-    },
-    body,
-  })
+      ...(token && { 'x-tc-token': token.reveal() }),
+      authorization: signTc3(signed, secretId, secretKey),
+    }
+    return { method: 'POST', url: `${origin}/`, headers, body }
+  }
   const expect = v.object({ Response: given.expect })
   const answer = await service.call({ operation, request, changes: given.changes, expect }, run)
   return answer.Response
@@ -210,18 +200,14 @@ const findZone = (api: Api, fqdn: string, run: Run): Promise<Zone> =>
     },
   })
 
+const placeOf = ({ Name, DomainId }: Zone) => ({ Domain: Name, DomainId })
+
 const subdomainOf = ({ Name, Punycode }: Zone, fqdn: string): string => relativeName(fqdn, Punycode || Name)
 
 /** https://cloud.tencent.com/document/api/1427/56166 */
 async function listTxt(api: Api, zone: Zone, fqdn: string, run: Run): Promise<readonly TxtEntry[]> {
   const Subdomain = subdomainOf(zone, fqdn)
-  const query = {
-    Domain: zone.Name,
-    DomainId: zone.DomainId,
-    Subdomain,
-    RecordType: 'TXT',
-    ErrorOnEmpty: 'no',
-  }
+  const query = { ...placeOf(zone), Subdomain, RecordType: 'TXT', ErrorOnEmpty: 'no' }
   return (await listAll(api, 'DescribeRecordList', query, recordsShape, run))
     .filter(record => record.Type === 'TXT' && record.Name.toLowerCase() === Subdomain)
     .map(({ RecordId, Value }) => ({ id: String(RecordId), text: Value }))
@@ -233,7 +219,6 @@ const create = (config: Settings, context: DriverContext) => {
   const secrets = [secretId, secretKey, token].flatMap(it => it?.reveal() ?? [])
   const service = createService({ driver, http: context.http(config.caCertificates), secrets, refusalOf })
   const api = { service, endpoint, keys: { secretId, secretKey, token } }
-  const where = ({ Name, DomainId }: Zone) => ({ Domain: Name, DomainId })
   return createRecordSolver<Zone>({
     driver,
     endpoint,
@@ -244,13 +229,13 @@ const create = (config: Settings, context: DriverContext) => {
     // https://cloud.tencent.com/document/api/1427/56180
     add: async (zone, fqdn, value, run) => {
       const record = { SubDomain: subdomainOf(zone, fqdn), RecordType: 'TXT', Value: value, TTL: ttl }
-      const body = { ...where(zone), ...record, ...DEFAULT_LINE }
+      const body = { ...placeOf(zone), ...record, ...DEFAULT_LINE }
       const given = { body, changes: true, expect: createdShape }
       return String((await call(api, 'CreateRecord', given, run)).RecordId)
     },
     // https://cloud.tencent.com/document/api/1427/56176
     remove: (zone, id, run) => {
-      const body = { ...where(zone), RecordId: Number(id) }
+      const body = { ...placeOf(zone), RecordId: Number(id) }
       return call(api, 'DeleteRecord', { body, changes: true, expect: v.object({}) }, run)
     },
     done: DONE,

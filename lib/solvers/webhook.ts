@@ -37,13 +37,8 @@ const methodUrl = (base: string, method: Method): string => {
 
 const secretsOf = ({ url, password }: Settings, authorization: string | null): readonly string[] => {
   const { search, searchParams } = new URL(url)
-  const values = [
-    password?.reveal() ?? '',
-    authorization?.replace('Basic ', '') ?? '',
-    search.slice(1),
-    ...searchParams.values(),
-  ]
-  return values.filter(value => value !== '')
+  const sent = [password?.reveal(), authorization?.replace('Basic ', '')].map(it => it ?? '')
+  return [...sent, search.slice(1), ...searchParams.values()]
 }
 
 const TERMS: ApiTerms = {

@@ -30,16 +30,18 @@ const answering = async (name = 'service.example.com') => {
 interface ProxyOptions {
   readonly status?: number
   readonly silent?: boolean
+  readonly hangsUp?: boolean
 }
 
 /** A proxy whose every name is this machine. */
-const proxying = async (port: number, { status = 200, silent = false }: ProxyOptions = {}) => {
+const proxying = async (port: number, { status = 200, silent, hangsUp }: ProxyOptions = {}) => {
   const tunnels: { readonly to: string | undefined; readonly authorization: string | undefined }[] = []
   const server = createServer().on('connect', (request, client) => {
     tunnels.push({ to: request.url, authorization: request.headers['proxy-authorization'] })
     client.on('error', () => {})
     if (silent) return
-    if (status !== 200) return client.end(`HTTP/1.1 ${status} No\r\nContent-Length: 0\r\n\r\n`)
+    if (hangsUp) return void client.end()
+    if (status !== 200) return void client.end(`HTTP/1.1 ${status} No\r\nContent-Length: 0\r\n\r\n`)
     const service = connect(port, '127.0.0.1', () => {
       client.write('HTTP/1.1 200 OK\r\n\r\n')
       service.pipe(client).pipe(service)
@@ -98,25 +100,21 @@ describe('nothing is sent', () => {
     expect(asked).toEqual([])
   })
 
-  test.each([
-    [407, 'refuses the name and the password (407)'],
-    [403, 'opens no tunnel to service.example.com:443 (403)'],
-    [502, 'opens no tunnel to service.example.com:443 (502)'],
-  ])('by a proxy that answers %d, and no password is told', async (status, why) => {
+  test.each<[ProxyOptions, string, string]>([
+    [{ status: 407 }, 'user:hunter2@', 'refuses the name and the password (407)'],
+    [{ status: 407 }, '', 'wants a name and a password (407)'],
+    [{ status: 403 }, 'user:hunter2@', 'opens no tunnel to service.example.com:443 (403)'],
+    [{ status: 502 }, 'user:hunter2@', 'opens no tunnel to service.example.com:443 (502)'],
+    [{ hangsUp: true }, '', 'hangs up'],
+  ])('by a proxy of %o, asked once by "%s": it %s, and no password is told', async (options, who, why) => {
     const { root, port, asked } = await answering()
-    const proxy = await proxying(port, { status })
-    const failure = await failureOf(ask(root, `http://user:hunter2@127.0.0.1:${proxy.port}`))
+    const proxy = await proxying(port, options)
+    const failure = await failureOf(ask(root, `http://${who}127.0.0.1:${proxy.port}`))
     expect(failure).toMatchObject({ reason: 'proxy', sent: false })
     expect(failure.message).toBe(`the proxy http://127.0.0.1:${proxy.port} ${why}`)
     expect(inspect(failure)).not.toMatch(/hunter2|user:/)
     expect(proxy.tunnels).toHaveLength(1)
     expect(asked).toEqual([])
-  })
-
-  test('by a proxy that wants a password, and is given none', async () => {
-    const proxy = await proxying(1, { status: 407 })
-    const failure = await failureOf(ask(null, `http://127.0.0.1:${proxy.port}`))
-    expect(failure.message).toBe(`the proxy http://127.0.0.1:${proxy.port} wants a name and a password (407)`)
   })
 
   test.each(['', '0'])('by a proxy over TLS that nobody vouches for, with the same=%s', async set => {
@@ -135,19 +133,6 @@ describe('nothing is sent', () => {
     const failure = await failureOf(ask(null, `http://127.0.0.1:${gone.port}`))
     expect(failure).toMatchObject({ reason: 'proxy', sent: false })
     expect(failure.message).toBe(`the proxy http://127.0.0.1:${gone.port} cannot be reached (ECONNREFUSED)`)
-  })
-
-  test('by a proxy that hangs up, and it is asked once', async () => {
-    let count = 0
-    const server = createServer().on('connect', (_, client) => {
-      count += 1
-      client.on('error', () => {}).end()
-    })
-    const { port } = await listen(server)
-    const failure = await failureOf(ask(null, `http://127.0.0.1:${port}`))
-    expect(failure).toMatchObject({ reason: 'proxy', sent: false })
-    expect(failure.message).toBe(`the proxy http://127.0.0.1:${port} hangs up`)
-    expect(count).toBe(1)
   })
 
   test('behind a proxy that hangs up after its answer: the service is named', async () => {

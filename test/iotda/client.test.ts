@@ -57,7 +57,11 @@ describe('server certificates', () => {
       .toString()
     const material = { certificatePem: first.chainPem, privateKey: secret(privateKey) }
     const refused = await failureOf(client.addServerCertificate(material))
-    expect(serviceErrorOf(refused)).toMatchObject({ status: 400, code: 'IOTDA.014322' })
+    expect(serviceErrorOf(refused)).toEqual({
+      status: 400,
+      code: 'IOTDA.014322',
+      message: expect.any(String),
+    })
     await client.addServerCertificate({ ...material, privateKeyPassword: secret('letters') })
     expect(iotda.certificates()[0]?.keyPem).toBe(first.keyPem)
   })

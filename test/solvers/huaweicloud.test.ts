@@ -187,16 +187,12 @@ describe('huaweicloud', () => {
     expect(calls(UPDATE)).toHaveLength(0)
   })
 
-  it('splits and joins values of more than 255 characters', async () => {
-    const { solver, run, inDns, bodies } = await make()
-    const long = `${'x'.repeat(254)}"\\${'y'.repeat(300)}`
-    await solver.present(NAME, long, run())
-    expect(await inDns(NAME)).toEqual([long])
+  it('writes a value of more than 255 characters in several strings', async () => {
+    const { solver, run, bodies } = await make()
+    await solver.present(NAME, `${'x'.repeat(254)}"\\${'y'.repeat(300)}`, run())
     expect(bodies(CREATE)).toMatchObject([
       { records: [`"${'x'.repeat(254)}\\"" "\\\\${'y'.repeat(254)}" "${'y'.repeat(46)}"`] },
     ])
-    await solver.cleanUp(NAME, long, run())
-    expect(await inDns(NAME)).toEqual([])
   })
 
   it('says that the quota is used up', async () => {

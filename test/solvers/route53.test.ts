@@ -177,15 +177,6 @@ describe('route53', () => {
     })
   })
 
-  it('splits and joins values of more than 255 characters', async () => {
-    const { solver, run, inDns } = await make()
-    const long = `${'x'.repeat(254)}"\\${'y'.repeat(300)}`
-    await solver.present(NAME, long, run())
-    expect(await inDns(NAME)).toEqual([long])
-    await solver.cleanUp(NAME, long, run())
-    expect(await inDns(NAME)).toEqual([])
-  })
-
   it('says that the quota is used up, and that the name is an alias', async () => {
     const full = await make({ quota: 4 })
     await expect(full.solver.present(NAME, 'v', full.run())).rejects.toMatchObject({

@@ -96,9 +96,7 @@ class Outage extends Error {
 
 const queryText = (query: Readonly<Record<string, unknown>>): string =>
   Object.entries(query)
-    .flatMap(([name, value]) =>
-      (Array.isArray(value) ? value : [value]).map(it => [name, String(it)] as const),
-    )
+    .flatMap(([name, value]) => [value].flat().map(it => [name, String(it)]))
     .map(pair => pair.map(encodeURIComponent).join('='))
     .join('&')
 
