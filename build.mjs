@@ -1,7 +1,6 @@
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { build } from 'esbuild'
-import { leanAws4fetch } from './deploy/aws4fetch.mjs'
 import { leanCommander } from './deploy/commander.mjs'
 import { oneCore } from './deploy/core.mjs'
 import { leftOut } from './deploy/sdk.mjs'
@@ -35,7 +34,7 @@ const common = {
 }
 const door = {
   ...common,
-  plugins: [leanAws4fetch, leanCommander],
+  plugins: [leanCommander],
   metafile: true,
 }
 /** CommonJS dependencies inside an ES module ask for `require`; chunks without any do not pay for it. */

@@ -76,6 +76,7 @@ export interface ApiCall extends Called {
 }
 
 const QUOTED_CHARS = 300
+const CODE_CHARS = 128
 const UNCERTAIN = '; it is unknown whether it took effect'
 
 /** For {@link ApiTerms.unanswered}: says whether the call was sent, where that decides what may be done next. */
@@ -135,7 +136,9 @@ export function refused(
   now: number,
 ): RotationError {
   const { call, terms, secrets = [] } = called
-  const { code, serviceCode = null, note = '', hint } = refusal
+  const { code, note = '', hint } = refusal
+  // Whoever answers may write anything there.
+  const serviceCode = refusal.serviceCode ? quote(refusal.serviceCode, secrets, CODE_CHARS) : null
   const quoted = quote(refusal.message ?? '', secrets, terms.quotedChars, terms.cutOff)
   const plain = `${serviceCode === null ? '' : ` ${serviceCode}`}${quoted === '' ? '' : `: ${quoted}`}`
   const said = terms.refused?.(status, serviceCode, quoted) ?? ` answered HTTP ${status}${plain}`
@@ -172,14 +175,14 @@ export function unanswered(thrown: unknown, called: Called): RotationError {
 }
 
 /** A success, with its JSON (null for an empty body, undefined when it is none). */
-export type ApiAnswer = HttpResponse & { readonly json: unknown }
+export type ApiResponse = HttpResponse & { readonly json: unknown }
 
 /**
  * Makes a call once: its answer when it is a success.
  * @throws RotationError what `refusalOf` says of the answer; `unreachable` (it was not sent), `unavailable` (no
  *   whole answer), `out-of-time` or the signal's own error when that was aborted
  */
-export async function callApi(given: ApiCall): Promise<ApiAnswer> {
+export async function callApi(given: ApiCall): Promise<ApiResponse> {
   const { call, terms, http, clock, request, signal, refusalOf } = given
   if (signal?.aborted) throw stopped(given, call, terms.stopped)
   const answer = await http.request({ ...request, ...(signal ? { signal } : {}) }).catch(thrown => {

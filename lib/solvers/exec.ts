@@ -83,20 +83,26 @@ const notStarted = (call: string, cause: NodeJS.ErrnoException): RotationError =
     hint: 'Check that command of the solver is there and executable; it is not looked for in your PATH.',
   })
 
+const tooLong = (what: string, limitMs: number): RotationError =>
+  new RotationError('unavailable', `${what} took longer than ${formatDuration(limitMs)} and was killed`, {
+    hint: 'Find out what the program waits for, or set a longer timeout of the solver.',
+  })
+
+const requireSuccess = (what: string, ended: Ended, secrets: readonly string[]): void => {
+  const { exitCode, signal, stderr } = ended
+  if (exitCode === 0) return
+  const how = exitCode === null ? `was ended by ${signal}` : `ended with exit code ${exitCode}`
+  const said = excerpt(stderr.trim().split('\n')[0] ?? '', secrets)
+  throw new RotationError('service-refused', `${what} ${how}${said === '' ? '' : `: ${said}`}`, {
+    hint: 'The program says on its standard error what is wrong.',
+  })
+}
+
 type Call = (method: Method, fqdn: string, value: string, run: Run) => Promise<void>
 
 const createCall = (config: Settings, driver: string): Call => {
   const { command, args, environment, timeout } = config
   const secrets = Object.values(environment).map(it => it.reveal())
-
-  const requireSuccess = (what: string, { exitCode, signal, stderr }: Ended): void => {
-    if (exitCode === 0) return
-    const how = exitCode === null ? `was ended by ${signal}` : `ended with exit code ${exitCode}`
-    const said = excerpt(stderr.trim().split('\n')[0] ?? '', secrets)
-    throw new RotationError('service-refused', `${what} ${how}${said === '' ? '' : `: ${said}`}`, {
-      hint: 'The program says on its standard error what is wrong.',
-    })
-  }
   return async (method, fqdn, value, run) => {
     const what = `${driver}: ${command} ${method} for ${fqdn}`
     if (run.signal.aborted) throw stopped(run, what)
@@ -106,15 +112,8 @@ const createCall = (config: Settings, driver: string): Call => {
         throw notStarted(what, cause)
       })
       if (ended.exitCode !== 0 && run.signal.aborted) throw stopped(run, what)
-      if (ended.exitCode !== 0 && signal.aborted)
-        throw new RotationError(
-          'unavailable',
-          `${what} took longer than ${formatDuration(timeout)} and was killed`,
-          {
-            hint: 'Find out what the program waits for, or set a longer timeout of the solver.',
-          },
-        )
-      requireSuccess(what, ended)
+      if (ended.exitCode !== 0 && signal.aborted) throw tooLong(what, timeout)
+      requireSuccess(what, ended, secrets)
     } finally {
       clear()
     }

@@ -53,29 +53,27 @@ interface Api {
 
 // --- what an answer means ----------------------------------------------------------------------------------
 
-const RCODES: Readonly<Record<number, readonly [name: string, code: ErrorCode, hint: string | null]>> = {
-  1: ['FORMERR', 'service-refused', 'The server does not understand dynamic updates (RFC 2136).'],
-  2: ['SERVFAIL', 'unavailable', 'Look at the log of the name server; it must be able to write the zone.'],
-  3: ['NXDOMAIN', 'service-refused', null],
-  4: [
-    'NOTIMP',
-    'service-refused',
-    'The server takes no dynamic updates for this zone: set allow-update or update-policy.',
-  ],
-  5: [
-    'REFUSED',
-    'forbidden',
-    'Let the key update the zone: allow-update or update-policy in BIND, acl in Knot.',
-  ],
-  6: ['YXDOMAIN', 'service-refused', null],
-  7: [
-    'YXRRSET',
-    'service-refused',
-    'The name is an alias (CNAME): delegate it on purpose, or delete that record.',
-  ],
-  8: ['NXRRSET', 'service-refused', null],
-  9: ['NOTAUTH', 'solver-zone-missing', 'The server is not the primary server of the zone.'],
-  10: ['NOTZONE', 'solver-zone-missing', 'The name is not in the zone.'],
+const RCODES: Readonly<Record<number, readonly [name: string, code: ErrorCode]>> = {
+  1: ['FORMERR', 'service-refused'],
+  2: ['SERVFAIL', 'unavailable'],
+  3: ['NXDOMAIN', 'service-refused'],
+  4: ['NOTIMP', 'service-refused'],
+  5: ['REFUSED', 'forbidden'],
+  6: ['YXDOMAIN', 'service-refused'],
+  7: ['YXRRSET', 'service-refused'],
+  8: ['NXRRSET', 'service-refused'],
+  9: ['NOTAUTH', 'solver-zone-missing'],
+  10: ['NOTZONE', 'solver-zone-missing'],
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  FORMERR: 'The server does not understand dynamic updates (RFC 2136).',
+  SERVFAIL: 'Look at the log of the name server; it must be able to write the zone.',
+  NOTIMP: 'The server takes no dynamic updates for this zone: set allow-update or update-policy.',
+  REFUSED: 'Let the key update the zone: allow-update or update-policy in BIND, acl in Knot.',
+  YXRRSET: 'The name is an alias (CNAME): delegate it on purpose, or delete that record.',
+  NOTAUTH: 'The server is not the primary server of the zone.',
+  NOTZONE: 'The name is not in the zone.',
 }
 
 const KEY_HINTS: Readonly<Record<string, string>> = {
@@ -85,11 +83,12 @@ const KEY_HINTS: Readonly<Record<string, string>> = {
 }
 
 const rcodeError = (call: string, rcode: number): RotationError => {
-  const [name, code, hint] = RCODES[rcode] ?? [`rcode ${rcode}`, 'service-refused', null]
+  const [name, code] = RCODES[rcode] ?? [`rcode ${rcode}`, 'service-refused']
+  const hint = HINTS[name]
   return new RotationError(code, `${call} answered ${name}`, {
     cause: { rcode },
     retry: code === 'unavailable' ? 'now' : 'never',
-    ...(hint === null ? {} : { hint }),
+    ...(hint === undefined ? {} : { hint }),
   })
 }
 
@@ -99,15 +98,11 @@ const requireAccepted = (
   verdict: TsigStatus,
   accepted: readonly number[],
 ): void => {
-  if (verdict.kind === 'refused')
-    throw new RotationError(
-      'unauthorized',
-      `${call} answered ${verdict.error}: the TSIG signature is refused`,
-      {
-        retry: 'never',
-        hint: KEY_HINTS[verdict.error] ?? 'Check keyName, keySecret and algorithm.',
-      },
-    )
+  if (verdict.kind === 'refused') {
+    const hint = KEY_HINTS[verdict.error] ?? 'Check keyName, keySecret and algorithm.'
+    const message = `${call} answered ${verdict.error}: the TSIG signature is refused`
+    throw new RotationError('unauthorized', message, { retry: 'never', hint })
+  }
   if (!accepted.includes(rcode)) throw rcodeError(call, rcode)
   if (verdict.kind === 'verified') return
   throw new RotationError('unavailable', `${call}: the TSIG signature of the answer is ${verdict.kind}`, {
@@ -144,16 +139,14 @@ async function send(api: Api, { what, accepted, ...request }: Request, run: Run)
   return answer
 }
 
-const noZone = (api: Api, fqdn: string, cause?: RotationError): RotationError =>
-  new RotationError(
-    'solver-zone-missing',
-    `${api.driver}: SOA of ${fqdn}: the server is authoritative for no zone that holds it`,
-    {
-      cause,
-      retry: 'never',
-      hint: 'Check the server of the solver: it must be the primary server of the zone, and answer queries from here.',
-    },
-  )
+const noZone = ({ driver }: Api, fqdn: string, cause?: RotationError): RotationError => {
+  const message = `${driver}: SOA of ${fqdn}: the server is authoritative for no zone that holds it`
+  return new RotationError('solver-zone-missing', message, {
+    cause,
+    retry: 'never',
+    hint: 'Check the server of the solver: it must be the primary server of the zone, and answer queries from here.',
+  })
+}
 
 /** The zone of a name, or `alias` when that is one, which says nothing about its own zone. */
 async function zoneAt(api: Api, name: string, fqdn: string, run: Run): Promise<string | 'alias'> {

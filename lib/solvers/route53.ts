@@ -156,14 +156,11 @@ async function setOf(
     it => it.Type === type && bareName(it.Name ?? '') === bareName(fqdn),
   )
   if (set?.SetIdentifier === undefined && set?.AliasTarget === undefined) return set ?? null
-  throw new RotationError(
-    'service-refused',
-    `${api.driver}: ${type} records of ${fqdn} are an alias or routed by a policy`,
-    {
-      retry: 'never',
-      hint: 'Make them a simple record set, or delegate the name by a CNAME record.',
-    },
-  )
+  const message = `${api.driver}: ${type} records of ${fqdn} are an alias or routed by a policy`
+  throw new RotationError('service-refused', message, {
+    retry: 'never',
+    hint: 'Make them a simple record set, or delegate the name by a CNAME record.',
+  })
 }
 
 /** The zone with its name servers, whatever names they were given; null when it was named by its id. */
@@ -220,14 +217,11 @@ async function awaitInSync(api: Route53, id: string, run: Run): Promise<void> {
       client.send(new sdk.GetChangeCommand({ Id: id }), options),
     )
     if (ChangeInfo?.Status === 'INSYNC') return
-    if (run.clock.now() >= limit)
-      throw new RotationError(
-        'unavailable',
-        `${call}: after ${formatDuration(IN_SYNC_WITHIN_MS)} the change is still ${ChangeInfo?.Status}`,
-        {
-          hint: 'Look at the AWS health dashboard: Route 53 should be done within a minute.',
-        },
-      )
+    if (run.clock.now() >= limit) {
+      const message = `${call}: after ${formatDuration(IN_SYNC_WITHIN_MS)} the change is still ${ChangeInfo?.Status}`
+      const hint = 'Look at the AWS health dashboard: Route 53 should be done within a minute.'
+      throw new RotationError('unavailable', message, { hint })
+    }
     await pauseWithin(run, POLL_MS, call)
   }
 }

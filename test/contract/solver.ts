@@ -69,8 +69,12 @@ const nameOf = (length: number): string => {
   return `_acme-challenge.${label.repeat(3)}${'b'.repeat(rest)}.example.com.`
 }
 
-/** Gives the rig of the running test. */
-type Get = () => SolverRig
+/** Gives the rig of the running test, with two names (or the only one) and the values of a test. */
+type Get = () => SolverRig & {
+  readonly sub: string
+  readonly apex: string
+  readonly value: (text: string) => string
+}
 
 /** Runs the suite; `make` starts the service anew for every test. */
 export function solverContract(
@@ -84,8 +88,11 @@ export function solverContract(
     beforeEach(async () => {
       rig = await make()
     })
-    const get = (): SolverRig => rig
-    const errorOf = async (promise: Promise<unknown>): Promise<RotationError> => {
+    const get: Get = () => {
+      const { only, textFor: value = text => text } = rig
+      return { ...rig, sub: only ?? SUB, apex: only ?? APEX, value }
+    }
+    const fails: Fails = async (promise, wanted = {}) => {
       const error = await promise.then(
         () => null,
         thrown => thrown as RotationError,
@@ -96,6 +103,7 @@ export function solverContract(
       expect(error.message).toContain(`(${name})`)
       const shown = [error.message, error.hint, error.stack, inspect(error, { depth: null }), rig.logged()]
       for (const secret of rig.secrets) expect(shown.join()).not.toContain(secret)
+      expect(error).toMatchObject(wanted)
       return error
     }
     describe('values', () => {
@@ -103,91 +111,79 @@ export function solverContract(
       if (can.shares && can.removes) sharedTests(get)
     })
     if (can.repeats) describe('passing failures', () => passingTests(get, can))
-    describe('failures of the service', () => serviceTests(get, errorOf, can))
-    if (can.throttles) describe('throttling', () => throttlingTests(get, errorOf))
+    describe('failures of the service', () => serviceTests(get, fails, can))
+    if (can.throttles) describe('throttling', () => throttlingTests(get, fails))
     describe('refusals', () => {
-      refusalTests(get, errorOf, can)
-      if (can.explains && can.shares) permissionTests(get, errorOf)
+      refusalTests(get, fails, can)
+      if (can.explains && can.shares) permissionTests(get, fails)
     })
-    describe('abort', () => abortTests(get, errorOf, { name, ...can }))
+    describe('abort', () => abortTests(get, fails, { name, ...can }))
   })
 }
 
-/** Two names (or the only one), and the values of a test. */
-const placesOf = ({ only, textFor = text => text }: SolverRig) => ({
-  sub: only ?? SUB,
-  apex: only ?? APEX,
-  value: textFor,
-})
-
-type ErrorOf = (promise: Promise<unknown>) => Promise<RotationError>
+/** The error of a call that must fail, like the wanted one; it names the driver, and shows no secret. */
+type Fails = (promise: Promise<unknown>, wanted?: object) => Promise<RotationError>
 
 const countOf = ({ faults }: SolverRig, operations: readonly string[]): number =>
   faults.calls.filter(({ operation }) => operations.includes(operation)).length
 
-function serviceTests(get: Get, errorOf: ErrorOf, can: Abilities): void {
+function serviceTests(get: Get, fails: Fails, can: Abilities): void {
   it('says that the service is down', async () => {
-    const { solver, run, stop } = get()
-    const { sub, value } = placesOf(get())
+    const { solver, run, stop, sub, value } = get()
     await stop()
     const code = can.explains ? 'unreachable' : 'service-refused'
-    if (can.explains) expect(await errorOf(solver.prepare(sub, run()))).toMatchObject({ code })
-    expect(await errorOf(solver.present(sub, value('v'), run()))).toMatchObject({ code })
-    if (can.removes) expect(await errorOf(solver.cleanUp(sub, value('v'), run()))).toMatchObject({ code })
+    if (can.explains) await fails(solver.prepare(sub, run()), { code })
+    await fails(solver.present(sub, value('v'), run()), { code })
+    if (can.removes) await fails(solver.cleanUp(sub, value('v'), run()), { code })
   })
 
   it('gives up on a service that keeps failing', async () => {
-    const { solver, run, faults, operations, inDns } = get()
-    const { sub, value } = placesOf(get())
+    const { solver, run, faults, operations, inDns, sub, value } = get()
     faults.add({ operations, status: 503, body: 'busy', times: ALWAYS })
     const code = can.explains ? 'unavailable' : 'service-refused'
-    expect(await errorOf(solver.present(sub, value('v'), run()))).toMatchObject({ code })
+    await fails(solver.present(sub, value('v'), run()), { code })
     expect(faults.calls).toHaveLength(can.repeats ? 3 : 1)
     expect(await inDns(sub)).toEqual([])
   })
 
   it('gives up on writes that keep failing', async () => {
-    const { solver, run, faults, writes } = get()
-    const { sub, value } = placesOf(get())
+    const { solver, run, faults, writes, sub, value } = get()
     faults.add({ operations: writes, status: 503, body: 'busy', times: ALWAYS })
     const code = can.explains ? 'unavailable' : 'service-refused'
-    expect(await errorOf(solver.present(sub, value('v'), run()))).toMatchObject({ code })
+    await fails(solver.present(sub, value('v'), run()), { code })
     expect(countOf(get(), writes)).toBe(can.repeats ? 3 : 1)
   })
 }
 
-function throttlingTests(get: Get, errorOf: ErrorOf): void {
+function throttlingTests(get: Get, fails: Fails): void {
   it('reports throttling', async () => {
-    const { solver, run, faults, writes, answers } = get()
-    const { sub, value } = placesOf(get())
+    const { solver, run, faults, writes, answers, sub, value } = get()
     faults.add({ operations: writes, ...answers.throttled, times: ALWAYS })
-    const error = await errorOf(solver.present(sub, value('v'), run()))
-    expect(error).toMatchObject({ code: 'throttled', retry: 'later' })
+    await fails(solver.present(sub, value('v'), run()), { code: 'throttled', retry: 'later' })
     expect(countOf(get(), writes)).toBe(1)
   })
 }
 
-function refusalTests(get: Get, errorOf: ErrorOf, can: Abilities): void {
+function refusalTests(get: Get, fails: Fails, can: Abilities): void {
   it('reports wrong credentials once, without trying again', async () => {
-    const { stranger, run, faults, inDns, otherWrites, answers } = get()
-    const { apex, value } = placesOf(get())
+    const { stranger, run, faults, inDns, otherWrites, answers, apex, value } = get()
     if (can.shares) await otherWrites(apex, 'theirs')
     const refused = can.explains
       ? { code: 'unauthorized', retry: 'never', hint: expect.any(String) }
       : { code: 'service-refused', hint: expect.any(String) }
-    const error = await errorOf(stranger.present(apex, value('v'), run()))
-    expect(error).toMatchObject(refused)
+    const error = await fails(stranger.present(apex, value('v'), run()), refused)
     if (can.explains) expect(error.message).toMatch(NAMES_A_CALL)
     expect(faults.calls.map(({ status }) => status)).toEqual([answers.unauthorizedStatus ?? 401])
-    if (can.removes) expect(await errorOf(stranger.cleanUp(apex, 'theirs', run()))).toMatchObject(refused)
+    if (can.removes) await fails(stranger.cleanUp(apex, 'theirs', run()), refused)
     expect(await inDns(apex)).toEqual(can.shares ? ['theirs'] : [])
   })
 
   it('reports a zone the service does not hold', async () => {
-    const { solver, run, unknownZone } = get()
-    const { value } = placesOf(get())
-    const error = await errorOf(solver.present('_acme-challenge.elsewhere.test.', value('v'), run()))
-    expect(error).toMatchObject({ code: unknownZone, hint: expect.any(String) })
+    const { solver, run, unknownZone, value } = get()
+    const error = await fails(solver.present('_acme-challenge.elsewhere.test.', value('v'), run()), {
+      code: unknownZone,
+      hint: expect.any(String),
+    })
     if (can.explains) expect(error.retry).toBe('never')
     expect(error.message).toContain('elsewhere.test')
   })
@@ -197,19 +193,22 @@ function refusalTests(get: Get, errorOf: ErrorOf, can: Abilities): void {
     ['254 characters', nameOf(254)],
   ])('refuses a name with %s before any call', async (_, long) => {
     const { solver, run, faults } = get()
-    expect(await errorOf(solver.prepare(long, run()))).toMatchObject({ code: 'settings-invalid' })
-    expect(await errorOf(solver.present(long, 'v', run()))).toMatchObject({ code: 'settings-invalid' })
+    await fails(solver.prepare(long, run()), { code: 'settings-invalid' })
+    await fails(solver.present(long, 'v', run()), { code: 'settings-invalid' })
     expect(faults.calls).toEqual([])
   })
 }
 
-function permissionTests(get: Get, errorOf: ErrorOf): void {
+function permissionTests(get: Get, fails: Fails): void {
   it('reports a missing permission once, without trying again', async () => {
     const { solver, run, faults, writes, answers, otherWrites, inDns } = get()
     await otherWrites(APEX, 'theirs')
     faults.add({ operations: writes, ...answers.forbidden, times: ALWAYS })
-    const error = await errorOf(solver.present(APEX, 'v', run()))
-    expect(error).toMatchObject({ code: 'forbidden', retry: 'never', hint: expect.any(String) })
+    const error = await fails(solver.present(APEX, 'v', run()), {
+      code: 'forbidden',
+      retry: 'never',
+      hint: expect.any(String),
+    })
     expect(error.message).toMatch(NAMES_A_CALL)
     expect(countOf(get(), writes)).toBe(1)
     expect(await inDns(APEX)).toEqual(['theirs'])
@@ -220,8 +219,11 @@ function permissionTests(get: Get, errorOf: ErrorOf): void {
     await otherWrites(APEX, 'theirs')
     await solver.present(APEX, 'ours', run())
     faults.add({ operations: removals, ...answers.forbidden, times: ALWAYS })
-    const error = await errorOf(solver.cleanUp(APEX, 'ours', run()))
-    expect(error).toMatchObject({ code: 'forbidden', retry: 'never', hint: expect.any(String) })
+    const error = await fails(solver.cleanUp(APEX, 'ours', run()), {
+      code: 'forbidden',
+      retry: 'never',
+      hint: expect.any(String),
+    })
     expect(error.message).toMatch(NAMES_A_CALL)
     expect(await inDns(APEX)).toEqual(['ours', 'theirs'])
     faults.clear()
@@ -230,24 +232,21 @@ function permissionTests(get: Get, errorOf: ErrorOf): void {
   })
 }
 
-function abortTests(get: Get, errorOf: ErrorOf, can: Abilities & { readonly name: string }): void {
+function abortTests(get: Get, fails: Fails, can: Abilities & { readonly name: string }): void {
   it('makes no call when the run is over', async () => {
-    const { solver, run: runWith, faults } = get()
-    const { sub, value } = placesOf(get())
+    const { solver, run: runWith, faults, sub, value } = get()
     const run = runWith({ signal: AbortSignal.abort() })
-    expect(await errorOf(solver.prepare(sub, run))).toMatchObject({ code: 'out-of-time' })
-    expect(await errorOf(solver.present(sub, value('v'), run))).toMatchObject({ code: 'out-of-time' })
-    if (can.removes)
-      expect(await errorOf(solver.cleanUp(sub, value('v'), run))).toMatchObject({ code: 'out-of-time' })
+    await fails(solver.prepare(sub, run), { code: 'out-of-time' })
+    await fails(solver.present(sub, value('v'), run), { code: 'out-of-time' })
+    if (can.removes) await fails(solver.cleanUp(sub, value('v'), run), { code: 'out-of-time' })
     expect(faults.calls).toEqual([])
   })
 
   it('leaves a call that is under way', async () => {
-    const { solver, run, faults, operations } = get()
-    const { sub, value } = placesOf(get())
+    const { solver, run, faults, operations, sub, value } = get()
     const stop = new AbortController()
     faults.add({ operations, delayMs: 1_000, times: ALWAYS })
-    const presented = errorOf(solver.present(sub, value('v'), run({ signal: stop.signal })))
+    const presented = fails(solver.present(sub, value('v'), run({ signal: stop.signal })))
     await expect.poll(() => faults.calls.length).toBe(1)
     stop.abort()
     expect(await presented).toMatchObject({ code: 'out-of-time' })
@@ -256,21 +255,19 @@ function abortTests(get: Get, errorOf: ErrorOf, can: Abilities & { readonly name
 
   if (!can.repeats) return
   it('leaves a wait, with the reason of the signal if that is an error of ours', async () => {
-    const { solver, run, faults, operations, clock } = get()
-    const { sub, value } = placesOf(get())
+    const { solver, run, faults, operations, clock, sub, value } = get()
     const stop = new AbortController()
     const reason = new RotationError('lease-lost', `solver dns (${can.name}): another run took over`)
     clock.onSleep = () => stop.abort(reason)
     faults.add({ operations, status: 503, body: 'busy', times: ALWAYS })
-    expect(await errorOf(solver.present(sub, value('v'), run({ signal: stop.signal })))).toBe(reason)
+    expect(await fails(solver.present(sub, value('v'), run({ signal: stop.signal })))).toBe(reason)
     expect(faults.calls).toHaveLength(1)
   })
 }
 
 function valueTests(get: Get, can: Abilities): void {
   it('presents a value and removes it', async () => {
-    const { solver, run, inDns } = get()
-    const { sub, value } = placesOf(get())
+    const { solver, run, inDns, sub, value } = get()
     const zone = await solver.prepare(sub, run())
     expect(zone === null ? SUB : `.${zone.name.replace(/\.$/, '')}.`).toMatch(/\.example\.com\.$/)
     expect(await inDns(sub)).toEqual([])
@@ -281,8 +278,7 @@ function valueTests(get: Get, can: Abilities): void {
   })
 
   it('holds the values of a wildcard and its apex side by side', async () => {
-    const { solver, run, inDns } = get()
-    const { apex, value } = placesOf(get())
+    const { solver, run, inDns, apex, value } = get()
     await solver.present(apex, value('apex'), run())
     await solver.present(apex, value('wildcard'), run())
     expect(await inDns(apex)).toEqual([value('apex'), value('wildcard')])
@@ -295,8 +291,7 @@ function valueTests(get: Get, can: Abilities): void {
   })
 
   it('presents the same value twice as one', async () => {
-    const { solver, run, inDns } = get()
-    const { sub, value } = placesOf(get())
+    const { solver, run, inDns, sub, value } = get()
     await solver.present(sub, value('v'), run())
     await solver.present(sub, value('v'), run())
     expect(await inDns(sub)).toEqual([value('v')])
@@ -313,6 +308,15 @@ function sharedTests(get: Get): void {
     await solver.cleanUp(APEX, 'ours', run())
     expect(await inDns(APEX)).toEqual(['later', 'theirs "quoted" \\ and; more'])
     expect(await inDns('mail.example.com')).toEqual(['v=spf1 -all'])
+  })
+
+  it('splits and joins values of more than 255 characters', async () => {
+    const { solver, run, inDns } = get()
+    const long = `${'x'.repeat(254)}"\\${'y'.repeat(300)}`
+    await solver.present(APEX, long, run())
+    expect(await inDns(APEX)).toEqual([long])
+    await solver.cleanUp(APEX, long, run())
+    expect(await inDns(APEX)).toEqual([])
   })
 
   it('cleans up twice, and what was never there', async () => {
@@ -359,8 +363,7 @@ function sharedTests(get: Get): void {
 
 function passingTests(get: Get, can: Abilities): void {
   it('gets over one 5xx of each call', async () => {
-    const { solver, run, inDns, faults, operations } = get()
-    const { sub, value } = placesOf(get())
+    const { solver, run, inDns, faults, operations, sub, value } = get()
     for (const operation of operations) faults.add({ operations: [operation], status: 502, body: '<html>' })
     await solver.present(sub, value('v'), run())
     expect(await inDns(sub)).toEqual([value('v')])
@@ -371,8 +374,7 @@ function passingTests(get: Get, can: Abilities): void {
   })
 
   it.each(['before', 'after'] as const)('gets over a connection that breaks %s the effect', async drop => {
-    const { solver, run, inDns, faults, writes, removals, otherWrites } = get()
-    const { apex, value } = placesOf(get())
+    const { solver, run, inDns, faults, writes, removals, otherWrites, apex, value } = get()
     if (can.shares) await otherWrites(apex, 'theirs')
     const theirs = can.shares ? ['theirs'] : []
     for (const operation of writes) faults.add({ operations: [operation], drop })

@@ -7,7 +7,6 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { leanAws4fetch } from '../../deploy/aws4fetch.mjs'
 import type { Current, StoreLimits } from './store.ts'
 
 interface Child {
@@ -67,7 +66,6 @@ export function processes(current: Current, driver: string, limits: StoreLimits)
       platform: 'node',
       format: 'cjs',
       // As the real bundle is built.
-      plugins: [leanAws4fetch],
       logLevel: 'error',
     })
   })

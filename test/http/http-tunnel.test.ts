@@ -1,44 +1,22 @@
 /** Requests through a proxy that tunnels: a real one, and TLS with whoever answers behind it. */
-import { webcrypto } from 'node:crypto'
-import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
-import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
+import { connect } from 'node:net'
 import { inspect } from 'node:util'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { secret } from '../../lib/base/secret.ts'
 import { createHttp } from '../../lib/http/client.ts'
-import { HttpFailure, type HttpRequest } from '../../lib/http/http.ts'
-import { caExtensions, DAY_MS, type Issued, issue, leafExtensions } from '../support/issue.ts'
+import type { HttpRequest } from '../../lib/http/http.ts'
+import { cleanups } from '../support/cleanups.ts'
+import { failureOf, listen, listenTls } from './rig.ts'
 
-const cleanUps: (() => unknown)[] = []
-afterEach(async () => {
+afterEach(() => {
   vi.unstubAllEnvs()
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
-
-const listen = async (server: Server): Promise<number> => {
-  const sockets = new Set<Socket>()
-  server.on('connection', socket => sockets.add(socket))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  cleanUps.push(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  return (server.address() as AddressInfo).port
-}
-
-const life = () => ({ notBefore: Date.now() - DAY_MS, notAfter: Date.now() + DAY_MS })
 
 /** Somebody who answers with what was asked, by a certificate of a root of its own. */
 const answering = async (name = 'service.example.com') => {
-  const root = await issue({ subject: 'CN=Test Root', ...life(), extensions: caExtensions() })
-  const leaf = await issue({ issuer: root, ...life(), extensions: leafExtensions(name) })
-  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', leaf.keys.privateKey))
-  const key = `-----BEGIN PRIVATE KEY-----\n${der.toString('base64')}\n-----END PRIVATE KEY-----\n`
   const asked: string[] = []
-  const server = createTlsServer({ cert: leaf.pem, key }, async (request, response) => {
+  const { root, port } = await listenTls([name], async (request, response) => {
     let text = ''
     for await (const chunk of request) text += chunk
     asked.push(`${request.method} ${request.url} ${text}`)
@@ -46,7 +24,7 @@ const answering = async (name = 'service.example.com') => {
     if (request.url === '/never') return
     response.writeHead(201, ['X-Twice', 'a', 'X-Twice', 'b']).end(text.toUpperCase())
   })
-  return { root, port: await listen(server), asked }
+  return { root, port, asked }
 }
 
 interface ProxyOptions {
@@ -66,30 +44,24 @@ const proxying = async (port: number, { status = 200, silent = false }: ProxyOpt
       client.write('HTTP/1.1 200 OK\r\n\r\n')
       service.pipe(client).pipe(service)
     }).on('error', () => client.destroy())
-    cleanUps.push(() => service.destroy())
+    cleanups.push(async () => void service.destroy())
   })
-  return { port: await listen(server), tunnels }
+  return { ...(await listen(server)), tunnels }
 }
 
 const ask = (
-  root: Issued | null,
+  caCertificates: string | null,
   proxy: string,
   request: Partial<HttpRequest> = {},
   connectTimeoutMs = 5_000,
 ) => {
   const http = createHttp({
-    caCertificates: root?.pem ?? null,
+    caCertificates,
     connectTimeoutMs,
     proxy: { url: secret(proxy), covers: () => true },
   })
-  cleanUps.push(() => http.close())
+  cleanups.push(http.close)
   return http.request({ method: 'POST', url: 'https://service.example.com/a?b=c', body: 'grüße', ...request })
-}
-
-const failureOf = async (answer: Promise<unknown>): Promise<HttpFailure> => {
-  const thrown = await answer.catch(error => error)
-  if (!(thrown instanceof HttpFailure)) throw thrown
-  return thrown
 }
 
 test('an answer comes through it, and TLS is with whoever answers', async () => {
@@ -158,7 +130,8 @@ describe('nothing is sent', () => {
 
   test('where no proxy is', async () => {
     const gone = await proxying(1)
-    await cleanUps.pop()?.()
+    await gone.stop()
+    cleanups.pop()
     const failure = await failureOf(ask(null, `http://127.0.0.1:${gone.port}`))
     expect(failure).toMatchObject({ reason: 'proxy', sent: false })
     expect(failure.message).toBe(`the proxy http://127.0.0.1:${gone.port} cannot be reached (ECONNREFUSED)`)
@@ -170,7 +143,7 @@ describe('nothing is sent', () => {
       count += 1
       client.on('error', () => {}).end()
     })
-    const port = await listen(server)
+    const { port } = await listen(server)
     const failure = await failureOf(ask(null, `http://127.0.0.1:${port}`))
     expect(failure).toMatchObject({ reason: 'proxy', sent: false })
     expect(failure.message).toBe(`the proxy http://127.0.0.1:${port} hangs up`)
@@ -178,7 +151,7 @@ describe('nothing is sent', () => {
   })
 
   test('behind a proxy that hangs up after its answer: the service is named', async () => {
-    const port = await listen(
+    const { port } = await listen(
       createServer().on('connect', (_, client) => client.end('HTTP/1.1 200 OK\r\n\r\n')),
     )
     const failure = await failureOf(ask(null, `http://127.0.0.1:${port}`))

@@ -1,48 +1,23 @@
-import { webcrypto } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
-import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import { createServer as createTcpServer } from 'node:net'
+import { describe, expect, test } from 'vitest'
 import { createHttp } from '../../lib/http/client.ts'
-import { HttpFailure, type HttpOptions, type HttpRequest } from '../../lib/http/http.ts'
-import { caExtensions, DAY_MS, type Issued, issue, leafExtensions } from '../support/issue.ts'
-
-const cleanUps: (() => Promise<unknown>)[] = []
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
-})
-
-const listen = async (server: TcpServer): Promise<number> => {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  cleanUps.push(async () => {
-    if ('closeAllConnections' in server) (server as Server).closeAllConnections()
-    await new Promise(resolve => server.close(resolve))
-  })
-  return (server.address() as AddressInfo).port
-}
+import type { HttpFailure, HttpOptions, HttpRequest } from '../../lib/http/http.ts'
+import { createRoot } from '../../sandbox/kit/pki.ts'
+import { cleanups } from '../support/cleanups.ts'
+import { failureOf, listen, listenTls } from './rig.ts'
 
 const serve = async (listener: RequestListener): Promise<string> =>
-  `http://127.0.0.1:${await listen(createServer(listener))}`
+  `http://127.0.0.1:${(await listen(createServer(listener))).port}`
 
 const client = (options: HttpOptions = {}) => {
   const http = createHttp(options)
-  cleanUps.push(() => http.close())
+  cleanups.push(http.close)
   return http
 }
 
 const get = (url: string, more: Partial<HttpRequest> = {}) =>
   client().request({ method: 'GET', url, ...more })
-
-const failureOf = async (answer: Promise<unknown>): Promise<HttpFailure> => {
-  const thrown = await answer.then(
-    () => new Error('there was an answer'),
-    error => error,
-  )
-  if (!(thrown instanceof HttpFailure)) throw thrown
-  return thrown
-}
 
 const bodyOf = async (request: IncomingMessage): Promise<string> => {
   let text = ''
@@ -53,15 +28,8 @@ const bodyOf = async (request: IncomingMessage): Promise<string> => {
 describe('an answer', () => {
   test('has status, headers with lower-case names, and text', async () => {
     const url = await serve((_, response) => {
-      response.writeHead(
-        418,
-        [
-          ['X-Twice', 'a'],
-          ['X-Twice', 'b'],
-          ['Content-Type', 'text/plain'],
-        ].flat(),
-      )
-      response.end('grüße')
+      const headers = ['X-Twice', 'a', 'X-Twice', 'b', 'Content-Type', 'text/plain']
+      response.writeHead(418, headers).end('grüße')
     })
     const answer = await get(url)
     expect(answer).toMatchObject({ status: 418, text: 'grüße' })
@@ -124,9 +92,9 @@ describe('no answer', () => {
   })
 
   test('connection refused: not sent', async () => {
-    const server = createTcpServer()
-    const port = await listen(server)
-    await cleanUps.pop()?.()
+    const { port, stop } = await listen(createTcpServer())
+    await stop()
+    cleanups.pop()
     const failure = await failureOf(get(`http://127.0.0.1:${port}/`))
     expect(failure).toMatchObject({ reason: 'connect', sent: false })
     expect(failure.message).toBe(`no connection to 127.0.0.1:${port} (ECONNREFUSED)`)
@@ -134,27 +102,38 @@ describe('no answer', () => {
 
   test('a connection that is never made in time: not sent', async () => {
     // Accepts, and never answers the handshake: for undici that is part of connecting.
-    const port = await listen(createTcpServer(socket => cleanUps.push(async () => socket.destroy())))
+    const { port } = await listen(createTcpServer())
     const http = client({ connectTimeoutMs: 50 })
     const failure = await failureOf(http.request({ method: 'GET', url: `https://127.0.0.1:${port}/` }))
     expect(failure).toMatchObject({ reason: 'connect', sent: false })
   })
 
-  test('nothing in time: it may have been sent', async () => {
-    const url = await serve(() => {})
-    const failure = await failureOf(get(url, { method: 'POST', body: '{}', timeoutMs: 50 }))
-    expect(failure).toMatchObject({ reason: 'timeout', sent: true })
-  })
-
-  test('a body that does not end in time', async () => {
-    const url = await serve((_, response) => response.write('begin'))
-    expect(await failureOf(get(url, { timeoutMs: 50 }))).toMatchObject({ reason: 'timeout', sent: true })
-  })
-
-  test('a connection that breaks after the request', async () => {
-    const url = await serve(request => request.socket.destroy())
-    const failure = await failureOf(get(url, { method: 'POST', body: '{}' }))
-    expect(failure).toMatchObject({ reason: 'dropped', sent: true })
+  const cases: readonly [string, HttpFailure['reason'], RequestListener, Partial<HttpRequest>?][] = [
+    ['nothing in time', 'timeout', () => {}, { method: 'POST', body: '{}', timeoutMs: 50 }],
+    ['a body that does not end in time', 'timeout', (_, it) => it.write('begin'), { timeoutMs: 50 }],
+    ['a connection that breaks', 'dropped', it => it.socket.destroy(), { method: 'POST', body: '{}' }],
+    [
+      'a body that is cut',
+      'dropped',
+      (_, response) => {
+        response.writeHead(200, { 'content-length': 100 })
+        response.write('begin', () => response.destroy())
+      },
+    ],
+    [
+      'a body that never ends stops at 4 MiB',
+      'too-large',
+      (_, response) => {
+        const more = () => {
+          while (!response.destroyed && response.write(Buffer.alloc(65_536)));
+        }
+        response.on('drain', more)
+        more()
+      },
+    ],
+  ]
+  test.each(cases)('%s: %s, it may have been sent', async (_, reason, listener, request) => {
+    expect(await failureOf(get(await serve(listener), request))).toMatchObject({ reason, sent: true })
   })
 
   test('a POST is sent once, although the connection breaks', async () => {
@@ -167,28 +146,9 @@ describe('no answer', () => {
     expect([failure.reason, count]).toEqual(['dropped', 1])
   })
 
-  test('a body that is cut', async () => {
-    const url = await serve((_, response) => {
-      response.writeHead(200, { 'content-length': 100 })
-      response.write('begin', () => response.destroy())
-    })
-    expect(await failureOf(get(url))).toMatchObject({ reason: 'dropped', sent: true })
-  })
-
   test('an answer that is not HTTP', async () => {
-    const port = await listen(createTcpServer(socket => socket.resume().end('SSH-2.0-x\r\n\r\n')))
+    const { port } = await listen(createTcpServer(socket => socket.resume().end('SSH-2.0-x\r\n\r\n')))
     expect(await failureOf(get(`http://127.0.0.1:${port}/`))).toMatchObject({ reason: 'dropped', sent: true })
-  })
-
-  test('a body that never ends stops at 4 MiB', async () => {
-    const url = await serve((_, response) => {
-      const more = () => {
-        while (!response.destroyed && response.write(Buffer.alloc(65_536)));
-      }
-      response.on('drain', more)
-      more()
-    })
-    expect(await failureOf(get(url))).toMatchObject({ reason: 'too-large', sent: true })
   })
 
   test('a body of exactly 4 MiB is taken', async () => {
@@ -233,26 +193,16 @@ describe('abort', () => {
 })
 
 describe('TLS', () => {
-  const life = () => ({ notBefore: Date.now() - DAY_MS, notAfter: Date.now() + DAY_MS })
-
-  const serveTls = async (...names: string[]) => {
-    const root = await issue({ subject: 'CN=Test Root', ...life(), extensions: caExtensions() })
-    const leaf = await issue({ issuer: root, ...life(), extensions: leafExtensions(...names) })
-    const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', leaf.keys.privateKey)).toString(
-      'base64',
-    )
-    const keyPem = `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`
+  const serveTls = async (name: string) => {
     let count = 0
-    const server = createTlsServer({ cert: leaf.pem, key: keyPem }, (_, response) => {
+    const { root, port } = await listenTls([name], (_, response) => {
       count += 1
       response.end('hello')
     })
-    const port = await listen(server)
     return { root, url: `https://localhost:${port}/`, count: () => count }
   }
-
-  const ask = (url: string, root: Issued | null) =>
-    client({ caCertificates: root?.pem ?? null }).request({ method: 'POST', url, body: '{}' })
+  const ask = (url: string, caCertificates: string | null) =>
+    client({ caCertificates }).request({ method: 'POST', url, body: '{}' })
 
   test('a private CA is trusted when it is given', async () => {
     const { root, url } = await serveTls('localhost')
@@ -261,8 +211,8 @@ describe('TLS', () => {
 
   test('an unknown CA is not, and nothing is sent', async () => {
     const { url, count } = await serveTls('localhost')
-    const other = await issue({ subject: 'CN=Other', ...life(), extensions: caExtensions() })
-    for (const root of [null, other]) {
+    const { certPem } = await createRoot()
+    for (const root of [null, certPem]) {
       const failure = await failureOf(ask(url, root))
       expect(failure).toMatchObject({ reason: 'tls', sent: false })
       expect(failure.message).toContain('UNABLE_TO_VERIFY_LEAF_SIGNATURE')
@@ -286,7 +236,7 @@ describe('TLS', () => {
 describe('close', () => {
   test('ends idle connections', async () => {
     const server = createServer((_, response) => response.end('a'))
-    const port = await listen(server)
+    const { port } = await listen(server)
     const http = createHttp()
     await http.request({ method: 'GET', url: `http://127.0.0.1:${port}/` })
     await http.close()

@@ -130,20 +130,3 @@ describe('acmedns', () => {
     await expect(solver.present(FQDN, value('a'), run())).rejects.toMatchObject({ code: 'unreachable' })
   })
 })
-
-describe('acmedns settings', () => {
-  const least = { endpoint: 'https://auth.example.org', ...account, password: 'env:P' }
-
-  it('needs the whole account', () => {
-    expect(v.parse(acmedns.settings, least)).toMatchObject({ ...account, caCertificates: null })
-  })
-
-  it.each([
-    [{ ...least, endpoint: 'http://auth.example.org' }],
-    [{ ...least, subdomain: '' }],
-    [{ ...least, ttl: 1 }],
-    [{ ...least, fulldomain: undefined }],
-  ])('refuses %j', input => {
-    expect(v.safeParse(acmedns.settings, input).issues).toHaveLength(1)
-  })
-})

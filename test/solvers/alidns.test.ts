@@ -4,6 +4,7 @@ import { secret } from '../../lib/base/secret.ts'
 import alidns, { signAcs } from '../../lib/solvers/alidns.ts'
 import { type AlidnsOptions, createAlidns } from '../../sandbox/dns/vendors/alidns.ts'
 import { solverContract } from '../contract/solver.ts'
+import { recordServiceTests } from './record-service.ts'
 import { createVendorRig } from './vendor-rig.ts'
 
 const NAME = '_acme-challenge.example.com.'
@@ -40,6 +41,34 @@ const make = (switches: Partial<AlidnsOptions> = {}, settings: object = {}, toke
   })
 
 solverContract('alidns', make)
+
+recordServiceTests({
+  driver: 'alidns',
+  service: 'alidns',
+  make,
+  list: 'DescribeSubDomainRecords',
+  add: 'AddDomainRecord',
+  remove: 'DeleteDomainRecord',
+  answer,
+  done: {
+    added: { status: 400, code: 'DomainRecordDuplicate' },
+    removed: { status: 400, code: 'DomainRecordNotBelongToUser' },
+  },
+  asked: 'AddDomainRecord',
+  codes: [
+    [404, 'InvalidAccessKeyId.NotFound', 'no', 'unauthorized'],
+    [403, 'InvalidAccessKeyId.Inactive', 'no', 'unauthorized'],
+    [400, 'InvalidTimeStamp.Expired', 'no', 'unauthorized'],
+    [403, 'NoPermission', 'no', 'forbidden'],
+    [400, 'Throttling', 'no', 'throttled'],
+    [400, 'LastOperationNotFinished', 'no', 'unavailable'],
+    [400, 'IncorrectDomainUser', 'no', 'solver-zone-missing'],
+    [400, 'InvalidTTL', 'no', 'service-refused'],
+    [400, 'DomainRecordConflict', 'no', 'service-refused'],
+  ],
+  quota: { message: 'QuotaExceeded.Record', hint: 'edition' },
+  knowsAliases: false,
+})
 
 describe('alidns', () => {
   // The example of https://www.alibabacloud.com/help/en/sdk/product-overview/v3-request-structure-and-signature
@@ -89,60 +118,11 @@ describe('alidns', () => {
     })
   })
 
-  it('reads every page', async () => {
-    const { solver, run, inDns, otherWrites, calls } = await make({ pageSize: 2 })
-    for (const value of ['a', 'b', 'c', 'd', 'e']) await otherWrites(NAME, value)
-    await solver.present(NAME, 'e', run())
-    expect([calls('DescribeSubDomainRecords').length, calls('AddDomainRecord').length]).toEqual([3, 0])
-    await solver.cleanUp(NAME, 'e', run())
-    expect(await inDns(NAME)).toEqual(['a', 'b', 'c', 'd'])
-  })
-
   it('sends a security token, signed', async () => {
     const { solver, run, inDns, logged } = await make({ securityToken: 'sts-1' }, {}, 'sts-1')
     await solver.present(NAME, 'v', run())
     expect(await inDns(NAME)).toEqual(['v'])
     expect(logged()).not.toContain('sts-1')
-  })
-
-  it('succeeds when somebody wrote or deleted the same meanwhile', async () => {
-    const { solver, run, faults, inDns } = await make()
-    const add = { operations: ['alidns.AddDomainRecord'], status: 400, after: true }
-    faults.add({ ...add, body: answer('DomainRecordDuplicate') })
-    await solver.present(NAME, 'v', run())
-    const remove = { operations: ['alidns.DeleteDomainRecord'], status: 400, after: true }
-    faults.add({ ...remove, body: answer('DomainRecordNotBelongToUser') })
-    await solver.cleanUp(NAME, 'v', run())
-    expect(await inDns(NAME)).toEqual([])
-  })
-
-  it.each([
-    [404, 'InvalidAccessKeyId.NotFound', 'unauthorized'],
-    [403, 'InvalidAccessKeyId.Inactive', 'unauthorized'],
-    [400, 'InvalidTimeStamp.Expired', 'unauthorized'],
-    [403, 'NoPermission', 'forbidden'],
-    [400, 'Throttling', 'throttled'],
-    [400, 'LastOperationNotFinished', 'unavailable'],
-    [400, 'IncorrectDomainUser', 'solver-zone-missing'],
-    [400, 'InvalidTTL', 'service-refused'],
-    [400, 'DomainRecordConflict', 'service-refused'],
-  ])('tells %s %s as %s', async (status, code, expected) => {
-    const { solver, run, faults } = await make()
-    faults.add({ operations: ['alidns.AddDomainRecord'], status, body: answer(code), times: 3 })
-    const thrown = await solver.present(NAME, 'v', run()).catch(it => it as Error)
-    expect(thrown).toMatchObject({ code: expected })
-    expect(thrown?.message).toContain(
-      `solver dns (alidns): AddDomainRecord answered HTTP ${status} ${code}: no`,
-    )
-  })
-
-  it('says that the quota is used up', async () => {
-    const { solver, run } = await make({ quota: 4 })
-    await expect(solver.present(NAME, 'v', run())).rejects.toMatchObject({
-      code: 'service-refused',
-      message: expect.stringContaining('QuotaExceeded.Record'),
-      hint: expect.stringContaining('edition'),
-    })
   })
 
   it('says that the edition wants a longer ttl', async () => {
@@ -151,24 +131,4 @@ describe('alidns', () => {
       hint: expect.stringContaining('600'),
     })
   })
-})
-
-describe('alidns settings', () => {
-  const keys = { accessKeyId: 'env:A', accessKeySecret: 'env:B' }
-
-  it('needs nothing but a key', () => {
-    expect(v.parse(alidns.settings, keys)).toMatchObject({
-      endpoint: 'https://alidns.aliyuncs.com',
-      ttl: 600,
-      securityToken: null,
-      caCertificates: null,
-    })
-  })
-
-  it.each([[{ accessKeyId: 'env:A' }], [{ ...keys, ttl: 0 }], [{ ...keys, region: 'x' }]])(
-    'refuses %j',
-    input => {
-      expect(v.safeParse(alidns.settings, input).issues).toHaveLength(1)
-    },
-  )
 })

@@ -4,6 +4,7 @@ import { secret } from '../../lib/base/secret.ts'
 import cloudflare from '../../lib/solvers/cloudflare.ts'
 import { type CloudflareOptions, createCloudflare } from '../../sandbox/dns/vendors/cloudflare.ts'
 import { solverContract } from '../contract/solver.ts'
+import { recordServiceTests } from './record-service.ts'
 import { createVendorRig } from './vendor-rig.ts'
 
 const NAME = '_acme-challenge.example.com.'
@@ -42,10 +43,36 @@ const make = (switches: Partial<CloudflareOptions> = {}, settings: object = {}) 
 
 solverContract('cloudflare', make)
 
-describe('cloudflare', () => {
-  const error = (code: number, message: string) =>
-    JSON.stringify({ success: false, errors: [{ code, message }], messages: [], result: null })
+const answer = (code: string, message = 'no') =>
+  JSON.stringify({ success: false, errors: [{ code: Number(code), message }], messages: [], result: null })
 
+recordServiceTests({
+  driver: 'cloudflare',
+  service: 'cloudflare',
+  make,
+  list: 'ListDnsRecords',
+  add: 'CreateDnsRecord',
+  remove: 'DeleteDnsRecord',
+  answer,
+  done: { added: { status: 400, code: '81058' }, removed: { status: 404, code: '81044' } },
+  asked: 'ListZones',
+  codes: [
+    [400, '6003', 'Invalid request headers', 'unauthorized'],
+    [401, '10000', 'Authentication error', 'unauthorized'],
+    [403, '10000', 'Authentication error', 'forbidden'],
+    [403, '9109', 'Unauthorized to access requested resource', 'forbidden'],
+    [403, '10502', 'Too many authentication failures. Please try again later.', 'throttled'],
+    [400, '1004', 'DNS Validation Error', 'service-refused'],
+    [200, '7003', 'Could not route to that path', 'unavailable'],
+  ],
+  quota: {
+    message: 'solver dns (cloudflare): CreateDnsRecord answered HTTP 400 81045: Record quota exceeded.',
+    hint: 'plan',
+  },
+  knowsAliases: true,
+})
+
+describe('cloudflare', () => {
   it('proves the zone with reads alone', async () => {
     const { solver, run, faults } = await make()
     const zone = await solver.prepare('_acme-challenge.a.sub.example.com.', run())
@@ -58,33 +85,17 @@ describe('cloudflare', () => {
   })
 
   it('writes one record for each value, and deletes exactly that', async () => {
-    const { solver, run, calls, dns } = await make({}, { ttl: 60 })
+    const { solver, run, calls, bodies, dns } = await make({}, { ttl: 60 })
     dns.zones.set({ name: NAME, type: 'TXT', values: ['theirs'], ttl: 60 })
     await solver.present(NAME, 'ours', run())
-    const [written] = calls('CreateDnsRecord')
-    expect(JSON.parse(written?.body ?? '')).toEqual({
-      type: 'TXT',
-      name: '_acme-challenge.example.com',
-      content: '"ours"',
-      ttl: 60,
-      comment: 'ACME challenge',
-    })
+    const written = { type: 'TXT', name: '_acme-challenge.example.com', content: '"ours"', ttl: 60 }
+    expect(bodies('CreateDnsRecord')).toEqual([{ ...written, comment: 'ACME challenge' }])
     await solver.cleanUp(NAME, 'ours', run())
     expect(calls('DeleteDnsRecord')).toHaveLength(1)
     expect(dns.zones.all(dns.zones.find(NAME) as never).filter(({ type }) => type === 'TXT')).toMatchObject([
       { values: ['v=spf1 -all'] },
       { values: ['theirs'] },
     ])
-  })
-
-  it('reads every page', async () => {
-    const { solver, run, inDns, otherWrites, calls } = await make({ pageSize: 2 })
-    for (const value of ['a', 'b', 'c', 'd', 'e']) await otherWrites(NAME, value)
-    await solver.present(NAME, 'e', run())
-    expect(calls('ListDnsRecords')).toHaveLength(3)
-    expect(calls('CreateDnsRecord')).toHaveLength(0)
-    await solver.cleanUp(NAME, 'e', run())
-    expect(await inDns(NAME)).toEqual(['a', 'b', 'c', 'd'])
   })
 
   it('compares the names itself, should the service not know the filter', async () => {
@@ -105,36 +116,6 @@ describe('cloudflare', () => {
     expect(calls('ListDnsRecords')[0]?.path).toContain('/zones/new/')
   })
 
-  it('succeeds when somebody wrote or deleted the same meanwhile', async () => {
-    const { solver, run, faults, inDns } = await make()
-    const write = { operations: ['cloudflare.CreateDnsRecord'], status: 400 }
-    faults.add({ ...write, body: error(81058, 'An identical record already exists.') })
-    await solver.present(NAME, 'v', run())
-    faults.clear()
-    await solver.present(NAME, 'v', run())
-    const remove = { operations: ['cloudflare.DeleteDnsRecord'], status: 404, after: true }
-    faults.add({ ...remove, body: error(81044, 'Record does not exist.') })
-    await solver.cleanUp(NAME, 'v', run())
-    expect(await inDns(NAME)).toEqual([])
-  })
-
-  it.each([
-    [400, 6003, 'Invalid request headers', 'unauthorized'],
-    [401, 10000, 'Authentication error', 'unauthorized'],
-    [403, 10000, 'Authentication error', 'forbidden'],
-    [403, 9109, 'Unauthorized to access requested resource', 'forbidden'],
-    [403, 10502, 'Too many authentication failures. Please try again later.', 'throttled'],
-    [400, 1004, 'DNS Validation Error', 'service-refused'],
-    [200, 7003, 'Could not route to that path', 'unavailable'],
-  ])('tells %s %s %s as %s', async (status, code, message, expected) => {
-    const { solver, run, faults } = await make()
-    faults.add({ operations: ['cloudflare.ListZones'], status, body: error(code, message), times: 3 })
-    await expect(solver.prepare(NAME, run())).rejects.toMatchObject({
-      code: expected,
-      message: `solver dns (cloudflare): ListZones answered HTTP ${status} ${code}: ${message}`,
-    })
-  })
-
   it('tells the name servers of a zone that is not active', async () => {
     const { solver, run, faults } = await make()
     const zone = { id: 'z', name: 'example.com', status: 'moved', name_servers: ['ada.ns.test'] }
@@ -147,27 +128,9 @@ describe('cloudflare', () => {
     expect(await solver.prepare(NAME, run())).toEqual({ name: 'example.com', nameServers: ['ada.ns.test'] })
   })
 
-  it('says that the quota is used up', async () => {
-    const { solver, run } = await make({ quota: 4 })
-    await expect(solver.present(NAME, 'v', run())).rejects.toMatchObject({
-      code: 'service-refused',
-      message: 'solver dns (cloudflare): CreateDnsRecord answered HTTP 400 81045: Record quota exceeded.',
-      hint: expect.stringContaining('plan'),
-    })
-  })
-
-  it('says that the name is an alias', async () => {
-    const { solver, run, dns } = await make()
-    dns.zones.set({ name: NAME, type: 'CNAME', values: ['x.my-example.com'] })
-    await expect(solver.present(NAME, 'v', run())).rejects.toMatchObject({
-      code: 'service-refused',
-      hint: expect.stringContaining('CNAME'),
-    })
-  })
-
   it('shows no token that the service repeats', async () => {
     const { solver, run, faults } = await make()
-    const body = error(1004, `no such token: ${TOKEN}`)
+    const body = answer('1004', `no such token: ${TOKEN}`)
     faults.add({ operations: ['cloudflare.ListZones'], status: 400, body })
     await expect(solver.prepare(NAME, run())).rejects.toThrow('no such token: [secret]')
   })
@@ -184,22 +147,4 @@ describe('cloudflare', () => {
     faults.add({ operations: ['cloudflare.ListZones'], status: 200, body: '{"result":"none"}' })
     await expect(solver.prepare(NAME, run())).rejects.toMatchObject({ code: 'unavailable' })
   })
-})
-
-describe('cloudflare settings', () => {
-  it('needs nothing but a token', () => {
-    expect(v.parse(cloudflare.settings, { apiToken: 'env:CF' })).toMatchObject({
-      endpoint: 'https://api.cloudflare.com/client/v4',
-      ttl: 120,
-      caCertificates: null,
-      propagation: { withinMs: 180_000 },
-    })
-  })
-
-  it.each([[{}], [{ apiToken: 'env:CF', ttl: 0 }], [{ apiToken: 'env:CF', zone: 'x' }]])(
-    'refuses %j',
-    input => {
-      expect(v.safeParse(cloudflare.settings, input).issues).toHaveLength(1)
-    },
-  )
 })

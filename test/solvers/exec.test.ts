@@ -11,11 +11,10 @@ import { describe, expect, it } from 'vitest'
 import { secret } from '../../lib/base/secret.ts'
 import exec from '../../lib/solvers/exec.ts'
 import { createHttpreq } from '../../sandbox/dns/httpreq.ts'
-import { createDns } from '../../sandbox/dns/server.ts'
-import { createFaults } from '../../sandbox/kit/faults.ts'
-import { type SolverRig, solverContract } from '../contract/solver.ts'
+import { solverContract } from '../contract/solver.ts'
 import { cleanups } from '../support/cleanups.ts'
-import { createContext, createRun, createTestClock, createTestLog, textsIn, zones } from './rig.ts'
+import { createContext, createRun, createTestClock, createTestLog, noKeys } from './rig.ts'
+import { createVendorRig, type VendorRig } from './vendor-rig.ts'
 
 /** A program of somebody's own, as he might write it: to an HTTP service, with a password of its environment. */
 const TO_HTTPREQ = `
@@ -32,38 +31,31 @@ if (!answer.ok) {
 `
 const PASSWORD = 'exec-password-1'
 
-const contractRig = async (): Promise<SolverRig> => {
+/** A folder for one test. */
+const newFolder = async (): Promise<string> => {
   const folder = await mkdtemp(join(tmpdir(), 'exec-'))
   cleanups.push(() => rm(folder, { recursive: true, force: true }))
-  const program = join(folder, 'dns.mjs')
+  return folder
+}
+
+const contractRig = async (): Promise<VendorRig> => {
+  const program = join(await newFolder(), 'dns.mjs')
   await writeFile(program, TO_HTTPREQ)
-  const clock = createTestClock()
-  const { log, entries } = createTestLog()
-  const dns = await createDns({ zones })
-  const faults = createFaults()
-  const server = await createHttpreq({ dns, faults, auth: { username: 'acme', password: PASSWORD } })
-  cleanups.push(dns.dispose, server.dispose)
-  const context = createContext(clock, log, () => Promise.reject(new Error('no Huawei keys')))
-  const parsed = v.parse(exec.settings, { command: process.execPath, args: [program, server.url] })
-  const solverOf = (password: string) =>
-    exec.create({ ...parsed, environment: { PASSWORD: secret(password) } }, context)
-  return {
-    solver: solverOf(PASSWORD),
-    stranger: solverOf('exec-password-2'),
-    clock,
-    run: over => createRun(clock, log, over),
-    faults,
-    operations: ['httpreq.Present', 'httpreq.Cleanup'],
-    writes: ['httpreq.Present'],
-    removals: ['httpreq.Cleanup'],
+  return createVendorRig({
+    service: 'httpreq',
+    operations: ['Present', 'Cleanup'],
+    writes: ['Present'],
+    removals: ['Cleanup'],
     answers: { forbidden: { status: 403 }, throttled: { status: 429 } },
     unknownZone: 'service-refused',
-    inDns: name => textsIn(dns, name),
-    otherWrites: (name, value) => dns.zones.add(name, 'TXT', value),
-    stop: server.dispose,
     secrets: [PASSWORD, 'exec-password-2'],
-    logged: () => JSON.stringify(entries),
-  }
+    serve: (dns, faults) => createHttpreq({ dns, faults, auth: { username: 'acme', password: PASSWORD } }),
+    solver: (url, context, isStranger) => {
+      const parsed = v.parse(exec.settings, { command: process.execPath, args: [program, url] })
+      const environment = { PASSWORD: secret(isStranger ? 'exec-password-2' : PASSWORD) }
+      return exec.create({ ...parsed, environment }, context)
+    },
+  })
 }
 
 solverContract('exec', contractRig, { throttles: false, repeats: false, explains: false })
@@ -82,15 +74,14 @@ esac
 `
 
 const make = async (program = PROGRAM, settings: object = {}, environment: Record<string, string> = {}) => {
-  const folder = await mkdtemp(join(tmpdir(), 'exec-'))
-  cleanups.push(() => rm(folder, { recursive: true, force: true }))
+  const folder = await newFolder()
   const command = join(folder, 'dns.sh')
   await mkdir(join(folder, 'values'))
   await writeFile(command, program)
   await chmod(command, 0o755)
   const clock = createTestClock()
   const { log, entries } = createTestLog()
-  const context = createContext(clock, log, () => Promise.reject(new Error('no Huawei keys')))
+  const context = createContext(clock, log, noKeys)
   const parsed = v.parse(exec.settings, { command, ...settings })
   const secrets = Object.fromEntries(Object.entries(environment).map(([name, it]) => [name, secret(it)]))
   return {
@@ -203,24 +194,5 @@ describe('exec', () => {
     const { solver, run, values } = await make(`${PROGRAM}${lock}`)
     await Promise.all(['a', 'b', 'c'].map(value => solver.present(NAME, value, run())))
     expect(await values()).toEqual(['a', 'b', 'c'].map(value => `${NAME}${value}`))
-  })
-})
-
-describe('exec settings', () => {
-  it('needs nothing but a command', () => {
-    expect(v.parse(exec.settings, { command: '/opt/dns' })).toMatchObject({
-      args: [],
-      environment: {},
-      timeout: 120_000,
-    })
-  })
-
-  it.each([
-    [{ command: '' }],
-    [{ command: '/opt/dns', args: 'x' }],
-    [{ command: '/opt/dns', environment: { 'A=B': 'env:C' } }],
-    [{ command: '/opt/dns', shell: true }],
-  ])('refuses %j', input => {
-    expect(v.safeParse(exec.settings, input).issues).toHaveLength(1)
   })
 })

@@ -2,7 +2,7 @@
 import { Resolver } from 'node:dns/promises'
 import type { Log } from '../../lib/base/log.ts'
 import type { Clock } from '../../lib/base/time.ts'
-import type { DriverContext, Run } from '../../lib/contracts.ts'
+import type { DriverContext, HuaweiKeys, Run } from '../../lib/contracts.ts'
 import { createHttp } from '../../lib/http/client.ts'
 import type { Dns, DnsOptions } from '../../sandbox/dns/server.ts'
 import { cleanups } from '../support/cleanups.ts'
@@ -57,6 +57,8 @@ export const createRun = (clock: Clock, log: Log, over: Partial<Run> = {}): Run 
   ...over,
 })
 
+export const noKeys = (): Promise<HuaweiKeys> => Promise.reject(new Error('this driver wants no Huawei keys'))
+
 /** What `app.ts` gives to a driver. */
 export const createContext = (
   clock: Clock,
@@ -90,9 +92,9 @@ const gone = (error: NodeJS.ErrnoException): string[][] => {
 }
 
 /** The TXT values a name has in DNS, sorted. */
-export const textsIn = async (dns: Dns, name: string): Promise<string[]> => {
+export const textsIn = async ({ port }: Pick<Dns, 'port'>, name: string): Promise<string[]> => {
   const resolver = new Resolver({ timeout: 10_000, tries: 1 })
-  resolver.setServers([`${A}:${dns.port}`])
+  resolver.setServers([`${A}:${port}`])
   const found = await resolver.resolveTxt(name).catch(gone)
   return found.map(strings => strings.join('')).sort()
 }

@@ -177,15 +177,6 @@ describe('route53', () => {
     })
   })
 
-  it('splits and joins values of more than 255 characters', async () => {
-    const { solver, run, inDns } = await make()
-    const long = `${'x'.repeat(254)}"\\${'y'.repeat(300)}`
-    await solver.present(NAME, long, run())
-    expect(await inDns(NAME)).toEqual([long])
-    await solver.cleanUp(NAME, long, run())
-    expect(await inDns(NAME)).toEqual([])
-  })
-
   it('says that the quota is used up, and that the name is an alias', async () => {
     const full = await make({ quota: 4 })
     await expect(full.solver.present(NAME, 'v', full.run())).rejects.toMatchObject({
@@ -251,24 +242,4 @@ describe('route53 keys of the standard chain', () => {
     })
     expect(faults.calls).toEqual([])
   })
-})
-
-describe('route53 settings', () => {
-  it('needs nothing at all', () => {
-    expect(v.parse(route53.settings, {})).toMatchObject({
-      accessKeyId: null,
-      hostedZoneId: null,
-      region: 'us-east-1',
-      endpoint: null,
-      ttl: 60,
-      caCertificates: null,
-    })
-  })
-
-  it.each([[{ accessKeyId: 'env:A' }], [{ secretAccessKey: 'env:A' }], [{ ttl: 0 }], [{ zone: 'x' }]])(
-    'refuses %j',
-    input => {
-      expect(v.safeParse(route53.settings, input).issues).toHaveLength(1)
-    },
-  )
 })

@@ -4,6 +4,7 @@ import { secret } from '../../lib/base/secret.ts'
 import tencentcloud, { signTc3 } from '../../lib/solvers/tencentcloud.ts'
 import { createTencentCloud, type TencentCloudOptions } from '../../sandbox/dns/vendors/tencentcloud.ts'
 import { solverContract } from '../contract/solver.ts'
+import { recordServiceTests } from './record-service.ts'
 import { createVendorRig } from './vendor-rig.ts'
 
 const NAME = '_acme-challenge.example.com.'
@@ -41,6 +42,34 @@ const make = (
   })
 
 solverContract('tencentcloud', make)
+
+recordServiceTests({
+  driver: 'tencentcloud',
+  service: 'dnspod',
+  make,
+  list: 'DescribeRecordList',
+  add: 'CreateRecord',
+  remove: 'DeleteRecord',
+  answer,
+  done: {
+    added: { status: 200, code: 'InvalidParameter.DomainRecordExist' },
+    removed: { status: 200, code: 'InvalidParameter.RecordIdInvalid' },
+  },
+  asked: 'CreateRecord',
+  codes: [
+    [200, 'AuthFailure.SignatureExpire', 'no', 'unauthorized'],
+    [200, 'AuthFailure.TokenFailure', 'no', 'unauthorized'],
+    [200, 'UnauthorizedOperation', 'no', 'forbidden'],
+    [200, 'FailedOperation.NotDomainOwner', 'no', 'forbidden'],
+    [200, 'RequestLimitExceeded.UinLimitExceeded', 'no', 'throttled'],
+    [200, 'InternalError', 'no', 'unavailable'],
+    [200, 'InvalidParameterValue.DomainNotExists', 'no', 'solver-zone-missing'],
+    [200, 'LimitExceeded.RecordTtlLimit', 'no', 'service-refused'],
+    [200, 'InvalidParameter.SubdomainInvalid', 'no', 'service-refused'],
+  ],
+  quota: { message: 'LimitExceeded', hint: 'plan' },
+  knowsAliases: true,
+})
 
 describe('tencentcloud', () => {
   // The example of https://cloud.tencent.com/document/api/1427/56189, with its masked keys.
@@ -82,15 +111,6 @@ describe('tencentcloud', () => {
     })
   })
 
-  it('reads every page', async () => {
-    const { solver, run, inDns, otherWrites, calls } = await make({ pageSize: 2 })
-    for (const value of ['a', 'b', 'c', 'd', 'e']) await otherWrites(NAME, value)
-    await solver.present(NAME, 'e', run())
-    expect([calls('DescribeRecordList').length, calls('CreateRecord').length]).toEqual([3, 0])
-    await solver.cleanUp(NAME, 'e', run())
-    expect(await inDns(NAME)).toEqual(['a', 'b', 'c', 'd'])
-  })
-
   it('takes the error for an empty list as one', async () => {
     const { solver, run, faults, inDns } = await make()
     const body = answer('ResourceNotFound.NoDataOfRecord')
@@ -111,69 +131,5 @@ describe('tencentcloud', () => {
     const { solver, run, inDns } = await make({ token: 'sts-1' }, {}, 'sts-1')
     await solver.present(NAME, 'v', run())
     expect(await inDns(NAME)).toEqual(['v'])
-  })
-
-  it('succeeds when somebody wrote or deleted the same meanwhile', async () => {
-    const { solver, run, faults, inDns } = await make()
-    const after = { status: 200, after: true }
-    const duplicate = answer('InvalidParameter.DomainRecordExist')
-    faults.add({ ...after, operations: ['dnspod.CreateRecord'], body: duplicate })
-    await solver.present(NAME, 'v', run())
-    const gone = answer('InvalidParameter.RecordIdInvalid')
-    faults.add({ ...after, operations: ['dnspod.DeleteRecord'], body: gone })
-    await solver.cleanUp(NAME, 'v', run())
-    expect(await inDns(NAME)).toEqual([])
-  })
-
-  it.each([
-    ['AuthFailure.SignatureExpire', 'unauthorized'],
-    ['AuthFailure.TokenFailure', 'unauthorized'],
-    ['UnauthorizedOperation', 'forbidden'],
-    ['FailedOperation.NotDomainOwner', 'forbidden'],
-    ['RequestLimitExceeded.UinLimitExceeded', 'throttled'],
-    ['InternalError', 'unavailable'],
-    ['InvalidParameterValue.DomainNotExists', 'solver-zone-missing'],
-    ['LimitExceeded.RecordTtlLimit', 'service-refused'],
-    ['InvalidParameter.SubdomainInvalid', 'service-refused'],
-  ])('tells %s as %s', async (code, expected) => {
-    const { solver, run, faults } = await make()
-    faults.add({ operations: ['dnspod.CreateRecord'], status: 200, body: answer(code), times: 3 })
-    const thrown = await solver.present(NAME, 'v', run()).catch(it => it as Error)
-    expect(thrown).toMatchObject({ code: expected })
-    expect(thrown?.message).toContain(`solver dns (tencentcloud): CreateRecord answered HTTP 200 ${code}: no`)
-  })
-
-  it('says that the quota is used up', async () => {
-    const { solver, run } = await make({ quota: 4 })
-    await expect(solver.present(NAME, 'v', run())).rejects.toMatchObject({
-      code: 'service-refused',
-      message: expect.stringContaining('LimitExceeded'),
-      hint: expect.stringContaining('plan'),
-    })
-  })
-
-  it('says that the name is an alias', async () => {
-    const { solver, run, dns } = await make()
-    dns.zones.set({ name: NAME, type: 'CNAME', values: ['x.my-example.com'] })
-    await expect(solver.present(NAME, 'v', run())).rejects.toMatchObject({
-      hint: expect.stringContaining('CNAME'),
-    })
-  })
-})
-
-describe('tencentcloud settings', () => {
-  const keys = { secretId: 'env:A', secretKey: 'env:B' }
-
-  it('needs nothing but a key', () => {
-    expect(v.parse(tencentcloud.settings, keys)).toMatchObject({
-      endpoint: 'https://dnspod.tencentcloudapi.com',
-      ttl: 600,
-      token: null,
-      caCertificates: null,
-    })
-  })
-
-  it.each([[{ secretId: 'env:A' }], [{ ...keys, ttl: 0 }], [{ ...keys, zone: 'x' }]])('refuses %j', input => {
-    expect(v.safeParse(tencentcloud.settings, input).issues).toHaveLength(1)
   })
 })

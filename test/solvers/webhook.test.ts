@@ -3,58 +3,34 @@ import { describe, expect, it } from 'vitest'
 import { secret } from '../../lib/base/secret.ts'
 import webhook from '../../lib/solvers/webhook.ts'
 import { createHttpreq } from '../../sandbox/dns/httpreq.ts'
-import { createDns } from '../../sandbox/dns/server.ts'
-import { createFaults } from '../../sandbox/kit/faults.ts'
-import { type SolverRig, solverContract } from '../contract/solver.ts'
-import { cleanups } from '../support/cleanups.ts'
-import { createContext, createRun, createTestClock, createTestLog, textsIn, zones } from './rig.ts'
+import { solverContract } from '../contract/solver.ts'
+import { createVendorRig, type VendorRig } from './vendor-rig.ts'
 
 const NAME = '_acme-challenge.example.com.'
 const PASSWORD = 'pass word:with "signs"'
 const TOKEN = 'query-token-1'
 const ENCODED = Buffer.from(`acme:${PASSWORD}`).toString('base64')
 
-const make = async (auth = true): Promise<SolverRig & { readonly url: string }> => {
-  const clock = createTestClock()
-  const { log, entries } = createTestLog()
-  const dns = await createDns({ zones })
-  const faults = createFaults()
-  const account = { username: 'acme', password: PASSWORD }
-  const server = await createHttpreq({ dns, faults, ...(auth ? { auth: account } : {}) })
-  const stop = server.dispose
-  cleanups.push(dns.dispose, stop)
-  const context = createContext(clock, log, () => Promise.reject(new Error('webhook wants no Huawei keys')))
-  const solverOf = (password: string) =>
-    webhook.create(
-      {
-        ...v.parse(webhook.settings, { url: `${server.url}/?token=${TOKEN}` }),
-        ...(auth ? { username: 'acme', password: secret(password) } : {}),
-      },
-      context,
-    )
-  const operations = ['httpreq.Present', 'httpreq.Cleanup']
-  return {
-    url: server.url,
-    solver: solverOf(PASSWORD),
-    stranger: solverOf('wrong-password'),
-    clock,
-    run: over => createRun(clock, log, over),
-    faults,
-    operations,
-    writes: ['httpreq.Present'],
-    removals: ['httpreq.Cleanup'],
+const make = (auth = true): Promise<VendorRig> =>
+  createVendorRig({
+    service: 'httpreq',
+    operations: ['Present', 'Cleanup'],
+    writes: ['Present'],
+    removals: ['Cleanup'],
     answers: {
       forbidden: { status: 403, body: 'not your zone' },
       throttled: { status: 429, body: 'slow down', headers: { 'retry-after': '120' } },
     },
     unknownZone: 'service-refused',
-    inDns: name => textsIn(dns, name),
-    otherWrites: (name, value) => dns.zones.add(name, 'TXT', value),
-    stop,
     secrets: [PASSWORD, TOKEN, ENCODED, 'wrong-password'],
-    logged: () => JSON.stringify(entries),
-  }
-}
+    serve: (dns, faults) =>
+      createHttpreq({ dns, faults, ...(auth ? { auth: { username: 'acme', password: PASSWORD } } : {}) }),
+    solver: (url, context, isStranger) => {
+      const parsed = v.parse(webhook.settings, { url: `${url}/?token=${TOKEN}` })
+      const password = secret(isStranger ? 'wrong-password' : PASSWORD)
+      return webhook.create({ ...parsed, ...(auth ? { username: 'acme', password } : {}) }, context)
+    },
+  })
 
 solverContract('webhook', make)
 
@@ -117,31 +93,5 @@ describe('webhook', () => {
     const deadline = clock.now() + 1_500
     await expect(solver.present(NAME, 'v', run({ deadline }))).rejects.toMatchObject({ code: 'unavailable' })
     expect(clock.waits).toEqual([1_000])
-  })
-})
-
-describe('webhook settings', () => {
-  const issues = (input: unknown): readonly string[] =>
-    (v.safeParse(webhook.settings, input).issues ?? []).map(({ message }) => message)
-
-  it('needs nothing but a URL', () => {
-    expect(v.parse(webhook.settings, { url: 'https://dns.example.com/api' })).toMatchObject({
-      username: null,
-      password: null,
-      caCertificates: null,
-      propagation: { withinMs: 180_000, everyMs: 2_000, settleMs: 0, port: 53 },
-    })
-  })
-
-  it.each([
-    [{ url: 'http://dns.example.com' }, 'must be https (http is allowed to loopback only)'],
-    [{ url: 'https://user:pass@dns.example.com' }, 'must not carry credentials'],
-    [{ url: 'https://dns.example.com', username: '' }, 'must not be empty'],
-  ])('refuses %j', (input, message) => {
-    expect(issues(input)).toEqual([message])
-  })
-
-  it('refuses unknown keys', () => {
-    expect(issues({ url: 'https://dns.example.com', usrname: 'x' })).toHaveLength(1)
   })
 })

@@ -58,19 +58,17 @@ export function requireUsable(detail: CertificateDetail, driver: string): void {
   const { Status, Type, FailureReason, DomainValidationOptions } = detail
   if (!isExportable(detail)) {
     const export_ = Type === 'AMAZON_ISSUED' ? `, Export ${detail.Options?.Export ?? 'DISABLED'}` : ''
-    throw new RotationError(
-      'certificate-invalid',
-      `${driver}: the certificate cannot be exported (${Type}${export_})`,
-      { retry: 'never', hint: NOT_EXPORTABLE_HINT },
-    )
+    const message = `${driver}: the certificate cannot be exported (${Type}${export_})`
+    throw new RotationError('certificate-invalid', message, { retry: 'never', hint: NOT_EXPORTABLE_HINT })
   }
   if (Status === 'ISSUED' || Status === 'EXPIRED') return
-  if (Status === 'PENDING_VALIDATION')
-    throw new RotationError(
-      'validation-failed',
-      `${driver}: the certificate is not issued yet: it waits for validation of ${waitingFor(DomainValidationOptions)}`,
-      { hint: recordsFor(DomainValidationOptions) },
-    )
+  if (Status === 'PENDING_VALIDATION') {
+    const why = `it waits for validation of ${waitingFor(DomainValidationOptions)}`
+    const hint = recordsFor(DomainValidationOptions)
+    throw new RotationError('validation-failed', `${driver}: the certificate is not issued yet: ${why}`, {
+      hint,
+    })
+  }
   const why = FailureReason ? ` (${FailureReason})` : ''
   throw new RotationError('order-failed', `${driver}: the certificate is ${Status}${why}`, {
     retry: 'never',
@@ -103,9 +101,6 @@ export function notRenewed(detail: CertificateDetail, driver: string): RotationE
       : RenewalStatus === 'FAILED'
         ? 'Mend what RenewalStatusReason names (validation records, CAA, the private CA and its permissions), or request another certificate and set certificateArn.'
         : 'ACM renews what was exported or is in use, some weeks before its end. See the certificate in ACM; imported ones and those of the IssueCertificate API are never renewed.'
-  return new RotationError(
-    'not-renewed',
-    `${driver}: ACM holds nothing newer${until}: ${troubleOf(detail) ?? begun}`,
-    { retry: 'never', hint },
-  )
+  const message = `${driver}: ACM holds nothing newer${until}: ${troubleOf(detail) ?? begun}`
+  return new RotationError('not-renewed', message, { retry: 'never', hint })
 }

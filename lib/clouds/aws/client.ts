@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { AwsV4Signer } from 'aws4fetch'
+import { sign } from 'aws4'
 import type { Secret } from '../../base/secret.ts'
 import type { Clock } from '../../base/time.ts'
-import { type ApiAnswer, type ApiTerms, callApi, sentOrNot } from '../../http/api-call.ts'
+import { type ApiResponse, type ApiTerms, callApi, sentOrNot } from '../../http/api-call.ts'
 import type { Http, HttpResponse } from '../../http/http.ts'
 import { passesByItself, repeated } from '../../http/repeat.ts'
 import { awsRefusal } from './refusal.ts'
@@ -45,7 +45,7 @@ export interface AwsCall {
  * `forbidden`, `settings-invalid` (wrong region, no such bucket), `service-refused`, `throttled`, `unreachable`
  * (it was not sent), `unavailable` (it is unknown whether it took effect).
  */
-export type AwsClient = (call: AwsCall) => Promise<ApiAnswer>
+export type AwsClient = (call: AwsCall) => Promise<ApiResponse>
 
 /** Pauses between attempts, here and where a driver tries again by itself. */
 export const BACK_OFF_MS = [200, 800, 2_000] as const
@@ -65,26 +65,25 @@ const TERMS: ApiTerms = {
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  */
 export function createAwsClient({ http, clock, keys, region, service, driver }: AwsClientOptions): AwsClient {
-  const sign = async ({ method, url, headers = {}, body }: AwsCall): Promise<Record<string, string>> => {
-    const signer = new AwsV4Signer({
-      method,
-      url,
-      headers: { ...headers, 'X-Amz-Content-Sha256': sha256(body ?? '') },
+  const signed = ({ method, url, headers, body }: AwsCall): Record<string, string> => {
+    const { host, pathname, search } = new URL(url)
+    const dated = new Date(clock.now()).toISOString().replaceAll(/[:-]|\.\d{3}/g, '')
+    const own = { ...headers, 'X-Amz-Date': dated, 'X-Amz-Content-Sha256': sha256(body ?? '') }
+    const request = { method, host, path: `${pathname}${search}`, headers: own, service, region }
+    const credentials = {
       accessKeyId: keys.accessKeyId.reveal(),
       secretAccessKey: keys.secretAccessKey.reveal(),
       ...(keys.sessionToken ? { sessionToken: keys.sessionToken.reveal() } : {}),
-      service,
-      region,
-      datetime: new Date(clock.now()).toISOString().replaceAll(/[:-]|\.\d{3}/g, ''),
-    })
-    return Object.fromEntries((await signer.sign()).headers)
+    }
+    const { headers: all } = sign({ ...request, ...(body === undefined ? {} : { body }) }, credentials)
+    return all as Record<string, string>
   }
-  const secrets = [keys.secretAccessKey, keys.accessKeyId, keys.sessionToken].map(it => it?.reveal() ?? '')
   return async given => {
     const { operation, method, url, body, permission, changes = method !== 'GET' } = given
     const call = `${driver}: ${operation}`
-    const once = async (): Promise<ApiAnswer> => {
-      const headers = await sign(given)
+    const secrets = [keys.secretAccessKey, keys.accessKeyId, keys.sessionToken].map(it => it?.reveal() ?? '')
+    const once = async (): Promise<ApiResponse> => {
+      const headers = signed(given)
       const request = { method, url, headers, ...(body === undefined ? {} : { body }) }
       const refusalOf = (answer: HttpResponse, json: unknown) => awsRefusal(answer, json, permission)
       return callApi({ call, terms: TERMS, changes, secrets, http, clock, request, refusalOf })

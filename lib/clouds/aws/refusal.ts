@@ -31,7 +31,8 @@ const problemOf = (
   }
 }
 
-const codeOf = (status: number, code: string): ErrorCode => {
+/** What a status and a service's own code mean together. */
+export const codeOf = (status: number, code: string): ErrorCode => {
   if (status === 429 || THROTTLED.test(code)) return 'throttled'
   if (status >= 500 || PASSING.test(code)) return 'unavailable'
   if (CREDENTIALS.test(code) || CLOCK.test(code) || status === 401) return 'unauthorized'

@@ -7,6 +7,7 @@ import { type Called, quote, type Refusal, refused, unanswered } from '../../htt
 import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
 import { serviceTerms } from '../../http/service.ts'
 import type { ErrorCode } from '../../model/errors.ts'
+import { codeOf } from './refusal.ts'
 
 /** What the clients of the AWS SDK share here: they make their calls over our HTTP client, and end in our errors. */
 
@@ -131,26 +132,6 @@ const overHttp = (http: Http) => ({
   },
 })
 
-/** How every service of AWS says these. */
-const CODES: Readonly<Record<string, ErrorCode>> = {
-  Throttling: 'throttled',
-  ThrottlingException: 'throttled',
-  TooManyRequestsException: 'throttled',
-  AccessDenied: 'forbidden',
-  AccessDeniedException: 'forbidden',
-  SignatureDoesNotMatch: 'unauthorized',
-  InvalidClientTokenId: 'unauthorized',
-  UnrecognizedClientException: 'unauthorized',
-  IncompleteSignature: 'unauthorized',
-  IncompleteSignatureException: 'unauthorized',
-  InvalidSignatureException: 'unauthorized',
-  MissingAuthenticationToken: 'unauthorized',
-  MissingAuthenticationTokenException: 'unauthorized',
-  ExpiredToken: 'unauthorized',
-  ExpiredTokenException: 'unauthorized',
-  RequestExpired: 'unauthorized',
-}
-
 /** What a service says in its own way, and what to do about it. */
 export interface SdkTerms {
   /** Codes of its own, by the name of the exception. */
@@ -175,7 +156,7 @@ const sdkRefusal = ({ name, message, $response }: AwsError, status: number, term
     const note = ' with a body that cannot be read'
     return { code: 'unavailable', retry: 'later', hint: terms.checkEndpoint, note }
   }
-  const code = terms.codes[name] ?? CODES[name] ?? (status === 403 ? 'forbidden' : 'service-refused')
+  const code = terms.codes[name] ?? codeOf(status, name)
   const isToWait = parseRetryAfter($response?.headers?.['retry-after'], 0) !== null
   const passes = code === 'throttled' ? !isToWait : (terms.isPassing?.(name, message) ?? false)
   const retry = passes ? 'now' : code === 'throttled' ? 'later' : 'never'

@@ -68,131 +68,88 @@ const createOn = (host: string) =>
     uploadBody,
   )
 
-interface Vector {
+export interface Vector {
   readonly name: string
   readonly as: typeof DEMO
-  readonly token?: string
   readonly request: SignableRequest
   readonly algorithm: SigningAlgorithm
   readonly signedHeaders: string
-  /** Null where none is published. */
-  readonly canonical: string | null
-  readonly bodyHash?: string
   readonly signature: string
+  readonly token?: string
+  /** SHA-256 of the canonical request, where it is published. */
+  readonly canonical?: string
+  readonly bodyHash?: string
 }
 
 const A = get('https://service.endpoint.myhuaweicloud.com/resources?size=1')
 const B = post('https://service.endpoint.myhuaweicloud.com/resources?size=1', {}, '{"name":"test","id":1}')
-const bodyB = '8ed555081b9961769014bc1182c629bb0fe68d7b01c1fc1caab4dc791f377e8c'
-const canonicalA = 'de94dd1e1ccdb730b403ce35d7e14f7c7b04337f6def1c3a3a2ba936852b133f'
-const canonicalB = '2b1b2515e48cb55e043ff2ec5b93d3f13ec287e1da1d7a2e4e14b0611a341969'
-const bodyD = '018500bd88fdf8c482eaa973e182a05a8e1c4250e9f2523f3f1c2f8385b0d6cc'
+const E = get(
+  'https://dns.cn-north-4.myhuaweicloud.com/v2/zones?type=public&tags=a,b%7Cc%20d*~(x)&search_mode=equal&name=example.com.',
+)
+const F = post(
+  `https://smn.cn-north-4.myhuaweicloud.com/v2/${P}/notifications/topics/urn:smn:cn-north-4:${P}:iotda-cert/publish`,
+  { 'content-type': 'application/json' },
+  '{"subject":"hi","message":"hello"}',
+)
+const ofA = { canonical: 'de94dd1e1ccdb730b403ce35d7e14f7c7b04337f6def1c3a3a2ba936852b133f' }
+const ofB = {
+  canonical: '2b1b2515e48cb55e043ff2ec5b93d3f13ec287e1da1d7a2e4e14b0611a341969',
+  bodyHash: '8ed555081b9961769014bc1182c629bb0fe68d7b01c1fc1caab4dc791f377e8c',
+}
+const ofD = {
+  token: TOKEN,
+  bodyHash: '018500bd88fdf8c482eaa973e182a05a8e1c4250e9f2523f3f1c2f8385b0d6cc',
+}
 const minimal = 'host;x-sdk-date'
 const headersC = 'content-type;host;x-project-id;x-sdk-date'
 const headersD = 'content-type;host;instance-id;x-project-id;x-sdk-date;x-security-token'
 
-export const vectors: readonly Vector[] = [
-  {
-    name: 'A, SDK',
-    as: DEMO,
-    request: A,
-    algorithm: SDK,
-    signedHeaders: minimal,
-    canonical: canonicalA,
-    signature: 'cfb4171acec81de07d50e53d57eb77edd537414d66ddb1d7d780f128e12cd842',
-  },
-  {
-    name: 'A, V11',
-    as: DEMO,
-    request: A,
-    algorithm: V11,
-    signedHeaders: minimal,
-    canonical: canonicalA,
-    signature: 'f7dfee056692e58dede80fc80cb89bbfabf45552dd7cd8d18a0a13484455b98e',
-  },
-  {
-    name: 'B, SDK',
-    as: DEMO,
-    request: B,
-    algorithm: SDK,
-    signedHeaders: minimal,
-    canonical: canonicalB,
-    bodyHash: bodyB,
-    signature: '436b1ac0a1ae03705934bb70ef2f2e09f7bfed2117d731a38235053199323a1f',
-  },
-  {
-    name: 'B, V11',
-    as: DEMO,
-    request: B,
-    algorithm: V11,
-    signedHeaders: minimal,
-    canonical: canonicalB,
-    bodyHash: bodyB,
-    signature: '8e2d91eaf9656ec5d6fab27812e2d898a35aaaa5e16ee0a0365c38527ccfb3cf',
-  },
-  {
-    name: 'C, generic host',
-    as: IOTDA,
-    request: listOn(GENERIC),
-    algorithm: SDK,
-    signedHeaders: headersC,
-    canonical: '31983cfba778f01e7511808cde1160beec0d8a86918c684f4790ea1028aff680',
-    signature: '69688e5d302cb7cfb80f825d7cac16e599a321941e24b44e8677910da5b99bf1',
-  },
-  {
-    name: 'C, instance host',
-    as: IOTDA,
-    request: listOn(INSTANCE),
-    algorithm: V11,
-    signedHeaders: headersC,
-    canonical: 'ba53c92aa6a7e97e57d5859dbdb35b672a304a6a685f9e7c6c94ca4c4533bb8c',
-    signature: '552badf8aef05f8b6c113a1e6391c69de55220973b8a315d649b812172abbe44',
-  },
-  {
-    name: 'D, generic host, temporary keys',
-    as: IOTDA,
-    token: TOKEN,
-    request: createOn(GENERIC),
-    algorithm: SDK,
-    signedHeaders: headersD,
-    canonical: 'e0fd1544384c7107275e388b5ce2af3f10909564e2dc4a8b2b3d010fa452e8e1',
-    bodyHash: bodyD,
-    signature: 'de170a9a8c09b02c114bf7f626b0550965e06ae842a5fd36df8501ca98c47fa9',
-  },
-  {
-    name: 'D, instance host, temporary keys',
-    as: IOTDA,
-    token: TOKEN,
-    request: createOn(INSTANCE),
-    algorithm: V11,
-    signedHeaders: headersD,
-    canonical: 'e127323a0c7ec8f8bac0472fd849ca943c16a14c274507c0fa17c52f9f175712',
-    bodyHash: bodyD,
-    signature: '5ac0f0384db68c155b91b52874bda1f5b42c9950a85d128d38b48f8fe97b07ea',
-  },
-  {
-    name: 'E, query encoding',
-    as: IOTDA,
-    request: get(
-      'https://dns.cn-north-4.myhuaweicloud.com/v2/zones?type=public&tags=a,b%7Cc%20d*~(x)&search_mode=equal&name=example.com.',
-    ),
-    algorithm: SDK,
-    signedHeaders: minimal,
-    canonical: null,
-    signature: '5740cb765a925faa7a01487c49e65d9dc1cf0a75c4b09c7711c5dc26c90b7a38',
-  },
-  {
-    name: 'F, colon in the path',
-    as: IOTDA,
-    request: post(
-      `https://smn.cn-north-4.myhuaweicloud.com/v2/${P}/notifications/topics/urn:smn:cn-north-4:${P}:iotda-cert/publish`,
-      { 'content-type': 'application/json' },
-      '{"subject":"hi","message":"hello"}',
-    ),
-    algorithm: SDK,
-    signedHeaders: 'content-type;host;x-sdk-date',
-    canonical: null,
-    bodyHash: 'e2294a372c9d92eed96dccf4ba07d3d72a2bd3e662dcd61082040fc6ee72fd11',
-    signature: '197a535a3419dc3e0ce75a42c699bf57f404f68e247601b8c781bab5afd4d905',
-  },
+type Row = readonly [
+  name: string,
+  as: typeof DEMO,
+  request: SignableRequest,
+  algorithm: SigningAlgorithm,
+  signedHeaders: string,
+  signature: string,
+  more: Pick<Vector, 'token' | 'canonical' | 'bodyHash'>,
 ]
+const rows: readonly Row[] = [
+  ['A, SDK', DEMO, A, SDK, minimal, 'cfb4171acec81de07d50e53d57eb77edd537414d66ddb1d7d780f128e12cd842', ofA],
+  ['A, V11', DEMO, A, V11, minimal, 'f7dfee056692e58dede80fc80cb89bbfabf45552dd7cd8d18a0a13484455b98e', ofA],
+  ['B, SDK', DEMO, B, SDK, minimal, '436b1ac0a1ae03705934bb70ef2f2e09f7bfed2117d731a38235053199323a1f', ofB],
+  ['B, V11', DEMO, B, V11, minimal, '8e2d91eaf9656ec5d6fab27812e2d898a35aaaa5e16ee0a0365c38527ccfb3cf', ofB],
+  [
+    ...(['C, generic host', IOTDA, listOn(GENERIC), SDK, headersC] as const),
+    '69688e5d302cb7cfb80f825d7cac16e599a321941e24b44e8677910da5b99bf1',
+    { canonical: '31983cfba778f01e7511808cde1160beec0d8a86918c684f4790ea1028aff680' },
+  ],
+  [
+    ...(['C, instance host', IOTDA, listOn(INSTANCE), V11, headersC] as const),
+    '552badf8aef05f8b6c113a1e6391c69de55220973b8a315d649b812172abbe44',
+    { canonical: 'ba53c92aa6a7e97e57d5859dbdb35b672a304a6a685f9e7c6c94ca4c4533bb8c' },
+  ],
+  [
+    ...(['D, generic host, temporary keys', IOTDA, createOn(GENERIC), SDK, headersD] as const),
+    'de170a9a8c09b02c114bf7f626b0550965e06ae842a5fd36df8501ca98c47fa9',
+    { ...ofD, canonical: 'e0fd1544384c7107275e388b5ce2af3f10909564e2dc4a8b2b3d010fa452e8e1' },
+  ],
+  [
+    ...(['D, instance host, temporary keys', IOTDA, createOn(INSTANCE), V11, headersD] as const),
+    '5ac0f0384db68c155b91b52874bda1f5b42c9950a85d128d38b48f8fe97b07ea',
+    { ...ofD, canonical: 'e127323a0c7ec8f8bac0472fd849ca943c16a14c274507c0fa17c52f9f175712' },
+  ],
+  [
+    ...(['E, query encoding', IOTDA, E, SDK, minimal] as const),
+    '5740cb765a925faa7a01487c49e65d9dc1cf0a75c4b09c7711c5dc26c90b7a38',
+    {},
+  ],
+  [
+    ...(['F, colon in the path', IOTDA, F, SDK, 'content-type;host;x-sdk-date'] as const),
+    '197a535a3419dc3e0ce75a42c699bf57f404f68e247601b8c781bab5afd4d905',
+    { bodyHash: 'e2294a372c9d92eed96dccf4ba07d3d72a2bd3e662dcd61082040fc6ee72fd11' },
+  ],
+]
+export const vectors: readonly Vector[] = rows.map(row => {
+  const [name, as, request, algorithm, signedHeaders, signature, more] = row
+  return { name, as, request, algorithm, signedHeaders, signature, ...more }
+})
