@@ -182,4 +182,13 @@ describe('staging', () => {
     expect(left.notes).toEqual({})
     expect(bench.dns.txt.size).toBe(0)
   })
+
+  it('is not forgotten by a run whose settings name no staging any more', async () => {
+    const journal = createJournal()
+    await fail(journal)
+    staging.options.validationDelayMs = 3_600_000
+    await obtain(journal, '', 4_000)
+    const { result } = await attempt(bench, { journal })
+    expect(result).toMatchObject({ kind: 'obtained', leftovers: { rehearsal: { txt: [expect.anything()] } } })
+  })
 })

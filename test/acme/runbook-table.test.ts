@@ -40,6 +40,7 @@ const BESIDE = [
   ['another JSON', 'order', 'later'],
   ['HTTP 500', 'order', 'later'],
   ['a connection broken before', 'finalize', 'now'],
+  ['`orderNotReady` twice', 'finalize', 'later'],
   ['HTTP 503, Retry-After', 'finalize', 'until'],
   ['`rateLimited`, Retry-After', 'finalize', 'until'],
   ['HTTP 503, Retry-After', 'certificate', 'until'],
@@ -105,6 +106,7 @@ const answerOf = (answer: string, target: string): Answer => {
     ...(answer.includes('Retry-After') ? { headers: { 'retry-after': '3600' } } : {}),
     ...(status === '308' ? { headers: { location: target } } : {}),
     ...(answer.endsWith('always') ? { times: 100 } : {}),
+    ...(answer.endsWith('twice') ? { times: 2 } : {}),
   }
 }
 
@@ -118,6 +120,7 @@ const happened = (error: RotationError | null): string => {
 const codeOf = (answer: string, to: string): string => {
   if (to === 'validation') return 'validation-failed'
   if (to === 'issuance' || to === 'finalize with profileFallback') return 'order-failed'
+  if (answer.endsWith('twice')) return 'order-failed'
   if (answer === 'HTTP 404' && to !== 'directory') return 'order-failed'
   if (to === 'every call') return 'unreachable'
   if (/rateLimited|HTTP 429/.test(answer)) return 'rate-limited'

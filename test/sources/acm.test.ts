@@ -204,18 +204,36 @@ describe('what was not renewed says why', () => {
   })
 })
 
+const notExportable = (says: string) =>
+  ['certificate-invalid', 'never', `cannot be exported (${says})`, 'Export ENABLED'] as const
+const ended = (status: string) =>
+  ['order-failed', 'never', `is ${status} (CAA_ERROR)`, 'certificateArn'] as const
+
 describe('refusals', () => {
   test.each([
-    ['public, Export DISABLED', { exportable: false }, 'AMAZON_ISSUED, Export DISABLED'],
-    ['imported', { type: 'IMPORTED' }, 'IMPORTED'],
-  ] as const)('not exportable: %s', async (_, wanted, says) => {
-    const arn = await issued({ ...wanted })
+    ['public, Export DISABLED', { exportable: false }, ...notExportable('AMAZON_ISSUED, Export DISABLED')],
+    ['imported', { type: 'IMPORTED' }, ...notExportable('IMPORTED')],
+    [
+      'pending validation: which record is missing',
+      { status: 'PENDING_VALIDATION' },
+      'validation-failed',
+      'later',
+      `is not issued yet: it waits for validation of ${DOMAIN}`,
+      `_0123456789abcdef.${DOMAIN}. CNAME`,
+    ],
+    ['FAILED', { status: 'FAILED' }, ...ended('FAILED')],
+    ['VALIDATION_TIMED_OUT', { status: 'VALIDATION_TIMED_OUT' }, ...ended('VALIDATION_TIMED_OUT')],
+    ['REVOKED', { status: 'REVOKED' }, ...ended('REVOKED')],
+    ['INACTIVE', { status: 'INACTIVE' }, ...ended('INACTIVE')],
+  ] as const)('%s', async (_, wanted, code, retry, message, hint) => {
+    const arn = await issued(wanted)
+    service.find(arn).failureReason = 'CAA_ERROR'
     for (const error of await failures(arn))
       expect(error).toMatchObject({
-        code: 'certificate-invalid',
-        retry: 'never',
-        message: `source aws (acm): the certificate cannot be exported (${says})`,
-        hint: expect.stringContaining('Export ENABLED'),
+        code,
+        retry,
+        message: `source aws (acm): the certificate ${message}`,
+        hint: expect.stringContaining(hint),
       })
     expect(called()).not.toContain('ExportCertificate')
   })
@@ -233,17 +251,6 @@ describe('refusals', () => {
     )
   })
 
-  test('pending validation: which record is missing', async () => {
-    const arn = await issued({ status: 'PENDING_VALIDATION' })
-    for (const error of await failures(arn))
-      expect(error).toMatchObject({
-        code: 'validation-failed',
-        retry: 'later',
-        message: `source aws (acm): the certificate is not issued yet: it waits for validation of ${DOMAIN}`,
-        hint: expect.stringContaining(`_0123456789abcdef.${DOMAIN}. CNAME`),
-      })
-  })
-
   test('a private one that is still being issued', async () => {
     const arn = await issued({ type: 'PRIVATE' })
     faults.add({
@@ -256,18 +263,6 @@ describe('refusals', () => {
       message: expect.stringContaining('ExportCertificate answered HTTP 400 RequestInProgressException'),
       hint: expect.stringContaining('not issued yet'),
     })
-  })
-
-  test.each(['FAILED', 'VALIDATION_TIMED_OUT', 'REVOKED', 'INACTIVE'] as const)('%s', async status => {
-    const arn = await issued({ status })
-    service.find(arn).failureReason = 'CAA_ERROR'
-    for (const error of await failures(arn))
-      expect(error).toMatchObject({
-        code: 'order-failed',
-        retry: 'never',
-        message: `source aws (acm): the certificate is ${status} (CAA_ERROR)`,
-        hint: expect.stringContaining('certificateArn'),
-      })
   })
 
   test('throttled for a moment', async () => {

@@ -21,11 +21,6 @@ export interface Validated {
   readonly kind: 'validated'
 }
 
-interface World extends OpenOrderWork {
-  /** Nothing is issued: the order ends when its names are validated. */
-  readonly validateOnly: boolean
-}
-
 /** What a step of an order comes to: the order as the CA shows it now, or a wait for a later run. */
 type Next = { readonly kind: 'order'; readonly order: Order } | Suspended
 
@@ -39,7 +34,7 @@ const pollDelayMs = (order: Order, attempt: number, now: number): number =>
     : Math.min(Math.max(order.retryAt - now, SECOND_MS), RETRY_AFTER_MOST_MS)
 
 /** Reads the order until its status changes (RFC 8555 section 7.4). Only the order: it follows its authorizations. */
-const poll = async ({ client }: World, first: Order, what: string): Promise<Next> => {
+const poll = async ({ client }: OpenOrderWork, first: Order, what: string): Promise<Next> => {
   const { run } = client.connection
   let order = first
   for (let attempt = 0; order.status === first.status; attempt += 1) {
@@ -55,11 +50,11 @@ const poll = async ({ client }: World, first: Order, what: string): Promise<Next
 
 // --- the steps -----------------------------------------------------------------------------------------------------
 
-const validate = async (world: World, order: Order): Promise<Next> => {
-  const outcome = await authorize(world, world.request.spec.names, order)
+const validate = async (work: OpenOrderWork, order: Order): Promise<Next> => {
+  const outcome = await authorize(work, work.request.spec.names, order)
   if (outcome.kind === 'suspended') return outcome
-  const next = await poll(world, order, 'has not yet validated every name')
-  if (next.kind === 'order' && next.order.status !== 'invalid') await world.budget.validated()
+  const next = await poll(work, order, 'has not yet validated every name')
+  if (next.kind === 'order' && next.order.status !== 'invalid') await work.budget.validated()
   return next
 }
 
@@ -67,91 +62,117 @@ const validate = async (world: World, order: Order): Promise<Next> => {
 const isAmbiguous = (thrown: unknown): boolean =>
   thrown instanceof RotationError && thrown.cause instanceof HttpFailure
 
-/** Sends the CSR (RFC 8555 section 7.4). A lost answer is no failed request: the order is read before anything else. */
-const finalize = async (world: World, order: Order): Promise<Next> => {
-  const { client, journal, request } = world
-  const key = await journal.privateKey(() => generateKey(request.spec.keyType))
-  const csr = await createCsr(request.spec.names, key)
-  for (const last of [false, true]) {
-    try {
-      const answer = await client.finalize(order, csr)
-      return answer.status === 'ready'
-        ? await poll(world, answer, 'has not yet begun to issue')
-        : { kind: 'order', order: answer }
-    } catch (thrown) {
-      // A CA may show an order as ready a moment before its finalize believes it.
-      const notReady = problemOf(thrown)?.type === 'orderNotReady'
-      if (!notReady && asRotationError(thrown).code !== 'unavailable') throw thrown
-      const seen = await client.order(order.url)
-      if (seen.status !== 'ready') return { kind: 'order', order: seen }
-      if (last || !(notReady || isAmbiguous(thrown))) throw thrown
-    }
+/**
+ * Sends the CSR (RFC 8555 section 7.4), once more where the first had no effect. A lost answer is no failed request: the
+ * order is read before anything else.
+ */
+const finalize = async (work: OpenOrderWork, order: Order, csr: string, isLast = false): Promise<Next> => {
+  const { client } = work
+  try {
+    const answer = await client.finalize(order, csr)
+    return answer.status === 'ready'
+      ? await poll(work, answer, 'has not yet begun to issue')
+      : { kind: 'order', order: answer }
+  } catch (thrown) {
+    // A CA may show an order as ready a moment before its finalize believes it.
+    const notReady = problemOf(thrown)?.type === 'orderNotReady'
+    if (!notReady && asRotationError(thrown).code !== 'unavailable') throw thrown
+    const seen = await client.order(order.url)
+    if (seen.status !== 'ready') return { kind: 'order', order: seen }
+    if (isLast || !(notReady || isAmbiguous(thrown))) throw thrown
+    return finalize(work, order, csr, true)
   }
-  throw new RotationError('internal', `${client.connection.settings}: finalize: no verdict`)
+}
+
+const issue = async (work: OpenOrderWork, order: Order): Promise<Next> => {
+  const { journal, request } = work
+  const key = await journal.privateKey(() => generateKey(request.spec.keyType))
+  return finalize(work, order, await createCsr(request.spec.names, key))
 }
 
 /**
  * Downloads the chain. One for another key or other names never gets better, and ends the order; one that cannot be
  * read may have been damaged on the way.
  */
-const download = async (world: World, order: Order): Promise<Obtained> => {
-  const { journal, request } = world
+const download = async (work: OpenOrderWork, order: Order): Promise<Obtained> => {
+  const { journal, request } = work
   const key = await journal.privateKey(() => generateKey(request.spec.keyType))
-  const chainPem = await acceptedChain(world, order)
+  const chainPem = await acceptedChain(work, order)
   const flaw = chainPem === null ? 'the order names none' : flawOf(chainPem, key, request.spec.names)
   if (chainPem !== null && flaw === null) return { kind: 'obtained', chainPem }
-  throw await endOrder(world, `certificate: ${flaw}`)
+  throw await endOrder(work, `certificate: ${flaw}`)
 }
 
 /** Why an order is invalid; a failed validation is counted. */
-const failed = async ({ client, notes, budget }: World, order: Order): Promise<RotationError> => {
+const failed = async ({ client, notes, budget }: OpenOrderWork, order: Order): Promise<RotationError> => {
   const failure = await validationFailure(client, notes, order)
   if (failure.code === 'validation-failed') await budget.failed()
   else await budget.ended()
   return failure
 }
 
-const drive = async (
-  world: World,
+/** What is done with an order whose names are all validated. */
+type AtReady<Done> = (work: OpenOrderWork, order: Order) => Promise<Next | Done>
+
+const drive = async <Done extends Validated>(
+  work: OpenOrderWork,
   first: Order,
+  atReady: AtReady<Done>,
   seen: (order: Order) => void,
-): Promise<Obtained | Validated> => {
+): Promise<Obtained | Done> => {
   for (let order = first; ; ) {
     seen(order)
-    let next: Next
+    let next: Next | Done
     switch (order.status) {
       case 'pending':
-        next = await validate(world, order)
+        next = await validate(work, order)
         break
       case 'ready':
-        if (world.validateOnly) return { kind: 'validated' }
-        next = await finalize(world, order)
+        next = await atReady(work, order)
         break
       case 'processing':
-        next = await poll(world, order, 'is issuing the certificate')
+        next = await poll(work, order, 'is issuing the certificate')
         break
       case 'valid':
-        return download(world, order)
+        return download(work, order)
       case 'invalid':
-        throw await failed(world, order)
+        throw await failed(work, order)
     }
-    if (next.kind === 'suspended') return next
+    if (next.kind !== 'order') return next
     order = next.order
   }
 }
 
-const advance = async (world: World): Promise<Obtained | Validated> => {
-  const first = (await knownOrder(world)) ?? (await placeOrder(world))
+const advance = async <Done extends Validated>(
+  work: OpenOrderWork,
+  atReady: AtReady<Done>,
+): Promise<Obtained | Done> => {
+  const first = (await knownOrder(work)) ?? (await placeOrder(work))
   let latest = first
   try {
-    return await drive(world, first, order => {
+    return await drive(work, first, atReady, order => {
       latest = order
     })
   } catch (thrown) {
-    throw await vanished(world, thrown)
+    throw await vanished(work, thrown)
   } finally {
     // Only a pending order still needs its values; a dropped one has none.
-    if (latest.status !== 'pending' || world.notes.order() === null) await removeTxtValues(world)
+    if (latest.status !== 'pending' || work.notes.order() === null) await removeTxtValues(work)
+  }
+}
+
+/** An order that is out of time goes on in a later run. */
+const inTime = async <Done extends Validated>(
+  work: OpenOrderWork,
+  atReady: AtReady<Done>,
+): Promise<Obtained | Done> => {
+  const { run } = work.client.connection
+  try {
+    return await advance(work, atReady)
+  } catch (thrown) {
+    const resumable = work.notes.order() !== null && !run.signal.aborted
+    if (!(thrown instanceof RotationError) || thrown.code !== 'out-of-time' || !resumable) throw thrown
+    return { kind: 'suspended', until: run.clock.now(), why: `no time left (${iso(run.deadline)})` }
   }
 }
 
@@ -162,10 +183,9 @@ const advance = async (world: World): Promise<Obtained | Validated> => {
  * `propagation-timeout`, `caa-forbids` and `delegation-mismatch` (both before the order is placed), those of
  * AcmeClient, and those of the DNS solver
  */
-export async function obtainCertificate(work: OrderWork): Promise<Obtained> {
-  const obtained = await inTime({ ...work, notes: openNotes(work.journal), validateOnly: false })
-  if (obtained.kind === 'validated') throw new RotationError('internal', 'an order stopped before its end')
-  const txt = openNotes(work.journal).txt()
+export async function obtainCertificate(given: OrderWork): Promise<Obtained> {
+  const obtained = await inTime<never>({ ...given, notes: openNotes(given.journal) }, issue)
+  const txt = openNotes(given.journal).txt()
   return obtained.kind === 'obtained' && txt.length > 0 ? { ...obtained, leftovers: { txt } } : obtained
 }
 
@@ -173,28 +193,16 @@ export async function obtainCertificate(work: OrderWork): Promise<Obtained> {
  * Drives an order until all its names are validated, and no further; then it is given up together with what was
  * validated, so that another one would validate anew. @throws RotationError as {@link obtainCertificate}
  */
-export async function validateOnly(work: OrderWork): Promise<Suspended | Validated> {
-  const { client, journal } = work
-  const outcome = await inTime({ ...work, notes: openNotes(journal), validateOnly: true })
+export async function validateOnly(given: OrderWork): Promise<Suspended | Validated> {
+  const work = { ...given, notes: openNotes(given.journal) }
+  const validated: Validated = { kind: 'validated' }
+  const outcome = await inTime(work, async () => validated)
   if (outcome.kind === 'suspended') return outcome
-  const notes = openNotes(journal)
-  const noted = notes.order()
+  const noted = work.notes.order()
   if (noted !== null) {
-    const { authorizations } = await client.order(noted.url)
-    for (const url of authorizations) await client.deactivate(url)
-    await notes.dropped()
+    const { authorizations } = await given.client.order(noted.url)
+    for (const url of authorizations) await given.client.deactivate(url)
+    await work.notes.dropped()
   }
-  return { kind: 'validated' }
-}
-
-/** An order that is out of time goes on in a later run. */
-async function inTime(world: World): Promise<Obtained | Validated> {
-  const { run } = world.client.connection
-  try {
-    return await advance(world)
-  } catch (thrown) {
-    const resumable = world.notes.order() !== null && !run.signal.aborted
-    if (!(thrown instanceof RotationError) || thrown.code !== 'out-of-time' || !resumable) throw thrown
-    return { kind: 'suspended', until: run.clock.now(), why: `no time left (${iso(run.deadline)})` }
-  }
+  return validated
 }

@@ -57,8 +57,8 @@ export async function askHttps<T extends RecordType>(
   run: Run,
 ): Promise<Resolved<RecordData[T]>> {
   if (run.signal.aborted) throw stopped(run, 'DNS question')
-  let said = await once(http, url, { name, type }, run)
-  for (let tried = 1; said.kind === 'failed' && tried < TRIES; tried += 1)
-    said = await once(http, url, { name, type }, run)
-  return said
+  let resolved = await once(http, url, { name, type }, run)
+  for (let tried = 1; resolved.kind === 'failed' && tried < TRIES; tried += 1)
+    resolved = await once(http, url, { name, type }, run)
+  return resolved
 }
