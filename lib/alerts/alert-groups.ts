@@ -1,8 +1,8 @@
 import type { AlertEvent } from '../contracts.ts'
+import type { AlertRecord } from '../state/alert-record.ts'
 import { composeAlert, type Subject } from './compose.ts'
 import { decideAlerts } from './decide.ts'
 import { type Affected, groupConditions } from './group.ts'
-import type { Ledger } from './ledger.ts'
 
 /** What is seen of many targets, by whoever keeps one record for all of them: a run, or the watchdog. */
 export interface SeenOfMany {
@@ -20,11 +20,11 @@ export interface SeenOfMany {
 
 /** Conditions grouped, decided and composed. Pure. */
 export function alertGroups(
-  before: Ledger,
+  before: AlertRecord,
   { id, now, affected, always, isEvaluated, subjectOf }: SeenOfMany,
-): { readonly ledger: Ledger; readonly alerts: readonly AlertEvent[] } {
+): { readonly record: AlertRecord; readonly alerts: readonly AlertEvent[] } {
   const grouped = groupConditions(before, affected, always)
-  const { ledger, messages } = decideAlerts(before, {
+  const { record, messages } = decideAlerts(before, {
     now,
     conditions: grouped.map(({ condition }) => condition),
     evaluated: Object.keys(before.open).filter(isEvaluated),
@@ -35,5 +35,5 @@ export function alertGroups(
     // What else names the subject stands in the key already.
     return composeAlert(message, { ...(subject ?? subjectOf(message.key)), id }, now)
   })
-  return { ledger, alerts }
+  return { record, alerts }
 }

@@ -5,6 +5,7 @@ import type { AlertLeaf, Run } from '../contracts.ts'
 import type { EventName } from '../model/events.ts'
 import type { Target } from '../model/target.ts'
 import type { ReportedLeaf, TargetResult } from '../report/result.ts'
+import { type AlertRecord, emptyAlertRecord, type Firing, type OutboxEntry } from '../state/alert-record.ts'
 import type { Document } from '../state/document.ts'
 import { newTarget, type RunDocument, type TargetDocument } from '../state/documents.ts'
 import { type Records, targetKey } from '../state/state.ts'
@@ -22,9 +23,8 @@ import {
   noGroups,
   withoutGroups,
 } from './group.ts'
-import { emptyLedger, entryId, type Ledger, type Open, type Undelivered } from './ledger.ts'
 import { daysLeft, levelOf } from './levels.ts'
-import { enqueue, type NamedNotifier, type Written, writeAlerts } from './outbox.ts'
+import { enqueue, entryId, type NamedNotifier, type Written, writeAlerts } from './outbox.ts'
 
 /**
  * People are told when a run has ended: what each target has to tell is decided, what more than three of them share
@@ -78,7 +78,7 @@ export async function alertRun(
   // Where it could not be written down, it stays with the targets.
   const groups = shared ? found : noGroups
   const targets = await inParallel(looks, AT_ONCE, look => writeTarget(look, groups, alerting))
-  const affected = [...groups.affected, ...targets.flatMap(({ stray }) => stray ?? [])]
+  const affected = [...groups.affected, ...targets.flatMap(({ unwritten }) => unwritten ?? [])]
   const rest = { ...end, affected, groups: { ...groups, moments: [] }, isEvaluated }
   const delivery = createDelivery(notifiers, run)
   const ended = await tellRun(alerting, rest, delivery, shared?.outbox)
@@ -158,10 +158,10 @@ function decideTarget(
     nextTryAt: retryAt ?? backedOff ?? result.decision.nextCheckAt,
   }
   return {
-    ...(seen ? decideAlerts(document.alerts, seen) : { ledger: document.alerts, messages: [] }),
+    ...(seen ? decideAlerts(document.alerts, seen) : { record: document.alerts, messages: [] }),
     conditions: seen?.conditions ?? [],
     subject,
-    affectedBy: (key, { event, error }: Open) => ({
+    affectedBy: (key, { event, error }: Firing) => ({
       condition: {
         key: `${subject.id}/${key}`,
         event: event as EventName,
@@ -202,8 +202,8 @@ async function findGroups(
 /** What a target has to send, and what could not be written down there: it is a matter of the run, then. */
 interface WrittenTarget {
   readonly document: Document<TargetDocument>
-  readonly outbox: readonly Undelivered[]
-  readonly stray: Affected | null
+  readonly outbox: readonly OutboxEntry[]
+  readonly unwritten: Affected | null
 }
 
 async function writeTarget(
@@ -214,21 +214,24 @@ async function writeTarget(
   try {
     const { outbox } = await writeAlerts(document, before => {
       const decided = decide(before)
-      const { ledger, messages } = withoutGroups(decided, groups)
+      const { record, messages } = withoutGroups(decided, groups)
       const now = run.clock.now()
       const composed = messages.map(message => composeAlert(message, decided.subject, now))
-      const alerts = enqueue(ledger, composed, notifiers, now)
+      const alerts = enqueue(record, composed, notifiers, now)
       const kept = notifiers.length > 0 ? withLife(before, result) : before
       return alerts === before.alerts ? kept : { ...kept, alerts }
     })
-    return { document, outbox, stray: null }
+    return { document, outbox, unwritten: null }
   } catch (error) {
     const about = { target: result.target, error: (error as Error).message }
     run.log.warn(about, 'what is to be told of it cannot be written down')
     const { conditions, subject } = decide(newTarget(result.target))
     const condition = conditions.find(({ event }) => event !== null)
-    const stray = condition && { condition: { ...condition, key: `${subject.id}/${condition.key}` }, subject }
-    return { document, outbox: [], stray: stray ?? null }
+    const unwritten = condition && {
+      condition: { ...condition, key: `${subject.id}/${condition.key}` },
+      subject,
+    }
+    return { document, outbox: [], unwritten: unwritten ?? null }
   }
 }
 
@@ -242,10 +245,10 @@ interface RunNews extends Pick<RunEnd, 'ok' | 'isWhole'> {
   readonly isEvaluated: (key: string) => boolean
 }
 
-const withNews = (before: Ledger, { run, notifiers }: RunAlerting, news: RunNews): Ledger => {
+const withNews = (before: AlertRecord, { run, notifiers }: RunAlerting, news: RunNews): AlertRecord => {
   const now = run.clock.now()
   const { affected, groups, isEvaluated } = news
-  const { ledger, alerts } = alertGroups(before, {
+  const { record, alerts } = alertGroups(before, {
     id: ID,
     now,
     affected,
@@ -254,7 +257,7 @@ const withNews = (before: Ledger, { run, notifiers }: RunAlerting, news: RunNews
     subjectOf: () => aboutRun(ID, run.runId),
   })
   const moments = groups.moments.map(({ message, subject }) => composeAlert(message, subject, now))
-  return enqueue(ledger, [...alerts, ...moments], notifiers, now)
+  return enqueue(record, [...alerts, ...moments], notifiers, now)
 }
 
 /** How often a good run is written down. */
@@ -296,12 +299,12 @@ async function tellRun(
   alerting: RunAlerting,
   news: RunNews,
   delivery: Delivery,
-  earlier: readonly Undelivered[] = [],
+  earlier: readonly OutboxEntry[] = [],
 ): Promise<{ readonly okAt: number | null; readonly left: number }> {
   const { records, run, intervalMs } = alerting
   const written = await writeRun(alerting, news)
   if (written === null && isTurn(run.clock.now(), intervalMs))
-    await delivery.send(withNews(emptyLedger, alerting, news).outbox)
+    await delivery.send(withNews(emptyAlertRecord, alerting, news).outbox)
   const outbox = new Map([...earlier, ...(written?.outbox ?? [])].map(entry => [entryId(entry), entry]))
   const left = records === null ? 0 : await delivery.empty(records.run(), [...outbox.values()])
   return { okAt: written?.document.okAt ?? null, left }

@@ -1,8 +1,8 @@
 import type { EventName } from '../model/events.ts'
-import type { Open } from './ledger.ts'
+import type { Firing } from '../state/alert-record.ts'
 
 /** The error behind a state, as it is kept and told; null: there is none. */
-export type Cause = Open['error']
+export type Cause = Firing['error']
 
 /** Begins the keys of states that many targets share; no name of a target begins so. */
 const GROUP = '*/'

@@ -1,8 +1,8 @@
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../base/time.ts'
 import type { AlertEvent } from '../contracts.ts'
 import { EVENTS, type EventName, isWorse, type Severity, worst } from '../model/events.ts'
+import type { AlertRecord, Firing } from '../state/alert-record.ts'
 import { type Cause, groupKeyOf } from './cause.ts'
-import type { Ledger, Open } from './ledger.ts'
 import { severityOf } from './levels.ts'
 
 /** A state as it is now: one that lasts until it is over. */
@@ -20,7 +20,7 @@ export interface Condition {
   /** Told only when it has lasted so long. Default: at once. */
   readonly graceMs?: number
   /** Of a group. */
-  readonly targets?: NonNullable<Open['targets']>
+  readonly targets?: NonNullable<Firing['targets']>
 }
 
 /** Something that happened. */
@@ -58,42 +58,45 @@ const SIGNATURES_AT_MOST = 12
 
 /** What is to be told, and what is remembered of it. */
 export interface Decided {
-  readonly ledger: Ledger
+  readonly record: AlertRecord
   readonly messages: readonly Message[]
 }
 
 /**
  * What is to be told now, and what is to be remembered. One state is told once, then when it gets worse (its
  * severity rises, the days left cross a level, a cause that was not told before), at a slow reminder, and when it is
- * over. Pure; a ledger that does not change stays the same object.
+ * over. Pure; a record that does not change stays the same object.
  */
-export function decideAlerts(before: Ledger, { now, conditions, evaluated, moments }: Observation): Decided {
+export function decideAlerts(
+  before: AlertRecord,
+  { now, conditions, evaluated, moments }: Observation,
+): Decided {
   const messages: Message[] = moments.map(happened)
-  let ledger = withoutFuture(before, now)
+  let record = withoutFuture(before, now)
   const take = (one: Step): void => {
-    ledger = one.ledger
+    record = one.record
     if (one.message) messages.push(one.message)
   }
-  for (const condition of conditions) take(goOn(ledger, condition, now))
-  for (const key of Object.keys(ledger.open))
-    if (evaluated.includes(key) && !conditions.some(it => it.key === key)) take(endState(ledger, key, now))
-  return { ledger, messages }
+  for (const condition of conditions) take(goOn(record, condition, now))
+  for (const key of Object.keys(record.open))
+    if (evaluated.includes(key) && !conditions.some(it => it.key === key)) take(endState(record, key, now))
+  return { record, messages }
 }
 
 /** Other clocks differ by less. */
 const SKEW_MS = 5 * MINUTE_MS
 
 /** A clock that was ahead and is put right again leaves instants that are still to come: nothing waits for those. */
-function withoutFuture(ledger: Ledger, now: number): Ledger {
+function withoutFuture(record: AlertRecord, now: number): AlertRecord {
   const latest = now + SKEW_MS
-  const isAhead = Object.values(ledger.open).some(it => it.since > latest || (it.toldAt ?? 0) > latest)
-  if (!isAhead && Object.values(ledger.ended).every(at => at <= latest)) return ledger
-  const open = Object.entries(ledger.open).map(([key, it]) => [
+  const isAhead = Object.values(record.open).some(it => it.since > latest || (it.toldAt ?? 0) > latest)
+  if (!isAhead && Object.values(record.ended).every(at => at <= latest)) return record
+  const open = Object.entries(record.open).map(([key, it]) => [
     key,
     { ...it, since: Math.min(it.since, now), toldAt: it.toldAt === null ? null : Math.min(it.toldAt, now) },
   ])
-  const ended = Object.entries(ledger.ended).filter(([, at]) => at <= latest)
-  return { ...ledger, open: Object.fromEntries(open), ended: Object.fromEntries(ended) }
+  const ended = Object.entries(record.ended).filter(([, at]) => at <= latest)
+  return { ...record, open: Object.fromEntries(open), ended: Object.fromEntries(ended) }
 }
 
 const happened = ({ event, reason }: Moment): Message => {
@@ -102,31 +105,31 @@ const happened = ({ event, reason }: Moment): Message => {
 }
 
 interface Step {
-  readonly ledger: Ledger
+  readonly record: AlertRecord
   readonly message: Message | null
 }
 
 /** A state that begins, or goes on. */
-function goOn(ledger: Ledger, condition: Condition, now: number): Step {
+function goOn(record: AlertRecord, condition: Condition, now: number): Step {
   const { key, level, reason } = condition
-  const open = ledger.open[key]
+  const open = record.open[key]
   const event = condition.event ?? (open?.event as EventName | undefined)
-  if (event === undefined) return { ledger, message: null }
+  if (event === undefined) return { record, message: null }
   const error = condition.event === null ? (open?.error ?? null) : condition.error
   const signature = groupKeyOf(event, error)
   // It is told by its group, for as long as it is one of it.
-  if (open?.shared?.cause === signature) return { ledger, message: null }
+  if (open?.shared?.cause === signature) return { record, message: null }
   const severity = worst(worst(EVENTS[event].severity, condition.severity ?? 'info'), severityOf(level))
-  const fresh: Open = { since: now, toldAt: null, severity, event, error, signatures: [], level: null }
-  const { shared: _, ...entry }: Open = open ?? fresh
-  const why = whyTell(condition, { entry, severity, signature, now, endedAt: ledger.ended[key] })
-  if (why === null) return { ledger: open ? ledger : withOpen(ledger, key, fresh), message: null }
+  const fresh: Firing = { since: now, toldAt: null, severity, event, error, signatures: [], level: null }
+  const { shared: _, ...entry }: Firing = open ?? fresh
+  const why = whyTell(condition, { entry, severity, signature, now, endedAt: record.ended[key] })
+  if (why === null) return { record: open ? record : withOpen(record, key, fresh), message: null }
   const signatures = [...entry.signatures.filter(s => s !== signature), signature].slice(-SIGNATURES_AT_MOST)
   const told = { toldAt: now, severity: worst(severity, entry.severity), event, error, signatures }
   const targets = condition.targets ? { targets: condition.targets } : {}
   const { since } = entry
   return {
-    ledger: withOpen(ledger, key, { ...entry, ...told, level: lowest(level, entry.level), ...targets }),
+    record: withOpen(record, key, { ...entry, ...told, level: lowest(level, entry.level), ...targets }),
     message: {
       ...why,
       event: why.event ?? event,
@@ -142,7 +145,7 @@ function goOn(ledger: Ledger, condition: Condition, now: number): Step {
 }
 
 interface Now {
-  readonly entry: Open
+  readonly entry: Firing
   readonly severity: Severity
   readonly signature: string
   readonly now: number
@@ -167,24 +170,24 @@ function whyTell(
   return now - entry.toldAt >= REMIND_MS[severity] ? { kind: 'reminder' } : null
 }
 
-function endState({ open: before, ...ledger }: Ledger, key: string, now: number): Step {
+function endState({ open: before, ...record }: AlertRecord, key: string, now: number): Step {
   const { [key]: entry, ...open } = before
-  if (!entry || entry.toldAt === null) return { ledger: { ...ledger, open }, message: null }
+  if (!entry || entry.toldAt === null) return { record: { ...record, open }, message: null }
   const { since, severity, targets } = entry
-  const recent = Object.entries(ledger.ended).filter(([, at]) => now - at < SOON_MS)
-  const next = { ...ledger, open, ended: { ...Object.fromEntries(recent), [key]: now } }
+  const recent = Object.entries(record.ended).filter(([, at]) => now - at < SOON_MS)
+  const next = { ...record, open, ended: { ...Object.fromEntries(recent), [key]: now } }
   // Whoever was not told of it by itself hears of the end of the group.
-  if (entry.shared && !entry.shared.alone) return { ledger: next, message: null }
+  if (entry.shared && !entry.shared.alone) return { record: next, message: null }
   const event = entry.event as EventName
   const reason = `no longer: ${EVENTS[event].text}`
   const ended = { event: 'recovered', severity: 'info', kind: 'recovered', key, reason, error: null } as const
   const ends = { event, severity }
-  return { ledger: next, message: { ...ended, since, ends, ...(targets ? { targets } : {}) } }
+  return { record: next, message: { ...ended, since, ends, ...(targets ? { targets } : {}) } }
 }
 
-const withOpen = (ledger: Ledger, key: string, entry: Open): Ledger => ({
-  ...ledger,
-  open: { ...ledger.open, [key]: entry },
+const withOpen = (record: AlertRecord, key: string, entry: Firing): AlertRecord => ({
+  ...record,
+  open: { ...record.open, [key]: entry },
 })
 
 const lowest = (one: number | null, other: number | null): number | null =>

@@ -1,16 +1,16 @@
 import { asRotationError, type RotationError } from '../base/rotation-error.ts'
 import { DAY_MS, SECOND_MS } from '../base/time.ts'
 import type { AlertEvent, Run } from '../contracts.ts'
+import type { AlertRecord, OutboxEntry } from '../state/alert-record.ts'
 import type { Document } from '../state/document.ts'
-import { entryId, type Ledger, type Undelivered } from './ledger.ts'
-import { bounded, type NamedNotifier, type WithAlerts } from './outbox.ts'
+import { bounded, entryId, type NamedNotifier, type WithAlerts } from './outbox.ts'
 
 /** Sends what is in outboxes, over one run. */
 export interface Delivery {
   /** Sends in order; what remains is for a later run. Never throws. */
-  send(outbox: readonly Undelivered[]): Promise<readonly Undelivered[]>
+  send(outbox: readonly OutboxEntry[]): Promise<readonly OutboxEntry[]>
   /** Sends what a document has in its outbox, and keeps what is left; how many those are. Never throws. */
-  empty<D extends WithAlerts>(document: Document<D>, outbox: readonly Undelivered[]): Promise<number>
+  empty<D extends WithAlerts>(document: Document<D>, outbox: readonly OutboxEntry[]): Promise<number>
   /** How many were delivered so far. */
   sent(): number
 }
@@ -26,7 +26,7 @@ export function createDelivery(notifiers: readonly NamedNotifier[], run: Run): D
   const down = new Set<string>()
   const known = new Map(notifiers.map(it => [it.name, it]))
   let delivered = 0
-  const isSent = async ({ notifier, alert }: Undelivered): Promise<boolean> => {
+  const isSent = async ({ notifier, alert }: OutboxEntry): Promise<boolean> => {
     const to = known.get(notifier)
     if (!to || down.has(notifier) || run.signal.aborted || run.clock.now() >= run.deadline) return false
     const error = await attempt(to, alert, run)
@@ -37,7 +37,7 @@ export function createDelivery(notifiers: readonly NamedNotifier[], run: Run): D
     return false
   }
   const send: Delivery['send'] = async outbox => {
-    const sent = new Set<Undelivered>()
+    const sent = new Set<OutboxEntry>()
     const inOrder = async (name: string): Promise<void> => {
       for (const entry of outbox.filter(({ notifier }) => notifier === name))
         if (await isSent(entry)) sent.add(entry)
@@ -68,7 +68,11 @@ export function createDelivery(notifiers: readonly NamedNotifier[], run: Run): D
 }
 
 /** What stays in an outbox: what is left, and what others put there meanwhile. */
-function keptOf(before: Ledger, outbox: readonly Undelivered[], left: readonly Undelivered[]): Ledger {
+function keptOf(
+  before: AlertRecord,
+  outbox: readonly OutboxEntry[],
+  left: readonly OutboxEntry[],
+): AlertRecord {
   const handled = new Set(outbox.map(entryId))
   const others = before.outbox.filter(entry => !handled.has(entryId(entry)))
   return bounded({ ...before, outbox: [...left, ...others] })

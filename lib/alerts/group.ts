@@ -1,9 +1,9 @@
 import type { AlertEvent } from '../contracts.ts'
 import { type EventName, worst } from '../model/events.ts'
+import type { AlertRecord, Firing } from '../state/alert-record.ts'
 import { groupKeyOf, isGroupKey } from './cause.ts'
 import { aboutRun, type Subject } from './compose.ts'
 import type { Condition, Decided, Message } from './decide.ts'
-import type { Ledger, Open } from './ledger.ts'
 
 /** What more targets than this share, for one reason, is one matter for people. */
 const GROUP_ABOVE = 3
@@ -19,7 +19,7 @@ export interface Affected {
 export interface DecidedTarget extends Decided {
   readonly subject: Subject
   /** A state that is open, as a matter of the run. */
-  readonly affectedBy: (key: string, open: Open) => Affected
+  readonly affectedBy: (key: string, open: Firing) => Affected
 }
 
 /** What many targets share: told by the run, in their place. */
@@ -36,7 +36,7 @@ export const noGroups: Groups = { keys: new Set(), affected: [], moments: [] }
 export interface GroupedRun {
   readonly runId: string
   /** The states that are open for the run, its groups among them. */
-  readonly open: Ledger['open']
+  readonly open: AlertRecord['open']
   /** Every target was seen: whoever is not in a group now has left it. */
   readonly isComplete: boolean
 }
@@ -62,7 +62,7 @@ export function groupTargets(targets: readonly DecidedTarget[], run: GroupedRun)
 
 interface FiringState {
   readonly key: string
-  readonly open: Open
+  readonly open: Firing
   readonly groupKey: string
   readonly unsent: readonly Unsent[]
   readonly affected: Affected
@@ -70,7 +70,7 @@ interface FiringState {
 
 /** The states of a target that people were told of, or are about to be. */
 const firingStates = (decided: DecidedTarget): readonly FiringState[] =>
-  Object.entries(decided.ledger.open)
+  Object.entries(decided.record.open)
     .filter(([, { toldAt }]) => toldAt !== null)
     .map(([key, open]) => ({
       key,
@@ -83,9 +83,9 @@ const firingStates = (decided: DecidedTarget): readonly FiringState[] =>
 type Unsent = Pick<AlertEvent, 'kind' | 'runId'>
 
 /** What is said of a state now, and what an earlier run could not deliver of it. */
-function unsentOf({ messages, ledger, subject }: DecidedTarget, key: string): readonly Unsent[] {
+function unsentOf({ messages, record, subject }: DecidedTarget, key: string): readonly Unsent[] {
   const now = messages.filter(it => it.key === key).map(({ kind }) => ({ kind, runId: subject.runId }))
-  const before = ledger.outbox
+  const before = record.outbox
     .map(({ alert }) => alert)
     .filter(({ dedupKey }) => dedupKey === `${subject.id}/${key}`)
   return [...now, ...before].filter(({ kind }) => kind !== 'recovered' && kind !== 'moment')
@@ -96,8 +96,8 @@ type Happened = Pick<AlertEvent, 'event' | 'severity' | 'reason' | 'target' | 'd
 
 const isMoment = ({ kind }: Pick<Message, 'kind'>): boolean => kind === 'moment'
 
-const happenedTo = ({ messages, ledger, subject }: DecidedTarget): readonly Happened[] => [
-  ...ledger.outbox.map(({ alert }) => alert).filter(isMoment),
+const happenedTo = ({ messages, record, subject }: DecidedTarget): readonly Happened[] => [
+  ...record.outbox.map(({ alert }) => alert).filter(isMoment),
   ...messages.filter(isMoment).map(message => ({ ...subject, ...message })),
 ]
 
@@ -126,7 +126,7 @@ function groupMoments(targets: readonly DecidedTarget[], runId: string): Groups[
 
 /** What is left for the target itself to tell; of what its groups tell, it remembers that they do. Pure. */
 export function withoutGroups(decided: DecidedTarget, { keys, moments }: Groups): Decided {
-  const { ledger, messages, subject } = decided
+  const { record, messages, subject } = decided
   const taken = firingStates(decided).filter(
     ({ groupKey, unsent }) => keys.has(groupKey) && unsent.length > 0,
   )
@@ -137,17 +137,17 @@ export function withoutGroups(decided: DecidedTarget, { keys, moments }: Groups)
   ): boolean =>
     kind === 'moment' ? events.has(event) : kind !== 'recovered' && taken.some(({ key }) => isOf(key))
   const left = messages.filter(it => !isTaken(it, key => key === it.key))
-  const outbox = ledger.outbox.filter(
+  const outbox = record.outbox.filter(
     ({ alert }) => !isTaken(alert, key => alert.dedupKey === `${subject.id}/${key}`),
   )
-  if (left.length === messages.length && outbox.length === ledger.outbox.length) return decided
+  if (left.length === messages.length && outbox.length === record.outbox.length) return decided
   const open = taken.map(({ key, open, groupKey, unsent }) => {
     // What waited for this run may have reached another notifier before.
     const wasAlone = unsent.some(({ kind, runId }) => kind !== 'new' || runId !== subject.runId)
     return [key, { ...open, shared: { cause: groupKey, alone: wasAlone || (open.shared?.alone ?? false) } }]
   })
   return {
-    ledger: { ...ledger, open: { ...ledger.open, ...Object.fromEntries(open) }, outbox },
+    record: { ...record, open: { ...record.open, ...Object.fromEntries(open) }, outbox },
     messages: left,
   }
 }
@@ -157,7 +157,7 @@ export function withoutGroups(decided: DecidedTarget, { keys, moments }: Groups)
  * stays by itself. `always` names groups that are known to be some. Pure.
  */
 export function groupConditions(
-  { open }: Pick<Ledger, 'open'>,
+  { open }: Pick<AlertRecord, 'open'>,
   affected: readonly Affected[],
   always: ReadonlySet<string> = new Set(),
 ): readonly Affected[] {

@@ -1,7 +1,7 @@
 import type { AlertEvent, Notifier } from '../contracts.ts'
 import { type EventName, isWorse, SEVERITIES, type Severity } from '../model/events.ts'
+import type { AlertRecord, OutboxEntry } from '../state/alert-record.ts'
 import type { Document } from '../state/document.ts'
-import type { Ledger, Undelivered } from './ledger.ts'
 
 /** Which alerts a notifier is told of. */
 export interface AlertFilter {
@@ -25,6 +25,10 @@ export function wants({ minSeverity, events }: AlertFilter, alert: AlertEvent): 
   return events.includes(alert.event) || (alert.ends !== null && events.includes(alert.ends.event))
 }
 
+/** Names an entry of an outbox. */
+export const entryId = ({ notifier, alert }: OutboxEntry): string =>
+  `${notifier} ${alert.dedupKey} ${alert.event} ${alert.at}`
+
 const OUTBOX_AT_MOST = 16
 
 /**
@@ -32,49 +36,49 @@ const OUTBOX_AT_MOST = 16
  * gives way to the newer alert, which says more. Pure.
  */
 export function enqueue(
-  ledger: Ledger,
+  record: AlertRecord,
   alerts: readonly AlertEvent[],
   notifiers: readonly Pick<NamedNotifier, 'name' | 'filter'>[],
   now: number,
-): Ledger {
+): AlertRecord {
   const added = alerts.flatMap(alert =>
     notifiers
       .filter(({ filter }) => wants(filter, alert))
       .map(({ name }) => ({ notifier: name, since: now, alert })),
   )
-  if (added.length === 0) return ledger
-  const isReplaced = (old: Undelivered): boolean =>
+  if (added.length === 0) return record
+  const isReplaced = (old: OutboxEntry): boolean =>
     old.alert.event !== 'recovered' &&
     added.some(
       ({ notifier, alert }) =>
         notifier === old.notifier && alert.dedupKey === old.alert.dedupKey && alert.event !== 'recovered',
     )
-  return { ...ledger, outbox: [...ledger.outbox.filter(old => !isReplaced(old)), ...added] }
+  return { ...record, outbox: [...record.outbox.filter(old => !isReplaced(old)), ...added] }
 }
 
 /** What of an outbox is kept for a later run: the worst, and of those the newest; documents are small. Pure. */
-export function bounded(ledger: Ledger): Ledger {
-  const { outbox } = ledger
-  if (outbox.length <= OUTBOX_AT_MOST) return ledger
-  const rankOf = ({ alert }: Undelivered): number => SEVERITIES.indexOf(alert.severity)
+export function bounded(record: AlertRecord): AlertRecord {
+  const { outbox } = record
+  if (outbox.length <= OUTBOX_AT_MOST) return record
+  const rankOf = ({ alert }: OutboxEntry): number => SEVERITIES.indexOf(alert.severity)
   const kept = new Set(
     outbox
       .toReversed()
       .toSorted((a, b) => rankOf(b) - rankOf(a))
       .slice(0, OUTBOX_AT_MOST),
   )
-  return { ...ledger, outbox: outbox.filter(entry => kept.has(entry)) }
+  return { ...record, outbox: outbox.filter(entry => kept.has(entry)) }
 }
 
 /** A document of the state that keeps what was told, and what is still to be told. */
 export interface WithAlerts {
-  readonly alerts: Ledger
+  readonly alerts: AlertRecord
 }
 
 /** A document as it was written, with all that is to be sent, however little of it the document keeps. */
 export interface Written<D extends WithAlerts> {
   readonly document: D
-  readonly outbox: readonly Undelivered[]
+  readonly outbox: readonly OutboxEntry[]
 }
 
 /** Changes a document and what is in its outbox. @throws RotationError when it cannot be written */
@@ -82,7 +86,7 @@ export async function writeAlerts<D extends WithAlerts>(
   document: Document<D>,
   change: (before: D) => D,
 ): Promise<Written<D>> {
-  let outbox: readonly Undelivered[] = []
+  let outbox: readonly OutboxEntry[] = []
   const written = await document.update(before => {
     const after = change(before)
     const alerts = bounded(after.alerts)

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { emptyLedger, Ledger } from './ledger.ts'
+import { AlertRecord, emptyAlertRecord } from './alert-record.ts'
 
 /**
  * The documents kept between runs: only what the world cannot be asked again. Absent means "adopt what is
@@ -80,7 +80,7 @@ export const TargetDocument = v.object({
     v.object({ runId: v.string(), at: instant, outcome: v.string(), error: v.nullable(v.string()) }),
   ),
   /** What people were told, and what they are still to be told. */
-  alerts: v.optional(Ledger, emptyLedger),
+  alerts: v.optional(AlertRecord, emptyAlertRecord),
   /** Of what was last seen to be served, or bound: for the days left where nothing can be seen. */
   life: v.optional(v.nullable(v.object({ notBefore: instant, notAfter: instant })), null),
 })
@@ -178,15 +178,15 @@ export const RunDocument = v.object({
   last: v.nullable(v.object({ runId: v.string(), at: instant, ok: v.boolean() })),
   /** When all targets were well for the last time, as far as it is written down; before they ever were: the first run. */
   okAt: v.nullable(instant),
-  alerts: v.optional(Ledger, emptyLedger),
+  alerts: v.optional(AlertRecord, emptyAlertRecord),
 })
 export type RunDocument = v.InferOutput<typeof RunDocument>
 
 /** What no run wrote down yet. */
-export const newRun: RunDocument = { schema: 1, last: null, okAt: null, alerts: emptyLedger }
+export const newRun: RunDocument = { schema: 1, last: null, okAt: null, alerts: emptyAlertRecord }
 
 /** What the watchdog told, where it has a store of its own. */
-export const WatchDocument = v.object({ schema, alerts: Ledger })
+export const WatchDocument = v.object({ schema, alerts: AlertRecord })
 export type WatchDocument = v.InferOutput<typeof WatchDocument>
 
 /** Ids of the events that must not be done twice, newest last. */
@@ -244,7 +244,7 @@ export const newTarget = (name: string): TargetDocument => ({
   lastBoundAt: null,
   emergencyAt: null,
   lastResult: null,
-  alerts: emptyLedger,
+  alerts: emptyAlertRecord,
   life: null,
 })
 

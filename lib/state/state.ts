@@ -4,6 +4,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Journal, SourceMemory, StateStore } from '../contracts.ts'
 import type { CertificateSpec } from '../model/certificate.ts'
 import type { Target } from '../model/target.ts'
+import { emptyAlertRecord } from './alert-record.ts'
 import { type Document, openDocument } from './document.ts'
 import {
   CertificateDocument,
@@ -18,7 +19,6 @@ import {
   WatchDocument,
 } from './documents.ts'
 import { openJournal } from './journal.ts'
-import { emptyLedger } from './ledger.ts'
 import { openSealedKeys } from './sealed-keys.ts'
 
 /** Everything this program writes down. */
@@ -106,7 +106,7 @@ export function openRecords(
       }),
     certificate,
     run: () => document('runs/last', RunDocument, newRun),
-    watch: () => document('watch/told', WatchDocument, { schema: 1, alerts: emptyLedger }),
+    watch: () => document('watch/told', WatchDocument, { schema: 1, alerts: emptyAlertRecord }),
     source: name => {
       const notes = document(`sources/${segment(name)}`, SourceDocument, { schema: 1, notes: {} })
       return {

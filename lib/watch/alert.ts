@@ -2,11 +2,11 @@ import { alertGroups } from '../alerts/alert-groups.ts'
 import { isGroupKey } from '../alerts/cause.ts'
 import { aboutRun, type Subject } from '../alerts/compose.ts'
 import { createDelivery } from '../alerts/deliver.ts'
-import { emptyLedger, type Ledger } from '../alerts/ledger.ts'
 import { enqueue, type NamedNotifier, writeAlerts } from '../alerts/outbox.ts'
 import { DAY_MS, HOUR_MS } from '../base/time.ts'
 import type { Run } from '../contracts.ts'
 import { EVENTS } from '../model/events.ts'
+import { type AlertRecord, emptyAlertRecord } from '../state/alert-record.ts'
 import type { Document } from '../state/document.ts'
 import type { WatchDocument } from '../state/documents.ts'
 import type { Found } from './conditions.ts'
@@ -34,7 +34,7 @@ export async function alertWatch(alerting: WatchAlerting, found: readonly Found[
       return null
     }))
   if (record && written) return delivery.empty(record, written.outbox)
-  const { outbox } = withFound(emptyLedger, alerting, found, now)
+  const { outbox } = withFound(emptyAlertRecord, alerting, found, now)
   const due = outbox.filter(
     ({ alert: { event, severity } }) =>
       EVENTS[event].severity === 'critical' || severity === 'critical' || isNewDay(now),
@@ -51,17 +51,17 @@ const isNewDay = (now: number): boolean => now % DAY_MS < 7 * HOUR_MS
 const ID = 'watch'
 
 function withFound(
-  before: Ledger,
+  before: AlertRecord,
   { run, notifiers }: WatchAlerting,
   found: readonly Found[],
   now: number,
-): Ledger {
+): AlertRecord {
   const subjectOf = (of: Found | undefined): Subject => ({
     ...aboutRun(ID, run.runId),
     ...(of ? { target: of.name, domain: of.domain, daysLeft: of.daysLeft } : {}),
   })
   const names = new Set(found.map(({ name }) => name))
-  const { ledger, alerts } = alertGroups(before, {
+  const { record, alerts } = alertGroups(before, {
     id: ID,
     now,
     affected: found.flatMap(of =>
@@ -74,5 +74,5 @@ function withFound(
     isEvaluated: key => isGroupKey(key) || names.has(key.slice(0, key.lastIndexOf('/'))),
     subjectOf: key => subjectOf(found.find(({ name }) => key.startsWith(`${name}/`))),
   })
-  return enqueue(ledger, alerts, notifiers, now)
+  return enqueue(record, alerts, notifiers, now)
 }

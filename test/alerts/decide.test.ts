@@ -2,9 +2,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Condition, decideAlerts, type Message, type Observation } from '../../lib/alerts/decide.ts'
-import { emptyLedger, type Ledger } from '../../lib/alerts/ledger.ts'
 import { levelOf, severityOf } from '../../lib/alerts/levels.ts'
 import { EVENT_NAMES, EVENTS, isWorse } from '../../lib/model/events.ts'
+import { type AlertRecord, emptyAlertRecord } from '../../lib/state/alert-record.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
@@ -33,12 +33,12 @@ const lookAt = (hours: number, seen: Look[1]): Observation => ({
   moments: [],
 })
 
-function play(looks: readonly Look[], ledger: Ledger = emptyLedger): readonly string[] {
-  let known = ledger
+function play(looks: readonly Look[], record: AlertRecord = emptyAlertRecord): readonly string[] {
+  let known = record
   return looks.flatMap(([hours, seen]) => {
     const decided = decideAlerts(known, lookAt(hours, seen))
     // As a store would keep it.
-    known = JSON.parse(JSON.stringify(decided.ledger))
+    known = JSON.parse(JSON.stringify(decided.record))
     return decided.messages.map(m => `${hours}h ${m.kind} ${m.event} ${m.severity}`)
   })
 }
@@ -163,12 +163,12 @@ test.each(stories)('%s', (_, looks, expected) => {
 })
 
 test('a state that ends says since when it lasted, and how bad it had been', () => {
-  const first = decideAlerts(emptyLedger, lookAt(0, failing({ level: 3 })))
-  const { messages, ledger } = decideAlerts(first.ledger, lookAt(50, 'well'))
+  const first = decideAlerts(emptyAlertRecord, lookAt(0, failing({ level: 3 })))
+  const { messages, record } = decideAlerts(first.record, lookAt(50, 'well'))
   expect(messages).toMatchObject([
     { event: 'recovered', since: START, ends: { event: 'failed', severity: 'critical' } },
   ])
-  expect(ledger.open).toEqual({})
+  expect(record.open).toEqual({})
 })
 
 test('states of different keys do not know each other', () => {
@@ -176,24 +176,24 @@ test('states of different keys do not know each other', () => {
     ...lookAt(0, failing()),
     conditions: [failing(), failing({ key: 'roots', event: 'root-ending' })],
   }
-  const first = decideAlerts(emptyLedger, both)
+  const first = decideAlerts(emptyAlertRecord, both)
   expect(first.messages.map(m => m.event)).toEqual(['failed', 'root-ending'])
-  const second = decideAlerts(first.ledger, lookAt(1, 'well'))
+  const second = decideAlerts(first.record, lookAt(1, 'well'))
   expect(second.messages.map(m => m.ends?.event)).toEqual(['failed'])
-  expect(Object.keys(second.ledger.open)).toEqual(['roots'])
+  expect(Object.keys(second.record.open)).toEqual(['roots'])
 })
 
 test('a moment is told each time it happens, and leaves nothing behind', () => {
   const rotated = { ...lookAt(0, 'well'), moments: [{ event: 'rotated' as const, reason: 'new' }] }
-  const decided = decideAlerts(emptyLedger, rotated)
+  const decided = decideAlerts(emptyAlertRecord, rotated)
   expect(decided.messages).toMatchObject([{ event: 'rotated', severity: 'info', kind: 'moment' }])
-  expect(decided.ledger).toBe(emptyLedger)
+  expect(decided.record).toBe(emptyAlertRecord)
 })
 
-test('nothing new leaves the ledger as it is, so that nothing is written', () => {
-  const { ledger } = decideAlerts(emptyLedger, lookAt(0, failing()))
-  expect(decideAlerts(ledger, lookAt(1, failing())).ledger).toBe(ledger)
-  expect(decideAlerts(emptyLedger, lookAt(1, 'well')).ledger).toBe(emptyLedger)
+test('nothing new leaves the record as it is, so that nothing is written', () => {
+  const { record } = decideAlerts(emptyAlertRecord, lookAt(0, failing()))
+  expect(decideAlerts(record, lookAt(1, failing())).record).toBe(record)
+  expect(decideAlerts(emptyAlertRecord, lookAt(1, 'well')).record).toBe(emptyAlertRecord)
 })
 
 const look = fc.oneof(
@@ -210,11 +210,11 @@ const look = fc.oneof(
 test('whatever happens: few messages, an end for what began and nothing else', () => {
   fc.assert(
     fc.property(fc.array(look, { maxLength: 200 }), looks => {
-      let ledger = emptyLedger
+      let record = emptyAlertRecord
       const told: Message[] = []
       looks.forEach((seen, hour) => {
-        const decided = decideAlerts(ledger, lookAt(hour, seen))
-        ledger = decided.ledger
+        const decided = decideAlerts(record, lookAt(hour, seen))
+        record = decided.record
         told.push(...decided.messages)
         expect(decided.messages.length).toBeLessThanOrEqual(1)
       })

@@ -1,11 +1,11 @@
 /** Who is told, in which order, and what is left for later. */
 import { describe, expect, test } from 'vitest'
 import { createDelivery } from '../../lib/alerts/deliver.ts'
-import { emptyLedger, type Undelivered } from '../../lib/alerts/ledger.ts'
 import { type AlertFilter, bounded, enqueue, type NamedNotifier, wants } from '../../lib/alerts/outbox.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import type { AlertEvent } from '../../lib/contracts.ts'
+import { emptyAlertRecord, type OutboxEntry } from '../../lib/state/alert-record.ts'
 import { fakeClock } from '../support/clock.ts'
 import { alertOf, NOW, recovered } from './alert-of.ts'
 
@@ -105,8 +105,8 @@ function delivery(notifiers: readonly NamedNotifier[], leftMs = 60_000) {
   const run = { runId: 'run-1', clock, log: silentLog, deadline: NOW + leftMs, signal }
   return { clock, ...createDelivery(notifiers, run) }
 }
-const box = (alerts: readonly AlertEvent[], ...notifiers: readonly NamedNotifier[]): readonly Undelivered[] =>
-  enqueue(emptyLedger, alerts, notifiers, NOW).outbox
+const box = (alerts: readonly AlertEvent[], ...notifiers: readonly NamedNotifier[]): readonly OutboxEntry[] =>
+  enqueue(emptyAlertRecord, alerts, notifiers, NOW).outbox
 
 describe('delivery', () => {
   test('in order, to each that wants it; nothing is left', async () => {
@@ -177,7 +177,7 @@ test('an outbox that was sent keeps what is left and what others put there meanw
   const [a, b] = [notifier('a', NEVER), notifier('b')]
   const outbox = box([failed], a.it, b.it)
   const [other] = box([alertOf({ key: 'other' })], a.it)
-  let kept = { alerts: { ...emptyLedger, outbox: [...outbox, ...(other ? [other] : [])] } }
+  let kept = { alerts: { ...emptyAlertRecord, outbox: [...outbox, ...(other ? [other] : [])] } }
   const update = async (change: (before: typeof kept) => typeof kept) => {
     kept = change(kept)
     return kept
@@ -192,7 +192,7 @@ test('an outbox that was sent keeps what is left and what others put there meanw
 
 test('an undelivered alert gives way to a newer one of the same state, not to its end', () => {
   const { it } = notifier('a')
-  const first = enqueue(emptyLedger, [alertOf()], [it], NOW)
+  const first = enqueue(emptyAlertRecord, [alertOf()], [it], NOW)
   const second = enqueue(
     first,
     [alertOf({ kind: 'worse', severity: 'critical' }, {}, NOW + 1)],
@@ -206,18 +206,18 @@ test('an undelivered alert gives way to a newer one of the same state, not to it
 
 test('an outbox does not grow without end', () => {
   const { it } = notifier('a')
-  let ledger = emptyLedger
+  let record = emptyAlertRecord
   for (let i = 0; i < 50; i += 1)
-    ledger = bounded(enqueue(ledger, [alertOf({ key: `k${i}` })], [it], NOW + i))
-  expect(ledger.outbox).toHaveLength(16)
-  expect(ledger.outbox.at(-1)?.alert.dedupKey).toBe('iot-1/k49')
+    record = bounded(enqueue(record, [alertOf({ key: `k${i}` })], [it], NOW + i))
+  expect(record.outbox).toHaveLength(16)
+  expect(record.outbox.at(-1)?.alert.dedupKey).toBe('iot-1/k49')
 })
 
 test('what a full outbox loses is what matters least', () => {
   const { it } = notifier('a')
   const first = alertOf({ key: 'first', severity: 'critical' })
   const many = Array.from({ length: 30 }, (_, i) => alertOf({ key: `k${i}` }))
-  const { outbox } = bounded(enqueue(emptyLedger, [first, ...many], [it], NOW))
+  const { outbox } = bounded(enqueue(emptyAlertRecord, [first, ...many], [it], NOW))
   expect(outbox.map(e => e.alert.dedupKey)).toEqual([
     'iot-1/first',
     ...Array.from({ length: 15 }, (_, i) => `iot-1/k${15 + i}`),

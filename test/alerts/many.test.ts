@@ -170,14 +170,22 @@ test('what it says: how many, which, the worst of them, the reason, and one key 
   const [again] = (await f.run(everybody(dnsDown))).alerts as [AlertEvent]
   const [over] = (await f.run(everybody('well'))).alerts as [AlertEvent]
   expect(again).toMatchObject({
-    ...{ version: 1, kind: 'worse', event: 'expiring', severity: 'warning', target: null, domain: null },
-    ...{ daysLeft: 11, dedupKey: 'iotda-cert/*/failed/unavailable/solvers.dns' },
+    version: 1,
+    kind: 'worse',
+    event: 'expiring',
+    severity: 'warning',
+    target: null,
+    domain: null,
+    daysLeft: 11,
+    dedupKey: 'iotda-cert/*/failed/unavailable/solvers.dns',
     targets: { count: 60, names: f.targets.slice(0, 50).map(t => t.name) },
     error: { code: 'unavailable', message: 'solvers.dns: present: answered 500' },
     runbook: 'RUNBOOK.md#unavailable',
   })
   expect(over).toMatchObject({
-    ...{ kind: 'recovered', dedupKey: again.dedupKey, ends: { event: 'failed', severity: 'warning' } },
+    kind: 'recovered',
+    dedupKey: again.dedupKey,
+    ends: { event: 'failed', severity: 'warning' },
     targets: { count: 60 },
   })
   const { title, facts } = wordingOf(again, 'en')

@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest'
 import { aboutRun, type Subject } from '../../lib/alerts/compose.ts'
 import type { Message } from '../../lib/alerts/decide.ts'
 import { createDelivery } from '../../lib/alerts/deliver.ts'
-import { emptyLedger } from '../../lib/alerts/ledger.ts'
 import { enqueue, type NamedNotifier } from '../../lib/alerts/outbox.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { secret } from '../../lib/base/secret.ts'
@@ -20,6 +19,7 @@ import {
 import { createHttp } from '../../lib/http/client.ts'
 import { ERROR_CODES } from '../../lib/model/errors.ts'
 import { EVENT_NAMES, EVENTS } from '../../lib/model/events.ts'
+import { emptyAlertRecord } from '../../lib/state/alert-record.ts'
 import type { AlertService, AnswerMode } from '../../sandbox/alerts/service.ts'
 import { alertOf, recovered } from '../alerts/alert-of.ts'
 import { HUAWEI_KEY, HUAWEI_SECRET } from '../stores/cloud.ts'
@@ -184,7 +184,7 @@ export function notifierContract(
       const { named, run, harness } = await open()
       harness.service.mode = 'throttled'
       const [alert] = everyAlert(harness.now()) as [AlertEvent]
-      const { outbox } = enqueue(emptyLedger, [alert], [named], harness.now())
+      const { outbox } = enqueue(emptyAlertRecord, [alert], [named], harness.now())
       const left = await createDelivery([named], run).send(outbox)
       expect(left).toEqual(outbox)
       expect(harness.service.requests).toHaveLength(3)

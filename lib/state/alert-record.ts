@@ -6,7 +6,7 @@ import { type AlertEvent, SEVERITIES } from '../model/events.ts'
 const instant = v.number()
 const Cause = v.nullable(v.object({ code: v.string(), message: v.string(), hint: v.nullable(v.string()) }))
 
-const Open = v.object({
+const Firing = v.object({
   /** When it was first seen. */
   since: instant,
   /** Null: not told yet. */
@@ -24,23 +24,23 @@ const Open = v.object({
   /** Of a state of many targets: which, when it was last told. */
   targets: v.optional(v.object({ count: v.number(), names: v.array(v.string()) })),
 })
-export type Open = v.InferOutput<typeof Open>
+export type Firing = v.InferOutput<typeof Firing>
 
-const Undelivered = v.object({
+const OutboxEntry = v.object({
   /** Name of the notifier. */
   notifier: v.string(),
   since: instant,
   alert: v.custom<AlertEvent>(it => typeof it === 'object' && it !== null, 'must be an alert'),
 })
-export type Undelivered = v.InferOutput<typeof Undelivered>
+export type OutboxEntry = v.InferOutput<typeof OutboxEntry>
 
-export const Ledger = v.object({
+export const AlertRecord = v.object({
   /** States that are not over, by key. */
-  open: v.record(v.string(), Open),
+  open: v.record(v.string(), Firing),
   /** When a state ended, for those that come back soon. */
   ended: v.record(v.string(), instant),
-  outbox: v.array(Undelivered),
+  outbox: v.array(OutboxEntry),
 })
-export type Ledger = v.InferOutput<typeof Ledger>
+export type AlertRecord = v.InferOutput<typeof AlertRecord>
 
-export const emptyLedger: Ledger = { open: {}, ended: {}, outbox: [] }
+export const emptyAlertRecord: AlertRecord = { open: {}, ended: {}, outbox: [] }
