@@ -44,7 +44,9 @@ const [well, waiting, unwell] = ['wwwwwwwww wwwwww', 'ooooooooo oooooo', 'UUUUUU
 const plain = {
   looked: 'woUwwUwww wUUwwo',
   suspended: 'ooUooUooo oUUooo',
-  ...{ busy: waiting, done: well, bad: unwell },
+  busy: waiting,
+  done: well,
+  bad: unwell,
 }
 const CASES: readonly (readonly [string, Partial<TargetResult>, Readonly<Record<Letters, string>>])[] = [
   ['nothing else is known', {}, plain],
@@ -183,10 +185,9 @@ describe('exit codes', () => {
       outcome,
       code(result({ outcome: outcome as Outcome })),
     ])
-    expect(Object.fromEntries(codes)).toEqual({
-      ...{ idle: 0, planned: 0, probed: 0, revoked: 0, rotated: 0, repaired: 0 },
-      ...{ suspended: 3, busy: 3, held: 1, 'rolled-back': 1, refused: 1, failed: 1 },
-    })
+    const with0 = { idle: 0, planned: 0, probed: 0, revoked: 0, rotated: 0, repaired: 0 }
+    const others = { suspended: 3, busy: 3, held: 1, 'rolled-back': 1, refused: 1, failed: 1 }
+    expect(Object.fromEntries(codes)).toEqual({ ...with0, ...others })
   })
 
   test.each([
