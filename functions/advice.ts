@@ -1,12 +1,9 @@
 import type { Command } from 'commander'
-import type { doctor } from '../lib/app/advice.ts'
 import { silentLog } from '../lib/base/log.ts'
 import { RotationError } from '../lib/base/rotation-error.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
-import { allVisible } from '../lib/base/visible.ts'
+import { findingsText } from '../lib/present/findings-text.ts'
 import { jsonLog } from './output.ts'
-
-type Finding = Awaited<ReturnType<typeof doctor>>['findings'][number]
 
 interface Flags {
   readonly config?: string
@@ -16,25 +13,6 @@ interface Flags {
   readonly write?: boolean
   readonly notify?: boolean
   readonly watch?: boolean
-}
-
-const MARK: Readonly<Record<Finding['verdict'], readonly [mark: string, colour: number]>> = {
-  ok: ['ok  ', 32],
-  warn: ['warn', 33],
-  fail: ['fail', 31],
-}
-
-/** A line for each finding, and its remedy below it. */
-export function findingsText(findings: readonly Finding[], colour: boolean): string {
-  const paint = (text: string, code: number): string => (colour ? `\x1b[${code}m${text}\x1b[0m` : text)
-  const what = ({ check, subject }: Finding): string => (subject === null ? check : `${check} ${subject}`)
-  const widest = Math.max(0, ...findings.map(it => what(it).length))
-  const lines = allVisible(findings).flatMap(it => {
-    const [mark, code] = MARK[it.verdict]
-    const line = `${paint(mark, code)}  ${what(it).padEnd(widest)}  ${it.message}`
-    return it.remedy === null ? [line] : [line, `${' '.repeat(widest + 8)}-> ${it.remedy}`]
-  })
-  return `${lines.join('\n')}\n`
 }
 
 const CLOUDS = ['aws', 'huawei'] as const

@@ -1,6 +1,6 @@
 import { RotationError } from '../lib/base/rotation-error.ts'
 import { quoted } from '../lib/base/visible.ts'
-import { REVOCATION_REASONS } from '../lib/model/certificate.ts'
+import { REVOCATION_REASONS, type RevocationReason } from '../lib/model/certificate.ts'
 import { ACTIONS, type Action, type RunEvent, type StepName } from '../lib/model/outcomes.ts'
 
 /** What a bare schedule event means: rotate everything. */
@@ -17,12 +17,13 @@ export const rotateEverything: RunEvent = {
  * that are named, says that somebody wants something else of it, which must not be lost. @throws RotationError `usage`
  */
 export function scheduledEvent(payload: object, parts: readonly string[] = []): RunEvent {
-  const paths = ['', ...parts].flatMap(part => {
-    const inside = part === '' ? payload : (payload as Readonly<Record<string, unknown>>)[part]
-    const isObject = typeof inside === 'object' && inside !== null
-    const keys = isObject ? Object.keys(inside).filter(key => KEYS.includes(key)) : []
-    return keys.map(key => (part === '' ? key : `${part}.${key}`))
+  const ours = (part: unknown): readonly string[] =>
+    typeof part === 'object' && part !== null ? Object.keys(part).filter(key => KEYS.includes(key)) : []
+  const inParts = parts.flatMap(part => {
+    const keys = ours((payload as Readonly<Record<string, unknown>>)[part])
+    return keys.map(key => `${part}.${key}`)
   })
+  const paths = [...ours(payload), ...inParts]
   if (paths.length === 0) return rotateEverything
   throw bad(
     `"${paths.join('", "')}" in the event of a schedule, which rotates everything`,
@@ -43,29 +44,31 @@ const bad = (what: string, hint: string): RotationError =>
 export function parseEvent(value: unknown): RunEvent {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw bad('it is no object', 'Send {"action":"rotate"}.')
-  const event = value as Record<string, unknown>
+  const event = value as Readonly<Record<string, unknown>>
   const unknown = Object.keys(event).find(key => !KEYS.includes(key))
   if (unknown !== undefined) throw bad(`unknown key ${quoted(unknown)}`, `Known keys: ${KEYS.join(', ')}.`)
   const action = actionOf(event.action)
-  refuseIdle(event, action)
+  refuseUnheeded(event, action)
+  const profiles = namesOf(event, 'profiles')
   return {
     action,
-    targets: targetsOf(event.targets),
+    targets: namesOf(event, 'targets'),
     force: forceOf(event.force),
     until: untilOf(event.until),
     accept: fingerprintOf('accept', event.accept),
-    ...profilesOf(event),
-    ...revocationOf(event),
+    ...(profiles ? { profiles } : {}),
+    ...(action === 'revoke' ? { revoke: revocationOf(event) } : {}),
   }
 }
 
-function actionOf(action: unknown): Action {
-  if (action === undefined) return 'rotate'
+function actionOf(action: unknown = 'rotate'): Action {
   const known = ACTIONS.find(a => a === action)
   if (known) return known
-  if (typeof action === 'string' && RESERVED.includes(action))
-    throw bad(`action "${action}" is reserved and not supported yet`, `Actions: ${ACTIONS.join(', ')}.`)
-  throw bad('unknown action', `Actions: ${ACTIONS.join(', ')}.`)
+  const isReserved = typeof action === 'string' && RESERVED.includes(action)
+  throw bad(
+    isReserved ? `action "${action}" is reserved and not supported yet` : 'unknown action',
+    `Actions: ${ACTIONS.join(', ')}.`,
+  )
 }
 
 /** What a person may say besides, by the actions that heed it. */
@@ -74,48 +77,45 @@ const HEEDED: Readonly<Record<string, readonly Action[]>> = {
   until: ['rotate'],
   accept: ['rotate', 'rollback'],
 }
+/** What one action alone has. */
+const OWN: readonly (readonly [key: string, action: Action, hint: string])[] = [
+  ['profiles', 'probe', 'Only a probe is narrowed to profiles.'],
+  ['certificate', 'revoke', 'Only a revocation has it.'],
+  ['reason', 'revoke', 'Only a revocation has it.'],
+]
 
 /** Whoever forces a hold expects something of it that will not happen. */
-function refuseIdle(event: Record<string, unknown>, action: Action): void {
+function refuseUnheeded(event: Readonly<Record<string, unknown>>, action: Action): void {
   for (const [key, actions] of Object.entries(HEEDED)) {
     if ((event[key] ?? false) === false || actions.includes(action)) continue
     throw bad(`"${key}" with action "${action}"`, `Leave it out: it is for ${actions.join(', ')} only.`)
   }
+  for (const [key, only, hint] of OWN)
+    if ((event[key] ?? null) !== null && action !== only) throw bad(`"${key}" without action "${only}"`, hint)
 }
 
-function targetsOf(targets: unknown): readonly string[] | null {
-  if (targets === undefined || targets === null) return null
-  if (Array.isArray(targets) && targets.length > 0 && targets.every(t => typeof t === 'string'))
-    return [...new Set<string>(targets)]
-  throw bad('"targets" is no list of names', 'Leave it out for all targets.')
+function namesOf(
+  event: Readonly<Record<string, unknown>>,
+  key: 'targets' | 'profiles',
+): readonly string[] | null {
+  const names = event[key] ?? null
+  if (names === null) return null
+  if (Array.isArray(names) && names.length > 0 && names.every(name => typeof name === 'string'))
+    return [...new Set<string>(names)]
+  throw bad(`"${key}" is no list of names`, `Leave it out for all ${key}.`)
 }
 
-function profilesOf({ profiles, action }: Record<string, unknown>): { profiles?: readonly string[] } {
-  if (profiles === undefined || profiles === null) return {}
-  if (action !== 'probe')
-    throw bad('"profiles" without action "probe"', 'Only a probe is narrowed to profiles.')
-  if (Array.isArray(profiles) && profiles.length > 0 && profiles.every(p => typeof p === 'string'))
-    return { profiles: [...new Set<string>(profiles)] }
-  throw bad('"profiles" is no list of names', 'Leave it out for all profiles.')
-}
-
-function revocationOf(event: Record<string, unknown>): Pick<RunEvent, 'revoke'> {
-  const { action, certificate, reason, targets } = event
-  if (action !== 'revoke') {
-    const stray = ['certificate', 'reason'].find(key => event[key] !== undefined && event[key] !== null)
-    if (stray === undefined) return {}
-    throw bad(`"${stray}" without action "revoke"`, 'Only a revocation has it.')
-  }
-  if (targets === undefined || targets === null)
+function revocationOf({ certificate, reason, targets }: Readonly<Record<string, unknown>>) {
+  if ((targets ?? null) === null)
     throw bad('"revoke" names no target', 'A certificate is revoked for one target: name it.')
-  const known = Object.keys(REVOCATION_REASONS) as (keyof typeof REVOCATION_REASONS)[]
+  const known = Object.keys(REVOCATION_REASONS) as RevocationReason[]
   const why = known.find(r => r === (reason ?? 'unspecified'))
   if (why === undefined) throw bad('"reason" is none that a CA takes', `Reasons: ${known.join(', ')}.`)
-  return { revoke: { certificate: fingerprintOf('certificate', certificate), reason: why } }
+  return { certificate: fingerprintOf('certificate', certificate), reason: why }
 }
 
-function forceOf(force: unknown): boolean {
-  if (force === undefined || typeof force === 'boolean') return force ?? false
+function forceOf(force: unknown = false): boolean {
+  if (typeof force === 'boolean') return force
   throw bad('"force" is not true or false', 'Send true or false.')
 }
 
@@ -131,10 +131,8 @@ function untilOf(until: unknown): StepName | null {
 
 function fingerprintOf(key: string, value: unknown): string | null {
   if (value === undefined || value === null) return null
-  const fingerprint = (typeof value === 'string' ? value : '')
-    .toLowerCase()
-    .replaceAll(':', '')
-    .replace(/^sha256\//, '')
+  const text = typeof value === 'string' ? value.toLowerCase() : ''
+  const fingerprint = text.replaceAll(':', '').replace(/^sha256\//, '')
   if (/^[0-9a-f]{64}$/.test(fingerprint)) return fingerprint
   const where = key === 'accept' ? 'that the refusal names' : 'that status shows with --json'
   throw bad(`"${key}" is no SHA-256 fingerprint`, `Give the 64 hex digits ${where}.`)

@@ -1,8 +1,7 @@
 import type { Command } from 'commander'
 import { silentLog } from '../lib/base/log.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
-import { allVisible } from '../lib/base/visible.ts'
-import type { WatchAnswer } from '../lib/watch/watch.ts'
+import { watchText } from '../lib/present/watch-text.ts'
 import { jsonLog } from './output.ts'
 
 interface Flags {
@@ -30,14 +29,4 @@ export function watchCommand(cli: Command, setExit: (code: number) => void): voi
       process.stdout.write(json ? `${JSON.stringify(answer, null, 2)}\n` : watchText(answer))
       setExit(answer.ok && answer.undelivered === 0 ? 0 : 1)
     })
-}
-
-/** The answer in words. */
-export function watchText({ results, undelivered }: WatchAnswer): string {
-  const lines = allVisible(results).flatMap(({ target, ok, daysLeft, problems }) => [
-    `${ok ? 'ok ' : 'bad'}  ${target}${daysLeft === null ? '' : `: ${daysLeft} days left`}`,
-    ...problems.map(({ event, reason }) => `     ${event}: ${reason}`),
-  ])
-  const untold = undelivered > 0 ? [`${undelivered} alerts could not be delivered`] : []
-  return `${[...lines, ...untold].join('\n')}\n`
 }

@@ -58,7 +58,7 @@ function troubleOf(
   const about = { key: RENEWAL, level, reason: error?.message ?? decision.detail, error: null }
   // What was told goes on, and gets worse with the days left; waiting says nothing new of it.
   if (outcome === 'suspended' && open?.toldAt != null) return { ...about, event: null }
-  if (state === 'paused' || state === 'paused-late') return { ...about, ...tells }
+  if (state === 'paused') return { ...about, ...tells }
   if (state === 'under-way' || state === 'late') {
     const stuck = warnings.find(({ code }) => code === 'not-propagated' || code === 'too-little-time')
     if (stuck) return { ...about, event: tells.event, reason: stuck.message }

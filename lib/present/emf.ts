@@ -1,6 +1,7 @@
+import { DAY_MS } from '../base/time.ts'
 import type { Answer } from '../report/answer.ts'
 import { healthOf } from '../report/health.ts'
-import type { TargetResult } from '../report/result.ts'
+import type { ReportedLife, TargetResult } from '../report/result.ts'
 
 /**
  * Metrics as CloudWatch reads them out of the log, one JSON line each: for the run, for each target, and for each
@@ -10,31 +11,26 @@ import type { TargetResult } from '../report/result.ts'
  */
 
 type Unit = 'Count' | 'None' | 'Seconds' | 'Milliseconds'
-type Values = Readonly<Record<string, readonly [value: number, unit: Unit]>>
+/** Null: not known, and not told. */
+type Values = Readonly<Record<string, readonly [value: number | null, unit: Unit]>>
+type Members = Readonly<Record<string, unknown>>
 
-/** Metrics of one set of dimensions. */
-interface Directive {
-  readonly dimensions: readonly string[]
-  readonly values: Values
-}
-
-const NAMESPACE = 'IotdaCert'
 const FUNCTION = 'FunctionName'
-const DAY_MS = 86_400_000
 
-function line(
-  timestamp: number,
-  directives: readonly Directive[],
-  more: Readonly<Record<string, unknown>>,
-): string {
-  const CloudWatchMetrics = directives.map(({ dimensions, values }) => ({
-    Namespace: NAMESPACE,
-    Dimensions: [dimensions],
-    Metrics: Object.entries(values).map(([Name, [, Unit]]) => ({ Name, Unit })),
+/** One line; `sets` are metrics by their dimension besides the function's name (empty: none). */
+function line(timestamp: number, sets: Readonly<Record<string, Values>>, members: Members): string {
+  const known = Object.entries(sets).map(
+    ([dimension, values]) =>
+      [dimension, Object.entries(values).filter(([, [value]]) => value !== null)] as const,
+  )
+  const CloudWatchMetrics = known.map(([dimension, values]) => ({
+    Namespace: 'IotdaCert',
+    Dimensions: [dimension === '' ? [FUNCTION] : [FUNCTION, dimension]],
+    Metrics: values.map(([Name, [, Unit]]) => ({ Name, Unit })),
   }))
-  const values = directives.flatMap(it => Object.entries(it.values).map(([name, [value]]) => [name, value]))
-  const members = Object.fromEntries(values)
-  return `${JSON.stringify({ _aws: { Timestamp: timestamp, CloudWatchMetrics }, ...more, ...members })}\n`
+  const values = known.flatMap(([, values]) => values.map(([name, [value]]) => [name, value]))
+  const _aws = { Timestamp: timestamp, CloudWatchMetrics }
+  return `${JSON.stringify({ _aws, ...members, ...Object.fromEntries(values) })}\n`
 }
 
 /** Every line of one answer of the function of that name. Pure. */
@@ -43,7 +39,7 @@ export function emfLines(answer: Answer, functionName: string): readonly string[
   const { runId, trigger, results } = answer
   const common = { [FUNCTION]: functionName, runId }
   return [
-    line(at, [{ dimensions: [FUNCTION], values: wholeOf(answer, at) }], { ...common, trigger }),
+    line(at, { '': wholeOf(answer, at) }, { ...common, trigger }),
     ...results.map(result => targetLine(result, at, common)),
     ...sourceLines(results, at, common),
   ]
@@ -60,62 +56,44 @@ function wholeOf({ ok, startedAt, results, told }: Answer, at: number): Values {
     TargetsFailed: [counted(['failed', 'refused', 'rolled-back']), 'Count'],
     TargetsWaiting: [counted(['suspended', 'held', 'busy']), 'Count'],
     TargetsUnwell: [results.filter(r => healthOf(r, at) === 'unwell').length, 'Count'],
-    ...(told
-      ? { AlertsSent: [told.sent, 'Count'], AlertsUndelivered: [told.undelivered, 'Count'] }
-      : ({} as Values)),
+    AlertsSent: [told?.sent ?? null, 'Count'],
+    AlertsUndelivered: [told?.undelivered ?? null, 'Count'],
     // How long ago all targets were well, as far as it is known.
-    ...(told && okAt !== null ? { LastSuccessAge: [Math.max(0, at - okAt) / 1_000, 'Seconds'] } : {}),
+    LastSuccessAge: [told && okAt !== null ? Math.max(0, at - okAt) / 1_000 : null, 'Seconds'],
   }
 }
 
-function targetLine(result: TargetResult, at: number, common: Readonly<Record<string, unknown>>): string {
+function targetLine(result: TargetResult, at: number, common: Members): string {
   const { target, outcome, outlook, steps, error } = result
-  const left = (until: string | undefined) => (until === undefined ? null : (Date.parse(until) - at) / DAY_MS)
-  const days = Object.entries({
-    DaysLeftServed: left(outlook.served?.notAfter),
-    DaysLeftBound: left(outlook.bound?.notAfter),
-  }).flatMap(([name, value]) => (value === null ? [] : [[name, [value, 'None']] as const]))
-  const durations = steps.map(
-    ({ step, durationMs }) => [`Step${pascal(step)}`, [durationMs, 'Milliseconds']] as const,
-  )
+  const daysLeft = (life: ReportedLife | null) => life && (Date.parse(life.notAfter) - at) / DAY_MS
   const obtain = steps.filter(s => s.step === 'obtain')
   const own: Values = {
     Ok: [healthOf(result, at) === 'unwell' ? 0 : 1, 'Count'],
-    ...(outlook.slotsUsed === null ? {} : ({ SlotsUsed: [outlook.slotsUsed, 'Count'] } as Values)),
-    ...Object.fromEntries(days),
+    SlotsUsed: [outlook.slotsUsed, 'Count'],
+    DaysLeftServed: [daysLeft(outlook.served), 'None'],
+    DaysLeftBound: [daysLeft(outlook.bound), 'None'],
   }
   const overAll: Values = {
     ...own,
     ObtainAttempts: [obtain.length, 'Count'],
     ObtainFailures: [obtain.filter(s => s.status === 'failed').length, 'Count'],
-    ...Object.fromEntries(durations),
+    ...Object.fromEntries(steps.map(s => [`Step${pascal(s.step)}`, [s.durationMs, 'Milliseconds']] as const)),
   }
-  const directives = [
-    { dimensions: [FUNCTION, 'Target'], values: own },
-    { dimensions: [FUNCTION], values: overAll },
-  ]
-  return line(at, directives, { ...common, Target: target, outcome, error: error?.code ?? null })
+  const members = { ...common, Target: target, outcome, error: error?.code ?? null }
+  return line(at, { Target: own, '': overAll }, members)
 }
 
 /** What the CAs were asked lately, where this run asked them. Targets that share a source say the same of it. */
-function sourceLines(
-  results: readonly TargetResult[],
-  at: number,
-  common: Readonly<Record<string, unknown>>,
-): readonly string[] {
-  const asked = results.flatMap(({ orders }) => orders ?? [])
-  const latest = new Map(asked.map(it => [it.source, it]))
+function sourceLines(results: readonly TargetResult[], at: number, common: Members): readonly string[] {
+  const latest = new Map(results.flatMap(({ orders }) => orders ?? []).map(it => [it.source, it]))
   return [...latest.values()].map(({ source, orders, failedValidations }) => {
     const values: Values = {
       AcmeOrders: [orders, 'Count'],
       AcmeFailedValidations: [failedValidations, 'Count'],
     }
-    return line(at, [{ dimensions: [FUNCTION, 'Source'], values }], { ...common, Source: source })
+    return line(at, { Source: values }, { ...common, Source: source })
   })
 }
 
 const pascal = (step: string): string =>
-  step
-    .split('-')
-    .map(part => part.charAt(0).toUpperCase() + part.slice(1))
-    .join('')
+  step.replaceAll(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase())

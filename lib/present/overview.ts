@@ -1,6 +1,7 @@
 import type { Answer } from '../report/answer.ts'
 import { lifeOf, shareLeft } from '../report/health.ts'
 import type { ReportedLife } from '../report/result.ts'
+import { painter } from './paint.ts'
 import { resultText } from './text.ts'
 import { byUrgency, conditionOf, countsOf, leftText, type Urgency, urgencyOf } from './urgency.ts'
 
@@ -21,7 +22,7 @@ const CODE: Readonly<Record<Urgency, number>> = { well: 32, watch: 33, bad: 31 }
 export function overviewText(answer: Answer, style: OverviewStyle): string {
   const now = Date.parse(answer.finishedAt)
   const sorted = byUrgency(answer.results, now)
-  const paint = (text: string, code: number): string => (style.colour ? `\x1b[${code}m${text}\x1b[0m` : text)
+  const paint = painter(style.colour)
   const head = ['target', 'left', '', 'slots', 'state', 'next check']
   const rows = sorted.map(result => [
     result.target,

@@ -1,10 +1,10 @@
 import { formatDuration } from '../base/time.ts'
 import type { TargetResult } from '../report/result.ts'
+import type { Paint } from './paint.ts'
 
 type Probe = NonNullable<TargetResult['probe']>
 type Address = Probe['addresses'][number]
 type Verdict = Address['verdicts'][number]
-type Paint = (text: string, code: number) => string
 
 /** What each address shows, and what each kind of device makes of it. */
 export const probeText = ({ addresses, port, serverName }: Probe, paint: Paint): readonly string[] => [

@@ -1,15 +1,12 @@
 import type { CheckLine, CheckVerdict } from '../model/device-profile.ts'
 import type { StepRecord } from '../model/outcomes.ts'
+import type { Paint } from './paint.ts'
 
 const MARK: Readonly<Record<CheckVerdict, string>> = { ok: '✓', warn: '!', refuse: '✗' }
 const COLOUR: Readonly<Record<CheckVerdict, number>> = { ok: 32, warn: 33, refuse: 31 }
 
 /** What preflight found, line by line; nothing where all is well and nobody asked. */
-export function tableText(
-  steps: readonly StepRecord[],
-  isAsked: boolean,
-  paint: (text: string, code: number) => string,
-): readonly string[] {
+export function tableText(steps: readonly StepRecord[], isAsked: boolean, paint: Paint): readonly string[] {
   const { table = [], detail = '' } = steps.findLast(step => step.step === 'preflight') ?? {}
   if (table.length === 0 || !(isAsked || table.some(line => line.verdict === 'refuse'))) return []
   const widest = (of: (line: CheckLine) => string): number => Math.max(...table.map(line => of(line).length))

@@ -12,6 +12,7 @@ import {
 import type { Answer } from '../report/answer.ts'
 import { healthOf } from '../report/health.ts'
 import type { ReportedLeaf, TargetResult } from '../report/result.ts'
+import { type Paint, painter } from './paint.ts'
 import { probeText } from './probe-text.ts'
 import { tableText } from './table.ts'
 
@@ -49,12 +50,11 @@ export function progressPrinter(
 
 /** The answer in words. */
 export function resultText(answer: Answer, action: Action, colour = false): string {
-  const whole = (answer.warnings ?? []).map(
-    ({ code, message }) => `${paint('warning', 33, colour)}  ${code}: ${message}\n`,
-  )
+  const paint = painter(colour)
   const now = Date.parse(answer.finishedAt)
-  const targets = answer.results.map(result => targetText(allVisible(result), action, now, colour))
-  return [...targets, ...whole].join('\n')
+  const targets = answer.results.map(result => targetText(allVisible(result), action, now, paint))
+  const warnings = (answer.warnings ?? []).map(it => `${paint('warning', 33)}  ${it.code}: ${it.message}\n`)
+  return [...targets, ...warnings].join('\n')
 }
 
 /** What an outcome means where it is not what a rotation means by it. */
@@ -64,43 +64,38 @@ const WORDS: Partial<Record<Action, Partial<Record<Outcome, string>>>> = {
   resume: { idle: 'nothing is held any more; the next run goes on' },
 }
 
-function targetText(result: TargetResult, action: Action, now: number, colour: boolean): string {
-  const { outcome, decision, error, warnings, deleted } = result
+function targetText(result: TargetResult, action: Action, now: number, paint: Paint): string {
+  const { outcome, decision, steps, before, after, deleted, warnings, error } = result
   const text = WORDS[action]?.[outcome] ?? OUTCOMES[outcome].text
+  const isPlan = action === 'plan'
   const lines = [
-    `${paint(outcome, healthOf(result, now) === 'unwell' ? 31 : 32, colour)}  ${result.target}: ${text}`,
+    `${paint(outcome, healthOf(result, now) === 'unwell' ? 31 : 32)}  ${result.target}: ${text}`,
+    steps.some(s => s.step === 'decide') &&
+      `  ${decision.due ? 'due' : 'idle'} (${decision.reason}): ${decision.detail}`,
+    ...steps.map(s => isPlan && decision.due && s.step === 'free' && `  slot     ${s.detail}`),
+    ...tableText(steps, isPlan, paint),
+    before && `  before   ${leafText(before)}`,
+    after && after.fingerprint !== before?.fingerprint && `  after    ${leafText(after)}`,
+    ...(result.seen ? seenText(result.seen) : []),
+    ...(result.devices ? devicesText(result.devices) : []),
+    ...(result.probe ? probeText(result.probe, paint) : []),
+    ...deleted.map(it => `  deleted  ${it.serverCertificateId}: ${it.why}`),
+    ...warnings.map(({ code, message }) => `  ${paint('warning', 33)}  ${code}: ${message}`),
+    error && `  ${paint('error', 31)}    ${error.code}: ${error.message}`,
+    error?.hint && `  hint     ${error.hint}`,
+    error?.retryAt && `  not before ${error.retryAt}`,
+    decision.nextCheckAt && `  next     ${decision.nextCheckAt}`,
   ]
-  if (result.steps.some(s => s.step === 'decide'))
-    lines.push(`  ${decision.due ? 'due' : 'idle'} (${decision.reason}): ${decision.detail}`)
-  if (action === 'plan' && decision.due)
-    lines.push(...result.steps.filter(s => s.step === 'free').map(s => `  slot     ${s.detail}`))
-  lines.push(...tableText(result.steps, action === 'plan', (part, code) => paint(part, code, colour)))
-  if (result.before) lines.push(`  before   ${leafText(result.before)}`)
-  if (result.after && result.after.fingerprint !== result.before?.fingerprint)
-    lines.push(`  after    ${leafText(result.after)}`)
-  if (result.seen) lines.push(...seenText(result.seen))
-  if (result.devices) lines.push(...devicesText(result.devices))
-  if (result.probe) lines.push(...probeText(result.probe, (part, code) => paint(part, code, colour)))
-  for (const { serverCertificateId, why } of deleted) lines.push(`  deleted  ${serverCertificateId}: ${why}`)
-  for (const { code, message } of warnings)
-    lines.push(`  ${paint('warning', 33, colour)}  ${code}: ${message}`)
-  if (error) lines.push(`  ${paint('error', 31, colour)}    ${error.code}: ${error.message}`)
-  if (error?.hint) lines.push(`  hint     ${error.hint}`)
-  if (error?.retryAt) lines.push(`  not before ${error.retryAt}`)
-  if (decision.nextCheckAt) lines.push(`  next     ${decision.nextCheckAt}`)
-  return `${lines.join('\n')}\n`
+  return `${lines.filter(Boolean).join('\n')}\n`
 }
 
-function seenText(seen: NonNullable<TargetResult['seen']>): readonly string[] {
-  const slots = seen.slots.map(slot => {
-    const role = slot.bound ? 'bound ' : 'unused'
-    return `  slot     ${slot.serverCertificateId}  ${role}  ${slot.leaf ? leafText(slot.leaf) : `until ${slot.expiryDate}`}`
-  })
-  const served = seen.served.map(
-    ({ address, leaf, error }) => `  served   ${address}: ${leaf ? leafText(leaf) : error}`,
-  )
-  return [...slots, ...served]
-}
+const seenText = ({ slots, served }: NonNullable<TargetResult['seen']>): readonly string[] => [
+  ...slots.map(({ serverCertificateId, bound, leaf, expiryDate }) => {
+    const what = leaf ? leafText(leaf) : `until ${expiryDate}`
+    return `  slot     ${serverCertificateId}  ${bound ? 'bound ' : 'unused'}  ${what}`
+  }),
+  ...served.map(({ address, leaf, error }) => `  served   ${address}: ${leaf ? leafText(leaf) : error}`),
+]
 
 /** A line for each kind of device, with what it would not take or doubts. */
 const devicesText = ({ verdicts }: NonNullable<TargetResult['devices']>): readonly string[] =>
@@ -111,9 +106,6 @@ const devicesText = ({ verdicts }: NonNullable<TargetResult['devices']>): readon
 
 const leafText = ({ subject, names, issuer, notAfter, keyType, fingerprint }: ReportedLeaf): string =>
   `${subject || names.join(', ')}, ${keyType}, by ${issuer}, until ${notAfter} (${fingerprint.slice(0, 16)}…)`
-
-const paint = (text: string, code: number, colour: boolean): string =>
-  colour ? `\x1b[${code}m${text}\x1b[0m` : text
 
 /** An error before there was a target. */
 export function errorText(error: RotationError): string {

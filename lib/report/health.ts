@@ -43,9 +43,8 @@ export const STATES = {
   },
   /** Under way, while the certificate is near its end: the next run goes on all the same. */
   late: { health: 'unwell', exit: 3, tells: { event: 'suspended', severity: 'critical' }, why: 'suspended' },
-  /** No order is allowed yet, by the CA or by the budget. */
-  paused: { health: 'waiting', exit: 3, tells: { event: 'paused' }, why: 'paused' },
-  'paused-late': { health: 'unwell', exit: 1, tells: { event: 'paused' }, why: 'paused' },
+  /** No order is allowed yet, by the CA or by the budget: people are told, and may have to find out why. */
+  paused: { health: 'unwell', exit: 1, tells: { event: 'paused' }, why: 'paused' },
   /** Near its end, and no run is at it. */
   ending: { health: 'unwell', exit: 1, tells: { event: 'expiring' }, why: 'about to expire' },
   /** An earlier run failed, and no later one made it good. */
@@ -85,7 +84,7 @@ function openState(result: TargetResult, now: number): StateName | null {
   const isLate = reason === 'emergency' || reason === 'expired' || isNearEnd(result, now)
   if (reason === 'held') return 'held'
   if (reason === 'backing-off') return 'failing'
-  if (reason === 'paused') return isLate ? 'paused-late' : 'paused'
+  if (reason === 'paused') return 'paused'
   if (outcome === 'suspended') return isLate ? 'late' : 'under-way'
   const last = kept?.lastResult?.outcome
   const hasFailed = last === 'failed' || last === 'refused' || last === 'rolled-back'

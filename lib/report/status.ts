@@ -1,6 +1,8 @@
 import { iso } from '../base/time.ts'
+import type { CertificateSpec } from '../model/certificate.ts'
 import type { StepStatus } from '../model/outcomes.ts'
-import type { RotationSetup as World } from '../rotation/context.ts'
+import type { Target } from '../model/target.ts'
+import type { Records } from '../state/state.ts'
 
 /** What is written down of a target, as it stands in the answers of `status`. */
 export interface ReportedKept {
@@ -49,8 +51,15 @@ export interface LastRun {
   readonly ok: boolean
 }
 
+/** A target with its certificate, and where it is written down how they stand. */
+interface Subject {
+  readonly records: Records
+  readonly target: Target
+  readonly spec: CertificateSpec
+}
+
 /** The last run that is written down (null: none), if it can be read. */
-export const lastRunIn = (records: World['records']): Promise<{ readonly lastRun?: LastRun | null }> =>
+export const lastRunIn = (records: Records): Promise<{ readonly lastRun?: LastRun | null }> =>
   records
     .run()
     .get()
@@ -60,7 +69,7 @@ export const lastRunIn = (records: World['records']): Promise<{ readonly lastRun
     )
 
 /** Reads what is written down; nothing is written. @throws RotationError `store-unreadable` */
-export async function keptOf({ records, target, spec }: World): Promise<ReportedKept> {
+async function keptOf({ records, target, spec }: Subject): Promise<ReportedKept> {
   const [document, history, certificate, orders] = await Promise.all([
     records.target(target).get(),
     records.history(target).get(),
@@ -93,10 +102,7 @@ export async function keptOf({ records, target, spec }: World): Promise<Reported
 }
 
 /** For each source of the certificate. @throws RotationError `store-unreadable` */
-export const ordersOf = ({
-  records,
-  spec,
-}: Pick<World, 'records' | 'spec'>): Promise<readonly ReportedOrders[]> =>
+const ordersOf = ({ records, spec }: Pick<Subject, 'records' | 'spec'>): Promise<readonly ReportedOrders[]> =>
   Promise.all(
     spec.sources.map(async source => ({ source, ...ordersIn(await records.source(source).read()) })),
   )
@@ -104,33 +110,23 @@ export const ordersOf = ({
 /** The budget that a source keeps in its notes, over all sets of names. */
 function ordersIn({ budget }: Readonly<Record<string, unknown>>): Omit<ReportedOrders, 'source'> {
   const entries = typeof budget === 'object' && budget !== null ? Object.values(budget) : []
-  const count = (name: string): number =>
-    entries.reduce((sum: number, entry) => {
-      const list: unknown = (entry as Record<string, unknown> | null)?.[name]
-      return sum + (Array.isArray(list) ? list.length : 0)
-    }, 0)
-  return {
-    orders: ['orders', 'asked', 'ended'].reduce((sum, name) => sum + count(name), 0),
-    failedValidations: count('failed'),
+  const count = (...names: readonly string[]): number => {
+    const lists = names.flatMap(name => entries.map(it => (it as Record<string, unknown> | null)?.[name]))
+    return lists.flatMap(list => (Array.isArray(list) ? list : [])).length
   }
+  return { orders: count('orders', 'asked', 'ended'), failedValidations: count('failed') }
 }
 
 /** A result with what is written down, if it can be read: a status that fails says why already. */
-export const withKept = <Result extends object>(
-  world: World,
-  result: Result,
-): Promise<Result & { readonly kept?: ReportedKept }> =>
-  keptOf(world).then(
+export const withKept = <Result extends object>(subject: Subject, result: Result) =>
+  keptOf(subject).then(
     kept => ({ ...result, kept }),
     () => result,
   )
 
 /** A result with what the CAs were asked lately, if it can be read. */
-export const withOrders = <Result extends object>(
-  world: World,
-  result: Result,
-): Promise<Result & { readonly orders?: readonly ReportedOrders[] }> =>
-  ordersOf(world).then(
+export const withOrders = <Result extends object>(subject: Subject, result: Result) =>
+  ordersOf(subject).then(
     orders => ({ ...result, orders }),
     () => result,
   )

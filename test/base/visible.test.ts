@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { findingsText } from '../../functions/advice.ts'
-import { watchText } from '../../functions/watch-command.ts'
 import { allVisible, quoted, visible } from '../../lib/base/visible.ts'
+import { findingsText } from '../../lib/present/findings-text.ts'
 import { resultText } from '../../lib/present/text.ts'
+import { watchText } from '../../lib/present/watch-text.ts'
 import { answer, reported, result } from '../present/answers.ts'
 
 test.each([

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { exitCode } from '../../lib/report/health.ts'
 import { fillSlots } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { put } from '../support/put.ts'
@@ -37,14 +38,15 @@ test('force in a loop gets three certificates in a week, then is told when the n
   expect(await s.later(retryAt - s.clock.now(), { force: true })).toMatchObject({ outcome: 'rotated' })
 })
 
-test('the exit code says that the run waits after a failure', async () => {
+test('the exit code says that the run waits until it may order again', async () => {
   const s = await openScenario()
   await s.bindOne(80)
   await s.configure(put({ 'sources.sandbox.budget': { orders: 1 } }))
   expect(await s.run({ force: true })).toMatchObject({ outcome: 'rotated' })
   expect(await s.later(2 * HOUR_MS, { force: true })).toMatchObject({ error: { code: 'rate-limited' } })
-  const answer = await s.rig.run({ force: true }, { clock: s.clock })
-  expect(answer.ok).toBe(false)
+  const { ok, results } = await s.rig.run({ force: true }, { clock: s.clock })
+  expect(results).toMatchObject([{ outcome: 'suspended', decision: { reason: 'paused' } }])
+  expect([ok, exitCode(results, s.clock.now())]).toEqual([false, 1])
 })
 
 test('answers to newOrder that never come: no more than three orders, forced or not', async () => {

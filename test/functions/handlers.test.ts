@@ -2,36 +2,23 @@ import { closeSync, openSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { handler as functionGraph } from '../../functions/functiongraph.ts'
 import { handler as lambda } from '../../functions/lambda.ts'
 import { answerError, jsonLog } from '../../functions/output.ts'
 import { answer, result } from '../present/answers.ts'
+import { graphContext, lambdaContext } from '../support/function-rig.ts'
 
 const BAD = '{"version":1,"targets":[]}'
-/** The names of the runtimes' own contexts, with what they give here. */
-const lambdaContext = {
-  functionName: 'iotda-cert',
-  awsRequestId: 'b1b1',
-  callbackWaitsForEmptyEventLoop: true,
-  getRemainingTimeInMillis: () => 60_000,
-}
-const graphContext = (userData: Record<string, string | undefined> = {}) => ({
-  getRequestID: () => 'b1b1',
-  getFunctionName: () => 'iotda-cert',
-  getRemainingTimeInMilliSeconds: () => 60_000,
+const context = lambdaContext('b1b1', 60_000)
+const withUserData = (userData: Record<string, string | undefined> = {}) => ({
+  ...graphContext('b1b1', { remainingMs: 60_000 }),
   getUserData: (key: string) => userData[key],
 })
 
-let before: string | undefined
-beforeEach(() => {
-  before = process.env.IOTDA_CERT_CONFIG
-  delete process.env.IOTDA_CERT_CONFIG
-})
-afterEach(() => {
-  if (before === undefined) delete process.env.IOTDA_CERT_CONFIG
-  else process.env.IOTDA_CERT_CONFIG = before
-})
+const configure = (config: string | undefined) => vi.stubEnv('IOTDA_CERT_CONFIG', config)
+beforeEach(() => void configure(undefined))
+afterEach(() => void vi.unstubAllEnvs())
 
 describe('Lambda', () => {
   const schedules = [
@@ -39,8 +26,8 @@ describe('Lambda', () => {
     { source: 'aws.scheduler', time: '2026-06-15T12:00:00Z', detail: '{}' },
   ]
   test.each(schedules)('a schedule is understood, and bad settings are told: %j', async event => {
-    process.env.IOTDA_CERT_CONFIG = BAD
-    await expect(lambda(event, lambdaContext)).rejects.toMatchObject({
+    configure(BAD)
+    await expect(lambda(event, context)).rejects.toMatchObject({
       code: 'settings-invalid',
       message: expect.stringContaining('targets: must have at least one target'),
     })
@@ -50,8 +37,8 @@ describe('Lambda', () => {
     [{ source: 'aws.scheduler', action: 'plan', force: true }, '"action", "force"'],
     [{ source: 'aws.events', detail: { targets: ['factory-1'] } }, '"detail.targets"'],
   ])('what stands beside a schedule is never lost: %j', async (event, paths) => {
-    process.env.IOTDA_CERT_CONFIG = BAD
-    await expect(lambda(event, lambdaContext)).rejects.toMatchObject({
+    configure(BAD)
+    await expect(lambda(event, context)).rejects.toMatchObject({
       code: 'usage',
       message: expect.stringContaining(`${paths} in the event of a schedule`),
       hint: expect.stringContaining('{"action":"plan"}'),
@@ -59,17 +46,17 @@ describe('Lambda', () => {
   })
 
   test('an event is parsed before anything else', async () => {
-    process.env.IOTDA_CERT_CONFIG = BAD
-    await expect(lambda({ action: 'delete' }, lambdaContext)).rejects.toMatchObject({ code: 'usage' })
-    await expect(lambda('rotate', lambdaContext)).rejects.toMatchObject({ code: 'usage' })
-    await expect(lambda({ action: 'plan' }, lambdaContext)).rejects.toMatchObject({
+    configure(BAD)
+    await expect(lambda({ action: 'delete' }, context)).rejects.toMatchObject({ code: 'usage' })
+    await expect(lambda('rotate', context)).rejects.toMatchObject({ code: 'usage' })
+    await expect(lambda({ action: 'plan' }, context)).rejects.toMatchObject({
       code: 'settings-invalid',
     })
-    await expect(lambda(null, lambdaContext)).rejects.toMatchObject({ code: 'settings-invalid' })
+    await expect(lambda(null, context)).rejects.toMatchObject({ code: 'settings-invalid' })
   })
 
   test('without settings it says how to give them', async () => {
-    await expect(lambda({}, lambdaContext)).rejects.toMatchObject({
+    await expect(lambda({}, context)).rejects.toMatchObject({
       code: 'usage',
       hint: expect.stringContaining('IOTDA_CERT_CONFIG'),
     })
@@ -84,7 +71,7 @@ describe('FunctionGraph', () => {
     trigger_name: 'every-30-minutes',
     ...more,
   })
-  const bad = graphContext({ IOTDA_CERT_CONFIG: BAD })
+  const bad = withUserData({ IOTDA_CERT_CONFIG: BAD })
 
   test.each([
     timer(),
@@ -120,15 +107,15 @@ describe('FunctionGraph', () => {
     ['', 'settings-invalid'],
     [undefined, 'settings-invalid'],
   ])('user data that says nothing (%j) leaves it to the environment', async (given, code) => {
-    process.env.IOTDA_CERT_CONFIG = BAD
-    await expect(functionGraph({}, graphContext({ IOTDA_CERT_CONFIG: given }))).rejects.toMatchObject({
+    configure(BAD)
+    await expect(functionGraph({}, withUserData({ IOTDA_CERT_CONFIG: given }))).rejects.toMatchObject({
       code,
       message: expect.stringContaining('targets: must have at least one target'),
     })
   })
 
   test('without settings it says how to give them', async () => {
-    await expect(functionGraph({}, graphContext())).rejects.toMatchObject({ code: 'usage' })
+    await expect(functionGraph({}, withUserData())).rejects.toMatchObject({ code: 'usage' })
   })
 })
 

@@ -17,52 +17,33 @@ const text = (atMost: number) => ({ type: 'string', minLength: 1, maxLength: atM
 /** Units of https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html */
 const UNITS = ['Seconds', 'Microseconds', 'Milliseconds', 'Bytes', 'Percent', 'Count', 'Count/Second', 'None']
 /** https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html */
-const EMF = {
+const list = (minItems: number, maxItems: number, items: object) => ({
+  type: 'array',
+  minItems,
+  maxItems,
+  items,
+})
+const whole = (required: readonly string[], properties: object) => ({
   type: 'object',
-  required: ['_aws'],
-  properties: {
-    _aws: {
-      type: 'object',
-      required: ['Timestamp', 'CloudWatchMetrics'],
-      additionalProperties: false,
-      properties: {
-        Timestamp: { type: 'integer', minimum: 1_000_000_000_000 },
-        CloudWatchMetrics: {
-          type: 'array',
-          minItems: 1,
-          items: {
-            type: 'object',
-            required: ['Namespace', 'Dimensions', 'Metrics'],
-            additionalProperties: false,
-            properties: {
-              Namespace: { ...text(1_024), pattern: '^[A-Za-z0-9._/#:-]+$' },
-              Dimensions: {
-                type: 'array',
-                minItems: 1,
-                items: { type: 'array', maxItems: 30, items: text(250) },
-              },
-              Metrics: {
-                type: 'array',
-                minItems: 1,
-                maxItems: 100,
-                items: {
-                  type: 'object',
-                  required: ['Name'],
-                  additionalProperties: false,
-                  properties: {
-                    Name: text(1_024),
-                    Unit: { enum: UNITS },
-                    StorageResolution: { enum: [1, 60] },
-                  },
-                },
-              },
-            },
-          },
-        },
-      },
-    },
-  },
-}
+  required,
+  additionalProperties: false,
+  properties,
+})
+const metric = whole(['Name'], {
+  Name: text(1_024),
+  Unit: { enum: UNITS },
+  StorageResolution: { enum: [1, 60] },
+})
+const directive = whole(['Namespace', 'Dimensions', 'Metrics'], {
+  Namespace: { ...text(1_024), pattern: '^[A-Za-z0-9._/#:-]+$' },
+  Dimensions: list(1, 1_000, list(0, 30, text(250))),
+  Metrics: list(1, 100, metric),
+})
+const _aws = whole(['Timestamp', 'CloudWatchMetrics'], {
+  Timestamp: { type: 'integer', minimum: 1_000_000_000_000 },
+  CloudWatchMetrics: list(1, 1_000, directive),
+})
+const EMF = { type: 'object', required: ['_aws'], properties: { _aws } }
 const isEmf = new Ajv({ allErrors: true }).compile(EMF)
 
 interface Directive {

@@ -27,7 +27,6 @@ interface Opened {
   readonly page: Page
   /** Console messages, errors of the page, and requests to anywhere else. */
   readonly noises: readonly string[]
-  readonly loadMs: number
 }
 
 async function open(size: number, options: BrowserContextOptions = {}): Promise<Opened> {
@@ -42,27 +41,33 @@ async function open(size: number, options: BrowserContextOptions = {}): Promise<
     if (!request.url().startsWith('file:') && !request.url().startsWith('data:')) noises.push(request.url())
   })
   await page.goto(`file://${file}`)
-  const loadMs: number = await page.evaluate(
-    'performance.getEntriesByType("navigation").map(e => e.loadEventEnd - e.startTime)[0]',
-  )
-  return { page, noises, loadMs }
+  return { page, noises }
 }
 
-const SCHEMES = ['light', 'dark'] as const
-const SIZES = [1, 30, 500] as const
+const openAll = (page: Page): Promise<void> =>
+  page.evaluate('for (const it of document.querySelectorAll("details")) it.open = true')
+const groundOf = (page: Page): Promise<string> =>
+  page.evaluate('getComputedStyle(document.body).backgroundColor')
 
-describe.each(SIZES)('%d targets', size => {
-  test.each(SCHEMES)('%s: whole, silent, in time, with enough contrast', async colorScheme => {
-    const { page, noises, loadMs } = await open(size, { colorScheme })
-    expect(noises).toEqual([])
+describe.each([1, 30, 500])('%d targets', size => {
+  test('whole, silent, in time, most urgent first; with enough contrast, light and dark', async () => {
+    const { page, noises } = await open(size, { colorScheme: 'light' })
+    const loadMs = await page.evaluate(
+      'performance.getEntriesByType("navigation").map(e => e.loadEventEnd - e.startTime)[0]',
+    )
     expect(loadMs).toBeLessThan(1_000)
     expect(await page.title()).toBe(`iotda-cert: ${size === 1 ? '1 target' : `${size} targets`}`)
     expect(await page.locator('details.target').count()).toBe(size)
     expect(await page.locator('details.target svg[role=img][aria-label^="Time line"]').count()).toBe(size)
-    const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor')
-    expect(ground).toBe(colorScheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(16, 18, 22)')
-    await page.evaluate('for (const it of document.querySelectorAll("details")) it.open = true')
+    const names = await page.locator('summary h3').allTextContents()
+    expect(names).toEqual(byUrgency(fleet(size).results, NOW).map(r => r.target))
+    await openAll(page)
+    expect(await groundOf(page)).toBe('rgb(255, 255, 255)')
     expect(await page.evaluate(LOW_CONTRAST)).toEqual([])
+    await page.emulateMedia({ colorScheme: 'dark' })
+    expect(await groundOf(page)).toBe('rgb(16, 18, 22)')
+    expect(await page.evaluate(LOW_CONTRAST)).toEqual([])
+    expect(noises).toEqual([])
     await page.context().close()
   })
 
@@ -86,13 +91,6 @@ describe.each(SIZES)('%d targets', size => {
     expect(noises).toEqual([])
     await page.context().close()
   })
-
-  test('most urgent first', async () => {
-    const { page } = await open(size)
-    const names = await page.locator('summary h3').allTextContents()
-    expect(names).toEqual(byUrgency(fleet(size).results, NOW).map(r => r.target))
-    await page.context().close()
-  })
 })
 
 test('contrast is judged: bad ones are found', async () => {
@@ -104,84 +102,84 @@ test('contrast is judged: bad ones are found', async () => {
   await page.close()
 })
 
-test('what a target shows: state, verdicts of devices, slots, steps with durations, history', async () => {
-  const { page } = await open(30)
-  const failing = page.locator('details.target', { hasText: 'plant-002' })
-  await failing.locator('summary').click()
-  for (const said of [
-    'act now',
-    'propagation-timeout',
-    '4 failures in a row',
-    'bound',
-    'spare',
-    '192.0.2.10',
-    'obtain',
-    '41.2 s',
-  ])
-    await expect(failing.getByText(said).first().isVisible(), said).resolves.toBe(true)
-  expect(await failing.getByRole('cell', { name: 'rotated' }).count()).toBe(4)
-  expect(await failing.locator('svg path.fail').count()).toBe(4)
-  expect(await failing.locator('svg rect.window').count()).toBe(1)
-  // The certificate that was bound when the time line begins is on it, from its left end.
-  expect(await failing.locator('svg rect.life:not(.now)').first().getAttribute('x')).toBe('10')
-  const held = page.locator('details.target', { hasText: 'plant-004' })
-  await held.locator('summary').click()
-  expect(await held.locator('.notes').first().textContent()).toContain(
-    'held by hand <for the audit> & "more"',
-  )
-  expect(await held.locator('svg line.root').count()).toBe(1)
-  expect(
-    await held
-      .getByRole('listitem')
-      .filter({ hasText: /^trusted-until: "CN=Old Root" ends/ })
-      .count(),
-  ).toBe(1)
-  expect(await held.locator('li.watch', { hasText: 'the root of profile meter-v1' }).count()).toBe(1)
-  const refused = page.locator('details.target', { hasText: 'plant-011' })
-  expect(await refused.locator('summary').textContent()).toContain('act now: meter-v1 refuses it')
-  await refused.locator('summary').click()
-  expect(await refused.getByText('meter-v1 refuses what is served at 192.0.2.10').count()).toBe(1)
-  expect(await refused.getByText('esp-idf accepts what is served at 192.0.2.10').count()).toBe(1)
-  expect(await refused.getByText('path: no path to a trusted root').isVisible()).toBe(true)
-  await page.context().close()
-})
+describe('a page of thirty, by keyboard, mouse and on paper', () => {
+  let page: Page
+  beforeAll(async () => {
+    page = (await open(30, { colorScheme: 'dark' })).page
+  })
+  afterAll(() => page?.context().close())
 
-test('what is left stands on one line, also of what has ended', async () => {
-  const { page } = await open(30)
-  const heights = await page
-    .locator('summary > span:nth-of-type(2)')
-    .evaluateAll(all =>
-      all.map(it => it.getClientRects().length * it.clientHeight || it.getBoundingClientRect().height),
+  test('by keyboard, and in the order of headings', async () => {
+    await page.keyboard.press('Tab')
+    expect(await page.evaluate('document.activeElement?.tagName')).toBe('SUMMARY')
+    await page.keyboard.press('Enter')
+    expect(await page.locator('details.target').first().getAttribute('open')).not.toBeNull()
+    const levels = await page.locator('h1,h2,h3,h4').evaluateAll(all => all.map(it => Number(it.tagName[1])))
+    expect(levels.filter((level, i) => level - (levels[i - 1] ?? 0) > 1)).toEqual([])
+    expect(await page.evaluate('document.documentElement.lang')).toBe('en')
+  })
+
+  test('what a target shows: state, verdicts of devices, slots, steps with durations, history', async () => {
+    const failing = page.locator('details.target', { hasText: 'plant-002' })
+    await failing.locator('summary').click()
+    for (const said of [
+      'act now',
+      'propagation-timeout',
+      '4 failures in a row',
+      'bound',
+      'spare',
+      '192.0.2.10',
+      'obtain',
+      '41.2 s',
+    ])
+      await expect(failing.getByText(said).first().isVisible(), said).resolves.toBe(true)
+    expect(await failing.getByRole('cell', { name: 'rotated' }).count()).toBe(4)
+    expect(await failing.locator('svg path.fail').count()).toBe(4)
+    expect(await failing.locator('svg rect.window').count()).toBe(1)
+    // The certificate that was bound when the time line begins is on it, from its left end.
+    expect(await failing.locator('svg rect.life:not(.now)').first().getAttribute('x')).toBe('10')
+    const held = page.locator('details.target', { hasText: 'plant-004' })
+    await held.locator('summary').click()
+    expect(await held.locator('.notes').first().textContent()).toContain(
+      'held by hand <for the audit> & "more"',
     )
-  expect(new Set(heights.map(Math.round)).size).toBe(1)
-  expect(await page.getByText('ended 2d ago').count()).toBeGreaterThan(0)
-  await page.context().close()
-})
+    expect(await held.locator('svg line.root').count()).toBe(1)
+    expect(
+      await held
+        .getByRole('listitem')
+        .filter({ hasText: /^trusted-until: "CN=Old Root" ends/ })
+        .count(),
+    ).toBe(1)
+    expect(await held.locator('li.watch', { hasText: 'the root of profile meter-v1' }).count()).toBe(1)
+    const refused = page.locator('details.target', { hasText: 'plant-011' })
+    expect(await refused.locator('summary').textContent()).toContain('act now: meter-v1 refuses it')
+    await refused.locator('summary').click()
+    expect(await refused.getByText('meter-v1 refuses what is served at 192.0.2.10').count()).toBe(1)
+    expect(await refused.getByText('esp-idf accepts what is served at 192.0.2.10').count()).toBe(1)
+    expect(await refused.getByText('path: no path to a trusted root').isVisible()).toBe(true)
+  })
 
-test('by keyboard, and in the order of headings', async () => {
-  const { page } = await open(30)
-  await page.keyboard.press('Tab')
-  expect(await page.evaluate('document.activeElement?.tagName')).toBe('SUMMARY')
-  await page.keyboard.press('Enter')
-  expect(await page.locator('details.target').first().getAttribute('open')).not.toBeNull()
-  const levels = await page.locator('h1,h2,h3,h4').evaluateAll(all => all.map(it => Number(it.tagName[1])))
-  expect(levels.filter((level, i) => level - (levels[i - 1] ?? 0) > 1)).toEqual([])
-  expect(await page.evaluate('document.documentElement.lang')).toBe('en')
-  await page.context().close()
-})
+  test('what is left stands on one line, also of what has ended', async () => {
+    const heights = await page
+      .locator('summary > span:nth-of-type(2)')
+      .evaluateAll(all =>
+        all.map(it => it.getClientRects().length * it.clientHeight || it.getBoundingClientRect().height),
+      )
+    expect(new Set(heights.map(Math.round)).size).toBe(1)
+    expect(await page.getByText('ended 2d ago').count()).toBeGreaterThan(0)
+  })
 
-test('on paper everything is open, on white', async () => {
-  const { page } = await open(30, { colorScheme: 'dark' })
-  await page.emulateMedia({ media: 'print', colorScheme: 'dark' })
-  expect(await page.evaluate('getComputedStyle(document.body).backgroundColor')).toBe('rgb(255, 255, 255)')
-  const hidden = await page
-    .locator('details.target .body')
-    .evaluateAll(all => all.filter(it => it.clientHeight < 50).length)
-  expect(hidden).toBe(0)
-  const file = join(folder, 'page.pdf')
-  await page.pdf({ path: file, format: 'A4' })
-  expect((await stat(file)).size).toBeGreaterThan(20_000)
-  await page.context().close()
+  test('on paper everything is open, on white', async () => {
+    await page.emulateMedia({ media: 'print', colorScheme: 'dark' })
+    expect(await groundOf(page)).toBe('rgb(255, 255, 255)')
+    const hidden = await page
+      .locator('details.target .body')
+      .evaluateAll(all => all.filter(it => it.clientHeight < 50).length)
+    expect(hidden).toBe(0)
+    const file = join(folder, 'page.pdf')
+    await page.pdf({ path: file, format: 'A4' })
+    expect((await stat(file)).size).toBeGreaterThan(20_000)
+  })
 })
 
 test('nothing that was seen, and names that are markup', async () => {

@@ -46,37 +46,58 @@ describe('HOST[:PORT]', () => {
 
 test('a probe in words', () => {
   const certificate = (subject: string, issuer: string, letter: string) => ({
-    ...{ subject, issuer, names: [], keyType: 'ec-256', fingerprint: letter.repeat(64) },
-    ...{ notBefore: '2026-06-01T00:00:00Z', notAfter: '2026-09-01T00:00:00Z' },
+    subject,
+    issuer,
+    names: [],
+    keyType: 'ec-256',
+    fingerprint: letter.repeat(64),
+    notBefore: '2026-06-01T00:00:00Z',
+    notAfter: '2026-09-01T00:00:00Z',
   })
   const line = { check: 'lifetime', profile: 'meter-v1', served: null, new: '92d', remedy: null }
-  const verdict = { protocol: 'TLSv1.2', cipher: 'TLS_X', canary: null, durationMs: 12, lines: [] }
+  const verdict = {
+    profile: null,
+    ok: false,
+    protocol: 'TLSv1.2',
+    cipher: 'TLS_X',
+    problem: null,
+    canary: null,
+    durationMs: 12,
+    lines: [],
+  }
+  const silent = { skipped: false, daysLeft: null, protocol: null, cipher: null, chain: [], verdicts: [] }
   const probe: NonNullable<TargetResult['probe']> = {
-    ...{ serverName: 'iot.example.com', port: 8883, ok: false, expected: 'a'.repeat(64) },
+    serverName: 'iot.example.com',
+    port: 8883,
+    ok: false,
+    expected: 'a'.repeat(64),
     addresses: [
       {
-        ...{ address: '192.0.2.1', error: null, skipped: false, daysLeft: 78 },
-        ...{ protocol: 'TLSv1.3', cipher: 'TLS_Y' },
+        address: '192.0.2.1',
+        error: null,
+        skipped: false,
+        daysLeft: 78,
+        protocol: 'TLSv1.3',
+        cipher: 'TLS_Y',
         chain: [certificate('CN=iot.example.com', 'CN=CA', 'a'), certificate('CN=CA', 'CN=Root', 'b')],
         verdicts: [
           {
-            ...{ ...verdict, profile: 'meter-v1', ok: true, problem: null, canary: 'accepted' },
+            ...verdict,
+            profile: 'meter-v1',
+            ok: true,
+            canary: 'accepted',
             lines: [{ ...line, verdict: 'warn', reason: 'the cross-sign ends first' }],
           },
-          { ...verdict, profile: null, ok: false, problem: 'no root issues it', durationMs: 5_020 },
+          { ...verdict, problem: 'no root issues it', durationMs: 5_020 },
         ],
       },
       {
-        ...{ address: '2001:db8::1', error: 'ECONNREFUSED', skipped: false, daysLeft: null },
-        ...{ protocol: null, cipher: null, chain: [] },
-        verdicts: [
-          { ...verdict, ...{ profile: 'a', ok: false, protocol: null, cipher: null, problem: 'no answer' } },
-        ],
+        ...silent,
+        address: '2001:db8::1',
+        error: 'ECONNREFUSED',
+        verdicts: [{ ...verdict, profile: 'a', protocol: null, cipher: null, problem: 'no answer' }],
       },
-      {
-        ...{ address: '2001:db8::2', error: 'ENETUNREACH', skipped: true, daysLeft: null },
-        ...{ protocol: null, cipher: null, chain: [], verdicts: [] },
-      },
+      { ...silent, address: '2001:db8::2', error: 'ENETUNREACH', skipped: true },
     ],
   }
   const failed = result({ outcome: 'failed', steps: [], before: null, after: null, probe })

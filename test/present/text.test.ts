@@ -49,7 +49,9 @@ describe('the answer in words', () => {
         verdicts: [
           { address: '192.0.2.10', profile: 'esp-idf', ok: true, lines: [] },
           {
-            ...{ address: null, profile: 'meter-v1', ok: false },
+            address: null,
+            profile: 'meter-v1',
+            ok: false,
             lines: [{ ...line, reason: 'no path to a trusted root', remedy: 'another chain' }],
           },
         ],

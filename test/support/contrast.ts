@@ -14,12 +14,14 @@ export const LOW_CONTRAST = String.raw`(() => {
     })
     return 0.2126 * x + 0.7152 * y + 0.0722 * z
   }
+  const grounds = new Map()
   const groundOf = element => {
-    for (let at = element; at; at = at.parentElement) {
-      const ground = parse(getComputedStyle(at).backgroundColor)
-      if (ground[3] === 1) return ground
+    if (!element) return [255, 255, 255, 1]
+    if (!grounds.has(element)) {
+      const own = parse(getComputedStyle(element).backgroundColor)
+      grounds.set(element, own[3] === 1 ? own : groundOf(element.parentElement))
     }
-    return [255, 255, 255, 1]
+    return grounds.get(element)
   }
   const found = new Set()
   for (const element of document.querySelectorAll('body *')) {

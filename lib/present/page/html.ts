@@ -5,7 +5,8 @@ export interface Markup {
   readonly markup: string
 }
 
-type Part = string | number | Markup | readonly Markup[] | null
+/** What is not there is nothing. */
+type Part = string | number | Markup | readonly Part[] | null | undefined | false
 
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -18,15 +19,15 @@ const ENTITIES: Readonly<Record<string, string>> = {
 export const escapeHtml = (text: string): string => text.replaceAll(/[&<>"']/g, char => ENTITIES[char] ?? '')
 
 const asMarkup = (part: Part): string => {
-  if (part === null) return ''
+  if (part === null || part === undefined || part === false) return ''
   if (typeof part === 'string') return escapeHtml(part)
   if (typeof part === 'number') return String(part)
-  return 'markup' in part ? part.markup : part.map(p => p.markup).join('')
+  return 'markup' in part ? part.markup : part.map(asMarkup).join('')
 }
 
 /** A template whose values are escaped, but for other markup. */
 export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): Markup => ({
-  markup: strings.map((text, i) => text + (i < parts.length ? asMarkup(parts[i] ?? null) : '')).join(''),
+  markup: strings.map((text, i) => text + asMarkup(parts[i])).join(''),
 })
 
 /** A text of our own that is markup already. */

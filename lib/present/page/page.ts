@@ -53,32 +53,26 @@ function targetOf(result: TargetResult, now: number, isOpen: boolean): Markup {
 <span><b>${leftText(life, now)}</b>${life && percent > 0 ? ' left' : ''}</span>
 <span class="says ${urgency}">${SAYS[urgency]}: ${conditionOf(result, now)}</span></summary>
 <div class="body">${timelineOf(result, now, urgency)}
-${life ? html`<p>${result.outlook.served ? 'Served' : 'Bound'} until ${instant(life.notAfter)}${next ? html`; next check ${instant(next)}` : null}.</p>` : null}
-${troubleOf(result)}${devicesOf(result)}${slotsOf(result)}${stepsOf(result)}${historyOf(result)}</div></details>
+${life && html`<p>${result.outlook.served ? 'Served' : 'Bound'} until ${instant(life.notAfter)}${next && html`; next check ${instant(next)}`}.</p>`}
+${notesOf(result)}${devicesOf(result)}${slotsOf(result)}${stepsOf(result)}${historyOf(result)}</div></details>
 `
 }
 
-function troubleOf({ kept, error, warnings, decision, devices }: TargetResult): Markup {
+function notesOf({ kept, error, warnings, decision, devices }: TargetResult): Markup {
   // Roots that end have a list of their own.
   const news = warnings.filter(({ code }) => code !== 'root-ends' || !devices)
-  const notes = [
-    ...(error
-      ? [html`<li class="bad">${error.code}: ${error.message}${error.hint ? ` ${error.hint}` : ''}</li>`]
-      : []),
-    ...(kept?.held
-      ? [html`<li class="watch">Held since ${instant(kept.held.since)}: ${kept.held.why}</li>`]
-      : []),
-    ...(kept?.trouble
-      ? [
-          html`<li class="watch">Told since ${instant(kept.trouble.since)}: ${kept.trouble.event}, ${kept.trouble.severity}</li>`,
-        ]
-      : []),
-    ...(kept && kept.failures > 0 ? [html`<li class="watch">${kept.failures} failures in a row</li>`] : []),
-    ...news.map(({ code, message }) => html`<li class="watch">${code}: ${message}</li>`),
+  const { held, trouble, failures = 0 } = kept ?? {}
+  return html`<h4>State</h4><ul class="notes">${[
+    error && html`<li class="bad">${error.code}: ${error.message}${error.hint && ` ${error.hint}`}</li>`,
+    held && watch(html`Held since ${instant(held.since)}: ${held.why}`),
+    trouble && watch(html`Told since ${instant(trouble.since)}: ${trouble.event}, ${trouble.severity}`),
+    failures > 0 && watch(html`${failures} failures in a row`),
+    news.map(({ code, message }) => watch(html`${code}: ${message}`)),
     html`<li>${decision.due ? 'Due' : 'Idle'}: ${decision.detail}</li>`,
-  ]
-  return html`<h4>State</h4><ul class="notes">${notes}</ul>`
+  ]}</ul>`
 }
+
+const watch = (said: Markup): Markup => html`<li class="watch">${said}</li>`
 
 const leafText = ({ subject, names, issuer, keyType }: ReportedLeaf): string =>
   `${subject || names.join(', ')}, ${keyType}, by ${issuer}`
@@ -91,7 +85,7 @@ function slotsOf({ seen }: TargetResult): Markup | null {
   )
   const served = seen.served.map(
     ({ address, leaf, error }) =>
-      html`<tr><th scope="row">${address}</th><td>${leaf ? leafText(leaf) : (error ?? 'nothing')}</td><td>${leaf ? instant(leaf.notAfter) : null}</td><td class="mono hide-small">${leaf ? leaf.fingerprint.slice(0, 16) : null}</td></tr>`,
+      html`<tr><th scope="row">${address}</th><td>${leaf ? leafText(leaf) : (error ?? 'nothing')}</td><td>${leaf && instant(leaf.notAfter)}</td><td class="mono hide-small">${leaf?.fingerprint.slice(0, 16)}</td></tr>`,
   )
   return html`<h4>Slots and what is served</h4><div class="scroll"><table><thead><tr><th scope="col">where</th><th scope="col">certificate</th><th scope="col">until</th><th scope="col" class="hide-small">SHA-256</th></tr></thead><tbody>${rows}${served}</tbody></table></div>`
 }
@@ -102,12 +96,12 @@ function devicesOf({ devices }: TargetResult): Markup | null {
   const verdicts = devices.verdicts.map(({ profile, address, ok, lines }) => {
     const mark = ok ? (lines.length > 0 ? 'watch' : 'well') : 'bad'
     const why = lines.map(
-      ({ check, reason, remedy }) => html`<li>${check}: ${reason}${remedy ? `. To do: ${remedy}` : ''}</li>`,
+      ({ check, reason, remedy }) => html`<li>${check}: ${reason}${remedy && `. To do: ${remedy}`}</li>`,
     )
-    return html`<li><b>${profile ?? 'any device'}</b> <span class="${mark}">${ok ? 'accepts' : 'refuses'}</span> what is ${address === null ? 'bound' : `served at ${address}`}${lines.length > 0 ? html`<ul class="notes">${why}</ul>` : null}</li>`
+    return html`<li><b>${profile ?? 'any device'}</b> <span class="${mark}">${ok ? 'accepts' : 'refuses'}</span> what is ${address === null ? 'bound' : `served at ${address}`}${lines.length > 0 && html`<ul class="notes">${why}</ul>`}</li>`
   })
-  const ends = devices.ends.map(({ at, what }) => html`<li class="watch">${instant(at)}: ${what}</li>`)
-  return html`<h4>What devices make of it</h4><ul class="notes">${verdicts}</ul>${ends.length > 0 ? html`<h4>Trust that ends</h4><ul class="notes">${ends}</ul>` : null}`
+  const ends = devices.ends.map(({ at, what }) => watch(html`${instant(at)}: ${what}`))
+  return html`<h4>What devices make of it</h4><ul class="notes">${verdicts}</ul>${ends.length > 0 && html`<h4>Trust that ends</h4><ul class="notes">${ends}</ul>`}`
 }
 
 const tookText = (durationMs: number): string =>
@@ -129,7 +123,7 @@ function historyOf({ kept }: TargetResult): Markup | null {
     .slice(0, HISTORY_AT_MOST)
     .map(
       ({ at, outcome, reason, error, until }) =>
-        html`<tr><th scope="row">${instant(at)}</th><td>${outcome}</td><td>${error ?? reason}</td><td class="hide-small">${until ? instant(until) : null}</td></tr>`,
+        html`<tr><th scope="row">${instant(at)}</th><td>${outcome}</td><td>${error ?? reason}</td><td class="hide-small">${until && instant(until)}</td></tr>`,
     )
   return html`<h4>History</h4><div class="scroll"><table><thead><tr><th scope="col">when</th><th scope="col">outcome</th><th scope="col">why</th><th scope="col" class="hide-small">new until</th></tr></thead><tbody>${rows}</tbody></table></div>`
 }
