@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type AcmeCa, type AcmeCaOptions, createAcmeCa } from './acme-ca/ca.ts'
+import { type AcmeCa, type AcmeCaOptions, type CaKeyType, createAcmeCa } from './acme-ca/ca.ts'
 import { createDoorTls } from './acme-ca/certificates/issuing.ts'
 import { createDeviceEndpoint, type DeviceEndpoint, type DeviceEndpointOptions } from './device-endpoint.ts'
 import { createHttpreq } from './dns/httpreq.ts'
@@ -26,7 +26,7 @@ export interface Sandbox {
   readonly keys: { readonly accessKey: string; readonly secretKey: string }
   /** Every access key that Huawei's services know, by its id; a test may add temporary ones and end them. */
   readonly accessKeys: Map<string, { readonly secretKey: string; readonly securityToken?: string }>
-  /** A settings object for iotda-cert that points at this sandbox; `change` may edit it. */
+  /** A settings object for iotda-cert that points at this sandbox, EC keys included; `change` may edit it. */
   settings(change?: (settings: SandboxSettings) => void): SandboxSettings
   dispose(): Promise<void>
 }
@@ -147,12 +147,13 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
 export async function fillSlots(
   { ca, iotda, domain }: Sandbox,
   daysLeft = 5,
+  keyType: CaKeyType = 'ec-256',
 ): Promise<{ bound: string; spare: string }> {
   const issue = (fromDays: number, toDays: number) =>
     ca.issue([domain], {
       notBefore: new Date(Date.now() + fromDays * DAY_MS),
       notAfter: new Date(Date.now() + toDays * DAY_MS),
-      keyType: 'ec-256',
+      keyType,
     })
   const [older, newer] = await Promise.all([issue(-145, -55), issue(daysLeft - 90, daysLeft)])
   const spare = iotda.upload(older.certPem, older.keyPem)
@@ -189,7 +190,7 @@ function settingsFor({
         probe: { port: device.port, addresses: [...device.addresses], within: '10s' },
       },
     ],
-    certificates: { iot: { names: [domain], source: 'sandbox' } },
+    certificates: { iot: { names: [domain], keyType: 'ec-256', source: 'sandbox' } },
     sources: {
       sandbox: {
         type: 'acme',

@@ -24,6 +24,7 @@ import {
   type MemoryJournal,
   type MemorySource,
 } from '../support/memory.ts'
+import { specOf as anySpec } from '../support/model.ts'
 import { quietSignal } from '../support/signal.ts'
 
 export interface LoggedLine {
@@ -58,18 +59,7 @@ export function createRun(clock: Clock, leftMs = 600_000, signal?: AbortSignal):
 export const specOf = (
   names: readonly string[] = ['iot.example.com'],
   more: Partial<CertificateSpec> = {},
-): CertificateSpec => ({
-  name: 'iot',
-  names,
-  keyType: 'ec-256',
-  sources: ['ca'],
-  renewBefore: null,
-  ari: true,
-  profile: null,
-  profileFallback: false,
-  reuseKey: false,
-  ...more,
-})
+): CertificateSpec => anySpec({ names, keyType: 'ec-256', sources: ['ca'], ...more })
 
 /** A request that takes any chain, unless told otherwise. */
 export const requestOf = (

@@ -145,7 +145,7 @@ test('a certificate of ACM is described and exported, and no other one', async (
   cleanups.push(rig.dispose)
   const { faults, domain } = rig.sandbox
   await fillSlots(rig.sandbox, 60)
-  const own = await openAcm(faults, { names: [domain] })
+  const own = await openAcm(faults, { names: [domain], keyType: 'ec-256' })
   await rig.configure(own.adjust)
   expect(await rig.result()).toMatchObject({ outcome: 'rotated' })
   const called = [...new Set(faults.calls.map(it => it.operation))].filter(it => /^(acm|acme)\./.test(it))

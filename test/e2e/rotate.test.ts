@@ -9,7 +9,7 @@ test('a rotation by the built command: planned, rotated, then idle', async () =>
   const rig = await createRig({ ca: { keyAlgorithm: 'rsa-2048' } })
   cleanups.push(rig.dispose)
   await rig.configure(put({ 'certificates.iot.keyType': undefined }))
-  const { bound, spare } = await fillSlots(rig.sandbox)
+  const { bound, spare } = await fillSlots(rig.sandbox, 5, 'rsa-2048')
   const before = rig.sandbox.faults.calls.length
   const plan = await cli(rig, ['plan', '--json'])
   expect(plan.code, plan.stderr).toBe(0)

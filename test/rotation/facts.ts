@@ -2,9 +2,7 @@
 import { silentLog } from '../../lib/base/log.ts'
 import { type Clock, DAY_MS } from '../../lib/base/time.ts'
 import type { Run } from '../../lib/contracts.ts'
-import type { CertificateSpec, Leaf, RenewalInfo, Slot } from '../../lib/model/certificate.ts'
-import type { RunEvent } from '../../lib/model/outcomes.ts'
-import type { Target } from '../../lib/model/target.ts'
+import type { Leaf, RenewalInfo, Slot } from '../../lib/model/certificate.ts'
 import { type Context, openContext, type RotationSetup } from '../../lib/rotation/context.ts'
 import type { Facts } from '../../lib/rotation/decide/decide.ts'
 import type { Decided, DueToDeploy } from '../../lib/rotation/decide/decision.ts'
@@ -20,51 +18,15 @@ import {
 } from '../../lib/state/documents.ts'
 import { fakeClock } from '../support/clock.ts'
 
+import { specOf, targetOf } from '../support/model.ts'
+import { runEvent } from '../support/run-event.ts'
+
 export const NOW = Date.parse('2026-06-15T12:00:00Z')
 export const DOMAIN = 'iot.example.com'
 
-export const target: Target = {
-  name: 'factory-1',
-  domain: DOMAIN,
-  certificate: 'iot',
-  instance: {
-    region: 'cn-north-4',
-    projectId: 'p',
-    instanceId: 'i',
-    endpoint: 'https://127.0.0.1',
-    signing: 'auto',
-  },
-  keyEncoding: 'pkcs1',
-  domainConfiguration: 'require',
-  probe: { mode: 'best-effort', host: DOMAIN, port: 8883, addresses: [], steady: 3, withinMs: 180_000 },
-  trustedRoots: null,
-  profiles: [],
-  preflight: { emergency: 'refuse' },
-  ocsp: 'require-url',
-  slots: { delete: 'superseded' },
-  minAgeMs: 0,
-  bindWindow: [],
-}
-
-export const spec: CertificateSpec = {
-  name: 'iot',
-  names: [DOMAIN],
-  keyType: 'rsa-2048',
-  sources: ['letsencrypt'],
-  renewBefore: null,
-  ari: true,
-  profile: null,
-  profileFallback: false,
-  reuseKey: false,
-}
-
-export const rotateAll: RunEvent = {
-  action: 'rotate',
-  targets: null,
-  force: false,
-  until: null,
-  accept: null,
-}
+export const target = targetOf()
+export const spec = specOf()
+export const rotateAll = runEvent()
 
 export const leaf = (fingerprint: string, more: Partial<Leaf> = {}): Leaf => ({
   fingerprint,

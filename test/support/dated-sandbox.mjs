@@ -19,9 +19,7 @@ const notBefore = new Date(Date.now() - ageMs)
 const notAfter = new Date(notBefore.getTime() + lifetimeMs - 1_000)
 const { certPem, keyPem } = await ca.issue([domain], { notBefore, notAfter, keyType: 'ec-256' })
 iotda.createConfiguration(domain, iotda.upload(certPem, keyPem))
-const settings = sandbox.settings(it => {
-  it.certificates.iot.keyType = 'ec-256'
-})
+const settings = sandbox.settings()
 await writeFile(join(folder, 'settings.json'), JSON.stringify(settings))
 
 /** A device that judges by its own clock and trusts one root. */

@@ -41,7 +41,6 @@ export async function openFunctionRig(daysLeft = 5): Promise<FunctionRig> {
     config: change =>
       JSON.stringify(
         sandbox.settings(settings => {
-          settings.certificates.iot.keyType = 'ec-256'
           Object.assign(settings.targets[0].probe, { within: '5s', steady: 2 })
           settings.store = { ...place, ...keys, sealKey }
           change?.(settings)

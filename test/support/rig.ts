@@ -22,7 +22,7 @@ export interface Rig {
   readonly settingsFile: string
   /** Every log line of `run`, as JSON. */
   readonly logged: string[]
-  /** Rewrites the settings file. Keys are EC, which are quick to make. */
+  /** Rewrites the settings file. */
   configure(change: (settings: SandboxSettings) => void): Promise<void>
   /** Runs in this process; a fake clock may be given. */
   run(
@@ -49,17 +49,7 @@ export async function createRig(options: SandboxOptions = {}, under = tmpdir()):
       void logged.push(JSON.stringify({ level, message, ...fields }))
   const log: Log = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') }
   const configure: Rig['configure'] = change =>
-    writeFile(
-      settingsFile,
-      `${JSON.stringify(
-        sandbox.settings(settings => {
-          settings.certificates.iot.keyType = 'ec-256'
-          change(settings)
-        }),
-        null,
-        2,
-      )}\n`,
-    )
+    writeFile(settingsFile, `${JSON.stringify(sandbox.settings(change), null, 2)}\n`)
   await configure(() => {})
 
   const runWith: Rig['run'] = (
