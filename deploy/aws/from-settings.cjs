@@ -180,6 +180,17 @@ async function watching(stage, rotator, { awsWatchPolicy, checkWatch, namesOf },
   }
 }
 
+/** What Lambda has not by itself is in the zip only where the settings that it was packaged with want it. */
+async function refuseIncomplete(settings, watchSettings) {
+  const { missingFrom } = await import('../optional-packages.mjs')
+  const { esm } = JSON.parse(readFileSync(join(OUT, 'meta.json'), 'utf8'))
+  const missingOf = it => missingFrom(esm.inputs, it ?? {}, { onLambda: true })
+  const [name] = [...missingOf(settings), ...missingOf(watchSettings)]
+  if (name === undefined) return
+  const variable = missingOf(settings).includes(name) ? 'IOTDA_CERT_SETTINGS' : 'IOTDA_CERT_WATCH_SETTINGS'
+  throw new Error(`the zip is without ${name}, which the settings want: ${variable}=FILE npm run package`)
+}
+
 /** The stack's bucket is where the stack is. */
 function refuseRegion({ type, bucket, endpoint, region }, stack) {
   if (type !== 's3' || endpoint || region === undefined || region === stack) return
@@ -204,6 +215,7 @@ async function fromSettings({ options, resolveVariable }) {
     throw new Error(
       `the settings have ${Buffer.byteLength(inline)} bytes, and an environment takes ${INLINE_AT_MOST}: put them into S3 and set IOTDA_CERT_CONFIG=s3://bucket/key`,
     )
+  await refuseIncomplete(settings, readWatch(stage).settings)
   const region = await resolveVariable('self:provider.region')
   const { type, bucket, endpoint } = settings.store
   refuseRegion(settings.store, region)

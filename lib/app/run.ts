@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Stray } from '../alerts/conditions.ts'
 import { createHeartbeat } from '../alerts/heartbeat.ts'
+import { noteQuietRun, openNotifiers } from '../alerts/telling.ts'
 import type { Log } from '../base/log.ts'
 import { inParallel } from '../base/parallel.ts'
 import { RotationError } from '../base/rotation-error.ts'
@@ -193,7 +194,7 @@ async function build(settings: Settings, request: Request, clock: Clock, runId: 
   const current: Run = { runId, clock, log, deadline: deadline - FINISH_MS, signal }
   const context = contextOf(settings, clients, { clock, log })
   const { store, records } = await openState(settings, context)
-  const telling = isTold(request) ? await import('../alerts/telling.ts') : null
+  const telling = isTold(request) ? { openNotifiers, noteQuietRun } : null
   const notifiers = telling ? await telling.openNotifiers(settings, context) : []
   // What is told at the end depends on it: read beside everything else, it costs no round trip of its own.
   if (telling)

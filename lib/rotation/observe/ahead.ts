@@ -1,4 +1,5 @@
 import { iso } from '../../base/time.ts'
+import { calendar } from '../../devices/calendar.ts'
 import { isShown } from '../../report/result.ts'
 import { type Job, type World, warn } from '../world.ts'
 
@@ -12,7 +13,6 @@ export async function lookAhead(world: World, job: Job): Promise<void> {
   if (!isAsked || job.inspection.at === 0) return
   const chainPem = job.inspection.bound?.slot?.certificatePem ?? null
   try {
-    const { calendar } = await import('../../devices/calendar.ts')
     const entries = calendar({ target, chainPem, at: run.clock.now() })
     for (const { message } of entries) warn(job, 'root-ends', message)
     for (const message of (await job.certificateDocument.get()).otherChains)
