@@ -3,6 +3,7 @@ import { silentLog } from '../lib/base/log.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
 import { allVisible } from '../lib/base/visible.ts'
 import type { WatchAnswer } from '../lib/watch/watch.ts'
+import { commands } from './commands.ts'
 import { jsonLog } from './output.ts'
 
 interface Flags {
@@ -21,7 +22,7 @@ export function watchCommand(cli: Command, setExit: (code: number) => void): voi
     .option('-v, --verbose', 'log to standard error')
     .exitOverride()
     .action(async ({ config, json, verbose }: Flags) => {
-      const { watch } = await import('../lib/watch/watch.ts')
+      const { watch } = await commands.watch()
       const answer = await watch({
         config: config ?? null,
         deadline: systemClock.now() + 2 * MINUTE_MS,

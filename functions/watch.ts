@@ -1,6 +1,7 @@
+import { watch } from '../lib/app/watch.ts'
 import { asRotationError } from '../lib/base/rotation-error.ts'
 import { SECOND_MS, systemClock } from '../lib/base/time.ts'
-import { type WatchAnswer, watch } from '../lib/watch/watch.ts'
+import type { WatchAnswer } from '../lib/watch/watch.ts'
 import { doorError, jsonLog } from './output.ts'
 import { timeLeft } from './remaining.ts'
 

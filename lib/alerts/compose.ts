@@ -17,6 +17,18 @@ export interface Subject {
   readonly nextTryAt: string | null
 }
 
+/** A run as a whole, or many targets. */
+export const aboutRun = (id: string, runId: string): Subject => ({
+  id,
+  target: null,
+  domain: null,
+  daysLeft: null,
+  before: null,
+  after: null,
+  runId,
+  nextTryAt: null,
+})
+
 const TEXT_AT_MOST = 600
 
 /** Mistakes in settings have a line each. Elsewhere a text may hold what a stranger wrote into a certificate. */
@@ -32,17 +44,23 @@ const asLeaf = (leaf: AlertLeaf | null): AlertLeaf | null => leaf && { ...leaf, 
 
 /** The alert that says a message. Pure. */
 export function composeAlert(message: Message, subject: Subject, now: number): AlertEvent {
-  const { event, severity, kind, key, reason, error, since, ends } = message
-  const { id, ...about } = subject
-  // A moment is a matter of its own, also where it happens twice.
-  const dedupKey = kind === 'moment' ? `${id}/${key}/${about.runId}` : `${id}/${key}`
+  const { event, severity, kind, key, reason, error, since, ends, targets } = message
+  const { id, runId, before, after } = subject
   return {
     version: 1,
-    ...{ event, severity, kind, dedupKey },
-    ...about,
-    ...(message.targets ? { targets: message.targets } : {}),
-    nextTryAt: ends ? null : about.nextTryAt,
-    ...{ before: asLeaf(about.before), after: asLeaf(about.after) },
+    event,
+    severity,
+    kind,
+    // A moment is a matter of its own, also where it happens twice.
+    dedupKey: kind === 'moment' ? `${id}/${key}/${runId}` : `${id}/${key}`,
+    target: subject.target,
+    domain: subject.domain,
+    daysLeft: subject.daysLeft,
+    before: asLeaf(before),
+    after: asLeaf(after),
+    runId,
+    nextTryAt: ends ? null : subject.nextTryAt,
+    ...(targets ? { targets } : {}),
     reason: asText(reason, event),
     error: error && { ...error, message: asText(error.message, event) },
     at: iso(now),

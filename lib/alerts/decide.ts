@@ -1,6 +1,6 @@
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../base/time.ts'
 import { EVENTS, type EventName, isWorse, type Severity, worst } from '../model/events.ts'
-import { type Cause, causeOf } from './cause.ts'
+import { type Cause, groupKeyOf } from './cause.ts'
 import type { Ledger, Open } from './ledger.ts'
 import { severityOf } from './levels.ts'
 
@@ -18,12 +18,9 @@ export interface Condition {
   readonly severity?: Severity
   /** Told only when it has lasted so long. Default: at once. */
   readonly graceMs?: number
-  /** Of many targets. */
-  readonly targets?: Many
+  /** Of a group: how many targets, and some by name. */
+  readonly targets?: NonNullable<Open['targets']>
 }
-
-/** Many targets: how many, and some by name. */
-export type Many = NonNullable<Open['targets']>
 
 /** Something that happened. */
 export interface Moment {
@@ -31,12 +28,12 @@ export interface Moment {
   readonly reason: string
 }
 
-/** What one look showed. */
-export interface Sighting {
+/** What one run saw of a target, or of the run as a whole. */
+export interface Observation {
   readonly now: number
   readonly conditions: readonly Condition[]
   /** Keys of which it is known how things stand: a state among them that is not in `conditions` is over. */
-  readonly judged: readonly string[]
+  readonly evaluated: readonly string[]
   readonly moments: readonly Moment[]
 }
 
@@ -52,7 +49,7 @@ export interface Message {
   readonly since: number | null
   /** What `recovered` ends, and how bad it had been told to be. */
   readonly ends: { readonly event: EventName; readonly severity: Severity } | null
-  readonly targets?: Many
+  readonly targets?: NonNullable<Open['targets']>
 }
 
 const REMIND_MS: Readonly<Record<Severity, number>> = {
@@ -65,29 +62,28 @@ const SOON_MS = DAY_MS
 const LASTS_MS = 6 * HOUR_MS
 const SIGNATURES_AT_MOST = 12
 
+/** What is to be told, and what is remembered of it. */
+export interface Decided {
+  readonly ledger: Ledger
+  readonly messages: readonly Message[]
+}
+
 /**
  * What is to be told now, and what is to be remembered. One state is told once, then when it gets worse (its
  * severity rises, the days left cross a level, a cause that was not told before), at a slow reminder, and when it is
  * over. Pure; a ledger that does not change stays the same object.
  */
-export function decideAlerts(
-  ledger: Ledger,
-  sighting: Sighting,
-): { readonly ledger: Ledger; readonly messages: readonly Message[] } {
-  const messages: Message[] = sighting.moments.map(happened)
-  let next = withoutFuture(ledger, sighting.now)
-  for (const condition of sighting.conditions) {
-    const told = tellState(next, condition, sighting.now)
-    next = told.ledger
-    if (told.message) messages.push(told.message)
+export function decideAlerts(before: Ledger, { now, conditions, evaluated, moments }: Observation): Decided {
+  const messages: Message[] = moments.map(happened)
+  let ledger = withoutFuture(before, now)
+  const take = (one: Step): void => {
+    ledger = one.ledger
+    if (one.message) messages.push(one.message)
   }
-  for (const key of Object.keys(next.open)) {
-    if (!sighting.judged.includes(key) || sighting.conditions.some(c => c.key === key)) continue
-    const over = endState(next, key, sighting.now)
-    next = over.ledger
-    if (over.message) messages.push(over.message)
-  }
-  return { ledger: next, messages }
+  for (const condition of conditions) take(goOn(ledger, condition, now))
+  for (const key of Object.keys(ledger.open))
+    if (evaluated.includes(key) && !conditions.some(it => it.key === key)) take(endState(ledger, key, now))
+  return { ledger, messages }
 }
 
 /** Other clocks differ by less. */
@@ -117,31 +113,41 @@ const happened = ({ event, reason }: Moment): Message => ({
   ends: null,
 })
 
-interface Told {
+interface Step {
   readonly ledger: Ledger
   readonly message: Message | null
 }
 
-function tellState(ledger: Ledger, condition: Condition, now: number): Told {
-  const { key, level } = condition
+/** A state that begins, or goes on. */
+function goOn(ledger: Ledger, condition: Condition, now: number): Step {
+  const { key, level, targets, reason } = condition
   const open = ledger.open[key]
   const event = condition.event ?? (open?.event as EventName | undefined)
   if (event === undefined) return { ledger, message: null }
   const error = condition.event === null ? (open?.error ?? null) : condition.error
-  // It is told as one of many, for as long as it is.
-  const signature = causeOf(event, error)
+  const signature = groupKeyOf(event, error)
+  // It is told by its group, for as long as it is one of it.
   if (open?.shared?.cause === signature) return { ledger, message: null }
   const severity = worst(worst(EVENTS[event].severity, condition.severity ?? 'info'), severityOf(level))
-  const fresh: Open = { since: now, toldAt: null, severity, event, error, signatures: [], level: null }
-  const entry = open ?? fresh
+  const entry: Open = open ?? {
+    since: now,
+    toldAt: null,
+    severity,
+    event,
+    error,
+    signatures: [],
+    level: null,
+  }
   const why = reasonToTell({ ledger, condition, entry, severity, signature, now })
   if (why === null) return { ledger: open ? ledger : withOpen(ledger, key, entry), message: null }
-  const signatures = [...entry.signatures.filter(s => s !== signature), signature].slice(-SIGNATURES_AT_MOST)
   const { shared: _, ...alone } = entry
-  const { targets } = condition
-  const kept: Open = {
+  const next: Open = {
     ...alone,
-    ...{ toldAt: now, severity: worst(severity, entry.severity), event, error, signatures },
+    toldAt: now,
+    severity: worst(severity, entry.severity),
+    event,
+    error,
+    signatures: [...entry.signatures.filter(s => s !== signature), signature].slice(-SIGNATURES_AT_MOST),
     level: lowest(level, entry.level),
     ...(targets ? { targets } : {}),
   }
@@ -150,13 +156,13 @@ function tellState(ledger: Ledger, condition: Condition, now: number): Told {
     severity,
     kind: why.kind,
     key,
-    reason: condition.reason,
+    reason,
     error,
     since: entry.since,
     ends: null,
     ...(targets ? { targets } : {}),
   }
-  return { ledger: withOpen(ledger, key, kept), message }
+  return { ledger: withOpen(ledger, key, next), message }
 }
 
 interface Question {
@@ -187,14 +193,14 @@ function graceMs({ ledger, condition, severity, now }: Question): number {
   return Math.max(condition.graceMs ?? 0, isBack ? LASTS_MS : 0)
 }
 
-function endState(ledger: Ledger, key: string, now: number): Told {
+function endState(ledger: Ledger, key: string, now: number): Step {
   const { [key]: entry, ...open } = ledger.open
   if (!entry) return { ledger, message: null }
   if (entry.toldAt === null) return { ledger: { ...ledger, open }, message: null }
   const recent = Object.entries(ledger.ended).filter(([, at]) => now - at < SOON_MS)
   const event = entry.event as EventName
   const next = { ...ledger, open, ended: { ...Object.fromEntries(recent), [key]: now } }
-  // Whoever was not told of it by itself hears of the end of all.
+  // Whoever was not told of it by itself hears of the end of the group.
   if (entry.shared && !entry.shared.alone) return { ledger: next, message: null }
   return {
     ledger: next,

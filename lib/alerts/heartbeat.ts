@@ -11,8 +11,8 @@ export interface Heartbeat {
   end(ok: boolean, text: string): Promise<void>
 }
 
-export interface HeartbeatOptions {
-  readonly alerting: Pick<Alerting, 'heartbeat'>
+/** What a ping needs. */
+export interface HeartbeatContext {
   readonly http: (caCertificates: string | null) => Http
   readonly runId: string
   readonly log: Log
@@ -21,9 +21,11 @@ export interface HeartbeatOptions {
 const TIMEOUT_MS = 5 * SECOND_MS
 const silent: Heartbeat = { start: () => {}, end: async () => {} }
 
-/** The three forms of a ping, with the run's id. https://healthchecks.io/docs/http_api/ */
-export function createHeartbeat({ alerting, http, runId, log }: HeartbeatOptions): Heartbeat {
-  const { heartbeat } = alerting
+/** The three forms of a ping, with the run's id; null: nobody listens. https://healthchecks.io/docs/http_api/ */
+export function createHeartbeat(
+  heartbeat: Alerting['heartbeat'],
+  { http, runId, log }: HeartbeatContext,
+): Heartbeat {
   if (!heartbeat) return silent
   let started: Promise<void> = Promise.resolve()
   const ping = async (form: '' | '/start' | '/fail', body: string): Promise<void> => {

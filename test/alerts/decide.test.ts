@@ -1,7 +1,7 @@
 /** What is told when: every rule by a table of looks, one after the other. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Condition, decideAlerts, type Message, type Sighting } from '../../lib/alerts/decide.ts'
+import { type Condition, decideAlerts, type Message, type Observation } from '../../lib/alerts/decide.ts'
 import { emptyLedger, type Ledger } from '../../lib/alerts/ledger.ts'
 import { levelOf, severityOf } from '../../lib/alerts/levels.ts'
 import { EVENT_NAMES, EVENTS, isWorse } from '../../lib/model/events.ts'
@@ -24,17 +24,17 @@ const goesOn = (level: number | null = null) => failing({ event: null, error: nu
 /** A look at a time: what is wrong, `well`, or `unknown` (nothing can be said of it). */
 type Look = readonly [hours: number, Condition | 'well' | 'unknown']
 
-const sighting = (hours: number, seen: Look[1]): Sighting => ({
+const lookAt = (hours: number, seen: Look[1]): Observation => ({
   now: START + hours * HOUR,
   conditions: typeof seen === 'string' ? [] : [seen],
-  judged: seen === 'well' ? ['renewal'] : [],
+  evaluated: seen === 'well' ? ['renewal'] : [],
   moments: [],
 })
 
 function play(looks: readonly Look[], ledger: Ledger = emptyLedger): readonly string[] {
   let known = ledger
   return looks.flatMap(([hours, seen]) => {
-    const decided = decideAlerts(known, sighting(hours, seen))
+    const decided = decideAlerts(known, lookAt(hours, seen))
     // As a store would keep it.
     known = JSON.parse(JSON.stringify(decided.ledger))
     return decided.messages.map(m => `${hours}h ${m.kind} ${m.event} ${m.severity}`)
@@ -196,8 +196,8 @@ test.each(stories)('%s', (_, looks, expected) => {
 })
 
 test('a state that ends says since when it lasted, and how bad it had been', () => {
-  const first = decideAlerts(emptyLedger, sighting(0, failing({ level: 3 })))
-  const { messages, ledger } = decideAlerts(first.ledger, sighting(50, 'well'))
+  const first = decideAlerts(emptyLedger, lookAt(0, failing({ level: 3 })))
+  const { messages, ledger } = decideAlerts(first.ledger, lookAt(50, 'well'))
   expect(messages).toMatchObject([
     { event: 'recovered', since: START, ends: { event: 'failed', severity: 'critical' } },
   ])
@@ -206,27 +206,27 @@ test('a state that ends says since when it lasted, and how bad it had been', () 
 
 test('states of different keys do not know each other', () => {
   const both = {
-    ...sighting(0, failing()),
+    ...lookAt(0, failing()),
     conditions: [failing(), failing({ key: 'roots', event: 'root-ending' })],
   }
   const first = decideAlerts(emptyLedger, both)
   expect(first.messages.map(m => m.event)).toEqual(['failed', 'root-ending'])
-  const second = decideAlerts(first.ledger, sighting(1, 'well'))
+  const second = decideAlerts(first.ledger, lookAt(1, 'well'))
   expect(second.messages.map(m => m.ends?.event)).toEqual(['failed'])
   expect(Object.keys(second.ledger.open)).toEqual(['roots'])
 })
 
 test('a moment is told each time it happens, and leaves nothing behind', () => {
-  const rotated = { ...sighting(0, 'well'), moments: [{ event: 'rotated' as const, reason: 'new' }] }
+  const rotated = { ...lookAt(0, 'well'), moments: [{ event: 'rotated' as const, reason: 'new' }] }
   const decided = decideAlerts(emptyLedger, rotated)
   expect(decided.messages).toMatchObject([{ event: 'rotated', severity: 'info', kind: 'moment' }])
   expect(decided.ledger).toBe(emptyLedger)
 })
 
 test('nothing new leaves the ledger as it is, so that nothing is written', () => {
-  const { ledger } = decideAlerts(emptyLedger, sighting(0, failing()))
-  expect(decideAlerts(ledger, sighting(1, failing())).ledger).toBe(ledger)
-  expect(decideAlerts(emptyLedger, sighting(1, 'well')).ledger).toBe(emptyLedger)
+  const { ledger } = decideAlerts(emptyLedger, lookAt(0, failing()))
+  expect(decideAlerts(ledger, lookAt(1, failing())).ledger).toBe(ledger)
+  expect(decideAlerts(emptyLedger, lookAt(1, 'well')).ledger).toBe(emptyLedger)
 })
 
 const look = fc.oneof(
@@ -246,7 +246,7 @@ test('whatever happens: few messages, an end for what began and nothing else', (
       let ledger = emptyLedger
       const told: Message[] = []
       looks.forEach((seen, hour) => {
-        const decided = decideAlerts(ledger, sighting(hour, seen))
+        const decided = decideAlerts(ledger, lookAt(hour, seen))
         ledger = decided.ledger
         told.push(...decided.messages)
         expect(decided.messages.length).toBeLessThanOrEqual(1)

@@ -2,15 +2,9 @@
 import { describe, expect, test } from 'vitest'
 import { composeAlert, type Subject } from '../../lib/alerts/compose.ts'
 import type { Message } from '../../lib/alerts/decide.ts'
-import {
-  type AlertFilter,
-  bounded,
-  createDelivery,
-  enqueue,
-  type NamedNotifier,
-  wants,
-} from '../../lib/alerts/deliver.ts'
+import { createDelivery } from '../../lib/alerts/deliver.ts'
 import { emptyLedger, type Undelivered } from '../../lib/alerts/ledger.ts'
+import { type AlertFilter, bounded, enqueue, type NamedNotifier, wants } from '../../lib/alerts/outbox.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import type { AlertEvent } from '../../lib/contracts.ts'

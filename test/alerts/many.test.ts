@@ -1,19 +1,16 @@
 /** Many targets, one reason: one message when it begins, one when it is over; and no target is forgotten. */
 import { describe, expect, test } from 'vitest'
-import { causeOf } from '../../lib/alerts/cause.ts'
-import { noteAlerts, type Stray } from '../../lib/alerts/conditions.ts'
-import type { NamedNotifier } from '../../lib/alerts/deliver.ts'
-import { tellEnd } from '../../lib/alerts/tell.ts'
-import { noteQuietRun, type ToldRun } from '../../lib/alerts/telling.ts'
+import { alertRun } from '../../lib/alerts/alert-run.ts'
+import { groupKeyOf } from '../../lib/alerts/cause.ts'
+import type { NamedNotifier } from '../../lib/alerts/outbox.ts'
+import { recordQuietRun } from '../../lib/alerts/quiet-run.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import { secret } from '../../lib/base/secret.ts'
 import type { AlertEvent, Run, StateStore, StoredDocument } from '../../lib/contracts.ts'
-import type { RunEvent } from '../../lib/model/outcomes.ts'
 import type { Target } from '../../lib/model/target.ts'
 import { wordingOf } from '../../lib/notifiers/shared/wording.ts'
 import type { TargetResult } from '../../lib/report/result.ts'
-import type { World } from '../../lib/rotation/world.ts'
 import { openRecords, targetKey } from '../../lib/state/state.ts'
 import { result } from '../present/answers.ts'
 import { fakeClock, untilInTurn } from '../support/clock.ts'
@@ -117,19 +114,14 @@ function openFleet(size: number) {
         signal,
       }
       const chosen = targets.filter((_, i) => only === null || only.includes(i))
-      const event = { action: 'rotate' } as RunEvent
-      const strays: Stray[] = []
-      const results: TargetResult[] = []
-      for (const target of chosen) {
-        const seen = resultOf(targets.indexOf(target), stateOf(targets.indexOf(target)))
-        results.push(seen)
-        const stray = await noteAlerts({ event, run, records, target } as World, seen, notifiers)
-        if (stray) strays.push(stray)
-      }
-      const told: ToldRun & { records: typeof records } = { run, records, notifiers, intervalMs: HOUR }
+      const results = chosen.map(target => {
+        const i = targets.indexOf(target)
+        return resultOf(i, stateOf(i))
+      })
+      const alerting = { run, records, notifiers, intervalMs: HOUR }
       const ok = results.every(r => r.error === null)
-      const end = { targets: chosen, results, strays, ok, isWhole: only === null }
-      const answer = (await noteQuietRun(told, end)) ?? (await tellEnd(told, end))
+      const end = { targets: chosen, results, ok, isWhole: only === null }
+      const answer = (await recordQuietRun(alerting, end)) ?? (await alertRun(alerting, end))
       clock.advance(pauseMs)
       const said = heard
         .splice(0)
@@ -338,12 +330,12 @@ describe('a store that takes nothing', () => {
 
 test('the reason: event, code, and what the message begins with; never what differs from target to target', () => {
   const error = (message: string) => ({ code: 'unavailable', message, hint: null })
-  expect(causeOf('failed', error('s3 store: GetObject of a: no answer'))).toBe(
+  expect(groupKeyOf('failed', error('s3 store: GetObject of a: no answer'))).toBe(
     '*/failed/unavailable/s3-store',
   )
-  expect(causeOf('failed', error('solvers.dns: a: b'))).toBe('*/failed/unavailable/solvers.dns')
-  expect(causeOf('failed', error('https://a.example.com answered 500'))).toBe('*/failed/unavailable')
-  expect(causeOf('failed', error('target "x": no'))).toBe('*/failed/unavailable')
-  expect(causeOf('root-ending', null)).toBe('*/root-ending')
+  expect(groupKeyOf('failed', error('solvers.dns: a: b'))).toBe('*/failed/unavailable/solvers.dns')
+  expect(groupKeyOf('failed', error('https://a.example.com answered 500'))).toBe('*/failed/unavailable')
+  expect(groupKeyOf('failed', error('target "x": no'))).toBe('*/failed/unavailable')
+  expect(groupKeyOf('root-ending', null)).toBe('*/root-ending')
   expect(targetKey(targetOf(1))).not.toMatch(/^\*/)
 })

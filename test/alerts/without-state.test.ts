@@ -1,6 +1,6 @@
 /** Nothing can be written down, and runs do not come by the clock: people are told all the same, and not by each run. */
 import { expect, test } from 'vitest'
-import { tellFailure } from '../../lib/alerts/tell.ts'
+import { alertFailure } from '../../lib/alerts/alert-run.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import { HOUR_MS, MINUTE_MS } from '../../lib/base/time.ts'
@@ -16,7 +16,7 @@ async function told(lateMinutes: (run: number) => number, offsetMinutes: number)
     const clock = fakeClock(startedAt + (30 * i + offsetMinutes + lateMinutes(i)) * MINUTE_MS)
     const { signal } = new AbortController()
     const notify = async (): Promise<void> => void heard.push(clock.now() - startedAt)
-    await tellFailure(
+    await alertFailure(
       {
         run: { runId: `run-${i}`, clock, log: silentLog, deadline: clock.now() + MINUTE_MS, signal },
         records: null,

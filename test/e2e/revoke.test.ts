@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { rollover } from '../../lib/app/run.ts'
+import { rollover } from '../../lib/app/rollover.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import type { RevocationReason } from '../../lib/model/certificate.ts'
 import {

@@ -1,12 +1,13 @@
 import type { Condition } from '../alerts/decide.ts'
 import { daysLeft, levelOf } from '../alerts/levels.ts'
-import { formatDuration, iso } from '../base/time.ts'
+import { type Clock, formatDuration, iso } from '../base/time.ts'
 import { judge } from '../devices/judge.ts'
 import { rootsOf } from '../devices/roots.ts'
 import type { Handshake } from '../iotda/endpoint.ts'
 import type { Leaf } from '../model/certificate.ts'
 import type { DeviceProfile } from '../model/device-profile.ts'
 import type { EventName } from '../model/events.ts'
+import type { RunDocument } from '../state/documents.ts'
 import { covers, parseChain } from '../x509/certificate.ts'
 import { parseRoots } from '../x509/path.ts'
 import { verifySent } from '../x509/sent.ts'
@@ -21,6 +22,12 @@ export interface Look {
   readonly now: number
 }
 
+/** The rotator, by the last run that it wrote down. */
+export interface Rotator {
+  readonly silentAfterMs: number
+  readonly lastRun: () => Promise<RunDocument['last']>
+}
+
 /** One target with what is wrong with it. */
 export interface Found {
   readonly name: string
@@ -33,31 +40,32 @@ export interface Found {
 const LATE_LEVEL = 14
 
 const state = (key: string, event: EventName, reason: string, level: number | null = null): Condition => ({
-  ...{ key, event, reason, level, error: null },
+  key,
+  event,
+  reason,
+  level,
+  error: null,
 })
 
 /** What is wrong with a device port, for people. Pure. */
-export function judgeLook(look: Look): readonly Condition[] {
-  const answered = look.seen.filter(s => s.leaf !== null)
-  const silent = look.seen.filter(s => s.leaf === null).map(s => `${s.address}: ${s.error}`)
-  const found: Condition[] = []
-  if (silent.length > 0) {
-    const isPartly = answered.length > 0
-    found.push({
-      ...state('reach', 'watch-unreachable', `${isPartly ? 'at some addresses, ' : ''}${silent.join('; ')}`),
-    })
-  }
-  const complaints = answered.map(s => complaintOf(s, look)).filter(c => c !== null)
-  if (complaints[0]) found.push(complaints[0])
+export function portConditions(look: Look): readonly Condition[] {
+  const { seen, now } = look
+  const answered = seen.filter(({ leaf }) => leaf !== null)
+  const silent = seen.filter(({ leaf }) => leaf === null).map(({ address, error }) => `${address}: ${error}`)
+  const partly = answered.length > 0 ? 'at some addresses, ' : ''
+  const unreachable = `${partly}${silent.join('; ')}`
   const first = firstToEnd(answered)
-  const level = first && levelOf(first, look.now)
-  if (first && level !== null && level <= LATE_LEVEL)
-    found.push(state('days', 'expiring', endsText(first, look.now), level))
-  return found
+  const level = first && levelOf(first, now)
+  const isLate = level !== null && level <= LATE_LEVEL
+  return [
+    ...(silent.length > 0 ? [state('reach', 'watch-unreachable', unreachable)] : []),
+    ...answered.flatMap(one => complaintOf(one, look) ?? []).slice(0, 1),
+    ...(first && isLate ? [state('days', 'expiring', endsText(first, now), level)] : []),
+  ]
 }
 
 const firstToEnd = (answered: readonly Handshake[]): Leaf | null =>
-  answered.flatMap(({ leaf }) => (leaf ? [leaf] : [])).toSorted((a, b) => a.notAfter - b.notAfter)[0] ?? null
+  answered.flatMap(({ leaf }) => leaf ?? []).toSorted((a, b) => a.notAfter - b.notAfter)[0] ?? null
 
 const endsText = ({ notAfter }: Leaf, now: number): string =>
   notAfter <= now
@@ -86,8 +94,16 @@ function distrust(chainPem: string, { roots, now }: Look): string | null {
 function refusalOf(chainPem: string, domain: string, { roots, profiles, now }: Look): string | null {
   const lines = profiles.flatMap(profile =>
     judge({
-      ...{ chainPem, profile, roots: rootsOf({ trustedRoots: roots }, profile), at: now, servedPem: null },
-      ...{ asSent: true, domain, otherKeyAsked: false, minAgeMs: 0, stapling: null },
+      chainPem,
+      profile,
+      roots: rootsOf({ trustedRoots: roots }, profile),
+      at: now,
+      servedPem: null,
+      asSent: true,
+      domain,
+      otherKeyAsked: false,
+      minAgeMs: 0,
+      stapling: null,
     }),
   )
   const first = lines.find(({ verdict }) => verdict === 'refuse')
@@ -95,29 +111,29 @@ function refusalOf(chainPem: string, domain: string, { roots, profiles, now }: L
 }
 
 /** Days left of what ends first; null: nothing was seen. */
-export function daysOf(seen: readonly Handshake[], now: number): number | null {
+export function daysLeftOf(seen: readonly Handshake[], now: number): number | null {
   const first = firstToEnd(seen)
   return first && daysLeft(first, now)
 }
 
-/** What is wrong with the rotator, by the last run that it wrote down. Pure. */
-export function judgeRotator(
-  last: { readonly at: number; readonly ok: boolean } | null,
-  silentAfterMs: number,
-  now: number,
-): Condition | null {
-  if (last !== null && Math.abs(now - last.at) < silentAfterMs) return null
-  return state(
-    'rotator',
-    'watch-rotator-silent',
-    last === null ? 'no run is written down' : endText(last.at, now),
-  )
+/** What is wrong with the rotator. Never throws: that its state cannot be read is wrong, too. */
+export async function rotatorConditions(
+  { silentAfterMs, lastRun }: Rotator,
+  clock: Pick<Clock, 'now'>,
+): Promise<readonly Condition[]> {
+  const silent = (reason: string): readonly Condition[] => [state('rotator', 'watch-rotator-silent', reason)]
+  try {
+    const last = await lastRun()
+    if (last === null) return silent('no run is written down')
+    const now = clock.now()
+    const agoMs = now - last.at
+    if (Math.abs(agoMs) < silentAfterMs) return []
+    return silent(
+      agoMs < 0
+        ? `the last run is said to end in ${formatDuration(-agoMs)}, at ${iso(last.at)}: a clock is wrong`
+        : `the last run ended ${formatDuration(agoMs)} ago`,
+    )
+  } catch (error) {
+    return silent(`its state cannot be read: ${(error as Error).message}`)
+  }
 }
-
-const endText = (at: number, now: number): string =>
-  at > now
-    ? `the last run is said to end in ${formatDuration(at - now)}, at ${iso(at)}: a clock is wrong`
-    : `the last run ended ${formatDuration(now - at)} ago`
-
-export const rotatorUnknown = (why: string): Condition =>
-  state('rotator', 'watch-rotator-silent', `its state cannot be read: ${why}`)
