@@ -176,7 +176,7 @@ async function watching(stage, rotator, { awsWatchPolicy, checkWatch, namesOf },
   const own = settings ?? { ...chosen, store: undefined, notifiers: [] }
   return {
     environment: { IOTDA_CERT_WATCH: config === null ? { 'Fn::Sub': inline } : config },
-    statements: [LOG, ...awsWatchPolicy(own, config, region).Statement],
+    statements: [LOG, ...(await awsWatchPolicy(own, config, region)).Statement],
   }
 }
 
@@ -220,7 +220,7 @@ async function fromSettings({ options, resolveVariable }) {
   const { type, bucket, endpoint } = settings.store
   refuseRegion(settings.store, region)
   return {
-    statements: awsPolicy(settings, config, region).Statement,
+    statements: (await awsPolicy(settings, config, region)).Statement,
     hasBucket: String(type === 's3' && !endpoint),
     bucket: bucket ?? 'none',
     environment: { IOTDA_CERT_CONFIG: config ?? inline },

@@ -23,4 +23,8 @@ export default defineNotifier({
       })
     },
   }),
+  docs: {
+    link: 'https://developer.pagerduty.com/docs/events-api-v2/overview/',
+    says: '`routingKey`; the end of a state resolves its incident',
+  },
 })

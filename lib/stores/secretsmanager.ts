@@ -4,9 +4,16 @@ import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import type { Clock } from '../base/time.ts'
 import { awsRefusalOf } from '../clouds/aws/answer.ts'
 import { BACK_OFF_MS } from '../clouds/aws/client.ts'
+import { allow, prefixOf, textOf } from '../clouds/aws/policy.ts'
 import { createSecretsManager, type SecretsManager } from '../clouds/aws/secretsmanager.ts'
 import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
-import { type DriverContext, defineStore, type StateStore, type StoredDocument } from '../contracts.ts'
+import {
+  type DriverContext,
+  defineStore,
+  type RawEntry,
+  type StateStore,
+  type StoredDocument,
+} from '../contracts.ts'
 import { newWriter } from './shared/writer.ts'
 
 /**
@@ -201,4 +208,33 @@ const refuseLarge = (name: string, body: string): void => {
   )
 }
 
-export default defineStore({ settings: awsSettings(own), create: createStore })
+const secretArn = (entry: RawEntry, name: string, partition: string): string =>
+  `arn:${partition}:secretsmanager:${textOf(entry, 'region')}:*:secret:${prefixOf(entry)}${name}`
+
+export default defineStore({
+  settings: awsSettings(own),
+  create: createStore,
+  docs: {
+    link: 'https://docs.aws.amazon.com/secretsmanager/latest/apireference/Welcome.html',
+    says: 'AWS Secrets Manager: `prefix`, `region`, keys',
+  },
+  permissions: {
+    aws: ([entry = {}], { partition }) => [
+      allow(
+        'State',
+        [
+          'secretsmanager:GetSecretValue',
+          'secretsmanager:CreateSecret',
+          'secretsmanager:PutSecretValue',
+          'secretsmanager:UpdateSecretVersionStage',
+          'secretsmanager:DeleteSecret',
+        ],
+        [secretArn(entry, '*', partition)],
+      ),
+    ],
+    // The service adds a hyphen and six characters to a name.
+    awsRead: (entry, key, { partition }) => [
+      allow('LastRun', ['secretsmanager:GetSecretValue'], [secretArn(entry, `${key}-??????`, partition)]),
+    ],
+  },
+})
