@@ -42,9 +42,21 @@ is taken from the environment here and kept encrypted there.
 
 const text = { type: 'string' } as const
 const OPTIONS = {
-  ...{ region: text, 'project-id': text, agency: text, settings: text, config: text, 'topic-urn': text },
-  ...{ name: text, schedule: text, runtime: text, memory: text, endpoint: text, zip: text },
-  ...{ watch: text, 'watch-agency': text, 'watch-schedule': text },
+  region: text,
+  'project-id': text,
+  agency: text,
+  settings: text,
+  config: text,
+  'topic-urn': text,
+  name: text,
+  schedule: text,
+  runtime: text,
+  memory: text,
+  endpoint: text,
+  zip: text,
+  watch: text,
+  'watch-agency': text,
+  'watch-schedule': text,
   'dry-run': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -161,9 +173,12 @@ async function rotatorFrom(flags: Flags, region: string): Promise<Wanted> {
   if (flags.zip === undefined) await requirePackages(settings, 'cjs')
   return {
     ...commonOf(flags),
-    ...{ description: 'Keeps the server certificates of IoTDA custom domains fresh.' },
-    ...{ name: flags.name ?? 'iotda-cert', timer: 'iotda-cert' },
-    ...{ initializer: 'index.initializer', timeoutS: 900, eventAgeS: 900 },
+    description: 'Keeps the server certificates of IoTDA custom domains fresh.',
+    name: flags.name ?? 'iotda-cert',
+    timer: 'iotda-cert',
+    initializer: 'index.initializer',
+    timeoutS: 900,
+    eventAgeS: 900,
     agency: need(flags.agency, '--agency'),
     code: await codeIn(flags.zip ?? zipBeside('iotda-cert-functiongraph')),
     userData,
@@ -187,8 +202,12 @@ async function watchdogFrom(flags: Flags, region: string): Promise<readonly Want
   const name = `${flags.name ?? 'iotda-cert'}-watch`
   const watchdog: Wanted = {
     ...commonOf(flags),
-    ...{ name, timer: name, description: 'Looks at the device ports of iotda-cert, and at its last run.' },
-    ...{ initializer: null, timeoutS: 120, eventAgeS: 3_600 },
+    name,
+    timer: name,
+    description: 'Looks at the device ports of iotda-cert, and at its last run.',
+    initializer: null,
+    timeoutS: 120,
+    eventAgeS: 3_600,
     agency,
     code: await codeIn(zipBeside('iotda-cert-functiongraph-watch')),
     userData,
@@ -223,7 +242,12 @@ async function deploy(flags: Flags): Promise<void> {
   const http = createHttp({ proxy: proxyFrom({ env }) })
   try {
     const client = createHuaweiClient({
-      ...{ http, clock: systemClock, region, projectId, signing: 'standard', driver: 'functiongraph' },
+      http,
+      clock: systemClock,
+      region,
+      projectId,
+      signing: 'standard',
+      driver: 'functiongraph',
       endpoint,
       keys: async () => ({ accessKey, secretKey, securityToken: token ? secret(token) : null }),
     })

@@ -1,6 +1,6 @@
 import { type Clock, MINUTE_MS, SECOND_MS } from '../base/time.ts'
-import { noting } from '../config/function.ts'
 import type { Settings, Surroundings } from '../config/load.ts'
+import { noting } from '../config/surroundings.ts'
 import type { HttpProxy } from '../http/http.ts'
 import { type Clients, openClients } from './clients.ts'
 

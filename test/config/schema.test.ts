@@ -114,8 +114,13 @@ const example = () => ({
   store: { type: 'file', path: './state', sealKey: null },
   notifiers: [
     {
-      ...{ type: 'webhook', url: 'env:ALERT_URL', format: 'json' },
-      ...{ name: 'ops', minSeverity: 'critical', events: ['failed', 'expiring'], language: 'zh' },
+      type: 'webhook',
+      url: 'env:ALERT_URL',
+      format: 'json',
+      name: 'ops',
+      minSeverity: 'critical',
+      events: ['failed', 'expiring'],
+      language: 'zh',
     },
   ],
   heartbeat: { url: 'env:HEARTBEAT_URL' },

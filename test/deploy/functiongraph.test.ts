@@ -52,9 +52,14 @@ const deploy = async ({ args = [], env = {}, settings = onHuawei() }: Run = {}) 
       {
         cwd: folder,
         env: {
-          ...{ PATH: process.env.PATH, HUAWEICLOUD_SDK_AK: 'AKDEPLOY', HUAWEICLOUD_SDK_SK: 'SKDEPLOY' },
-          ...{ HUAWEICLOUD_SDK_SECURITY_TOKEN: 'TOKEN', HUAWEICLOUD_SDK_REGION: 'cn-north-4' },
-          ...{ HUAWEICLOUD_SDK_PROJECT_ID: PROJECT, SEAL_KEY, ...env },
+          PATH: process.env.PATH,
+          HUAWEICLOUD_SDK_AK: 'AKDEPLOY',
+          HUAWEICLOUD_SDK_SK: 'SKDEPLOY',
+          HUAWEICLOUD_SDK_SECURITY_TOKEN: 'TOKEN',
+          HUAWEICLOUD_SDK_REGION: 'cn-north-4',
+          HUAWEICLOUD_SDK_PROJECT_ID: PROJECT,
+          SEAL_KEY,
+          ...env,
         },
       },
       (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),

@@ -15,8 +15,11 @@ beforeAll(async () => {
 const SCHEDULES = {
   lambda: { source: 'aws.scheduler' },
   functiongraph: {
-    ...{ version: 'v1.0', time: '2026-06-15T12:00:00+08:00', trigger_type: 'TIMER' },
-    ...{ trigger_name: 'iotda-cert', user_event: '' },
+    version: 'v1.0',
+    time: '2026-06-15T12:00:00+08:00',
+    trigger_type: 'TIMER',
+    trigger_name: 'iotda-cert',
+    user_event: '',
   },
 } as const
 type Kind = keyof typeof SCHEDULES
@@ -193,7 +196,8 @@ test.concurrent('a function without an agency says that it has none', async () =
   expect(said.message).toContain('permissions --cloud huawei')
   expect(said.message).not.toMatch(/accessKey|HUAWEICLOUD_SDK|mistakes/)
   const userData = {
-    ...{ IOTDA_CERT_CONFIG: 'csms:settings', HUAWEICLOUD_SDK_REGION: 'cn-north-4' },
+    IOTDA_CERT_CONFIG: 'csms:settings',
+    HUAWEICLOUD_SDK_REGION: 'cn-north-4',
     HUAWEICLOUD_SDK_PROJECT_ID: 'p',
   }
   const remote = await schedule({ keys, userData })
@@ -212,8 +216,11 @@ describe.concurrent('the watchdog beside it', () => {
       version: 1,
       targets: [
         {
-          ...{ name: 'factory-1', host: domain, port: device.port },
-          ...{ addresses: device.addresses, roots: ca.rootPem },
+          name: 'factory-1',
+          host: domain,
+          port: device.port,
+          addresses: device.addresses,
+          roots: ca.rootPem,
         },
       ],
       notifiers: [{ type: 'webhook', url: receiver.url }],
@@ -272,7 +279,9 @@ test.concurrent('temporary keys that have ended are asked for again', async () =
   const { rig, schedule } = await deploy('functiongraph')
   const { accessKeys } = rig.sandbox
   const temporary = (n: number) => ({
-    ...{ accessKey: `TEMPORARYKEY${n}`, secretKey: `temporary/secret${n}`, securityToken: `token ${n}` },
+    accessKey: `TEMPORARYKEY${n}`,
+    secretKey: `temporary/secret${n}`,
+    securityToken: `token ${n}`,
   })
   const allow = (n: number) => {
     accessKeys.clear()
@@ -353,8 +362,11 @@ describe.concurrent('whatever comes in, a message comes out, and never a stack',
               action: fc.oneof(words, fc.jsonValue()),
               targets: fc.oneof(fc.array(words), fc.jsonValue()),
             },
-            ...{ until: fc.oneof(words, fc.jsonValue()), accept: fc.oneof(words, fc.jsonValue()) },
-            ...{ trigger_type: words, user_event: fc.oneof(words, fc.string(), fc.json()), source: words },
+            until: fc.oneof(words, fc.jsonValue()),
+            accept: fc.oneof(words, fc.jsonValue()),
+            trigger_type: words,
+            user_event: fc.oneof(words, fc.string(), fc.json()),
+            source: words,
           },
           { requiredKeys: [] },
         ),

@@ -102,9 +102,14 @@ describe.each(kinds)('%s, in an empty folder, that tells people by mail', kind =
       Object.assign(settings, {
         notifiers: [
           {
-            ...{ type: 'smtp', host: '127.0.0.1', port: Number(new URL(mail.url).port) },
-            ...{ caCertificates: root.certPem, username: 'ops', password: 'pass word' },
-            ...{ from: 'a@example.com', to: ['b@example.com'] },
+            type: 'smtp',
+            host: '127.0.0.1',
+            port: Number(new URL(mail.url).port),
+            caCertificates: root.certPem,
+            username: 'ops',
+            password: 'pass word',
+            from: 'a@example.com',
+            to: ['b@example.com'],
           },
         ],
       }),

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { driverSchemas } from '../../lib/app/drivers.ts'
-import { functionSurroundings } from '../../lib/config/function.ts'
+import { functionSurroundings } from '../../lib/config/surroundings.ts'
 import { loadWatch } from '../../lib/config/watch.ts'
 import { STEPS } from '../../lib/model/outcomes.ts'
 import { emfLines } from '../../lib/present/emf.ts'
@@ -39,8 +39,13 @@ async function osls(settings: unknown, args: readonly string[] = [], env: Record
   await run(OSLS, ['package', '--stage', 'test', '--package', out, ...args], {
     cwd: ROOT,
     env: {
-      ...{ PATH: process.env.PATH, HOME: folder, OUTDIR: built.folder, IOTDA_CERT_SETTINGS: file },
-      ...{ AWS_EC2_METADATA_DISABLED: 'true', SLS_TELEMETRY_DISABLED: '1', ...env },
+      PATH: process.env.PATH,
+      HOME: folder,
+      OUTDIR: built.folder,
+      IOTDA_CERT_SETTINGS: file,
+      AWS_EC2_METADATA_DISABLED: 'true',
+      SLS_TELEMETRY_DISABLED: '1',
+      ...env,
     },
   })
   const text = await readFile(join(out, 'cloudformation-template-update-stack.json'), 'utf8')
@@ -183,8 +188,10 @@ describe('the template', () => {
     expect(bucket).toMatchObject({
       BucketName: 'example-iotda-cert-state',
       PublicAccessBlockConfiguration: {
-        ...{ BlockPublicAcls: true, BlockPublicPolicy: true },
-        ...{ IgnorePublicAcls: true, RestrictPublicBuckets: true },
+        BlockPublicAcls: true,
+        BlockPublicPolicy: true,
+        IgnorePublicAcls: true,
+        RestrictPublicBuckets: true,
       },
       VersioningConfiguration: { Status: 'Enabled' },
     })
@@ -309,7 +316,10 @@ describe('the template', () => {
       expect(settings).toMatchObject({
         targets: [
           {
-            ...{ name: 'factory-1', host: 'iot.example.com', sni: 'iot.example.com', port: 8883 },
+            name: 'factory-1',
+            host: 'iot.example.com',
+            sni: 'iot.example.com',
+            port: 8883,
             profiles: [{ name: 'esp-idf' }, { name: 'meter-v1', maxChainDepth: 3 }],
           },
         ],
@@ -513,7 +523,10 @@ describe('is refused, with the reason', () => {
       'a notifier whose package is not in the zip',
       s =>
         s.notifiers.push({
-          ...{ type: 'smtp', host: 'mail.example.com', from: 'a@example.com', to: ['b@example.com'] },
+          type: 'smtp',
+          host: 'mail.example.com',
+          from: 'a@example.com',
+          to: ['b@example.com'],
         }),
       'the zip is without nodemailer, which the settings want: IOTDA_CERT_SETTINGS=FILE npm run package',
     ],
