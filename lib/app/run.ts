@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { createHeartbeat } from '../alerts/heartbeat.ts'
+import { createHeartbeat, type Heartbeat } from '../alerts/heartbeat.ts'
 import { type RunAlerting, type RunEnd, recordQuietRun } from '../alerts/quiet-run.ts'
 import type { Log } from '../base/log.ts'
 import { createTurns, inParallel } from '../base/parallel.ts'
@@ -152,10 +152,11 @@ async function tellFailure(
   })
 }
 
-async function perform({ request, settings, targets, session }: Work): Promise<Answer> {
+async function perform(work: Work): Promise<Answer> {
+  const { request, settings, targets, session } = work
   const { run, http } = session
   const state = await session.state(settings.store)
-  const { store, records } = state
+  const { records } = state
   const notifiers = isTold(request) ? await session.notifiers(settings.notifiers) : []
   // What is told at the end depends on it: read beside everything else, it costs no round trip of its own.
   if (isTold(request))
@@ -165,7 +166,7 @@ async function perform({ request, settings, targets, session }: Work): Promise<A
       .catch(() => {})
   const beat = createHeartbeat(isWhole(request) ? settings.heartbeat : null, { ...run, http })
   beat.start()
-  const worldOf = await worlds({ request, settings, session }, state)
+  const worldOf = await worlds(work, state)
   const startedAt = run.clock.now()
   // The order counts where not all can start at once.
   const ordered = targets.length > TARGETS_AT_ONCE ? await byUrgency(targets, records) : targets
@@ -189,19 +190,36 @@ async function perform({ request, settings, targets, session }: Work): Promise<A
     finishedAt: iso(run.clock.now()),
     results,
   }
-  const { signal, clear } = abortAfter(Math.max(1, request.deadline - run.clock.now()))
-  const atEnd: Run = { ...run, deadline: request.deadline - FINISH_MS, signal }
+  return { ...answer, ...(await finish(work, answer, { state, notifiers, beat, seen })) }
+}
+
+/** What a run was done with, and what it saw. */
+interface Done {
+  readonly state: State
+  readonly notifiers: RunAlerting['notifiers']
+  readonly beat: Heartbeat
+  readonly seen: readonly Seen[]
+}
+
+/** Tells people what is to be told, and publishes what is to be published. Never throws. */
+async function finish(
+  { request, settings, targets, session }: Work,
+  { ok, results, runId, finishedAt }: Answer,
+  { state: { store, records }, notifiers, beat, seen }: Done,
+): Promise<Pick<Answer, 'warnings' | 'told' | 'lastRun'>> {
+  const { clock } = session.run
+  const { signal, clear } = abortAfter(Math.max(1, request.deadline - clock.now()))
+  const run: Run = { ...session.run, deadline: request.deadline - FINISH_MS, signal }
   try {
-    const { ok, finishedAt, runId } = answer
-    const alerting = { run: atEnd, records, notifiers, intervalMs: settings.intervalMs }
+    const alerting = { run, records, notifiers, intervalMs: settings.intervalMs }
     const ended = { targets, results, ok, isWhole: isWhole(request) }
     const told = isTold(request) ? await tellEnd(alerting, ended) : {}
     await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
     const warning = isPublished(request, settings)
-      ? await (await publishing()).publishPage({ runId, finishedAt, seen, store, run: atEnd })
+      ? await (await publishing()).publishPage({ runId, finishedAt, seen, store, run })
       : null
-    const lastRun = event.action === 'status' ? await lastRunIn(records) : {}
-    return { ...answer, ...(warning ? { warnings: [warning] } : {}), ...lastRun, ...told }
+    const lastRun = request.event.action === 'status' ? await lastRunIn(records) : {}
+    return { ...(warning ? { warnings: [warning] } : {}), ...lastRun, ...told }
   } finally {
     clear()
   }
@@ -231,7 +249,7 @@ const CHANGES_NOTHING: readonly Action[] = ['plan', 'status', 'probe']
 
 /** Everything that the rotation of a target may touch. */
 async function worlds(
-  { request, settings, session }: Pick<Work, 'request' | 'settings' | 'session'>,
+  { request, settings, session }: Work,
   { store, records }: State,
 ): Promise<(target: Target, event: RunEvent) => World> {
   const { run, http } = session
