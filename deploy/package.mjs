@@ -1,10 +1,11 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
+import { thirdParty } from './third-party.mjs'
 import { zip } from './zip.mjs'
 
 /**
  * `npm run package`: what is deployed, as zips in dist/ (or OUTDIR), with their source maps in zips beside them.
- * Only what a handler can reach is in its zip.
+ * Only what a handler can reach is in its zip, with the licences of what that is made of.
  */
 const out = process.env.OUTDIR || 'dist'
 const meta = JSON.parse(await readFile(join(out, 'meta.json'), 'utf8'))
@@ -31,7 +32,7 @@ function reach(outputs, entry, found = new Set()) {
 }
 
 const outputOf = (outputs, entryPoint) =>
-  Object.keys(outputs).find(file => outputs[file].entryPoint === entryPoint)
+  Object.keys(outputs).find(file => outputs[file].entryPoint?.endsWith(entryPoint))
 
 for (const [name, { outputs }, entryPoints] of [
   ['lambda', meta.esm, ['functions/lambda.ts', 'functions/watch.ts']],
@@ -42,7 +43,8 @@ for (const [name, { outputs }, entryPoints] of [
   const folder = posix.dirname(entries[0])
   const files = [...new Set(entries.flatMap(entry => [...reach(outputs, entry)]))]
   await mkdir(out, { recursive: true })
-  const archive = zip(await read(files, folder))
+  const inputs = files.flatMap(file => Object.keys(outputs[file].inputs))
+  const archive = zip({ ...(await read(files, folder)), 'THIRD-PARTY.txt': await thirdParty(inputs) })
   await writeFile(join(out, `iotda-cert-${name}.zip`), archive)
   const maps = files.map(file => `${file}.map`)
   await writeFile(join(out, `iotda-cert-${name}.maps.zip`), zip(await read(maps, folder)))

@@ -3,6 +3,7 @@ import { silentLog } from '../lib/base/log.ts'
 import { RotationError } from '../lib/base/rotation-error.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
 import { findingsText } from '../lib/present/findings-text.ts'
+import { commands } from './commands.ts'
 import { jsonLog } from './output.ts'
 
 interface Flags {
@@ -39,9 +40,12 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
     .option('-v, --verbose', 'log every call to standard error')
     .exitOverride()
     .action(async ({ config, write = false, notify = false, json, verbose }: Flags) => {
-      const { doctor } = await import('../lib/app/advice.ts')
+      const { doctor } = await commands.doctor()
       const answer = await doctor({
-        ...{ config: config ?? null, write, notify, deadline: systemClock.now() + 10 * MINUTE_MS },
+        config: config ?? null,
+        write,
+        notify,
+        deadline: systemClock.now() + 10 * MINUTE_MS,
         log: verbose ? jsonLog('debug') : silentLog,
       })
       process.stdout.write(
@@ -58,7 +62,7 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
     .option('--json', 'as it is: the policy is JSON')
     .exitOverride()
     .action(async ({ config, cloud, watch = false }: Flags) => {
-      const { permissions } = await import('../lib/app/advice.ts')
+      const { permissions } = await commands.permissions()
       const policy = await permissions({ config: config ?? null, cloud: cloudOf(cloud), isWatch: watch })
       process.stdout.write(`${JSON.stringify(policy, null, 2)}\n`)
       // Standard output is the policy, to be piped.

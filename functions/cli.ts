@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
-import { probePort, rollover, run } from '../lib/app/run.ts'
+import { run } from '../lib/app/run.ts'
 import { silentLog } from '../lib/base/log.ts'
 import { asRotationError, RotationError } from '../lib/base/rotation-error.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
@@ -10,8 +10,8 @@ import type { Action } from '../lib/model/outcomes.ts'
 import type { Answer } from '../lib/report/answer.ts'
 import { exitCode } from '../lib/report/health.ts'
 import { adviceCommands } from './advice.ts'
+import { commands, forms } from './commands.ts'
 import { parseEvent } from './event.ts'
-
 import { jsonLog } from './output.ts'
 import { parseHost } from './probe-host.ts'
 import { statusOptions, statusOutput } from './status.ts'
@@ -59,9 +59,6 @@ function userName(): string {
   }
 }
 
-/** What people read; a run for a program is spared it. */
-const words = () => import('../lib/present/text.ts')
-
 async function perform(action: Action, flags: Flags, host?: string): Promise<number> {
   const { force, until, accept, target, profile, reason, certificate } = flags
   const asked = parseEvent({
@@ -87,19 +84,23 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
     signal: interrupt.signal,
   }
   const isSilent = flags.json || flags.prometheus
-  const progress = isSilent ? {} : { progress: (await words()).progressPrinter(process.stderr) }
+  const progress = isSilent ? {} : { progress: (await forms.text()).progressPrinter(process.stderr) }
   const log = flags.verbose ? jsonLog('debug') : silentLog
   const ask = (): Promise<Answer> => run({ ...common, event, trigger: 'manual', log, ...progress })
   const answer =
     host === undefined
       ? await ask()
-      : await probePort({ ...common, ...parseHost(host, flags.sni), profiles: profile ?? [] })
+      : await (await commands.probePort()).probePort({
+          ...common,
+          ...parseHost(host, flags.sni),
+          profiles: profile ?? [],
+        })
   const said = action === 'status' ? await statusOutput(answer, flags) : null
   process.stdout.write(
     said ??
       (flags.json
         ? `${JSON.stringify(answer, null, 2)}\n`
-        : (await words()).resultText(answer, action, process.stdout.isTTY)),
+        : (await forms.text()).resultText(answer, action, process.stdout.isTTY)),
   )
   return exitCode(answer.results, Date.parse(answer.finishedAt))
 }
@@ -163,6 +164,7 @@ function accountCommands(cli: Command): void {
     .action(async ({ source = '', config, json, verbose }: Flags) => {
       const log = verbose ? jsonLog('debug') : silentLog
       const deadline = systemClock.now() + 5 * MINUTE_MS
+      const { rollover } = await commands.rollover()
       const answer = await rollover({ source, config: config ?? null, log, deadline })
       process.stdout.write(
         json
@@ -214,7 +216,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       process.stdout.write(
         `${JSON.stringify({ version: 1, ok: false, results: [], error: { code: errorCode, message, hint } }, null, 2)}\n`,
       )
-    } else if (!isUsage) process.stderr.write((await words()).errorText(error))
+    } else if (!isUsage) process.stderr.write((await forms.text()).errorText(error))
     return ERROR_CODES[error.code].exit
   }
 }

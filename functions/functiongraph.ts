@@ -3,34 +3,15 @@ import { RotationError } from '../lib/base/rotation-error.ts'
 import { SECOND_MS } from '../lib/base/time.ts'
 import type { RunEvent } from '../lib/model/outcomes.ts'
 import { parseEvent, scheduledEvent } from './event.ts'
+import { type GraphContext, runtimeOf } from './graph-runtime.ts'
 import { invoke, warm } from './invocation.ts'
 
-/** https://support.huaweicloud.com/devg-functiongraph/functiongraph_02_0410.html; by hand there may be less. */
-interface FunctionGraphContext {
-  getRemainingTimeInMilliSeconds?(): number
+/** By hand there may be less. */
+interface FunctionGraphContext extends GraphContext {
   /** The configured timeout. */
   getRunningTimeInSeconds?(): number
-  getUserData?(key: string): string | undefined
   getRequestID?(): string
-  /** Temporary keys of the function's agency; getAccessKey and getSecretKey are no longer kept up. */
-  getSecurityAccessKey?(): string | undefined
-  getSecuritySecretKey?(): string | undefined
-  getSecurityToken?(): string | undefined
-  /** Not in every version of the runtime: RUNTIME_PROJECT_ID says the same. */
-  getProjectID?(): string | undefined
 }
-
-/** Asked anew for each event: the runtime renews the keys. */
-const runtimeOf = (context: FunctionGraphContext) => ({
-  userData: (name: string) => context.getUserData?.(name) || undefined,
-  credentials: () => {
-    const accessKey = context.getSecurityAccessKey?.()
-    const secretKey = context.getSecuritySecretKey?.()
-    const securityToken = context.getSecurityToken?.()
-    return accessKey && secretKey && securityToken ? { accessKey, secretKey, securityToken } : null
-  },
-  projectId: () => context.getProjectID?.() || undefined,
-})
 
 const configOf = (context: FunctionGraphContext): string | null =>
   context.getUserData?.('IOTDA_CERT_CONFIG') || null

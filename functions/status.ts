@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { RotationError } from '../lib/base/rotation-error.ts'
 import type { Answer } from '../lib/report/answer.ts'
+import { forms } from './commands.ts'
 
 interface Flags {
   readonly json?: boolean
@@ -25,12 +26,12 @@ export async function statusOutput(answer: Answer, flags: Flags): Promise<string
       hint: 'iotda-cert status --help says more.',
     })
   if (flags.html !== undefined) {
-    const { pageOf } = await import('../lib/present/page/page.ts')
+    const { pageOf } = await forms.page()
     await writePage(flags.html, pageOf(answer))
   }
-  if (flags.prometheus) return (await import('../lib/present/prometheus.ts')).prometheusText(answer)
+  if (flags.prometheus) return (await forms.prometheus()).prometheusText(answer)
   if (flags.json) return null
-  const { overviewText } = await import('../lib/present/overview.ts')
+  const { overviewText } = await forms.overview()
   const { isTTY, columns } = process.stdout
   return overviewText(answer, {
     colour: Boolean(isTTY),

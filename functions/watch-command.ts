@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { silentLog } from '../lib/base/log.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
 import { watchText } from '../lib/present/watch-text.ts'
+import { commands } from './commands.ts'
 import { jsonLog } from './output.ts'
 
 interface Flags {
@@ -20,7 +21,7 @@ export function watchCommand(cli: Command, setExit: (code: number) => void): voi
     .option('-v, --verbose', 'log to standard error')
     .exitOverride()
     .action(async ({ config, json, verbose }: Flags) => {
-      const { watch } = await import('../lib/app/watch.ts')
+      const { watch } = await commands.watch()
       const answer = await watch({
         config: config ?? null,
         deadline: systemClock.now() + 2 * MINUTE_MS,

@@ -2,31 +2,17 @@ import { watch } from '../lib/app/watch.ts'
 import { asRotationError } from '../lib/base/rotation-error.ts'
 import { SECOND_MS, systemClock } from '../lib/base/time.ts'
 import type { WatchAnswer } from '../lib/watch/watch.ts'
+import { type GraphContext, runtimeOf } from './graph-runtime.ts'
 import { doorError, jsonLog } from './output.ts'
 import { timeLeft } from './remaining.ts'
 
 /** What Lambda or FunctionGraph tells of the event; each has its own half. */
-interface WatchContext {
+interface WatchContext extends GraphContext {
   getRemainingTimeInMillis?(): number
-  getRemainingTimeInMilliSeconds?(): number
-  getUserData?(key: string): string | undefined
-  getSecurityAccessKey?(): string | undefined
-  getSecuritySecretKey?(): string | undefined
-  getSecurityToken?(): string | undefined
 }
 
 const DEFAULT_MS = 30 * SECOND_MS
 const MARGIN_MS = SECOND_MS
-
-const runtimeOf = (context: WatchContext) => ({
-  userData: (name: string) => context.getUserData?.(name) || undefined,
-  credentials: () => {
-    const accessKey = context.getSecurityAccessKey?.()
-    const secretKey = context.getSecuritySecretKey?.()
-    const securityToken = context.getSecurityToken?.()
-    return accessKey && secretKey && securityToken ? { accessKey, secretKey, securityToken } : null
-  },
-})
 
 /**
  * The watchdog, on AWS Lambda and on FunctionGraph: whatever the event says, every target of IOTDA_CERT_WATCH is

@@ -47,6 +47,45 @@ export interface Driver<Schema extends GenericSchema, Context, Made> {
   /** Validates the driver's own settings, without `type`. */
   readonly settings: Schema
   readonly create: (settings: InferOutput<Schema>, context: Context) => Made
+  /** Its line in README: what it is, in Markdown, and where its service is described. */
+  readonly docs?: { readonly says: string; readonly link: string }
+  /** What its choice needs of a cloud; absent: nothing. */
+  readonly permissions?: DriverPermissions
+}
+
+/** An entry as it stands in a settings file: what it needs does not depend on any secret. */
+export type RawEntry = Readonly<Record<string, unknown>>
+
+/** One statement of a policy of AWS. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html */
+export interface AwsStatement {
+  readonly Sid: string
+  readonly Effect: 'Allow'
+  readonly Action: readonly string[]
+  readonly Resource: readonly string[]
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>
+}
+
+/** What the rest of the settings says to a policy. */
+export interface PolicyContext {
+  /** `aws`, `aws-cn` or `aws-us-gov`. */
+  readonly partition: string
+  /** Every name of every certificate. */
+  readonly certificateNames: readonly string[]
+  /** The page of the fleet goes into the store. */
+  readonly isPublished: boolean
+}
+
+export interface DriverPermissions {
+  /** For all entries of its type together. */
+  readonly aws?: (entries: readonly RawEntry[], context: PolicyContext) => readonly AwsStatement[]
+  /** Actions in Huawei Cloud. */
+  readonly huawei?: readonly string[]
+}
+
+/** Of a store: also what it takes to read one document and nothing else. */
+export interface StorePermissions extends DriverPermissions {
+  readonly awsRead?: (entry: RawEntry, key: string, context: PolicyContext) => readonly AwsStatement[]
+  readonly huaweiRead?: readonly string[]
 }
 
 // --- sources -----------------------------------------------------------------------------------------------
@@ -269,6 +308,7 @@ export interface StateStore {
 export interface StoreDriver<S extends GenericSchema> extends Driver<S, DriverContext, StateStore> {
   /** It has `publish`. */
   readonly canPublish?: true
+  readonly permissions?: StorePermissions
 }
 
 export const defineStore = <S extends GenericSchema>(driver: StoreDriver<S>) => driver

@@ -176,8 +176,19 @@ async function watching(stage, rotator, { awsWatchPolicy, checkWatch, namesOf },
   const own = settings ?? { ...chosen, store: undefined, notifiers: [] }
   return {
     environment: { IOTDA_CERT_WATCH: config === null ? { 'Fn::Sub': inline } : config },
-    statements: [LOG, ...awsWatchPolicy(own, config, region).Statement],
+    statements: [LOG, ...(await awsWatchPolicy(own, config, region)).Statement],
   }
+}
+
+/** What Lambda has not by itself is in the zip only where the settings that it was packaged with want it. */
+async function refuseIncomplete(settings, watchSettings) {
+  const { missingFrom } = await import('../optional-packages.mjs')
+  const { esm } = JSON.parse(readFileSync(join(OUT, 'meta.json'), 'utf8'))
+  const missingOf = it => missingFrom(esm.inputs, it ?? {}, { onLambda: true })
+  const [name] = [...missingOf(settings), ...missingOf(watchSettings)]
+  if (name === undefined) return
+  const variable = missingOf(settings).includes(name) ? 'IOTDA_CERT_SETTINGS' : 'IOTDA_CERT_WATCH_SETTINGS'
+  throw new Error(`the zip is without ${name}, which the settings want: ${variable}=FILE npm run package`)
 }
 
 /** The stack's bucket is where the stack is. */
@@ -204,11 +215,12 @@ async function fromSettings({ options, resolveVariable }) {
     throw new Error(
       `the settings have ${Buffer.byteLength(inline)} bytes, and an environment takes ${INLINE_AT_MOST}: put them into S3 and set IOTDA_CERT_CONFIG=s3://bucket/key`,
     )
+  await refuseIncomplete(settings, readWatch(stage).settings)
   const region = await resolveVariable('self:provider.region')
   const { type, bucket, endpoint } = settings.store
   refuseRegion(settings.store, region)
   return {
-    statements: awsPolicy(settings, config, region).Statement,
+    statements: (await awsPolicy(settings, config, region)).Statement,
     hasBucket: String(type === 's3' && !endpoint),
     bucket: bucket ?? 'none',
     environment: { IOTDA_CERT_CONFIG: config ?? inline },

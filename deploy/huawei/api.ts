@@ -75,7 +75,10 @@ export function openApi(client: HuaweiClient, urn: string): FunctionGraphApi {
     show: () =>
       ifThere(
         client.call({
-          ...{ operation: 'ShowFunctionConfig', method: 'GET', path: `${one}/config`, iamAction },
+          operation: 'ShowFunctionConfig',
+          method: 'GET',
+          path: `${one}/config`,
+          iamAction,
           expect: shown,
         }),
       ),
@@ -89,7 +92,9 @@ export function openApi(client: HuaweiClient, urn: string): FunctionGraphApi {
       }),
     triggers: () =>
       client.call({
-        ...{ operation: 'ListFunctionTriggers', method: 'GET', path: timers },
+        operation: 'ListFunctionTriggers',
+        method: 'GET',
+        path: timers,
         iamAction: 'functiongraph:trigger:list',
         expect: v.array(timer),
       }),

@@ -10,7 +10,7 @@ import { createHuaweiClient } from '../../lib/clouds/huawei/client.ts'
 import { proxyFrom } from '../../lib/config/proxy.ts'
 import { createHttp } from '../../lib/http/client.ts'
 import { namesOf } from '../../lib/permissions/raw.ts'
-import { missingFrom } from '../sdk.mjs'
+import { missingFrom } from '../optional-packages.mjs'
 import { openApi } from './api.ts'
 import { type Change, changesFor, MARK_LENGTH, PACKAGE, type Wanted } from './reconcile.ts'
 
@@ -42,9 +42,21 @@ is taken from the environment here and kept encrypted there.
 
 const text = { type: 'string' } as const
 const OPTIONS = {
-  ...{ region: text, 'project-id': text, agency: text, settings: text, config: text, 'topic-urn': text },
-  ...{ name: text, schedule: text, runtime: text, memory: text, endpoint: text, zip: text },
-  ...{ watch: text, 'watch-agency': text, 'watch-schedule': text },
+  region: text,
+  'project-id': text,
+  agency: text,
+  settings: text,
+  config: text,
+  'topic-urn': text,
+  name: text,
+  schedule: text,
+  runtime: text,
+  memory: text,
+  endpoint: text,
+  zip: text,
+  watch: text,
+  'watch-agency': text,
+  'watch-schedule': text,
   'dry-run': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -90,14 +102,14 @@ async function readSettings(file: string, check: (text: string) => Promise<void>
   return settings
 }
 
-/** Drivers that work by AWS's SDK have it only where it was bundled. A zip from elsewhere is taken as it is. */
-async function requireSdk(settings: unknown): Promise<void> {
+/** Drivers that work by a package of their own have it only where it was bundled. A zip from elsewhere is taken as it is. */
+async function requirePackages(settings: unknown, of: 'cjs' | 'watch'): Promise<void> {
   const meta = JSON.parse(await readFile(new URL('../meta.json', import.meta.url), 'utf8'))
-  const missing = missingFrom(meta.cjs.inputs, settings as Readonly<Record<string, unknown>>)
+  const missing = missingFrom(meta[of].inputs, settings as Readonly<Record<string, unknown>>)
   if (missing.length === 0) return
   throw new RotationError('usage', `the zip is without ${missing.join(', ')}, which the settings want`, {
     retry: 'never',
-    hint: 'IOTDA_CERT_SETTINGS=FILE, with these settings, before the command: packaging reads it.',
+    hint: `${of === 'cjs' ? 'IOTDA_CERT_SETTINGS' : 'IOTDA_CERT_WATCH_SETTINGS'}=FILE, with these settings, before the command: packaging reads it.`,
   })
 }
 
@@ -158,12 +170,15 @@ async function rotatorFrom(flags: Flags, region: string): Promise<Wanted> {
   }
   requireRoom(userData, secrets, 'put the settings into CSMS and give --config csms:NAME')
   if (flags.config && !/^csms:./.test(flags.config)) throw usage('--config must be csms:NAME')
-  if (flags.zip === undefined) await requireSdk(settings)
+  if (flags.zip === undefined) await requirePackages(settings, 'cjs')
   return {
     ...commonOf(flags),
-    ...{ description: 'Keeps the server certificates of IoTDA custom domains fresh.' },
-    ...{ name: flags.name ?? 'iotda-cert', timer: 'iotda-cert' },
-    ...{ initializer: 'index.initializer', timeoutS: 900, eventAgeS: 900 },
+    description: 'Keeps the server certificates of IoTDA custom domains fresh.',
+    name: flags.name ?? 'iotda-cert',
+    timer: 'iotda-cert',
+    initializer: 'index.initializer',
+    timeoutS: 900,
+    eventAgeS: 900,
     agency: need(flags.agency, '--agency'),
     code: await codeIn(flags.zip ?? zipBeside('iotda-cert-functiongraph')),
     userData,
@@ -180,14 +195,19 @@ async function watchdogFrom(flags: Flags, region: string): Promise<readonly Want
     return []
   }
   const settings = await readSettings(file, checkWatch)
+  await requirePackages(settings, 'watch')
   const secrets = secretsOf(settings)
   const userData = { IOTDA_CERT_WATCH: JSON.stringify(settings), HUAWEICLOUD_SDK_REGION: region }
   requireRoom(userData, secrets, 'watch fewer targets')
   const name = `${flags.name ?? 'iotda-cert'}-watch`
   const watchdog: Wanted = {
     ...commonOf(flags),
-    ...{ name, timer: name, description: 'Looks at the device ports of iotda-cert, and at its last run.' },
-    ...{ initializer: null, timeoutS: 120, eventAgeS: 3_600 },
+    name,
+    timer: name,
+    description: 'Looks at the device ports of iotda-cert, and at its last run.',
+    initializer: null,
+    timeoutS: 120,
+    eventAgeS: 3_600,
     agency,
     code: await codeIn(zipBeside('iotda-cert-functiongraph-watch')),
     userData,
@@ -222,7 +242,12 @@ async function deploy(flags: Flags): Promise<void> {
   const http = createHttp({ proxy: proxyFrom({ env }) })
   try {
     const client = createHuaweiClient({
-      ...{ http, clock: systemClock, region, projectId, signing: 'standard', driver: 'functiongraph' },
+      http,
+      clock: systemClock,
+      region,
+      projectId,
+      signing: 'standard',
+      driver: 'functiongraph',
       endpoint,
       keys: async () => ({ accessKey, secretKey, securityToken: token ? secret(token) : null }),
     })

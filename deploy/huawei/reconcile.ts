@@ -135,7 +135,9 @@ function functionChanges(
 ): readonly Change[] {
   if (there === null) {
     const body = {
-      ...{ func_name: wanted.name, package: PACKAGE, type: 'v2' },
+      func_name: wanted.name,
+      package: PACKAGE,
+      type: 'v2',
       ...visible(wanted),
       user_data: JSON.stringify(wanted.userData),
       ...codeOf(wanted),
@@ -189,7 +191,9 @@ async function timerChanges(
   )
   if (right.length === 1 && ours.length === 1) return []
   const body = {
-    ...{ trigger_type_code: 'TIMER', event_type_code: 'MessageCreated', trigger_status: 'ACTIVE' },
+    trigger_type_code: 'TIMER',
+    event_type_code: 'MessageCreated',
+    trigger_status: 'ACTIVE',
     event_data: data,
   }
   return [

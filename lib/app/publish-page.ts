@@ -10,7 +10,7 @@ import { rotate } from '../rotation/rotate.ts'
 
 /** One target: what its run came to, with all that the run saw. */
 export interface Seen {
-  readonly world: RotationSetup
+  readonly setup: RotationSetup
   readonly result: TargetResult
 }
 
@@ -46,14 +46,14 @@ export async function publishPage(publication: Publication): Promise<Warning | n
 const CHANGING: readonly StepName[] = ['free', 'add', 'bind', 'roll-back']
 
 /** What `status` would say, from what the run saw already; where it changed something, from another look. */
-async function asStatus({ world, result }: Seen, run: Run): Promise<TargetResult> {
+async function asStatus({ setup, result }: Seen, run: Run): Promise<TargetResult> {
   const hasChanged = result.steps.some(({ step }) => CHANGING.includes(step))
-  const shown = (hasChanged ? await lookAgain(world, result, run) : null) ?? result
-  return withKept(world, shown)
+  const shown = (hasChanged ? await lookAgain(setup, result, run) : null) ?? result
+  return withKept(setup, shown)
 }
 
-async function lookAgain(world: RotationSetup, before: TargetResult, run: Run): Promise<TargetResult | null> {
-  const event = { ...world.event, action: 'status', force: false, until: null, accept: null } as const
-  const seen = await rotate({ ...world, event, run, progress: () => {} })
+async function lookAgain(setup: RotationSetup, before: TargetResult, run: Run): Promise<TargetResult | null> {
+  const event = { ...setup.event, action: 'status', force: false, until: null, accept: null } as const
+  const seen = await rotate({ ...setup, event, run, progress: () => {} })
   return seen.error === null ? { ...seen, outcome: before.outcome, error: before.error } : null
 }

@@ -1,45 +1,33 @@
 import { randomUUID } from 'node:crypto'
-import { alertRun } from '../alerts/alert-run.ts'
-import { createHeartbeat } from '../alerts/heartbeat.ts'
+import { alertFailure, alertRun, type RunAlerting } from '../alerts/alert-run.ts'
+import { createHeartbeat, type Heartbeat } from '../alerts/heartbeat.ts'
 import type { Log } from '../base/log.ts'
-import { inParallel } from '../base/parallel.ts'
+import { createTurns, inParallel } from '../base/parallel.ts'
 import { RotationError } from '../base/rotation-error.ts'
-import { abortAfter, type Clock, iso, systemClock } from '../base/time.ts'
+import { abortAfter, iso, MINUTE_MS, SECOND_MS, systemClock } from '../base/time.ts'
 import { quoted } from '../base/visible.ts'
-import { functionSurroundings, type Runtime } from '../config/function.ts'
-import {
-  type Alerting,
-  loadSettings,
-  processSurroundings,
-  type Settings,
-  type Surroundings,
-} from '../config/load.ts'
+import type { Alerting, Settings } from '../config/load.ts'
 import type { Run } from '../contracts.ts'
-import { OUTCOMES, type RunEvent, type StepName, type StepRecord } from '../model/outcomes.ts'
+import { createIotdaClient } from '../iotda/client.ts'
+import { createEndpoint } from '../iotda/endpoint.ts'
+import { type Action, OUTCOMES, type RunEvent, type StepName, type StepRecord } from '../model/outcomes.ts'
 import type { Target } from '../model/target.ts'
 import type { Answer } from '../report/answer.ts'
 import { allOk } from '../report/health.ts'
 import type { TargetResult } from '../report/result.ts'
+import { lastRunIn, withOrders } from '../report/status.ts'
 import type { RotationSetup } from '../rotation/context.ts'
 import { rotate } from '../rotation/rotate.ts'
-import type { Records } from '../state/state.ts'
+import { type Records, specHashOf } from '../state/state.ts'
 import { asDelivered } from './at-most-once.ts'
-import { contextOf, driverSchemas, openClients, openState } from './drivers.ts'
-import { openNotifiers } from './open-notifiers.ts'
-import type { PortRequest } from './probe-port.ts'
+import { huaweiClient, need, type State } from './drivers.ts'
 import type { Seen } from './publish-page.ts'
-import { remoteOf } from './remote.ts'
-import type { RolloverAnswer, RolloverRequest } from './rollover.ts'
-import { byUrgency } from './urgency.ts'
-import type { Warm } from './warm-cache.ts'
-import { worlds } from './worlds.ts'
+import { FINISH_MS, inSession, type Session, type SettingsRequest, settingsOf } from './session.ts'
 
 export { keepWarm } from './warm-cache.ts'
 
 /** What a door asks for. */
-export interface Request {
-  /** A settings file's path, or inline JSON; null: what IOTDA_CERT_CONFIG says. */
-  readonly config: string | null
+export interface Request extends SettingsRequest {
   readonly event: RunEvent
   readonly trigger: 'schedule' | 'manual'
   /** The answer must be there by then (milliseconds since the epoch). */
@@ -47,213 +35,230 @@ export interface Request {
   readonly log: Log
   readonly progress?: (target: string, step: StepName, ended: StepRecord | null) => void
   readonly signal?: AbortSignal
-  readonly clock?: Clock
-  readonly surroundings?: Surroundings
-  /** Inside a function: what its runtime tells besides the environment. */
-  readonly runtime?: Runtime
-  /** What the process keeps from one event to the next. */
-  readonly warm?: Warm
   /** Names this event where the platform may deliver it more than once. */
   readonly deliveryId?: string
 }
 
 const TARGETS_AT_ONCE = 4
-/** What is kept for finishing: the answer must be out before the platform ends the process. */
-const FINISH_MS = 2_000
 /** What is kept for telling people, at most. */
-const TELL_MS = 10_000
+const TELL_MS = 10 * SECOND_MS
+/** What a run that failed before its targets has for telling people, at most. */
+const TELL_FAILURE_MS = MINUTE_MS / 2
+
+/** What is loaded when there is something to tell, to publish, or to do by hand. */
+const publishing = () => import('./publish-page.ts')
+const byHand = () => import('./by-hand.ts')
+
+/** One event, with what it is done with. */
+interface Work {
+  readonly request: Request
+  readonly settings: Settings
+  readonly targets: readonly Target[]
+  readonly session: Session
+}
 
 /**
  * Runs one event over its targets: settings, then drivers, then rotation, then the answer.
  * @throws RotationError `settings-invalid` or `usage` before anything is touched
  */
 export async function run(request: Request): Promise<Answer> {
-  const clock = request.clock ?? systemClock
+  const { event, log, clock = systemClock, deadline, signal } = request
   const runId = randomUUID()
   let alerting: Alerting | null = null
-  let app: App | null = null
   try {
-    const settings = await settingsOf(request, clock, left => {
+    const settings = await settingsOf(request, left => {
       alerting = left
     })
-    const targets = chosenTargets(settings, request.event)
+    const targets = chosenTargets(settings, event)
     alerting = settings
-    app = await build(settings, request, clock, runId)
-    return await perform(app, targets, request, clock)
+    const reservedMs =
+      tellsPeople(request, settings) || isPublished(request, settings)
+        ? Math.min(TELL_MS, (deadline - clock.now()) / 10)
+        : 0
+    const clients = request.warm?.clients(clock, settings.proxy)
+    return await inSession(
+      settings,
+      {
+        runId,
+        clock,
+        log,
+        deadline: deadline - reservedMs,
+        ...(signal ? { signal } : {}),
+        ...(clients ? { clients } : {}),
+      },
+      session => perform({ request, settings, targets, session }),
+    )
   } catch (thrown) {
-    if (alerting && isTold(request))
-      await (await import('./outage.ts')).tellOutage({ ...request, alerting, clock, runId }, thrown)
+    if (alerting && isTold(request)) await tellFailure(request, alerting, runId, thrown)
     throw thrown
-  } finally {
-    await app?.close()
   }
 }
 
 /** What a person asks for on a terminal is answered there. */
 const isTold = ({ event }: Request): boolean => event.action === 'rotate'
 
-async function perform(
-  app: App,
-  targets: readonly Target[],
-  request: Request,
-  clock: Clock,
-): Promise<Answer> {
-  const startedAt = clock.now()
-  // The order counts where not all can start at once.
-  const ordered = targets.length > TARGETS_AT_ONCE ? await byUrgency(targets, app.records) : targets
-  const { event, warnings } = await asDelivered(request, app.records, startedAt)
-  const results = await inParallel(ordered, TARGETS_AT_ONCE, async target => {
-    const result = await app.perform(target, event)
-    return { ...result, warnings: [...result.warnings, ...warnings] }
+const isWhole = (request: Request): boolean => request.event.targets === null && isTold(request)
+
+const isPublished = (request: Request, settings: Settings): boolean =>
+  isWhole(request) && settings.isPublished
+
+const tellsPeople = (request: Request, { notifiers, heartbeat }: Alerting): boolean =>
+  isTold(request) && (notifiers.length > 0 || heartbeat !== null)
+
+/** Of a run that did not get as far as its targets: with whatever of the settings can be used. Never throws. */
+async function tellFailure(
+  { log, deadline, clock = systemClock }: Request,
+  alerting: Alerting,
+  runId: string,
+  thrown: unknown,
+): Promise<void> {
+  const { notifiers, store, intervalMs, heartbeat } = alerting
+  if (notifiers.length === 0 && heartbeat === null) return
+  const until = Math.min(deadline, clock.now() + TELL_FAILURE_MS)
+  await inSession(alerting, { runId, clock, log, deadline: until, finishMs: 0 }, async session => {
+    const named = await session.notifiers(notifiers)
+    const records =
+      store &&
+      (await session.state(store).then(
+        state => state.records,
+        () => null,
+      ))
+    await alertFailure({ run: session.run, records, notifiers: named, intervalMs }, thrown)
+    await createHeartbeat(heartbeat, { http: session.http, runId, log }).end(false, String(thrown))
   })
-  const finishedAt = clock.now()
-  const answer: Answer = {
-    version: 1,
-    runId: app.runId,
-    trigger: request.trigger,
-    ok: allOk(results, finishedAt),
-    startedAt: iso(startedAt),
-    finishedAt: iso(finishedAt),
-    results,
-  }
-  return { ...answer, ...(await app.end(targets, answer)) }
 }
 
-/** Probes any device port; the settings are read only if a profile is none of the presets. */
-export async function probePort(
-  request: PortRequest & Pick<Request, 'config' | 'surroundings'>,
-): Promise<Answer> {
-  const { probe } = await import('./probe-port.ts')
-  return probe(request, () => settingsOf(request, request.clock ?? systemClock))
-}
-
-/** Gives the account of a source another key. */
-export async function rollover(
-  request: RolloverRequest & Pick<Request, 'config' | 'surroundings' | 'clock'>,
-): Promise<RolloverAnswer> {
-  const clock = request.clock ?? systemClock
-  const settings = await settingsOf(request, clock)
-  return (await import('./rollover.ts')).rollover(request, settings, clock)
-}
-
-type Asked = Pick<Request, 'config' | 'surroundings' | 'runtime' | 'warm'>
-
-function settingsOf(
-  { config, surroundings, runtime, warm }: Asked,
-  clock: Clock,
-  salvaged?: (alerting: Alerting) => void,
-): Promise<Settings> {
-  const process = surroundings ?? processSurroundings()
-  const around = runtime ? functionSurroundings(process, runtime) : process
-  const load = (from: Surroundings): Promise<Settings> =>
-    loadSettings(config, driverSchemas, { remote: remoteOf(from, clock), ...from }, salvaged)
-  return warm ? warm.settings(config, around, load, clock) : load(around)
-}
-
-/** Reads the settings before the first event, so that it need not. @throws RotationError */
-export async function warmUp(request: Asked & { readonly clock?: Clock }): Promise<void> {
-  await settingsOf(request, request.clock ?? systemClock)
-}
-
-/** Whether the door should throw, so that the platform counts an error. */
-export const failed = (answer: Answer): boolean => answer.results.some(r => OUTCOMES[r.outcome].throws)
-
-// --- building ----------------------------------------------------------------------------------------------
-
-interface App {
-  readonly runId: string
-  readonly records: Records
-  perform(target: Target, event: RunEvent): Promise<TargetResult>
-  /** Tells people what is to be told, and publishes what is to be published. Never throws. */
-  end(targets: readonly Target[], answer: Answer): Promise<Pick<Answer, 'warnings' | 'told' | 'lastRun'>>
-  close(): Promise<void>
-}
-
-async function build(settings: Settings, request: Request, clock: Clock, runId: string): Promise<App> {
-  const clients = request.warm?.clients(clock, settings.proxy) ?? openClients(settings.proxy)
-  const { log } = request
-  const isWhole = request.event.targets === null && isTold(request)
-  const isPublished = isWhole && settings.isPublished
-  const tellsPeople = isTold(request) && (settings.notifiers.length > 0 || settings.heartbeat !== null)
-  const leftMs = request.deadline - clock.now()
-  const deadline = request.deadline - (tellsPeople || isPublished ? Math.min(TELL_MS, leftMs / 10) : 0)
-  // The last resort: whatever still hangs at the deadline is let go of, so that the answer gets out.
-  const { signal, clear } = abortAfter(Math.max(1, deadline - clock.now()), request.signal)
-  const current: Run = { runId, clock, log, deadline: deadline - FINISH_MS, signal }
-  const context = contextOf(settings, clients, { clock, log })
-  const { store, records } = await openState(settings, context)
-  const notifiers = isTold(request) ? await openNotifiers(settings, context) : []
+async function perform(work: Work): Promise<Answer> {
+  const { request, settings, targets, session } = work
+  const { run, http } = session
+  const state = await session.state(settings.store)
+  const { records } = state
+  const notifiers = isTold(request) ? await session.notifiers(settings.notifiers) : []
   // What is told at the end depends on it: read beside everything else, it costs no round trip of its own.
   if (isTold(request))
     void records
       .run()
       .get()
       .catch(() => {})
-  const beat = createHeartbeat(isWhole ? settings.heartbeat : null, { http: clients.http, runId, log })
+  const beat = createHeartbeat(isWhole(request) ? settings.heartbeat : null, { ...run, http })
   beat.start()
-  const worldOf = await worlds(settings, request.progress ?? (() => {}), {
-    current,
-    clients,
-    context,
-    store,
-    records,
-    isPublished,
-    changesSomething: !['plan', 'status', 'probe'].includes(request.event.action),
-  })
+  const setupOf = await setups(work, state)
+  const startedAt = run.clock.now()
+  // The order counts where not all can start at once.
+  const ordered = targets.length > TARGETS_AT_ONCE ? await byUrgency(targets, records) : targets
+  const { event, warnings } = await asDelivered(request, records, startedAt)
   const seen: Seen[] = []
-  return {
-    runId,
-    records,
-    perform: async (target, event) => {
-      const world = worldOf(target, event)
-      const result = await byAction(world)
-      if (!isPublished) return result
-      seen.push({ world, result })
-      const { seen: _, devices: _d, ...answered } = result
-      return answered
-    },
-    end: async (targets, { ok, results, finishedAt }) => {
-      const { signal: end, clear: over } = abortAfter(Math.max(1, request.deadline - clock.now()))
-      const run: Run = { ...current, deadline: request.deadline - FINISH_MS, signal: end }
-      const people = { run, records, notifiers, intervalMs: settings.intervalMs }
-      const ended = { targets, results, ok, isWhole }
-      const told = isTold(request) ? await alertRun(people, ended) : null
-      await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
-      const unpublished = isPublished
-        ? await (await import('./publish-page.ts')).publishPage({ runId, finishedAt, seen, store, run })
-        : null
-      over()
-      return {
-        ...(unpublished ? { warnings: [unpublished] } : {}),
-        ...(request.event.action === 'status'
-          ? await (await import('../report/status.ts')).lastRunIn(records)
-          : {}),
-        ...(told ? { told: { ...told, okAt: told.okAt === null ? null : iso(told.okAt) } } : {}),
-      }
-    },
-    close: async () => {
-      clear()
-      await clients.close()
-    },
+  const results = await inParallel(ordered, TARGETS_AT_ONCE, async target => {
+    const setup = setupOf(target, event)
+    const result = await byAction(setup)
+    const said = { ...result, warnings: [...result.warnings, ...warnings] }
+    if (!isPublished(request, settings)) return said
+    seen.push({ setup, result })
+    const { seen: _, devices: _d, ...answered } = said
+    return answered
+  })
+  const finishedAt = run.clock.now()
+  const answer: Answer = {
+    version: 1,
+    runId: run.runId,
+    trigger: request.trigger,
+    ok: allOk(results, finishedAt),
+    startedAt: iso(startedAt),
+    finishedAt: iso(finishedAt),
+    results,
+  }
+  return { ...answer, ...(await finish(work, answer, { state, notifiers, beat, seen })) }
+}
+
+/** What a run was done with, and what it saw. */
+interface Done {
+  readonly state: State
+  readonly notifiers: RunAlerting['notifiers']
+  readonly beat: Heartbeat
+  readonly seen: readonly Seen[]
+}
+
+/** Tells people what is to be told, and publishes what is to be published. Never throws. */
+async function finish(
+  { request, settings, targets, session }: Work,
+  { ok, results, runId, finishedAt }: Answer,
+  { state: { store, records }, notifiers, beat, seen }: Done,
+): Promise<Pick<Answer, 'warnings' | 'told' | 'lastRun'>> {
+  const { clock } = session.run
+  const { signal, clear } = abortAfter(Math.max(1, request.deadline - clock.now()))
+  const run: Run = { ...session.run, deadline: request.deadline - FINISH_MS, signal }
+  try {
+    const alerting = { run, records, notifiers, intervalMs: settings.intervalMs }
+    const ended = { targets, results, ok, isWhole: isWhole(request) }
+    const told = isTold(request) ? await alertRun(alerting, ended) : null
+    await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
+    const warning = isPublished(request, settings)
+      ? await (await publishing()).publishPage({ runId, finishedAt, seen, store, run })
+      : null
+    const lastRun = request.event.action === 'status' ? await lastRunIn(records) : {}
+    return {
+      ...(warning ? { warnings: [warning] } : {}),
+      ...lastRun,
+      ...(told ? { told: { ...told, okAt: told.okAt === null ? null : iso(told.okAt) } } : {}),
+    }
+  } finally {
+    clear()
   }
 }
 
-async function byAction(world: RotationSetup): Promise<TargetResult> {
-  const { action } = world.event
-  if (action === 'status') return (await import('../report/status.ts')).withKept(world, await rotate(world))
-  if (action === 'rotate' || action === 'plan') {
-    const result = await rotate(world)
-    const hasAsked = result.steps.some(({ step }) => step === 'obtain')
-    return hasAsked ? (await import('../report/status.ts')).withOrders(world, result) : result
-  }
-  if (action === 'revoke') return (await import('../rotation/actions/revoke.ts')).revoke(world)
-  if (action === 'probe') return (await import('../rotation/actions/probe.ts')).probe(world)
-  if (action === 'hold') return (await import('../rotation/actions/hold.ts')).hold(world)
-  if (action === 'resume') return (await import('../rotation/actions/resume.ts')).resume(world)
-  return (await import('../rotation/actions/rollback.ts')).rollback(world)
+/** Reads the settings before the first event, so that it need not. @throws RotationError */
+export async function warmUp(request: SettingsRequest): Promise<void> {
+  await settingsOf(request)
 }
 
-// --- order of work -----------------------------------------------------------------------------------------
+/** Whether the door should throw, so that the platform counts an error. */
+export const failed = (answer: Answer): boolean => answer.results.some(r => OUTCOMES[r.outcome].throws)
+
+// --- targets -----------------------------------------------------------------------------------------------
+
+/** Otherwise a source keeps nothing of what it learns. */
+const CHANGES_NOTHING: readonly Action[] = ['plan', 'status', 'probe']
+
+/** Everything that the rotation of a target may touch. */
+async function setups(
+  { request, settings, session }: Work,
+  { store, records }: State,
+): Promise<(target: Target, event: RunEvent) => RotationSetup> {
+  const { run, http } = session
+  const onlyRead: Records['source'] = name => ({ ...records.source(name), update: async () => {} })
+  const memory = CHANGES_NOTHING.includes(request.event.action) ? onlyRead : records.source
+  const { sources } = await session.issuing(settings, memory)
+  const inTurn = createTurns()
+  return (target, event) => {
+    const spec = need(settings.certificates, target.certificate)
+    return {
+      target,
+      spec,
+      specHash: specHashOf(spec),
+      event,
+      run,
+      intervalMs: settings.intervalMs,
+      iotda: createIotdaClient(huaweiClient(settings, target, http, run.clock)),
+      endpoint: createEndpoint(),
+      sources,
+      store,
+      records,
+      sharing: settings.targets.filter(t => t.certificate === target.certificate),
+      inTurn,
+      canaryOf: need(settings.access, target.name).canaryOf,
+      isPublished: isPublished(request, settings),
+      progress: request.progress ?? (() => {}),
+    }
+  }
+}
+
+async function byAction(setup: RotationSetup): Promise<TargetResult> {
+  const { action } = setup.event
+  if (action !== 'rotate' && action !== 'plan') return (await byHand()).perform(setup, action)
+  const result = await rotate(setup)
+  const hasAsked = result.steps.some(({ step }) => step === 'obtain')
+  return hasAsked ? withOrders(setup, result) : result
+}
 
 function chosenTargets(settings: Settings, { targets }: RunEvent): readonly Target[] {
   if (targets === null) return settings.targets
@@ -265,4 +270,20 @@ function chosenTargets(settings: Settings, { targets }: RunEvent): readonly Targ
       hint: `Targets in the settings: ${settings.targets.map(t => t.name).join(', ')}.`,
     })
   })
+}
+
+/** Most urgent first: by the end of the certificate obtained last. */
+async function byUrgency(targets: readonly Target[], records: Records): Promise<readonly Target[]> {
+  // One that cannot be read is its own target's failure, in its own turn.
+  const ends = targets.map(({ certificate }) =>
+    records
+      .certificate(certificate)
+      .get()
+      .then(
+        ({ current }) => current?.notAfter ?? 0,
+        () => 0,
+      ),
+  )
+  const endOf = new Map(await Promise.all(ends.map(async (end, i) => [targets[i], await end] as const)))
+  return targets.toSorted((a, b) => (endOf.get(a) ?? 0) - (endOf.get(b) ?? 0))
 }

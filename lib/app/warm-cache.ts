@@ -1,8 +1,8 @@
 import { type Clock, MINUTE_MS, SECOND_MS } from '../base/time.ts'
-import { noting } from '../config/function.ts'
 import type { Settings, Surroundings } from '../config/load.ts'
+import { noting } from '../config/surroundings.ts'
 import type { HttpProxy } from '../http/http.ts'
-import { type Clients, openClients } from './drivers.ts'
+import { type Clients, openClients } from './clients.ts'
 
 /** What the process of a function keeps from one event to the next. Nothing in it belongs to a run. */
 export interface Warm {

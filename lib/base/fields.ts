@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import * as v from 'valibot'
+import type { Secret } from './secret.ts'
 import { parseDuration } from './time.ts'
 
 /**
@@ -41,8 +42,18 @@ const toReference = (text: string, isSecret: boolean): Reference => {
     : { reference: true, secret: isSecret, scheme: scheme as Reference['scheme'], value }
 }
 
-const text = (what: string) =>
+/** A text that is not empty. */
+export const textField = (what: string) =>
   v.pipe(v.string(`must be ${what}`), v.minLength(1, `must be ${what}, not empty`))
+
+/** One of some words. */
+export const oneOf = <const T extends readonly string[]>(values: T) =>
+  v.picklist(values, `must be one of ${values.map(value => JSON.stringify(value)).join(', ')}`)
+
+/** Null where nothing is said. */
+export const orNull = <Schema extends v.GenericSchema>(schema: Schema) => v.optional(v.nullable(schema), null)
+
+export const flagField = () => v.boolean('must be true or false')
 
 /**
  * A secret by reference. The schema's output type is what a driver gets after loading, a Secret; between
@@ -50,14 +61,14 @@ const text = (what: string) =>
  */
 export const secretField = () =>
   v.pipe(
-    text('a secret reference such as env:NAME or file:PATH'),
-    v.transform(value => toReference(value, true) as unknown as import('./secret.ts').Secret),
+    textField('a secret reference such as env:NAME or file:PATH'),
+    v.transform(value => toReference(value, true) as unknown as Secret),
   )
 
 /** A PEM text, in place or as `file:PATH`; null for none. */
 export const pemField = () =>
   v.pipe(
-    text('PEM text or file:PATH'),
+    textField('PEM text or file:PATH'),
     v.check(
       value => /^(env|file):/.test(value) || value.includes('-----BEGIN '),
       'must be PEM text or file:PATH',
@@ -67,7 +78,7 @@ export const pemField = () =>
 
 /** A name for a target, certificate, driver and so on, and a reference to one. */
 export const nameField = () =>
-  v.pipe(text('a name'), v.regex(/^[A-Za-z0-9][\w.-]*$/, 'must be a name: letters, digits, . _ -'))
+  v.pipe(textField('a name'), v.regex(/^[A-Za-z0-9][\w.-]*$/, 'must be a name: letters, digits, . _ -'))
 
 const LOOPBACK = /^(127(\.\d{1,3}){3}|localhost|\[::1\])$/
 
@@ -78,7 +89,7 @@ export const isLoopbackUrl = (url: string): boolean =>
 /** An https URL; http only to loopback. */
 export const urlField = () =>
   v.pipe(
-    text('an https URL'),
+    textField('an https URL'),
     v.check(value => URL.canParse(value), 'must be a URL such as https://host/path'),
     v.check(
       value =>
@@ -93,7 +104,7 @@ export const urlField = () =>
 /** A duration such as `30d`, `6h`, `90s`; milliseconds after validation. */
 export const durationField = (atMostMs = Number.MAX_SAFE_INTEGER) =>
   v.pipe(
-    text('a duration such as 30d, 6h or 90s'),
+    textField('a duration such as 30d, 6h or 90s'),
     v.check(value => parseDuration(value) !== null, 'must be a duration such as 30d, 6h or 90s'),
     v.transform(value => parseDuration(value) ?? 0),
     v.maxValue(atMostMs, 'is too long'),
@@ -102,7 +113,7 @@ export const durationField = (atMostMs = Number.MAX_SAFE_INTEGER) =>
 /** `host` or `host:port`. */
 export const serverField = () =>
   v.pipe(
-    text('a server, host or host:port'),
+    textField('a server, host or host:port'),
     v.regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?$/, 'must be host or host:port'),
   )
 

@@ -45,7 +45,8 @@ export interface Alerting {
 function toNotifier(shape: NotifierShape, { notifiers }: ChosenDrivers, index: number): ChosenNotifier {
   const { type, name, minSeverity, events, language } = shape
   return {
-    ...{ type, settings: notifiers[index]?.settings ?? {} },
+    type,
+    settings: notifiers[index]?.settings ?? {},
     name: name ?? `${type}-${index + 1}`,
     filter: { minSeverity: minSeverity ?? (events === null ? 'warning' : 'info'), events },
     language,

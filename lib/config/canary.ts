@@ -1,9 +1,6 @@
 import * as v from 'valibot'
-import { secretField } from '../base/fields.ts'
+import { orNull, secretField, textField } from '../base/fields.ts'
 import type { Canary } from '../devices/canary.ts'
-
-const text = (what: string) =>
-  v.pipe(v.string(`must be ${what}`), v.minLength(1, `must be ${what}, not empty`))
 
 const SHAPES = [
   ['deviceId', 'secret'],
@@ -20,24 +17,21 @@ const isOneShape = (given: object): boolean => {
  * same id would be cut off. `deviceId` and `secret` as IoTDA registered it, or what it says in MQTT CONNECT.
  */
 export const canaryField = () =>
-  v.optional(
-    v.nullable(
-      v.pipe(
-        v.strictObject({
-          deviceId: v.optional(text('the id of a device')),
-          secret: v.optional(secretField()),
-          clientId: v.optional(text('a client id')),
-          username: v.optional(text('a user name')),
-          password: v.optional(secretField()),
-        }),
-        v.check(
-          isOneShape,
-          'must have "deviceId" and "secret", or "clientId", "username" and "password", and nothing else',
-        ),
-        v.transform(given => given as Canary),
+  orNull(
+    v.pipe(
+      v.strictObject({
+        deviceId: v.optional(textField('the id of a device')),
+        secret: v.optional(secretField()),
+        clientId: v.optional(textField('a client id')),
+        username: v.optional(textField('a user name')),
+        password: v.optional(secretField()),
+      }),
+      v.check(
+        isOneShape,
+        'must have "deviceId" and "secret", or "clientId", "username" and "password", and nothing else',
       ),
+      v.transform(given => given as Canary),
     ),
-    null,
   )
 
 /** What a target's canaries are written as. */

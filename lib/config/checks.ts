@@ -192,6 +192,20 @@ export function checkHolders(
   }
 }
 
+/** A function's disk is lost with its process, and its programs are not the operator's. */
+export function refuseInFunction({ store, solvers }: ChosenDrivers, mistakes: Mistake[]): void {
+  if (store.type === 'file')
+    mistakes.push({
+      path: 'store.type',
+      message: '"file" is not for a function, whose disk is lost: use s3, secretsmanager or csms',
+    })
+  for (const [name, { type }] of Object.entries(solvers)) {
+    if (type !== 'exec') continue
+    const message = '"exec" is not for a function: use the solver of the DNS service, or webhook'
+    mistakes.push({ path: `solvers.${name}.type`, message })
+  }
+}
+
 /** Programs are run only for whoever can write the settings file: not for inline or remote settings. */
 export function checkPrograms({ solvers }: ChosenDrivers, mistakes: Mistake[]): void {
   for (const [name, { type }] of Object.entries(solvers))

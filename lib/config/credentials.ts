@@ -1,10 +1,10 @@
 import * as v from 'valibot'
-import { environmentReference, secretField } from '../base/fields.ts'
+import { environmentReference, oneOf, orNull, secretField } from '../base/fields.ts'
 import type { Secret } from '../base/secret.ts'
 
 /**
  * The variables of Huawei Cloud's SDKs. Inside FunctionGraph they hold the temporary keys of the function's
- * agency, unless the function's own variables say otherwise (config/function.ts).
+ * agency, unless the function's own variables say otherwise (config/surroundings.ts).
  * https://github.com/huaweicloud/huaweicloud-sdk-java-v3#3322-environment-variable-top
  */
 export const ACCESS_KEY = 'HUAWEICLOUD_SDK_AK'
@@ -15,13 +15,13 @@ export const PROJECT_ID = 'HUAWEICLOUD_SDK_PROJECT_ID'
 const fromEnvironment = (name: string, as: { optional?: boolean; implied: boolean }): Secret =>
   environmentReference(name, { secret: true, optional: false, ...as }) as unknown as Secret
 
-const optionalSecret = () => v.optional(v.nullable(secretField()), null)
+const optionalSecret = () => orNull(secretField())
 
 const TYPES = ['huaweicloud', 'functiongraph'] as const
 
 const entries = v.strictObject({
   /** `functiongraph`: the keys of the function's agency; elsewhere those of HUAWEICLOUD_SDK_AK and _SK. */
-  type: v.picklist(TYPES, `must be one of ${TYPES.map(type => JSON.stringify(type)).join(', ')}`),
+  type: oneOf(TYPES),
   /** Default: what HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and HUAWEICLOUD_SDK_SECURITY_TOKEN say. */
   accessKey: optionalSecret(),
   secretKey: optionalSecret(),

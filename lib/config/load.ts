@@ -25,11 +25,11 @@ import {
   checkPrograms,
   checkSolvers,
   inOrder,
+  refuseInFunction,
   salvage,
   sourcesOf,
 } from './checks.ts'
 import { checkPage, chooseDrivers, type DriverSchemas, listsForObjects, resolveChosen } from './drivers.ts'
-import { refuseInFunction } from './function.ts'
 import { jsonMistakeAt } from './json.ts'
 import { explain, type Mistake, mistaken } from './mistakes.ts'
 import { toProfile } from './profiles.ts'

@@ -1,6 +1,6 @@
 import { getCiphers } from 'node:tls'
 import * as v from 'valibot'
-import { durationField, nameField, pemField } from '../base/fields.ts'
+import { durationField, flagField, nameField, oneOf, pemField } from '../base/fields.ts'
 import type { RotationError } from '../base/rotation-error.ts'
 import { PRESETS } from '../devices/presets.ts'
 import { KEY_TYPES } from '../model/certificate.ts'
@@ -11,9 +11,6 @@ import { canaryField } from './canary.ts'
 import type { Mistake } from './mistakes.ts'
 
 /** `targets[].profiles`: what is in the field, each one by itself or as the name of a preset. */
-
-const oneOf = <const T extends readonly string[]>(values: T) =>
-  v.picklist(values, `must be one of ${values.map(value => JSON.stringify(value)).join(', ')}`)
 
 const TLS_RANGES = ['1.1', '1.2', '1.3', '1.1-1.2', '1.1-1.3', '1.2-1.3'] as const
 
@@ -72,9 +69,9 @@ const profileObject = v.pipe(
     /** Certificates sent, the leaf included. */
     maxChainDepth: v.optional(limit('must be a number of certificates', 1)),
     /** Every certificate sent must lead to a root of these devices, not only the leaf: true for some stacks. */
-    needsWholeChain: v.optional(v.boolean('must be true or false')),
-    needsCommonName: v.optional(v.boolean('must be true or false')),
-    needsKeyEncipherment: v.optional(v.boolean('must be true or false')),
+    needsWholeChain: v.optional(flagField()),
+    needsCommonName: v.optional(flagField()),
+    needsKeyEncipherment: v.optional(flagField()),
     /** How far these devices' clocks may be behind. */
     clockLag: v.optional(durationField(MOST_LAG_MS)),
     /** One of these keys must be on the path: `sha256/` and the base64 of the SHA-256 of its SubjectPublicKeyInfo. */

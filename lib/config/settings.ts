@@ -4,7 +4,10 @@ import {
   addressField,
   durationField,
   environmentReference,
+  flagField,
   nameField,
+  oneOf,
+  orNull,
   pemField,
   portField,
   secretField,
@@ -55,11 +58,7 @@ const certificateName = () =>
     ),
   )
 
-const oneOf = <const T extends readonly string[]>(values: T) =>
-  v.picklist(values, `must be one of ${values.map(value => JSON.stringify(value)).join(', ')}`)
-
-const optionalText = () =>
-  v.optional(v.nullable(v.pipe(v.string('must be a text'), v.minLength(1, 'must not be empty'))), null)
+const optionalText = () => orNull(v.pipe(v.string('must be a text'), v.minLength(1, 'must not be empty')))
 
 const renewBefore = () =>
   v.pipe(
@@ -93,14 +92,11 @@ const instanceEntries = v.strictObject({
     v.regex(/^[a-z0-9-]+$/, 'must be a region such as "cn-north-4"'),
   ),
   /** Default: what HUAWEICLOUD_SDK_PROJECT_ID says; inside FunctionGraph, the function's own project. */
-  projectId: v.optional(
-    v.nullable(
-      v.pipe(
-        v.string('must be the project id'),
-        v.regex(/^[0-9A-Za-z]{1,64}$/, 'must be the project id (32 hex characters, console: My Credentials)'),
-      ),
+  projectId: orNull(
+    v.pipe(
+      v.string('must be the project id'),
+      v.regex(/^[0-9A-Za-z]{1,64}$/, 'must be the project id (32 hex characters, console: My Credentials)'),
     ),
-    null,
   ),
   /** UUID of the instance (console: Overview); sent as `Instance-Id`. */
   instanceId: optionalText(),
@@ -108,7 +104,7 @@ const instanceEntries = v.strictObject({
   endpoint: urlField(),
   signing: v.optional(oneOf(['auto', 'standard', 'derived']), 'auto'),
   /** Roots for the endpoint's own HTTPS instead of Node's. */
-  caCertificates: v.optional(v.nullable(pemField()), null),
+  caCertificates: orNull(pemField()),
 })
 
 const instance = v.pipe(
@@ -161,7 +157,7 @@ const target = v.strictObject({
   /** `create`: a missing domain configuration is created; it is never deleted. */
   domainConfiguration: v.optional(oneOf(['require', 'create']), 'require'),
   /** PEM of the roots burnt into the devices, in place or as file:PATH. Default: Node's roots. */
-  trustedRoots: v.optional(v.nullable(pemField()), null),
+  trustedRoots: orNull(pemField()),
   probe: v.optional(probe, {}),
   ocsp: v.optional(oneOf(['require-url', 'follow-certificate']), 'require-url'),
   slots: v.optional(
@@ -200,8 +196,8 @@ const certificate = v.strictObject({
   keyType: v.optional(oneOf(KEY_TYPES), 'rsa-2048'),
   source,
   /** Threshold against `expiry_date`: a duration or a share of the lifetime, at most 2/3. Default: renewal info, else 1/3. */
-  renewBefore: v.optional(v.nullable(renewBefore()), null),
-  ari: v.optional(v.boolean('must be true or false'), true),
+  renewBefore: orNull(renewBefore()),
+  ari: v.optional(flagField(), true),
   /** ACME profile; not for sources `acm` and `file` alone. */
   profile: optionalText(),
   /** When the CA does not offer the profile: true takes the CA's default, a name that profile. */
@@ -213,7 +209,7 @@ const certificate = v.strictObject({
     false,
   ),
   /** Keeps the private key for the next certificate: for devices that pin it. Not with sources `acm` and `file`. */
-  reuseKey: v.optional(v.boolean('must be true or false'), false),
+  reuseKey: v.optional(flagField(), false),
 })
 
 const driver = v.looseObject(
@@ -226,11 +222,11 @@ export const notifierShape = v.looseObject(
   {
     ...driver.entries,
     /** In logs, and for what could not be delivered yet. Default: its type and place. */
-    name: v.optional(v.nullable(nameField()), null),
+    name: orNull(nameField()),
     /** Default: `warning`, or everything that `events` names. */
-    minSeverity: v.optional(v.nullable(oneOf(SEVERITIES)), null),
+    minSeverity: orNull(oneOf(SEVERITIES)),
     /** Only these, and their end. Default: all. */
-    events: v.optional(v.nullable(v.array(oneOf(EVENT_NAMES), 'must be a list of events')), null),
+    events: orNull(v.array(oneOf(EVENT_NAMES), 'must be a list of events')),
     language: v.optional(oneOf(LANGUAGES), 'en'),
   },
   'must be an object with a "type"',
@@ -239,7 +235,7 @@ export const notifierShape = v.looseObject(
 /** A dead man's switch as healthchecks.io has it: told of the start and the end of each scheduled run. */
 const heartbeat = v.strictObject({
   url: secretField(),
-  caCertificates: v.optional(v.nullable(pemField()), null),
+  caCertificates: orNull(pemField()),
 })
 
 const store = v.pipe(
@@ -247,9 +243,9 @@ const store = v.pipe(
     v.looseObject({
       type: v.string('must be the name of a store'),
       /** Seals private keys: 32 random bytes in base64. */
-      sealKey: v.optional(v.nullable(secretField()), null),
+      sealKey: orNull(secretField()),
       /** The seal key before, until every key was used once and so sealed anew. */
-      sealKeyPrevious: v.optional(v.nullable(secretField()), null),
+      sealKeyPrevious: orNull(secretField()),
     }),
     { type: 'file', path: './state' },
   ),
@@ -269,12 +265,9 @@ export const settingsShape = v.strictObject({
   credentials: v.record(nameField(), credentialsField(), 'must be an object of credentials by name'),
   store,
   notifiers: v.optional(v.array(notifierShape, 'must be a list of notifiers'), []),
-  heartbeat: v.optional(v.nullable(heartbeat), null),
+  heartbeat: orNull(heartbeat),
   /** `publish`: after each run for all targets, the page of `status --html` is put beside the state, as private as that. */
-  statusPage: v.optional(
-    v.strictObject({ publish: v.optional(v.boolean('must be true or false'), false) }),
-    {},
-  ),
+  statusPage: v.optional(v.strictObject({ publish: v.optional(flagField(), false) }), {}),
   schedule: v.optional(v.strictObject({ interval: v.optional(durationField(), '30m') }), {}),
 })
 

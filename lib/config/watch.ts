@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import * as v from 'valibot'
-import { addressField, durationField, nameField, pemField, portField } from '../base/fields.ts'
+import { addressField, durationField, nameField, orNull, pemField, portField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import type { HttpProxy } from '../http/http.ts'
 import type { DeviceProfile } from '../model/device-profile.ts'
@@ -12,10 +12,9 @@ import {
   toNotifiers,
   toStore,
 } from './alerting.ts'
-import { asRecord, type Chosen, inOrder } from './checks.ts'
+import { asRecord, type Chosen, inOrder, refuseInFunction } from './checks.ts'
 import { credentialsField } from './credentials.ts'
 import { chooseDrivers, type DriverSchemas } from './drivers.ts'
-import { refuseInFunction } from './function.ts'
 import { parseJson, readSettings, readText } from './load.ts'
 import { explain, type Mistake, mistaken } from './mistakes.ts'
 import { checkProfiles, type ProfilesShape, profilesField, toProfile } from './profiles.ts'
@@ -70,9 +69,9 @@ const shape = v.strictObject({
         host: host('a host name or an IP address'),
         port: v.optional(portField(), 8883),
         /** Default: the host. */
-        sni: v.optional(v.nullable(host('a domain name')), null),
+        sni: orNull(host('a domain name')),
         addresses: v.optional(v.array(addressField()), []),
-        roots: v.optional(v.nullable(pemField()), null),
+        roots: orNull(pemField()),
         /** As `targets[].profiles` of the rotator, without canaries: no device is connected. */
         profiles: profilesField(),
       }),
@@ -85,11 +84,8 @@ const shape = v.strictObject({
     v.minLength(1, 'must have at least one notifier: a watchdog that tells nobody is none'),
   ),
   credentials: v.optional(v.record(nameField(), credentialsField()), {}),
-  store: v.optional(v.nullable(store), null),
-  rotator: v.optional(
-    v.nullable(v.strictObject({ store, silentAfter: v.optional(durationField(), '12h') })),
-    null,
-  ),
+  store: orNull(store),
+  rotator: orNull(v.strictObject({ store, silentAfter: v.optional(durationField(), '12h') })),
 })
 
 /**
@@ -115,7 +111,12 @@ export async function loadWatch(
   const read = around.isFunction ? null : (path: string): Promise<string> => readText(resolve(folder, path))
   const literals = onlyLoopback({ ...asRecord(raw), sources: {}, solvers: {} })
   const resolver = createResolver({
-    ...{ env: around.env, absent: around.absent, read, remote, literals, mistakes },
+    env: around.env,
+    absent: around.absent,
+    read,
+    remote,
+    literals,
+    mistakes,
     withoutValues: around.withoutValues ?? false,
   })
   const whole = (await resolver(parsed.output, '')) as v.InferOutput<typeof shape>

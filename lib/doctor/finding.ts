@@ -24,11 +24,15 @@ export const ok = (about: About, message: string): Finding => ({
 })
 export const warn = (about: About, message: string, remedy: string): Finding => ({
   ...about,
-  ...{ verdict: 'warn', message, remedy },
+  verdict: 'warn',
+  message,
+  remedy,
 })
 export const fail = (about: About, message: string, remedy: string | null): Finding => ({
   ...about,
-  ...{ verdict: 'fail', message, remedy },
+  verdict: 'fail',
+  message,
+  remedy,
 })
 
 const ofError = ({ code, message, hint }: RotationError): readonly [string, string | null] => [

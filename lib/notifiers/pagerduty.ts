@@ -30,6 +30,10 @@ export default defineNotifier({
       })
     },
   }),
+  docs: {
+    link: 'https://developer.pagerduty.com/docs/events-api-v2/overview/',
+    says: '`routingKey`; the end of a state resolves its incident',
+  },
 })
 
 /** A state triggers an incident, its end resolves that same one. */

@@ -60,4 +60,9 @@ export default defineNotifier({
       },
     }
   },
+  docs: {
+    link: 'https://support.huaweicloud.com/en-us/api-smn/PublishMessage.html',
+    says: '`topicUrn`, `credentials`',
+  },
+  permissions: { huawei: ['smn:topic:publish'] },
 })

@@ -104,6 +104,10 @@ export default defineNotifier({
       },
     }
   },
+  docs: {
+    link: 'https://www.rfc-editor.org/rfc/rfc5321',
+    says: '`host`, `from`, `to`, `username`, `password`; `security`: `starttls` (default), `tls`',
+  },
 })
 
 const aborted = (signal: AbortSignal): Promise<never> =>

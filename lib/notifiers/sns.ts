@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { createAwsClient } from '../clouds/aws/client.ts'
+import { allow, textOf } from '../clouds/aws/policy.ts'
 import { awsDomain } from '../clouds/aws/s3.ts'
 import { awsSettings } from '../clouds/aws/settings.ts'
 import { type AlertEvent, defineNotifier, type Language } from '../contracts.ts'
@@ -80,5 +81,18 @@ export default defineNotifier({
         })
       },
     }
+  },
+  docs: {
+    link: 'https://docs.aws.amazon.com/sns/latest/api/API_Publish.html',
+    says: '`topicArn`, keys as for the `s3` store',
+  },
+  permissions: {
+    aws: entries => [
+      allow(
+        'Alerts',
+        ['sns:Publish'],
+        entries.map(it => textOf(it, 'topicArn')),
+      ),
+    ],
   },
 })

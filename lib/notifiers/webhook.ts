@@ -58,6 +58,10 @@ export default defineNotifier({
       },
     }
   },
+  docs: {
+    link: 'https://www.rfc-editor.org/rfc/rfc9110#name-post',
+    says: '`url`; `format`: `json` (default), `slack`, `msteams` (a workflow), `feishu`, `dingtalk`, `wecom`; `secret`: what json, feishu and dingtalk sign with',
+  },
 })
 
 /** Shorter parts of a URL are words of the service. */

@@ -1,4 +1,7 @@
-import { asRaw, entriesOf, namesOf, type Raw } from './raw.ts'
+import { READ_SECRET } from '../clouds/huawei/csms.ts'
+import type { RawEntry } from '../contracts.ts'
+import { type Chosen, chosenDrivers, chosenStore } from './chosen.ts'
+import { asRaw, entriesOf, namesOf } from './raw.ts'
 
 /**
  * An identity policy of Huawei Cloud.
@@ -9,8 +12,13 @@ export interface HuaweiPolicy {
   readonly Statement: readonly { readonly Effect: 'Allow'; readonly Action: readonly string[] }[]
 }
 
+const policyOf = (...groups: readonly (readonly string[])[]): HuaweiPolicy => ({
+  Version: '5.0',
+  Statement: groups.filter(it => it.length > 0).map(Action => ({ Effect: 'Allow', Action })),
+})
+
 /** A domain configuration is created where the settings say so, and never deleted. */
-function ofTargets(raw: Raw): readonly string[] {
+function ofTargets(raw: RawEntry): readonly string[] {
   const targets = entriesOf(raw.targets)
   const creates = targets.some(it => it.domainConfiguration === 'create')
   const deletes = targets.some(it => asRaw(it.slots).delete !== 'never')
@@ -26,61 +34,33 @@ function ofTargets(raw: Raw): readonly string[] {
   ]
 }
 
-const DNS = [
-  'dns:zone:list',
-  'dns:recordset:list',
-  'dns:recordset:create',
-  'dns:recordset:update',
-  'dns:recordset:delete',
-]
+const actionsOf = (chosen: readonly Chosen[]): readonly (readonly string[])[] =>
+  chosen.map(({ driver }) => driver.permissions?.huawei ?? [])
 
-const CSMS_STATE = [
-  'csms:secret:getVersion',
-  'csms:secret:getStage',
-  'csms:secret:create',
-  'csms:secret:createVersion',
-  'csms:secret:delete',
-]
-/** CSMS seals and opens with a key of KMS in the name of the caller. */
-const KMS_READ = ['kms:cmk:decryptDataKey']
-const KMS_WRITE = ['kms:cmk:createDataKey']
-
-function ofSecrets(raw: Raw, config: string | null): readonly string[] {
-  if (asRaw(raw.store).type === 'csms') return [...CSMS_STATE, ...KMS_READ, ...KMS_WRITE]
+/** Those of the store hold what reading a secret takes. */
+async function ofSecrets(raw: RawEntry, config: string | null): Promise<readonly string[]> {
+  const store = actionsOf(await chosenStore(raw.store)).flat()
   const reads = namesOf('csms', raw).length > 0 || (config ?? '').startsWith('csms:')
-  return reads ? ['csms:secret:getVersion', ...KMS_READ] : []
+  return store.length > 0 ? store : reads ? READ_SECRET : []
 }
 
-const uses = (raw: Raw, section: 'solvers' | 'notifiers', type: string): boolean =>
-  entriesOf(raw[section]).some(it => it.type === type)
-
 /** What the settings need of Huawei Cloud, and nothing else; `config` is where they stand themselves. */
-export function huaweiPolicy(settings: unknown, config: string | null): HuaweiPolicy {
+export async function huaweiPolicy(settings: unknown, config: string | null): Promise<HuaweiPolicy> {
   const raw = asRaw(settings)
-  const groups = [
+  return policyOf(
     ofTargets(raw),
-    uses(raw, 'solvers', 'huaweicloud') ? DNS : [],
-    ofSecrets(raw, config),
-    uses(raw, 'notifiers', 'smn') ? ['smn:topic:publish'] : [],
-  ]
-  return {
-    Version: '5.0',
-    Statement: groups.filter(it => it.length > 0).map(Action => ({ Effect: 'Allow', Action })),
-  }
+    ...actionsOf(await chosenDrivers(raw, 'solvers')),
+    await ofSecrets(raw, config),
+    ...actionsOf(await chosenDrivers(raw, 'sources', 'notifiers')),
+  )
 }
 
 /** What the watchdog's settings need of Huawei Cloud: it looks at device ports without any permission. */
-export function huaweiWatchPolicy(settings: unknown, config: string | null): HuaweiPolicy {
+export async function huaweiWatchPolicy(settings: unknown, config: string | null): Promise<HuaweiPolicy> {
   const raw = asRaw(settings)
-  const isRead = asRaw(asRaw(raw.rotator).store).type === 'csms'
-  const groups = [
-    isRead && asRaw(raw.store).type !== 'csms'
-      ? ['csms:secret:getVersion', ...KMS_READ]
-      : ofSecrets(raw, config),
-    uses(raw, 'notifiers', 'smn') ? ['smn:topic:publish'] : [],
-  ]
-  return {
-    Version: '5.0',
-    Statement: groups.filter(it => it.length > 0).map(Action => ({ Effect: 'Allow', Action })),
-  }
+  const own = await ofSecrets(raw, config)
+  const reading = (await chosenStore(asRaw(raw.rotator).store)).flatMap(
+    ({ driver }) => driver.permissions?.huaweiRead ?? [],
+  )
+  return policyOf(own.length > 0 ? own : reading, ...actionsOf(await chosenDrivers(raw, 'notifiers')))
 }

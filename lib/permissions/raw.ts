@@ -1,15 +1,11 @@
-/** Settings as they stand in their file. What permissions they need does not depend on any secret. */
-export type Raw = Readonly<Record<string, unknown>>
+import type { RawEntry } from '../contracts.ts'
 
-export const asRaw = (value: unknown): Raw =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Raw) : {}
+export const asRaw = (value: unknown): RawEntry =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as RawEntry) : {}
 
 /** The entries of a section, whether they go by name or by place. */
-export const entriesOf = (section: unknown): readonly Raw[] =>
+export const entriesOf = (section: unknown): readonly RawEntry[] =>
   typeof section === 'object' && section !== null ? Object.values(section).map(asRaw) : []
-
-export const textOf = (value: unknown, fallback = ''): string =>
-  typeof value === 'string' && value !== '' ? value : fallback
 
 /** Names behind references such as `awssm:NAME`, anywhere in the settings; each once. */
 export function namesOf(scheme: 'awssm' | 'csms' | 'env' | 'file', value: unknown): readonly string[] {

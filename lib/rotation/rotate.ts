@@ -11,6 +11,7 @@ import { decide } from './decide/decide.ts'
 import type { Decided, DueToDeploy, DueToRepair, Idle } from './decide/decision.ts'
 import { recallOf } from './decide/renewal-window.ts'
 import { requireConfiguration } from './decide/require-configuration.ts'
+import { deviceOutlook } from './observe/device-outlook.ts'
 import { inspect } from './observe/inspect.ts'
 import { boundLeaf, describe } from './observe/inspection.ts'
 import { reconcileDocument } from './observe/reconcile.ts'
@@ -231,7 +232,7 @@ async function finish(context: Context, ended: Ended): Promise<DeviceOutlook | n
   await writeOutcome(context, ended)
   const isAsked = target.trustedRoots !== null || target.profiles.length > 0 || isShown(context)
   if (!isAsked || !inspection) return null
-  return (await import('./observe/device-outlook.ts')).deviceOutlook(context, inspection)
+  return deviceOutlook(context, inspection)
 }
 
 /** A run that died after the promotion left the certificate pending and its key in the store. */

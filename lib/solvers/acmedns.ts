@@ -122,4 +122,11 @@ const create = (config: Settings, context: DriverContext) => {
  * @throws RotationError `solver-zone-missing` (the CNAME record is missing), `unauthorized`, `unreachable`,
  *   `unavailable`, `throttled`, `service-refused`, `out-of-time`
  */
-export default defineSolver({ settings, create })
+export default defineSolver({
+  settings,
+  create,
+  docs: {
+    link: 'https://github.com/joohoi/acme-dns',
+    says: 'a server that `_acme-challenge` leads to by CNAME: `endpoint`, `subdomain`, `username`, `password`, `fulldomain`',
+  },
+})

@@ -245,4 +245,11 @@ const create = (config: Settings, context: DriverContext) => {
  * @throws RotationError `solver-zone-missing`, `unauthorized`, `forbidden`, `throttled`, `unreachable`,
  *   `unavailable`, `service-refused`, `out-of-time`
  */
-export default defineSolver({ settings, create })
+export default defineSolver({
+  settings,
+  create,
+  docs: {
+    link: 'https://www.alibabacloud.com/help/en/dns/api-alidns-2015-01-09-overview',
+    says: 'Alibaba Cloud DNS: `accessKeyId`, `accessKeySecret`; `securityToken`',
+  },
+})

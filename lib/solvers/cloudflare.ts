@@ -194,4 +194,11 @@ const create = (config: Settings, context: DriverContext) => {
  * @throws RotationError `solver-zone-missing`, `unauthorized`, `forbidden`, `throttled`, `unreachable`,
  *   `unavailable`, `service-refused`, `out-of-time`
  */
-export default defineSolver({ settings, create })
+export default defineSolver({
+  settings,
+  create,
+  docs: {
+    link: 'https://developers.cloudflare.com/api/resources/dns/subresources/records/',
+    says: '`apiToken` with Zone: Read and DNS: Edit',
+  },
+})

@@ -150,4 +150,11 @@ const create = (config: Settings, context: DriverContext) => {
  * @throws RotationError `service-refused` (exit code), `unavailable` (time-out), `settings-invalid` (cannot be
  *   started), `out-of-time`
  */
-export default defineSolver({ settings, create })
+export default defineSolver({
+  settings,
+  create,
+  docs: {
+    link: 'https://go-acme.github.io/lego/dns/exec/',
+    says: 'a program of yours, called as lego calls it: `command`; `args`, `environment`, `timeout`',
+  },
+})

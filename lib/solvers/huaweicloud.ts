@@ -235,4 +235,20 @@ const create = (config: Settings, context: DriverContext) => {
  * @throws RotationError `solver-zone-missing`, `unauthorized`, `forbidden`, `throttled`, `unreachable`,
  *   `unavailable`, `service-refused`, `out-of-time`
  */
-export default defineSolver({ settings, create })
+export default defineSolver({
+  settings,
+  create,
+  docs: {
+    link: 'https://support.huaweicloud.com/intl/en-us/api-dns/dns_api_64001.html',
+    says: 'DNS of Huawei Cloud: `credentials`; `region`, `projectId`',
+  },
+  permissions: {
+    huawei: [
+      'dns:zone:list',
+      'dns:recordset:list',
+      'dns:recordset:create',
+      'dns:recordset:update',
+      'dns:recordset:delete',
+    ],
+  },
+})

@@ -1,17 +1,19 @@
 import { RotationError } from '../base/rotation-error.ts'
 import type { SolverReference } from '../contracts.ts'
+import huaweicloud from './huaweicloud.ts'
+import webhook from './webhook.ts'
 
-/** Every DNS solver by its `type` in the settings; loaded when chosen. */
+/** Every DNS solver by its `type` in the settings; loaded when chosen, the usual ones with everything else. */
 export const solvers = {
   acmedns: () => import('./acmedns.ts'),
   alidns: () => import('./alidns.ts'),
   cloudflare: () => import('./cloudflare.ts'),
   exec: () => import('./exec.ts'),
-  huaweicloud: () => import('./huaweicloud.ts'),
+  huaweicloud: async () => ({ default: huaweicloud }),
   rfc2136: () => import('./rfc2136.ts'),
   route53: () => import('./route53.ts'),
   tencentcloud: () => import('./tencentcloud.ts'),
-  webhook: () => import('./webhook.ts'),
+  webhook: async () => ({ default: webhook }),
 } as const
 
 /** The `type` of a solver in the settings. */

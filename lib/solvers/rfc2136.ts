@@ -252,4 +252,11 @@ const create = (config: Settings, context: DriverContext) => {
  * @throws RotationError `solver-zone-missing`, `unauthorized` (the signature is refused), `forbidden` (the key may
  *   not update), `unreachable`, `unavailable`, `service-refused`, `out-of-time`
  */
-export default defineSolver({ settings, create })
+export default defineSolver({
+  settings,
+  create,
+  docs: {
+    link: 'https://www.rfc-editor.org/rfc/rfc2136',
+    says: 'dynamic updates with TSIG: `server`, `keyName`, `keySecret`; `algorithm`, `transport`',
+  },
+})

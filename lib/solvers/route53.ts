@@ -1,10 +1,20 @@
+import { domainToASCII } from 'node:url'
 import type { ResourceRecordSet, Route53Client } from '@aws-sdk/client-route-53'
 import * as v from 'valibot'
 import { nameField, secretField, urlField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
+import { allow, textOf } from '../clouds/aws/policy.ts'
 import { openSdk, type SdkApi, type SdkSend, type SdkTerms, sdkCall } from '../clouds/aws/sdk.ts'
-import { type DriverContext, defineSolver, type Run, type SolverZone } from '../contracts.ts'
+import {
+  type AwsStatement,
+  type DriverContext,
+  defineSolver,
+  type PolicyContext,
+  type RawEntry,
+  type Run,
+  type SolverZone,
+} from '../contracts.ts'
 import { bareName, checkName } from '../dns/name.ts'
 import { repeated, settled } from '../http/repeat.ts'
 import { CHECK_ENDPOINT } from '../http/service.ts'
@@ -268,4 +278,44 @@ const create = (config: Settings, context: DriverContext) => {
  * @throws RotationError `solver-zone-missing`, `unauthorized`, `forbidden`, `throttled`, `unreachable`,
  *   `unavailable`, `service-refused`, `settings-invalid`, `out-of-time`
  */
-export default defineSolver({ settings, create })
+const textsOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : [])
+
+/** The names under which challenges are answered, as Route 53 writes them: lower case, no final dot. */
+function challengeNames(
+  certificateNames: readonly string[],
+  entries: readonly RawEntry[],
+): readonly string[] {
+  const ascii = (name: string): string => domainToASCII(name.replace(/\.$/, '')).toLowerCase()
+  const own = certificateNames.map(name => `_acme-challenge.${ascii(name.trim().replace(/^\*\./, ''))}`)
+  const ledTo = entries.flatMap(it => textsOf(it.challengeNames)).map(ascii)
+  return [...new Set([...own, ...ledTo])].sort()
+}
+
+function statementsFor(
+  entries: readonly RawEntry[],
+  { partition, certificateNames }: PolicyContext,
+): readonly AwsStatement[] {
+  const arn = (path: string): string => `arn:${partition}:route53:::${path}`
+  const zones = entries.map(it => arn(`hostedzone/${textOf(it, 'hostedZoneId')}`))
+  return [
+    allow('ChallengeZone', ['route53:ListHostedZonesByName'], ['*']),
+    allow('ChallengeRead', ['route53:ListResourceRecordSets'], zones),
+    allow('ChallengeWrite', ['route53:ChangeResourceRecordSets'], zones, {
+      'ForAllValues:StringEquals': { 'route53:ChangeResourceRecordSetsRecordTypes': ['TXT'] },
+      'ForAllValues:StringLike': {
+        'route53:ChangeResourceRecordSetsNormalizedRecordNames': challengeNames(certificateNames, entries),
+      },
+    }),
+    allow('ChallengeWait', ['route53:GetChange'], [arn('change/*')]),
+  ]
+}
+
+export default defineSolver({
+  settings,
+  create,
+  docs: {
+    link: 'https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html',
+    says: 'Amazon Route 53: `accessKeyId` and `secretAccessKey`, or the chain of AWS’s SDK; `hostedZoneId`, `challengeNames`',
+  },
+  permissions: { aws: statementsFor },
+})

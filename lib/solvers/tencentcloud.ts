@@ -248,4 +248,11 @@ const create = (config: Settings, context: DriverContext) => {
  * @throws RotationError `solver-zone-missing`, `unauthorized`, `forbidden`, `throttled`, `unreachable`,
  *   `unavailable`, `service-refused`, `out-of-time`
  */
-export default defineSolver({ settings, create })
+export default defineSolver({
+  settings,
+  create,
+  docs: {
+    link: 'https://cloud.tencent.com/document/api/1427/56193',
+    says: 'DNSPod of Tencent Cloud: `secretId`, `secretKey`; `token`',
+  },
+})

@@ -134,4 +134,11 @@ const create = (config: Settings, context: DriverContext) => {
  * @throws RotationError `unauthorized` (401), `forbidden` (403), `throttled` (429), `unreachable`, `unavailable`
  *   (5xx, no answer), `service-refused`
  */
-export default defineSolver({ settings, create })
+export default defineSolver({
+  settings,
+  create,
+  docs: {
+    link: 'https://go-acme.github.io/lego/dns/httpreq/',
+    says: 'lego’s httpreq: `url`; `username`, `password`',
+  },
+})

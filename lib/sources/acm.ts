@@ -4,6 +4,7 @@ import { pemField, secretField, urlField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { secret } from '../base/secret.ts'
 import { ARN, notRenewed, regionOf, requireUsable, termsFor, troubleOf } from '../clouds/aws/acm.ts'
+import { allow, textOf } from '../clouds/aws/policy.ts'
 import { openSdk, type SdkApi, type SdkSend, sdkCall } from '../clouds/aws/sdk.ts'
 import {
   type CertificateSource,
@@ -124,4 +125,20 @@ const create = (config: Settings, context: SourceContext): CertificateSource => 
  * @throws RotationError `settings-invalid`, `forbidden`, `unauthorized`, `throttled`, `unreachable`, `unavailable`,
  *   `certificate-invalid`, `validation-failed`, `order-failed`, `not-renewed`, `out-of-time`
  */
-export default defineSource({ settings, create })
+export default defineSource({
+  settings,
+  create,
+  docs: {
+    link: 'https://docs.aws.amazon.com/acm/latest/APIReference/API_ExportCertificate.html',
+    says: 'AWS Certificate Manager: an exportable public certificate or one of a private CA, by `certificateArn`; keys as for `route53`; due when ACM has renewed it',
+  },
+  permissions: {
+    aws: entries => [
+      allow(
+        'Certificates',
+        ['acm:DescribeCertificate', 'acm:ExportCertificate'],
+        entries.map(it => textOf(it, 'certificateArn')),
+      ),
+    ],
+  },
+})

@@ -81,4 +81,11 @@ const create = (own: Settings, context: SourceContext): CertificateSource => {
 }
 
 /** Certificates from a CA that speaks ACME (RFC 8555, RFC 9773), validated by DNS-01. */
-export default defineSource({ settings, create })
+export default defineSource({
+  settings,
+  create,
+  docs: {
+    link: 'https://www.rfc-editor.org/rfc/rfc8555',
+    says: 'a CA that speaks ACME, by DNS-01; due by `renewBefore` or renewal info',
+  },
+})

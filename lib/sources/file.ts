@@ -57,4 +57,11 @@ const create = (
  * @throws RotationError `certificate-invalid` (the key is another's, or cannot be opened; the chain has gaps or strangers),
  *   `not-renewed`
  */
-export default defineSource({ settings, create })
+export default defineSource({
+  settings,
+  create,
+  docs: {
+    link: 'https://www.rfc-editor.org/rfc/rfc7468',
+    says: 'bought elsewhere: `certificate` (PEM, in any order), `privateKey`, and `password` if the key is encrypted, all by reference; due when another, newer one is there',
+  },
+})

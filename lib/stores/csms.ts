@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { nameField, pemField, urlField } from '../base/fields.ts'
 import { SECOND_MS } from '../base/time.ts'
-import { createCsms } from '../clouds/huawei/csms.ts'
+import { createCsms, READ_SECRET } from '../clouds/huawei/csms.ts'
 import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
 import { conditionalStore, type Kept, storeConflict } from './shared/conditional-store.ts'
 import { enclose, open } from './shared/envelope.ts'
@@ -115,4 +115,24 @@ const create = (config: Settings, context: DriverContext): StateStore => {
   )
 }
 
-export default defineStore({ settings, create })
+export default defineStore({
+  settings,
+  create,
+  docs: {
+    link: 'https://support.huaweicloud.com/intl/en-us/api-dew/CreateSecret.html',
+    says: 'CSMS of Huawei Cloud, for a single writer: `credentials`, `region`, `projectId`',
+  },
+  permissions: {
+    huawei: [
+      'csms:secret:getVersion',
+      'csms:secret:getStage',
+      'csms:secret:create',
+      'csms:secret:createVersion',
+      'csms:secret:delete',
+      'kms:cmk:decryptDataKey',
+      // CSMS seals with a key of KMS in the name of the caller.
+      'kms:cmk:createDataKey',
+    ],
+    huaweiRead: READ_SECRET,
+  },
+})

@@ -287,4 +287,8 @@ export default defineStore({
       publish: page => publish(path, page, writer()),
     }
   },
+  docs: {
+    link: 'https://man7.org/linux/man-pages/man2/rename.2.html',
+    says: 'a folder, `path`, relative to the settings file; for one machine',
+  },
 })

@@ -1,9 +1,10 @@
 import * as v from 'valibot'
 import { RotationError } from '../base/rotation-error.ts'
 import { createAwsClient } from '../clouds/aws/client.ts'
+import { allow, prefixOf, textOf } from '../clouds/aws/policy.ts'
 import { isAbsentObject, objectUrl, readPermission } from '../clouds/aws/s3.ts'
 import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
-import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
+import { type DriverContext, defineStore, type RawEntry, type StateStore } from '../contracts.ts'
 import { serviceErrorOf } from '../http/api-call.ts'
 import type { HttpResponse } from '../http/http.ts'
 import { conditionalStore } from './shared/conditional-store.ts'
@@ -138,4 +139,38 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
   }
 }
 
-export default defineStore({ canPublish: true, settings: awsSettings(own), create })
+/** Where the page is put: beside the documents. */
+const pageKey = (prefix: string): string => `${prefix.replace(/\/$/, '') || 'iotda-cert'}-page/status.html`
+
+const bucketOf = (entry: RawEntry, partition: string): string =>
+  `arn:${partition}:s3:::${textOf(entry, 'bucket')}`
+
+export default defineStore({
+  canPublish: true,
+  settings: awsSettings(own),
+  create,
+  docs: {
+    link: 'https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html',
+    says: 'a bucket of S3, or of an S3-compatible service by `endpoint`: `bucket`; `prefix`, `region`, keys',
+  },
+  permissions: {
+    aws: ([entry = {}], { partition, isPublished }) => {
+      const bucket = bucketOf(entry, partition)
+      const prefix = prefixOf(entry)
+      return [
+        allow('State', ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'], [`${bucket}/${prefix}*`]),
+        // Without it S3 answers 403 for a document that is not there yet.
+        allow('StateAbsent', ['s3:ListBucket'], [bucket], { StringLike: { 's3:prefix': [`${prefix}*`] } }),
+        ...(isPublished ? [allow('StatusPage', ['s3:PutObject'], [`${bucket}/${pageKey(prefix)}`])] : []),
+      ]
+    },
+    awsRead: (entry, key, { partition }) => {
+      const bucket = bucketOf(entry, partition)
+      const document = `${prefixOf(entry)}${key}`
+      return [
+        allow('LastRun', ['s3:GetObject'], [`${bucket}/${document}`]),
+        allow('LastRunAbsent', ['s3:ListBucket'], [bucket], { StringLike: { 's3:prefix': [document] } }),
+      ]
+    },
+  },
+})

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { RotationError } from '../base/rotation-error.ts'
+import { allow, prefixOf, textOf } from '../clouds/aws/policy.ts'
 import { createSecretsManager } from '../clouds/aws/secretsmanager.ts'
 import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
-import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
+import { type DriverContext, defineStore, type RawEntry, type StateStore } from '../contracts.ts'
 import { serviceErrorOf } from '../http/api-call.ts'
 import { conditionalStore, PAUSES_MS } from './shared/conditional-store.ts'
 
@@ -134,4 +135,33 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
   )
 }
 
-export default defineStore({ settings: awsSettings(own), create })
+const secretArn = (entry: RawEntry, name: string, partition: string): string =>
+  `arn:${partition}:secretsmanager:${textOf(entry, 'region')}:*:secret:${prefixOf(entry)}${name}`
+
+export default defineStore({
+  settings: awsSettings(own),
+  create,
+  docs: {
+    link: 'https://docs.aws.amazon.com/secretsmanager/latest/apireference/Welcome.html',
+    says: 'AWS Secrets Manager: `prefix`, `region`, keys',
+  },
+  permissions: {
+    aws: ([entry = {}], { partition }) => [
+      allow(
+        'State',
+        [
+          'secretsmanager:GetSecretValue',
+          'secretsmanager:CreateSecret',
+          'secretsmanager:PutSecretValue',
+          'secretsmanager:UpdateSecretVersionStage',
+          'secretsmanager:DeleteSecret',
+        ],
+        [secretArn(entry, '*', partition)],
+      ),
+    ],
+    // The service adds a hyphen and six characters to a name.
+    awsRead: (entry, key, { partition }) => [
+      allow('LastRun', ['secretsmanager:GetSecretValue'], [secretArn(entry, `${key}-??????`, partition)]),
+    ],
+  },
+})

@@ -31,7 +31,7 @@ test('a name in a certificate moves no cursor', () => {
 test('nor where the watchdog or the doctor has read it', () => {
   const reason = 'serves a certificate for \u001b[2Jevil'
   const watched = watchText({
-    ...{ version: 1, runId: '1', ok: false, startedAt: '', finishedAt: '', undelivered: 0 },
+    undelivered: 0,
     results: [{ target: 'a', ok: false, daysLeft: 1, problems: [{ event: 'watch-wrong-name', reason }] }],
   })
   const found = findingsText(

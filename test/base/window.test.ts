@@ -100,7 +100,10 @@ describe('the next opening', () => {
         const end = (begin + more) % 1440
         const parsed = window(`${d} ${hhmm(begin)}-${hhmm(end)} ${z}`)
         const clock = new Intl.DateTimeFormat('en-GB', {
-          ...{ timeZone: z, weekday: 'short', hour: '2-digit', minute: '2-digit' },
+          timeZone: z,
+          weekday: 'short',
+          hour: '2-digit',
+          minute: '2-digit',
         })
         const names = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
         const isOpen = (moment: number): boolean => {

@@ -11,7 +11,9 @@ import { cleanups } from '../support/cleanups.ts'
 export const drivers: DriverSchemas = driverSchemas
 
 export const ENV = {
-  ...{ AK: 'access-key', SK: 'secret-key', ALERT_URL: 'https://alerts.example.net/hook' },
+  AK: 'access-key',
+  SK: 'secret-key',
+  ALERT_URL: 'https://alerts.example.net/hook',
   SEAL_KEY: Buffer.alloc(32, 7).toString('base64'),
 }
 

@@ -5,18 +5,24 @@ import { expect, test } from 'vitest'
 
 const text = { type: 'string', minLength: 1 }
 const strict = (properties: object, required: readonly string[] = []) => ({
-  ...{ type: 'object', additionalProperties: false },
-  ...{ properties, required },
+  type: 'object',
+  additionalProperties: false,
+  properties,
+  required,
 })
 const whole = (minimum: number, maximum: number) => ({ type: 'integer', minimum, maximum })
 const period = { type: 'integer', multipleOf: 60, minimum: 60 }
 const side = { enum: ['left', 'right'] }
 const axis = strict({
   label: text,
-  ...{ min: { type: 'number' }, max: { type: 'number' }, showUnits: { type: 'boolean' } },
+  min: { type: 'number' },
+  max: { type: 'number' },
+  showUnits: { type: 'boolean' },
 })
 const rendering = {
-  ...{ color: text, label: text, stat: { enum: ['Average', 'Sum', 'Minimum', 'Maximum', 'SampleCount'] } },
+  color: text,
+  label: text,
+  stat: { enum: ['Average', 'Sum', 'Minimum', 'Maximum', 'SampleCount'] },
   ...{
     id: { type: 'string', pattern: '^[a-z]\\w*$' },
     period,
@@ -28,30 +34,46 @@ const rendering = {
 /** https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html */
 const BODY = strict(
   {
-    ...{ start: text, end: text, periodOverride: { enum: ['auto', 'inherit'] } },
+    start: text,
+    end: text,
+    periodOverride: { enum: ['auto', 'inherit'] },
     widgets: {
-      ...{ type: 'array', maxItems: 500 },
+      type: 'array',
+      maxItems: 500,
       items: strict(
         {
-          ...{ type: { const: 'metric' }, x: whole(0, 23), y: whole(0, 10_000) },
-          ...{ width: whole(1, 24), height: whole(1, 1_000) },
+          type: { const: 'metric' },
+          x: whole(0, 23),
+          y: whole(0, 10_000),
+          width: whole(1, 24),
+          height: whole(1, 1_000),
           properties: strict(
             {
-              ...{ title: text, region: text, period, stat: text, stacked: { type: 'boolean' } },
+              title: text,
+              region: text,
+              period,
+              stat: text,
+              stacked: { type: 'boolean' },
               view: { enum: ['timeSeries', 'singleValue', 'gauge', 'bar', 'pie', 'table'] },
               yAxis: strict({ left: axis, right: axis }),
               metrics: {
-                ...{ type: 'array', minItems: 1, maxItems: 500 },
+                type: 'array',
+                minItems: 1,
+                maxItems: 500,
                 items: {
                   oneOf: [
                     // An expression stands alone.
                     {
-                      ...{ type: 'array', minItems: 1, maxItems: 1 },
+                      type: 'array',
+                      minItems: 1,
+                      maxItems: 1,
                       items: strict({ ...rendering, expression: text }, ['expression']),
                     },
                     // Namespace, name, and a dimension with its value; how it is drawn comes last.
                     {
-                      ...{ type: 'array', minItems: 4, maxItems: 5 },
+                      type: 'array',
+                      minItems: 4,
+                      maxItems: 5,
                       items: [text, text, text, text, strict(rendering)],
                     },
                   ],

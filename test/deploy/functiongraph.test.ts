@@ -6,23 +6,23 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createFunctionGraph, type FunctionGraph } from '../../sandbox/functiongraph.ts'
 import { createFaults, type Faults } from '../../sandbox/kit/faults.ts'
-import { type Built, buildAndPackage } from '../support/built.ts'
+import { type Built, sharedBuild } from '../support/built.ts'
 import { onHuawei, type Sample } from './sample.ts'
 
 const PROJECT = '0123456789abcdef0123456789abcdef'
 const URN = `urn:fss:cn-north-4:${PROJECT}:function:default:iotda-cert`
 const TOPIC = `urn:smn:cn-north-4:${PROJECT}:alerts`
 const SEAL_KEY = Buffer.alloc(32, 1).toString('base64')
+const MAIL = { type: 'smtp', host: 'mail.example.com', from: 'a@example.com', to: ['b@example.com'] }
 const READS = /^functiongraph\.(Show|List)/
 
 let built: Built
 let folder: string
 beforeAll(async () => {
-  built = await buildAndPackage()
+  built = await sharedBuild()
   folder = await mkdtemp(join(tmpdir(), 'iotda-cert-deploy-'))
 }, 120_000)
 afterAll(async () => {
-  await built.dispose()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -52,9 +52,14 @@ const deploy = async ({ args = [], env = {}, settings = onHuawei() }: Run = {}) 
       {
         cwd: folder,
         env: {
-          ...{ PATH: process.env.PATH, HUAWEICLOUD_SDK_AK: 'AKDEPLOY', HUAWEICLOUD_SDK_SK: 'SKDEPLOY' },
-          ...{ HUAWEICLOUD_SDK_SECURITY_TOKEN: 'TOKEN', HUAWEICLOUD_SDK_REGION: 'cn-north-4' },
-          ...{ HUAWEICLOUD_SDK_PROJECT_ID: PROJECT, SEAL_KEY, ...env },
+          PATH: process.env.PATH,
+          HUAWEICLOUD_SDK_AK: 'AKDEPLOY',
+          HUAWEICLOUD_SDK_SK: 'SKDEPLOY',
+          HUAWEICLOUD_SDK_SECURITY_TOKEN: 'TOKEN',
+          HUAWEICLOUD_SDK_REGION: 'cn-north-4',
+          HUAWEICLOUD_SDK_PROJECT_ID: PROJECT,
+          SEAL_KEY,
+          ...env,
         },
       },
       (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
@@ -296,6 +301,11 @@ describe('is refused before anything is done', () => {
       'a solver whose SDK is not in the zip',
       { settings: onHuawei(s => Object.assign(s.solvers, { dns: { type: 'route53' } })) },
       'the zip is without @aws-sdk/client-route-53',
+    ],
+    [
+      'a notifier whose package is not in the zip',
+      { settings: onHuawei(s => s.notifiers.push(MAIL)) },
+      'the zip is without nodemailer',
     ],
     ['a list', { settings: '[]' }, 'no JSON object'],
     ['a memory that is no number', { args: ['--memory', 'abc'] }, '--memory must be'],

@@ -1,23 +1,25 @@
 /** The zips as they are deployed, unpacked in an empty folder and driven as the platforms drive them. */
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import { receiveAlerts } from '../support/alert-receiver.ts'
-import { type Built, buildAndPackage } from '../support/built.ts'
+import { type Built, sharedBuild } from '../support/built.ts'
 import { type FunctionRig, openFunctionRig } from '../support/function-rig.ts'
 import { type Invocation, type Invoked, type Runtime, startRuntime } from '../support/runtime.ts'
 
 let built: Built
 beforeAll(async () => {
-  built = await buildAndPackage()
+  built = await sharedBuild()
 }, 120_000)
-afterAll(() => built.dispose())
 
 const SCHEDULES = {
   lambda: { source: 'aws.scheduler' },
   functiongraph: {
-    ...{ version: 'v1.0', time: '2026-06-15T12:00:00+08:00', trigger_type: 'TIMER' },
-    ...{ trigger_name: 'iotda-cert', user_event: '' },
+    version: 'v1.0',
+    time: '2026-06-15T12:00:00+08:00',
+    trigger_type: 'TIMER',
+    trigger_name: 'iotda-cert',
+    user_event: '',
   },
 } as const
 type Kind = keyof typeof SCHEDULES
@@ -61,7 +63,7 @@ const outcomes = ({ ok, answer, message }: Invoked): readonly string[] =>
 const LONG = `\u001b[2J${'x'.repeat(300_000)}`
 const noStack = ({ stack }: Invoked): void => expect(stack).not.toMatch(/\n\s+at /)
 
-describe.each(KINDS)('%s', kind => {
+describe.concurrent.each(KINDS)('%s', kind => {
   test('a schedule rotates, the next finds nothing to do, a person forces', async () => {
     const { rig, invoke, schedule } = await deploy(kind)
     const before = rig.boundId()
@@ -111,11 +113,11 @@ describe.each(KINDS)('%s', kind => {
     expect(rig.changes().filter(it => it === 'CreateServerCertificate')).toHaveLength(1)
   }, 60_000)
 
-  test('20 s left: it suspends in time, and goes on at the next tick', async () => {
+  test('15 s left: it suspends in time, and goes on at the next tick', async () => {
     const { rig, schedule } = await deploy(kind)
-    rig.sandbox.faults.add({ operations: ['acme.Finalize'], delayMs: 25_000 })
-    const cut = await schedule({ remainingMs: 20_000 })
-    expect(cut.durationMs).toBeLessThan(20_000)
+    rig.sandbox.faults.add({ operations: ['acme.Finalize'], delayMs: 20_000 })
+    const cut = await schedule({ remainingMs: 15_000 })
+    expect(cut.durationMs).toBeLessThan(15_000)
     expect(outcomes(cut)).toEqual(['suspended'])
     rig.sandbox.faults.clear()
     expect(outcomes(await schedule())).toEqual(['rotated'])
@@ -152,7 +154,7 @@ describe.each(KINDS)('%s', kind => {
   }, 60_000)
 })
 
-describe.each(KINDS)('%s, by hand or with a runtime that is not well', kind => {
+describe.concurrent.each(KINDS)('%s, by hand or with a runtime that is not well', kind => {
   async function open() {
     const rig = await openFunctionRig(60)
     const runtime = await startRuntime(kind, built.zip(kind), { IOTDA_CERT_CONFIG: rig.config() })
@@ -183,7 +185,7 @@ describe.each(KINDS)('%s, by hand or with a runtime that is not well', kind => {
   }, 60_000)
 })
 
-test('a function without an agency says that it has none', async () => {
+test.concurrent('a function without an agency says that it has none', async () => {
   const { rig, schedule } = await deploy('functiongraph')
   const keys = { accessKey: '', secretKey: '', securityToken: '' }
   const said = await schedule({ keys })
@@ -194,7 +196,8 @@ test('a function without an agency says that it has none', async () => {
   expect(said.message).toContain('permissions --cloud huawei')
   expect(said.message).not.toMatch(/accessKey|HUAWEICLOUD_SDK|mistakes/)
   const userData = {
-    ...{ IOTDA_CERT_CONFIG: 'csms:settings', HUAWEICLOUD_SDK_REGION: 'cn-north-4' },
+    IOTDA_CERT_CONFIG: 'csms:settings',
+    HUAWEICLOUD_SDK_REGION: 'cn-north-4',
     HUAWEICLOUD_SDK_PROJECT_ID: 'p',
   }
   const remote = await schedule({ keys, userData })
@@ -202,7 +205,7 @@ test('a function without an agency says that it has none', async () => {
   expect(rig.changes()).toEqual([])
 }, 60_000)
 
-describe('the watchdog beside it', () => {
+describe.concurrent('the watchdog beside it', () => {
   async function watching(kind: Kind) {
     const { rig, schedule } = await deploy(kind, 60)
     const receiver = await receiveAlerts()
@@ -213,8 +216,11 @@ describe('the watchdog beside it', () => {
       version: 1,
       targets: [
         {
-          ...{ name: 'factory-1', host: domain, port: device.port },
-          ...{ addresses: device.addresses, roots: ca.rootPem },
+          name: 'factory-1',
+          host: domain,
+          port: device.port,
+          addresses: device.addresses,
+          roots: ca.rootPem,
         },
       ],
       notifiers: [{ type: 'webhook', url: receiver.url }],
@@ -269,11 +275,13 @@ describe('the watchdog beside it', () => {
   )
 })
 
-test('temporary keys that have ended are asked for again', async () => {
+test.concurrent('temporary keys that have ended are asked for again', async () => {
   const { rig, schedule } = await deploy('functiongraph')
   const { accessKeys } = rig.sandbox
   const temporary = (n: number) => ({
-    ...{ accessKey: `TEMPORARYKEY${n}`, secretKey: `temporary/secret${n}`, securityToken: `token ${n}` },
+    accessKey: `TEMPORARYKEY${n}`,
+    secretKey: `temporary/secret${n}`,
+    securityToken: `token ${n}`,
   })
   const allow = (n: number) => {
     accessKeys.clear()
@@ -290,7 +298,7 @@ test('temporary keys that have ended are asked for again', async () => {
   expect(outcomes(await schedule({ keys: temporary(2) }))).toEqual(['idle'])
 }, 60_000)
 
-describe('whatever comes in, a message comes out, and never a stack', () => {
+describe.concurrent('whatever comes in, a message comes out, and never a stack', () => {
   const SETTINGS = [
     ...[
       '',
@@ -354,8 +362,11 @@ describe('whatever comes in, a message comes out, and never a stack', () => {
               action: fc.oneof(words, fc.jsonValue()),
               targets: fc.oneof(fc.array(words), fc.jsonValue()),
             },
-            ...{ until: fc.oneof(words, fc.jsonValue()), accept: fc.oneof(words, fc.jsonValue()) },
-            ...{ trigger_type: words, user_event: fc.oneof(words, fc.string(), fc.json()), source: words },
+            until: fc.oneof(words, fc.jsonValue()),
+            accept: fc.oneof(words, fc.jsonValue()),
+            trigger_type: words,
+            user_event: fc.oneof(words, fc.string(), fc.json()),
+            source: words,
           },
           { requiredKeys: [] },
         ),

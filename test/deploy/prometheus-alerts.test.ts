@@ -90,7 +90,8 @@ test('names are unique, and a rotator that is silent is among them', () => {
 test('the grammar finds what is wrong', () => {
   expect(read('min by (target (iotda_cert_ok) <').errors).toBeGreaterThan(0)
   expect(read('min by (target) (iotda_cert_ok{what="x"}) < 1')).toMatchObject({
-    ...{ metrics: ['iotda_cert_ok'], errors: 0 },
+    metrics: ['iotda_cert_ok'],
+    errors: 0,
     labels: ['target', 'what'],
   })
 })

@@ -53,12 +53,16 @@ export const onHuawei = (change: (settings: Sample) => void = () => {}): Sample 
     solvers: { dns: { type: 'huaweicloud', credentials: 'function' } },
     credentials: { function: { type: 'functiongraph' } },
     store: {
-      ...{ type: 'csms', credentials: 'function', region: 'cn-north-4' },
-      ...{ projectId: '0123456789abcdef0123456789abcdef', sealKey: 'env:SEAL_KEY' },
+      type: 'csms',
+      credentials: 'function',
+      region: 'cn-north-4',
+      projectId: '0123456789abcdef0123456789abcdef',
+      sealKey: 'env:SEAL_KEY',
     },
     notifiers: [
       {
-        ...{ type: 'smn', credentials: 'function' },
+        type: 'smn',
+        credentials: 'function',
         topicUrn: 'urn:smn:cn-north-4:0123456789abcdef0123456789abcdef:alerts',
       },
     ],
@@ -75,6 +79,8 @@ export const watchOnHuawei = (): Sample => {
   return {
     version: 1,
     targets: [{ name: 'factory-1', host: 'iot.example.com' }],
-    ...{ notifiers, credentials, rotator: { store: place } },
+    notifiers,
+    credentials,
+    rotator: { store: place },
   }
 }

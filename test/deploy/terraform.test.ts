@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { driverSchemas } from '../../lib/app/drivers.ts'
-import { functionSurroundings } from '../../lib/config/function.ts'
+import { functionSurroundings } from '../../lib/config/surroundings.ts'
 import { loadWatch } from '../../lib/config/watch.ts'
 import { huaweiPolicy, huaweiWatchPolicy } from '../../lib/permissions/huawei.ts'
 import { ROOT } from '../support/modules.ts'
@@ -73,8 +73,8 @@ describe('what it makes', () => {
     })
   })
 
-  test('an agency of FunctionGraph that may do what the program needs, and nothing else', () => {
-    const wanted = huaweiPolicy(onHuawei(), null).Statement.flatMap(it => it.Action)
+  test('an agency of FunctionGraph that may do what the program needs, and nothing else', async () => {
+    const wanted = (await huaweiPolicy(onHuawei(), null)).Statement.flatMap(it => it.Action)
     expect(blocks.variable.actions[0].default.toSorted()).toEqual([...wanted].toSorted())
     expect(resource('huaweicloud_identity_trust_agency', 'function').trust_policy).toContain(
       'service.FunctionGraph',
@@ -114,8 +114,8 @@ describe('the watchdog', () => {
     })
   })
 
-  test('may read, and tell; nothing else', () => {
-    const wanted = huaweiWatchPolicy(watchOnHuawei(), null).Statement.flatMap(it => it.Action)
+  test('may read, and tell; nothing else', async () => {
+    const wanted = (await huaweiWatchPolicy(watchOnHuawei(), null)).Statement.flatMap(it => it.Action)
     expect(blocks.variable.watch_actions[0].default.toSorted()).toEqual([...wanted].toSorted())
     expect(wanted.join()).not.toMatch(/iotda:|dns:|create|update|delete/i)
     expect(own('huaweicloud_identity_trust_agency').trust_policy).toContain('service.FunctionGraph')

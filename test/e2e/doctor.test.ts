@@ -1,6 +1,6 @@
 /** `iotda-cert doctor` on a healthy world, and on one where a single link is broken. */
 import { describe, expect, test } from 'vitest'
-import { doctor } from '../../lib/app/advice.ts'
+import { doctor } from '../../lib/app/doctor.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { createAcmeCa } from '../../sandbox/acme-ca/ca.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'

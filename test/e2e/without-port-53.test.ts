@@ -1,6 +1,6 @@
 /** A rotation where DNS cannot be asked by its port, as in a function: the CA alone reaches a DNS server so. */
 import { describe, expect, test } from 'vitest'
-import { doctor } from '../../lib/app/advice.ts'
+import { doctor } from '../../lib/app/doctor.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from '../support/cleanups.ts'

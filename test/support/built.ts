@@ -1,11 +1,14 @@
-/** A build of its own, in a folder that git ignores and from which packages are found. */
+/** Builds of the tests' own, in folders that git ignores and from which packages are found. */
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { ROOT } from './modules.ts'
 
 const run = promisify(execFile)
+const CACHE = join(ROOT, 'node_modules', '.cache', 'iotda-cert')
+const HOUR_MS = 3_600_000
 
 export interface Built {
   readonly folder: string
@@ -13,17 +16,46 @@ export interface Built {
   dispose(): Promise<void>
 }
 
+const builtIn = (folder: string, dispose: Built['dispose']): Built => ({
+  folder,
+  zip: name => join(folder, `iotda-cert-${name}.zip`),
+  dispose,
+})
+
 /** `npm run package`, elsewhere. */
 export async function buildAndPackage(env: Readonly<Record<string, string>> = {}): Promise<Built> {
-  const cache = join(ROOT, 'node_modules', '.cache', 'iotda-cert')
-  await mkdir(cache, { recursive: true })
-  const folder = await mkdtemp(join(cache, 'build-'))
+  await mkdir(CACHE, { recursive: true })
+  const folder = await mkdtemp(join(CACHE, 'build-'))
   const options = { cwd: ROOT, env: { ...process.env, BUNDLE_AWS_SDK: '0', ...env, OUTDIR: folder } }
   await run(process.execPath, ['build.mjs'], options)
   await run(process.execPath, ['deploy/package.mjs'], options)
-  return {
-    folder,
-    zip: name => join(folder, `iotda-cert-${name}.zip`),
-    dispose: () => rm(folder, { recursive: true, force: true }),
+  return builtIn(folder, () => rm(folder, { recursive: true, force: true }))
+}
+
+/** The sources by their names and the times of their last change. */
+async function sourcesNow(): Promise<string> {
+  const folders = ['lib', 'functions', 'deploy', 'sandbox']
+  const files = await Promise.all(
+    folders.map(async it => (await readdir(join(ROOT, it), { recursive: true })).map(file => join(it, file))),
+  )
+  const hash = createHash('sha256')
+  for (const file of [...files.flat().sort(), 'build.mjs', 'package-lock.json'])
+    hash.update(`${file} ${(await stat(join(ROOT, file))).mtimeMs}\n`)
+  return hash.digest('hex').slice(0, 16)
+}
+
+/** The same as it is, made once for all tests until a source changes. */
+export async function sharedBuild(): Promise<Built> {
+  const kept = join(CACHE, `shared-${await sourcesNow()}`)
+  const shared = builtIn(kept, async () => {})
+  if (await stat(kept).catch(() => null)) return shared
+  const { folder } = await buildAndPackage()
+  // Another test may have been quicker.
+  await rename(folder, kept).catch(() => rm(folder, { recursive: true, force: true }))
+  for (const name of (await readdir(CACHE)).filter(it => it.startsWith('shared-'))) {
+    const { mtimeMs } = await stat(join(CACHE, name))
+    if (Date.now() - mtimeMs > HOUR_MS && join(CACHE, name) !== kept)
+      await rm(join(CACHE, name), { recursive: true, force: true })
   }
+  return shared
 }

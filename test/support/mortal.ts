@@ -1,6 +1,6 @@
 /** Runs in this process that can die in the middle of an outside call, as a killed process would. */
 
-import { openClients } from '../../lib/app/drivers.ts'
+import { openClients } from '../../lib/app/clients.ts'
 import { type Request, run } from '../../lib/app/run.ts'
 import type { Warm } from '../../lib/app/warm-cache.ts'
 import type { Settings } from '../../lib/config/load.ts'

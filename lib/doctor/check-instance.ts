@@ -10,7 +10,7 @@ import type { Target } from '../model/target.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
 
 /** What one target is looked at with. */
-export interface Patient {
+export interface CheckedInstance {
   readonly target: Target
   /** Signed calls to its instance, in a given way. */
   readonly client: (signing: Target['instance']['signing']) => HuaweiClient
@@ -22,7 +22,7 @@ const SLOTS = 2
 const WRONG_SCHEME = 'IOTDA.000002'
 
 /** Lists what is bound; where the keys are refused, once more with the other way to sign. */
-async function configurations({ target, client, run }: Patient): Promise<{
+async function configurations({ target, client, run }: CheckedInstance): Promise<{
   readonly found: readonly DomainConfiguration[] | null
   readonly finding: Finding
 }> {
@@ -50,7 +50,7 @@ async function configurations({ target, client, run }: Patient): Promise<{
   }
 }
 
-function boundFinding({ target }: Patient, found: readonly DomainConfiguration[]): Finding {
+function boundFinding({ target }: CheckedInstance, found: readonly DomainConfiguration[]): Finding {
   const about = { check: 'domain', subject: target.name }
   const [configuration, ...more] = found
   if (!configuration)
@@ -73,7 +73,7 @@ function boundFinding({ target }: Patient, found: readonly DomainConfiguration[]
 }
 
 function slotFinding(
-  { target, run }: Patient,
+  { target, run }: CheckedInstance,
   certificates: readonly ServerCertificate[],
   boundId: string | null,
 ): Finding {
@@ -100,7 +100,7 @@ function slotFinding(
   return ok(about, message)
 }
 
-async function probeFindings({ target, endpoint, run }: Patient): Promise<readonly Finding[]> {
+async function probeFindings({ target, endpoint, run }: CheckedInstance): Promise<readonly Finding[]> {
   const about = { check: 'probe', subject: target.name }
   const { probe, domain } = target
   if (probe.mode === 'off')
@@ -124,15 +124,15 @@ async function probeFindings({ target, endpoint, run }: Patient): Promise<readon
 }
 
 /** Credentials, instance, binding, slots and the device port of one target. Changes nothing. */
-export async function examineInstance(patient: Patient): Promise<readonly Finding[]> {
-  const { target, client, run } = patient
-  const port = probeFindings(patient)
+export async function checkInstance(checked: CheckedInstance): Promise<readonly Finding[]> {
+  const { target, client, run } = checked
+  const port = probeFindings(checked)
   let bound: readonly DomainConfiguration[] | null = null
   const first = await looked({ check: 'credentials', subject: target.name }, async () => {
-    const { found, finding } = await configurations(patient)
+    const { found, finding } = await configurations(checked)
     bound = found
     if (found === null) return finding
-    return [finding, boundFinding(patient, found)]
+    return [finding, boundFinding(checked, found)]
   })
   if (bound === null) return [...first, ...(await port)]
   const [configuration] = bound as readonly DomainConfiguration[]
@@ -144,7 +144,7 @@ export async function examineInstance(patient: Patient): Promise<readonly Findin
       throw new RotationError('unavailable', `the bound certificate ${boundId} cannot be shown`, {
         hint: 'Look at the certificates of the instance in the IoTDA console.',
       })
-    return slotFinding(patient, certificates, boundId)
+    return slotFinding(checked, certificates, boundId)
   })
   return [...first, ...slots, ...(await port)]
 }

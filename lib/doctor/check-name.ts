@@ -9,7 +9,7 @@ import type { DnsAccess } from '../dns/resolve/lookup.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
 
 /** One name of a certificate, as DNS must be for it. */
-export interface NamePatient {
+export interface CheckedName {
   /** Without `*.`. */
   readonly domain: string
   /** True for its wildcard, false for itself; one or both. */
@@ -26,7 +26,7 @@ export interface NamePatient {
 
 type Located = Awaited<ReturnType<typeof locate>>
 
-async function zoneFinding({ domain, access }: NamePatient, location: Located): Promise<Finding> {
+async function zoneFinding({ domain, access }: CheckedName, location: Located): Promise<Finding> {
   const about = { check: 'dns-zone', subject: domain }
   const { name, aliases, zone, servers, nameServers } = location
   const alias = aliases.length === 0 ? '' : ` (by CNAME to ${name})`
@@ -40,14 +40,14 @@ async function zoneFinding({ domain, access }: NamePatient, location: Located): 
 }
 
 /** The zone of the challenge's name, behind aliases, and whether the solver may write there. */
-async function zoneFindings(patient: NamePatient): Promise<{
+async function zoneFindings(name: CheckedName): Promise<{
   readonly fqdn: string
   readonly findings: readonly Finding[]
 }> {
-  const { domain, solver, access } = patient
+  const { domain, solver, access } = name
   const location = await locate(`_acme-challenge.${domain}.`, access)
   const fqdn = `${location.name}.`
-  const delegation = await zoneFinding(patient, location)
+  const delegation = await zoneFinding(name, location)
   const writable = await looked({ check: 'dns-solver', subject: domain }, async () => {
     const zone = await solver.prepare(fqdn, access.run).catch(async error => {
       throw await zoneError(error, location, access)
@@ -59,7 +59,7 @@ async function zoneFindings(patient: NamePatient): Promise<{
 }
 
 /** Writes a value that no CA asked for, waits until every server shows it, and removes it. */
-async function writeFinding({ domain, solver, access }: NamePatient, fqdn: string): Promise<Finding> {
+async function writeFinding({ domain, solver, access }: CheckedName, fqdn: string): Promise<Finding> {
   const { run } = access
   const about = { check: 'dns-write', subject: domain }
   const value = `iotda-cert-doctor-${randomBytes(16).toString('base64url')}`
@@ -83,17 +83,17 @@ async function writeFinding({ domain, solver, access }: NamePatient, fqdn: strin
   return ok(about, `a TXT value was written, seen at every server, and removed (${took})`)
 }
 
-const whose = ({ isShared }: NamePatient, sources: readonly string[]): string =>
+const whose = ({ isShared }: CheckedName, sources: readonly string[]): string =>
   isShared ? `${sources.join(', ')}: ` : ''
 
-async function caaFindings(patient: NamePatient): Promise<readonly Finding[]> {
-  const { domain, wildcards, issuers, access } = patient
+async function caaFindings(name: CheckedName): Promise<readonly Finding[]> {
+  const { domain, wildcards, issuers, access } = name
   const relevant = await relevantCaa(domain, access)
   return wildcards.flatMap(isWildcard =>
     Object.entries(issuers).map(([source, issuer]) => {
       const about = { check: 'caa', subject: isWildcard ? `*.${domain}` : domain }
       const verdict = caaPermission(relevant, isWildcard, issuer)
-      const why = `${whose(patient, [source])}${verdict.why}`
+      const why = `${whose(name, [source])}${verdict.why}`
       if (verdict.kind === 'allowed') return ok(about, why)
       if (verdict.kind === 'forbidden') return fail(about, why, verdict.remedy)
       return warn(about, why, 'Make sure that the CA is among these.')
@@ -101,23 +101,23 @@ async function caaFindings(patient: NamePatient): Promise<readonly Finding[]> {
   )
 }
 
-async function solverFindings(patient: NamePatient): Promise<readonly Finding[]> {
+async function solverFindings(name: CheckedName): Promise<readonly Finding[]> {
   let fqdn: string | null = null
-  const zone = await looked({ check: 'dns-zone', subject: patient.domain }, async () => {
-    const found = await zoneFindings(patient)
+  const zone = await looked({ check: 'dns-zone', subject: name.domain }, async () => {
+    const found = await zoneFindings(name)
     fqdn = found.fqdn
     return found.findings
   })
   const target: string | null = fqdn
-  if (target === null || !patient.write || zone.some(it => it.verdict === 'fail')) return zone
-  const about = { check: 'dns-write', subject: patient.domain }
-  return [...zone, ...(await looked(about, () => writeFinding(patient, target)))]
+  if (target === null || !name.write || zone.some(it => it.verdict === 'fail')) return zone
+  const about = { check: 'dns-write', subject: name.domain }
+  return [...zone, ...(await looked(about, () => writeFinding(name, target)))]
 }
 
 /** Zone, solver, CAA and, if asked to, a TXT value of one name. */
-export async function examineName(patient: NamePatient): Promise<readonly Finding[]> {
-  const solved = await solverFindings(patient)
-  const caa = await looked({ check: 'caa', subject: patient.domain }, () => caaFindings(patient))
-  const of = whose(patient, Object.keys(patient.issuers))
+export async function checkName(name: CheckedName): Promise<readonly Finding[]> {
+  const solved = await solverFindings(name)
+  const caa = await looked({ check: 'caa', subject: name.domain }, () => caaFindings(name))
+  const of = whose(name, Object.keys(name.issuers))
   return [...solved.map(it => ({ ...it, message: `${of}${it.message}` })), ...caa]
 }

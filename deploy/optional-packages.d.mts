@@ -1,8 +1,9 @@
 export declare function leftOut(
   env: Readonly<Record<string, string | undefined>>,
-): Promise<{ readonly onLambda: readonly string[]; readonly elsewhere: readonly string[] }>
+): Promise<Readonly<Record<'lambda' | 'functiongraph' | 'watch', readonly string[]>>>
 
 export declare function missingFrom(
   inputs: Readonly<Record<string, unknown>>,
   settings: Readonly<Record<string, unknown>>,
+  where?: { readonly onLambda?: boolean },
 ): readonly string[]

@@ -1,36 +1,46 @@
-import { randomUUID } from 'node:crypto'
-import {
-  buildSolvers,
-  buildSources,
-  contextOf,
-  huaweiClient,
-  openClients,
-  openState,
-} from '../app/drivers.ts'
-import { openNotifiers } from '../app/open-notifiers.ts'
-import type { Log } from '../base/log.ts'
+import type { NamedNotifier } from '../alerts/outbox.ts'
 import { inParallel } from '../base/parallel.ts'
 import { seal, unseal } from '../base/seal.ts'
-import { abortAfter, type Clock, iso, SECOND_MS } from '../base/time.ts'
+import { iso } from '../base/time.ts'
+import type { HuaweiClient } from '../clouds/huawei/client.ts'
 import type { Settings } from '../config/load.ts'
-import type { AlertEvent, CertificateSource, Run, SolverReference, SourceContext } from '../contracts.ts'
+import type {
+  AlertEvent,
+  CertificateSource,
+  DriverContext,
+  Run,
+  SolverReference,
+  SourceContext,
+  StateStore,
+} from '../contracts.ts'
 import type { Issuer } from '../dns/caa.ts'
-import { createEndpoint } from '../iotda/endpoint.ts'
+import type { Endpoint } from '../iotda/endpoint.ts'
 import { EVENTS } from '../model/events.ts'
+import type { Target } from '../model/target.ts'
 import { missingNames } from '../rotation/observe/source-inventory.ts'
 import { takeLease } from '../state/lease.ts'
+import { checkInstance } from './check-instance.ts'
+import { type CheckedName, checkName } from './check-name.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
-import { examineInstance } from './instance.ts'
-import { examineName, type NamePatient } from './names.ts'
 
-export interface DoctorRequest {
+/** What is looked at, and how it is opened: what cannot be opened is a finding. */
+export interface DoctorContext {
+  readonly settings: Settings
   /** A TXT value is written, seen and removed. */
   readonly write: boolean
   /** A test message is sent to every notifier. */
   readonly notify: boolean
-  readonly deadline: number
-  readonly log: Log
-  readonly signal?: AbortSignal
+  readonly run: Run
+  readonly http: DriverContext['http']
+  readonly endpoint: Endpoint
+  readonly state: () => Promise<{ readonly store: StateStore }>
+  readonly issuing: () => Promise<{
+    readonly sources: Readonly<Record<string, CertificateSource>>
+    readonly solver: SourceContext['solver']
+  }>
+  readonly notifiers: () => Promise<readonly NamedNotifier[]>
+  /** Signed calls to the instance of a target, in a given way. */
+  readonly client: (target: Target, signing: Target['instance']['signing']) => HuaweiClient
 }
 
 /** Version 1 of the answer; plain JSON. */
@@ -42,17 +52,7 @@ export interface Diagnosis {
 }
 
 const AT_ONCE = 4
-const FINISH_MS = 2 * SECOND_MS
 const OLDEST_NODE = 20
-
-/** What every part of the examination shares. */
-interface Practice {
-  readonly settings: Settings
-  readonly request: DoctorRequest
-  readonly run: Run
-  readonly clients: ReturnType<typeof openClients>
-  readonly context: ReturnType<typeof contextOf>
-}
 
 function runtimeFinding(): Finding {
   const about = { check: 'runtime', subject: null }
@@ -62,11 +62,11 @@ function runtimeFinding(): Finding {
 }
 
 /** A lease is a document that is made, changed and given back under compare-and-swap: all that a store must do. */
-async function storeFindings({ settings, context, run }: Practice): Promise<readonly Finding[]> {
+async function storeFindings({ settings, state, run }: DoctorContext): Promise<readonly Finding[]> {
   const { type, sealKey } = settings.store
   const about = { check: 'store', subject: type }
   const written = await looked(about, async () => {
-    const { store } = await openState(settings, context)
+    const { store } = await state()
     const lease = await takeLease(store, 'doctor', run)
     try {
       await lease.guard()
@@ -82,7 +82,7 @@ async function storeFindings({ settings, context, run }: Practice): Promise<read
       : ok(about, 'documents are read and written, and of two writers one wins')
   })
   const sealed = await looked({ check: 'seal-key', subject: type }, async () => {
-    const { store } = await openState(settings, context)
+    const { store } = await state()
     const key = sealKey ?? (await store.ownSealKey())
     const seals = { check: 'seal-key', subject: type }
     if (key === null)
@@ -108,7 +108,7 @@ const UNKNOWN_ISSUER: Issuer = { identities: [], accountUrl: null }
 async function inventoryFindings(
   name: string,
   inventory: NonNullable<CertificateSource['inventory']>,
-  { settings, run }: Practice,
+  { settings, run }: DoctorContext,
 ): Promise<readonly Finding[]> {
   const about = { check: 'certificate', subject: name }
   return looked(about, async () => {
@@ -125,10 +125,10 @@ async function inventoryFindings(
   })
 }
 
-async function sourceFindings(name: string, source: CertificateSource, practice: Practice): Promise<Ca> {
-  const { run } = practice
+async function sourceFindings(name: string, source: CertificateSource, context: DoctorContext): Promise<Ca> {
+  const { run } = context
   if (source.inventory)
-    return { findings: await inventoryFindings(name, source.inventory, practice), issuer: UNKNOWN_ISSUER }
+    return { findings: await inventoryFindings(name, source.inventory, context), issuer: UNKNOWN_ISSUER }
   let issuer = UNKNOWN_ISSUER
   const findings = await looked({ check: 'ca', subject: name }, async () => {
     const said = await source.check?.(run)
@@ -144,72 +144,87 @@ async function sourceFindings(name: string, source: CertificateSource, practice:
 
 /** Every name with each solver that one of its sources would use, once, and the CAs that it is for. */
 function namesOf(
-  { settings, run, request, clients }: Practice,
+  { settings, run, write, http }: DoctorContext,
   solver: SourceContext['solver'],
   cas: Readonly<Record<string, Ca>>,
-): readonly NamePatient[] {
-  const patients = new Map<string, NamePatient[]>()
-  const admit = (name: string, source: string): void => {
+): readonly CheckedName[] {
+  const byDomain = new Map<string, CheckedName[]>()
+  const add = (name: string, source: string): void => {
     const { solver: reference } = (settings.sources[source]?.settings ?? {}) as { solver?: SolverReference }
     if (reference === undefined) return
     const domain = name.replace(/^\*\./, '')
     const chosen = solver(reference, domain)
-    const others = patients.get(domain)?.filter(it => it.solver !== chosen) ?? []
-    const known = patients.get(domain)?.find(it => it.solver === chosen)
-    const patient: NamePatient = {
-      ...{ domain, solver: chosen, write: request.write },
+    const others = byDomain.get(domain)?.filter(it => it.solver !== chosen) ?? []
+    const known = byDomain.get(domain)?.find(it => it.solver === chosen)
+    const checked: CheckedName = {
+      domain,
+      solver: chosen,
+      write,
       wildcards: [...new Set([...(known?.wildcards ?? []), domain !== name])],
       issuers: { ...known?.issuers, [source]: cas[source]?.issuer ?? UNKNOWN_ISSUER },
-      access: { propagation: chosen.propagation, http: clients.http, run },
+      access: { propagation: chosen.propagation, http, run },
       isShared: false,
     }
-    patients.set(domain, [...others, patient])
+    byDomain.set(domain, [...others, checked])
   }
   for (const { names, sources } of Object.values(settings.certificates))
-    for (const name of names) for (const source of sources) admit(name, source)
-  return [...patients.values()].flatMap(all => {
+    for (const name of names) for (const source of sources) add(name, source)
+  return [...byDomain.values()].flatMap(all => {
     const isShared = new Set(all.flatMap(it => Object.keys(it.issuers))).size > 1
     return all.map(it => ({ ...it, isShared }))
   })
 }
 
-async function issuingFindings(practice: Practice): Promise<readonly Finding[]> {
-  const { settings, context } = practice
-  const { records } = await openState(settings, context)
-  const solver = await buildSolvers(settings, context)
-  const sources = await buildSources(settings, records.source, context, solver)
+async function issuingFindings(context: DoctorContext): Promise<readonly Finding[]> {
+  const { sources, solver } = await context.issuing()
   const entries = Object.entries(sources).map(
-    async ([name, source]) => [name, await sourceFindings(name, source, practice)] as const,
+    async ([name, source]) => [name, await sourceFindings(name, source, context)] as const,
   )
   const cas = Object.fromEntries(await Promise.all(entries))
-  const names = await inParallel(namesOf(practice, solver, cas), AT_ONCE, examineName)
+  const names = await inParallel(namesOf(context, solver, cas), AT_ONCE, checkName)
   return [...Object.values(cas).flatMap(it => it.findings), ...names.flat()]
 }
 
 const testAlert = (run: Run): AlertEvent => ({
-  ...{ version: 1, event: 'test', severity: 'info', kind: 'moment' },
+  version: 1,
+  event: 'test',
+  severity: 'info',
+  kind: 'moment',
   dedupKey: `iotda-cert/test/${run.runId}`,
-  ...{ target: null, domain: null, error: null, daysLeft: null, before: null, after: null },
+  target: null,
+  domain: null,
+  error: null,
+  daysLeft: null,
+  before: null,
+  after: null,
   reason: 'a test message of `iotda-cert doctor --notify`: nothing has happened',
   runId: run.runId,
   at: iso(run.clock.now()),
-  ...{ since: null, durationMs: null, ends: null, nextTryAt: null },
+  since: null,
+  durationMs: null,
+  ends: null,
+  nextTryAt: null,
   whatToDo: EVENTS.test.todo,
   runbook: 'RUNBOOK.md#test',
 })
 
-async function notifierFindings({ settings, request, context, run }: Practice): Promise<readonly Finding[]> {
+async function notifierFindings({
+  settings,
+  notify,
+  notifiers,
+  run,
+}: DoctorContext): Promise<readonly Finding[]> {
   if (settings.notifiers.length === 0) {
     const about = { check: 'notifier', subject: null }
     return [warn(about, 'nobody is told when something fails', 'Add a notifier, or watch the exit code.')]
   }
-  const open = await openNotifiers(settings, context)
+  const open = await notifiers()
   const found = await inParallel(settings.notifiers, AT_ONCE, ({ name }) =>
     looked({ check: 'notifier', subject: name }, async () => {
       const about = { check: 'notifier', subject: name }
       const notifier = open.find(it => it.name === name)?.notifier
       if (!notifier) return fail(about, 'it cannot be made', 'Read its settings again; --verbose says more.')
-      if (!request.notify) return ok(about, 'is set up; --notify sends a test message')
+      if (!notify) return ok(about, 'is set up; --notify sends a test message')
       await notifier.notify(testAlert(run), run)
       return ok(about, 'has taken a test message: see whether it arrived')
     }),
@@ -218,35 +233,16 @@ async function notifierFindings({ settings, request, context, run }: Practice): 
 }
 
 /** Looks at every link by its smallest harmless call. Changes nothing but what is asked for, and a lease. */
-export async function examine(request: DoctorRequest, settings: Settings, clock: Clock): Promise<Diagnosis> {
-  const clients = openClients(settings.proxy)
-  const { log, deadline } = request
-  const { signal, clear } = abortAfter(Math.max(1, deadline - clock.now()), request.signal)
-  try {
-    const run: Run = { runId: `doctor-${randomUUID()}`, clock, log, deadline: deadline - FINISH_MS, signal }
-    const context = contextOf(settings, clients, { clock, log })
-    const practice: Practice = { settings, request, run, clients, context }
-    const [instances, state, issuing, notifiers] = await Promise.all([
-      inParallel(settings.targets, AT_ONCE, target =>
-        examineInstance({
-          ...{ target, run, endpoint: createEndpoint() },
-          client: signing =>
-            huaweiClient(
-              settings,
-              { ...target, instance: { ...target.instance, signing } },
-              clients.http,
-              clock,
-            ),
-        }),
-      ),
-      storeFindings(practice),
-      looked({ check: 'ca', subject: null }, () => issuingFindings(practice)),
-      notifierFindings(practice),
-    ])
-    const findings = [runtimeFinding(), ...instances.flat(), ...issuing, ...state, ...notifiers]
-    return { version: 1, ok: findings.every(it => it.verdict !== 'fail'), findings }
-  } finally {
-    clear()
-    await clients.close()
-  }
+export async function diagnose(context: DoctorContext): Promise<Diagnosis> {
+  const { settings, run, endpoint, client } = context
+  const [instances, state, issuing, notifiers] = await Promise.all([
+    inParallel(settings.targets, AT_ONCE, target =>
+      checkInstance({ target, run, endpoint, client: signing => client(target, signing) }),
+    ),
+    storeFindings(context),
+    looked({ check: 'ca', subject: null }, () => issuingFindings(context)),
+    notifierFindings(context),
+  ])
+  const findings = [runtimeFinding(), ...instances.flat(), ...issuing, ...state, ...notifiers]
+  return { version: 1, ok: findings.every(it => it.verdict !== 'fail'), findings }
 }

@@ -1,0 +1,117 @@
+import { type ConversionConfig, type JsonSchema, toJsonSchema } from '@valibot/to-json-schema'
+import type { GenericSchema } from 'valibot'
+import { settingsShape } from '../lib/config/settings.ts'
+import type { Driver } from '../lib/contracts.ts'
+import { notifiers } from '../lib/notifiers/index.ts'
+import { solvers } from '../lib/solvers/index.ts'
+import { sources } from '../lib/sources/index.ts'
+import { stores } from '../lib/stores/index.ts'
+
+/** What the settings are, for editors and readers: made from what the loader checks with, and what drivers say. */
+
+type AnyDriver = Pick<Driver<GenericSchema, never, unknown>, 'settings' | 'docs'>
+type Registry = Readonly<Record<string, () => Promise<{ readonly default: unknown }>>>
+
+const driversIn = (registry: Registry): Promise<readonly (readonly [type: string, driver: AnyDriver])[]> =>
+  Promise.all(
+    Object.entries(registry).map(
+      async ([type, load]) => [type, (await load()).default as AnyDriver] as const,
+    ),
+  )
+
+// --- settings.schema.json ----------------------------------------------------------------------------------
+
+/** What a settings file holds, so no transformed types; checks that JSON Schema cannot say are left to the loader. */
+const CONVERSION: ConversionConfig = {
+  typeMode: 'input',
+  errorMode: 'ignore',
+  overrideSchema: ({ valibotSchema }) => {
+    // Settings of a later version: the default and nothing else.
+    const {
+      type,
+      wrapped,
+      default: fallback,
+    } = valibotSchema as { type: string; wrapped?: { type: string }; default?: unknown }
+    if (type !== 'optional' || wrapped?.type !== 'custom') return undefined
+    return { const: fallback, default: fallback } as JsonSchema
+  },
+}
+
+const convert = (schema: GenericSchema): JsonSchema => {
+  const { $schema: _, ...json } = toJsonSchema(schema, CONVERSION)
+  return json
+}
+
+/** One of the drivers of a section, told apart by `type`; `extra` is what the section adds to each. */
+async function oneOf(
+  registry: Registry,
+  extra: Readonly<Record<string, JsonSchema>> = {},
+): Promise<JsonSchema> {
+  const kinds = (await driversIn(registry)).map(([type, { settings }]): JsonSchema => {
+    const own = convert(settings)
+    if (own.type !== 'object') throw new Error(`the settings of ${type} are no object`)
+    return {
+      ...own,
+      properties: { type: { const: type }, ...own.properties, ...extra },
+      required: ['type', ...(own.required ?? [])],
+    }
+  })
+  return { oneOf: kinds }
+}
+
+/** The text of `settings.schema.json`. */
+export async function schemaText(): Promise<string> {
+  const shape = convert(settingsShape)
+  const properties = shape.properties as Record<string, JsonSchema>
+  const { sealKey, sealKeyPrevious } = (properties.store?.properties ?? {}) as Record<string, JsonSchema>
+  if (!sealKey || !sealKeyPrevious) throw new Error('the store has no seal keys')
+  const entry = (properties.notifiers?.items ?? {}) as JsonSchema
+  const { type: _, ...everyNotifier } = (entry.properties ?? {}) as Record<string, JsonSchema>
+  if (Object.keys(everyNotifier).length !== 4) throw new Error('notifiers have other keys in common')
+  const schema: JsonSchema = {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: 'Settings of iotda-cert',
+    ...shape,
+    properties: {
+      ...properties,
+      sources: { ...properties.sources, additionalProperties: await oneOf(sources) },
+      solvers: { ...properties.solvers, additionalProperties: await oneOf(solvers) },
+      store: {
+        ...(await oneOf(stores, { sealKey, sealKeyPrevious })),
+        default: properties.store?.default ?? null,
+      },
+      notifiers: { ...properties.notifiers, items: await oneOf(notifiers, everyNotifier) },
+    },
+  }
+  return `${JSON.stringify(schema, null, 2)}\n`
+}
+
+// --- README ------------------------------------------------------------------------------------------------
+
+const TABLES: Readonly<Record<string, readonly [heading: string, Registry]>> = {
+  sources: ['`sources.*.type`', sources],
+  solvers: ['`solvers.*.type`', solvers],
+  stores: ['`store.type`', stores],
+  notifiers: ['`notifiers[].type`', notifiers],
+}
+
+async function tableOf([heading, registry]: readonly [string, Registry]): Promise<string> {
+  const rows = (await driversIn(registry)).map(([type, { docs }]) => {
+    if (!docs) throw new Error(`${type} says nothing of itself`)
+    return `| [\`${type}\`](${docs.link}) | ${docs.says} |`
+  })
+  return [`| ${heading} | |`, '|-|-|', ...rows].join('\n')
+}
+
+/** README with the tables of drivers between their markers as they are now. */
+export async function withTables(readme: string): Promise<string> {
+  let text = readme
+  for (const [name, table] of Object.entries(TABLES)) {
+    const [begin, end] = [`<!-- ${name}: by npm run schema -->\n`, `\n<!-- end of ${name} -->`]
+    const from = text.indexOf(begin)
+    const to = text.indexOf(end)
+    if (from < 0 || to < from) throw new Error(`README has no place for the table of ${name}`)
+    text = text.slice(0, from + begin.length) + (await tableOf(table)) + text.slice(to)
+  }
+  return text
+}

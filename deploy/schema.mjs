@@ -1,0 +1,22 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
+
+/** `npm run schema`: writes settings.schema.json and the tables of drivers in README. */
+const root = fileURLToPath(new URL('..', import.meta.url))
+const folder = join(root, 'node_modules', '.cache', 'iotda-cert')
+const outfile = join(folder, 'interface.mjs')
+await mkdir(folder, { recursive: true })
+await build({
+  entryPoints: [join(root, 'deploy', 'interface.ts')],
+  outfile,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  packages: 'external',
+})
+const { schemaText, withTables } = await import(pathToFileURL(outfile).href)
+await writeFile(join(root, 'settings.schema.json'), await schemaText())
+const readme = join(root, 'README.md')
+await writeFile(readme, await withTables(await readFile(readme, 'utf8')))

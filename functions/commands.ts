@@ -1,0 +1,16 @@
+/** What only some commands need: each is loaded by its own. */
+export const commands = {
+  doctor: () => import('../lib/app/doctor.ts'),
+  permissions: () => import('../lib/app/permissions.ts'),
+  probePort: () => import('../lib/app/probe-port.ts'),
+  rollover: () => import('../lib/app/rollover.ts'),
+  watch: () => import('../lib/app/watch.ts'),
+} as const
+
+/** What an answer is said in; a run for a program is spared the words for people. */
+export const forms = {
+  text: () => import('../lib/present/text.ts'),
+  overview: () => import('../lib/present/overview.ts'),
+  page: () => import('../lib/present/page/page.ts'),
+  prometheus: () => import('../lib/present/prometheus.ts'),
+} as const
