@@ -5,7 +5,7 @@ import type { Endpoint, Handshake } from '../../iotda/endpoint.ts'
 import { type DeviceProbe, nameOf } from '../../iotda/probe.ts'
 import type { ReportedAddress, ReportedProbe, ReportedVerdict } from '../../report/reported-probe.ts'
 import { leafOf, parseChain } from '../../x509/certificate.ts'
-import { doubtsOf } from '../observe/device-outlook.ts'
+import { doubtsOf } from '../observe/judgements.ts'
 import {
   addressesOf,
   playedDevices,
