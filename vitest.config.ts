@@ -35,7 +35,7 @@ export default defineConfig({
         isolate: name === 'alone',
         setupFiles: ['test/support/setup.ts'],
         pool: 'forks' as const,
-        testTimeout: 30_000,
+        testTimeout: name === 'whole' ? 60_000 : 30_000,
         hookTimeout: 60_000,
         expect: { poll: { timeout: 10_000 } },
         env: name === 'whole' && isRoomy(MEMORY) ? { TMPDIR: MEMORY } : {},
