@@ -1,7 +1,7 @@
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
 import { coreFirst } from './deploy/core-first.mjs'
-import { leanCommander } from './deploy/lean-packages.mjs'
+import { leanPackages } from './deploy/lean-packages.mjs'
 import { leftOut } from './deploy/optional-packages.mjs'
 
 /**
@@ -35,12 +35,12 @@ const common = {
 }
 const door = {
   ...common,
-  plugins: [leanCommander],
+  plugins: [leanPackages],
   metafile: true,
 }
-/** CommonJS dependencies inside an ES module ask for `require`. */
+/** CommonJS dependencies inside an ES module ask for `require`; who does not pays nothing for it. */
 const requireBanner =
-  "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+  "import { createRequire } from 'node:module'; const require = id => createRequire(import.meta.url)(id);"
 
 const modules = {
   ...door,

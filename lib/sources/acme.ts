@@ -1,6 +1,5 @@
 import * as v from 'valibot'
 import type { openAcmeSource } from '../acme/acme-source.ts'
-import { fetchRenewalInfo } from '../acme/renewal-info.ts'
 import { durationField, nameField, pemField, secretField, urlField } from '../base/fields.ts'
 import { type CertificateSource, defineSource, type SourceContext } from '../contracts.ts'
 
@@ -72,7 +71,9 @@ const create = (own: Settings, context: SourceContext): CertificateSource => {
     revoke: async (...given) => (await source()).revoke(...given),
     check: async run => (await source()).check(run),
     rollover: async run => (await source()).rollover(run),
-    renewalInfo: (leafPem, leaf, run) => {
+    /** Asked a few times a day: a run that still knows the answer loads nothing of ACME. */
+    renewalInfo: async (leafPem, leaf, run) => {
+      const { fetchRenewalInfo } = await import('../acme/renewal-info.ts')
       const http = context.http(own.caCertificates)
       const connection = { settings: `sources.${context.name}`, directoryUrl: own.directory, http, run }
       return fetchRenewalInfo(connection, context.memory, leafPem, leaf)
