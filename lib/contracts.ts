@@ -48,7 +48,7 @@ export interface Driver<Schema extends GenericSchema, Context, Made> {
   readonly settings: Schema
   readonly create: (settings: InferOutput<Schema>, context: Context) => Made
   /** Its line in README: what it is, in Markdown, and where its service is described. */
-  readonly docs?: { readonly says: string; readonly link: string }
+  readonly docs: { readonly says: string; readonly link: string }
   /** What its choice needs of a cloud; absent: nothing. */
   readonly permissions?: DriverPermissions
 }

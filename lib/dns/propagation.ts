@@ -7,7 +7,6 @@ import { bareName } from './name.ts'
 import { askHttps } from './resolve/ask-https.ts'
 import { askResolvers, QUESTION_MS } from './resolve/ask-server.ts'
 import type { DnsAccess } from './resolve/lookup.ts'
-
 import type { Resolved } from './resolve/response.ts'
 
 /** A TXT value that was written; `fqdn` with or without the final dot. */

@@ -26,9 +26,6 @@ export interface CertificateSpec {
   readonly reuseKey: boolean
 }
 
-/** What makes one leaf differ from another: the settings as they were when it was asked for. */
-export type SpecHash = string
-
 /** A leaf certificate as shown to people and compared by the program. */
 export interface Leaf {
   /** SHA-256 of the DER, lower-case hex. */

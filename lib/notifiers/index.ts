@@ -6,6 +6,3 @@ export const notifiers = {
   smn: () => import('./smn.ts'),
   smtp: () => import('./smtp.ts'),
 } as const
-
-/** The `type` of a notifier in the settings. */
-export type NotifierType = keyof typeof notifiers

@@ -60,7 +60,7 @@ export default defineNotifier({
   },
   docs: {
     link: 'https://www.rfc-editor.org/rfc/rfc9110#name-post',
-    says: '`url`; `format`: `json` (default), `slack`, `msteams` (a workflow), `feishu`, `dingtalk`, `wecom`; `secret`: what json, feishu and dingtalk sign with',
+    says: `\`url\`; \`format\`: ${NAMES.map(name => `\`${name}\``).join(', ')} (default: \`json\`; \`msteams\`: a workflow); \`secret\`: what json, feishu and dingtalk sign with`,
   },
 })
 

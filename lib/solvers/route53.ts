@@ -271,13 +271,6 @@ const create = (config: Settings, context: DriverContext) => {
   })
 }
 
-/**
- * AWS Route 53, by the official client, which is loaded with the first call. One record set holds all values of a
- * name, so values are merged in and taken out one by one, other people's kept. Waits until the change is INSYNC.
- * https://docs.aws.amazon.com/Route53/latest/APIReference/
- * @throws RotationError `solver-zone-missing`, `unauthorized`, `forbidden`, `throttled`, `unreachable`,
- *   `unavailable`, `service-refused`, `settings-invalid`, `out-of-time`
- */
 const textsOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : [])
 
 /** The names under which challenges are answered, as Route 53 writes them: lower case, no final dot. */
@@ -310,6 +303,13 @@ function statementsFor(
   ]
 }
 
+/**
+ * AWS Route 53, by the official client, which is loaded with the first call. One record set holds all values of a
+ * name, so values are merged in and taken out one by one, other people's kept. Waits until the change is INSYNC.
+ * https://docs.aws.amazon.com/Route53/latest/APIReference/
+ * @throws RotationError `solver-zone-missing`, `unauthorized`, `forbidden`, `throttled`, `unreachable`,
+ *   `unavailable`, `service-refused`, `settings-invalid`, `out-of-time`
+ */
 export default defineSolver({
   settings,
   create,

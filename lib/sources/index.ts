@@ -6,6 +6,3 @@ export const sources = {
   acm: () => import('./acm.ts'),
   file: () => import('./file.ts'),
 } as const
-
-/** The `type` of a source in the settings. */
-export type SourceType = keyof typeof sources

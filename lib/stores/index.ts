@@ -8,6 +8,3 @@ export const stores = {
   secretsmanager: () => import('./secretsmanager.ts'),
   csms: () => import('./csms.ts'),
 } as const
-
-/** The `type` of a store in the settings. */
-export type StoreType = keyof typeof stores

@@ -126,7 +126,7 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
     ...store,
     /** Beside the documents, not among them, so that either may be given to read without the other. */
     publish: async page => {
-      const name = `${prefix.replace(/\/$/, '') || 'iotda-cert'}-page/status.html`
+      const name = pageKey(prefix)
       // The same page put twice is the same page.
       await put(
         name,

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Ajv } from 'ajv'
@@ -21,6 +22,13 @@ const check = new Ajv({ allErrors: true, strictTypes: false, validateFormats: fa
 
 test('settings.schema.json says what the loader accepts', async () => {
   expect(await schemaText(), 'npm run schema').toBe(await committed('settings.schema.json'))
+})
+
+test('npm run schema writes what is there', async () => {
+  const written = ['settings.schema.json', 'README.md']
+  const before = await Promise.all(written.map(committed))
+  execFileSync(process.execPath, [fileURLToPath(new URL('../../deploy/schema.mjs', import.meta.url))])
+  expect(await Promise.all(written.map(committed))).toEqual(before)
 })
 
 test('README has a line of every driver, as the driver says it', async () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { sign } from 'aws4'
+import aws4 from 'aws4'
 import type { Secret } from '../../base/secret.ts'
 import type { Clock } from '../../base/time.ts'
 import { type ApiResponse, type ApiTerms, callApi, sentOrNot } from '../../http/api-call.ts'
@@ -47,9 +47,8 @@ export interface AwsCall {
  */
 export type AwsClient = (call: AwsCall) => Promise<ApiResponse>
 
-/** Pauses between attempts, here and where a driver tries again by itself. */
-export const BACK_OFF_MS = [200, 800, 2_000] as const
-const PATIENT = { pausesMs: BACK_OFF_MS.slice(0, 2), passes: passesByItself }
+/** For calls that may be sent again. */
+const REPEATED = { pausesMs: [200, 800], passes: passesByItself }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
@@ -75,7 +74,7 @@ export function createAwsClient({ http, clock, keys, region, service, driver }: 
       secretAccessKey: keys.secretAccessKey.reveal(),
       ...(keys.sessionToken ? { sessionToken: keys.sessionToken.reveal() } : {}),
     }
-    const { headers: all } = sign({ ...request, ...(body === undefined ? {} : { body }) }, credentials)
+    const { headers: all } = aws4.sign({ ...request, ...(body === undefined ? {} : { body }) }, credentials)
     return all as Record<string, string>
   }
   return async given => {
@@ -88,6 +87,6 @@ export function createAwsClient({ http, clock, keys, region, service, driver }: 
       const refusalOf = (answer: HttpResponse, json: unknown) => awsRefusal(answer, json, permission)
       return callApi({ call, terms: TERMS, changes, secrets, http, clock, request, refusalOf })
     }
-    return given.retry === 'never' ? once() : repeated({ clock }, call, once, PATIENT)
+    return given.retry === 'never' ? once() : repeated({ clock }, call, once, REPEATED)
   }
 }

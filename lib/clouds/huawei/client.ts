@@ -56,7 +56,7 @@ export interface HuaweiClient {
   call<T = unknown>(request: HuaweiCall): Promise<T | null>
 }
 
-const PATIENT = { pausesMs: [500, 1_500], passes: passesByItself }
+const REPEATED = { pausesMs: [500, 1_500], passes: passesByItself }
 
 const termsOf = (driver: string): ApiTerms => ({
   unanswered: sentOrNot,
@@ -121,7 +121,7 @@ export function createHuaweiClient(options: HuaweiClientOptions): HuaweiClient {
     const json =
       retry === 'never'
         ? await once()
-        : await repeated({ clock, signal }, name, once, { ...PATIENT, stopped: terms.stopped })
+        : await repeated({ clock, signal }, name, once, { ...REPEATED, stopped: terms.stopped })
     return expect === undefined ? json : expected(json, expect, name)
   }
   return { projectId: options.projectId ?? null, call: call as HuaweiClient['call'] }

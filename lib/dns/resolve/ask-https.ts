@@ -3,7 +3,6 @@ import { SECOND_MS } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
 import { type Http, HttpFailure } from '../../http/http.ts'
 import { encodeRequest, OPCODE, TYPE } from './message.ts'
-
 import { type RecordData, type RecordType, type Resolved, readResponse } from './response.ts'
 
 const MEDIA_TYPE = 'application/dns-message'
