@@ -10,10 +10,10 @@ import type { Document } from '../state/document.ts'
 import { newTarget, type RunDocument, type TargetDocument } from '../state/documents.ts'
 import { type Records, targetKey } from '../state/state.ts'
 import { alertGroups } from './alert-groups.ts'
-import { isGroupKey } from './cause.ts'
+import { groupKeyOf, isGroupKey } from './cause.ts'
 import { aboutRun, composeAlert, type Subject } from './compose.ts'
 import { lifetimeOf, observe, RENEWAL, withLife } from './conditions.ts'
-import { type Condition, decideAlerts } from './decide.ts'
+import { type Condition, decideAlerts, withBegun } from './decide.ts'
 import { createDelivery, type Delivery } from './deliver.ts'
 import {
   type Affected,
@@ -29,7 +29,8 @@ import { enqueue, entryId, type NamedNotifier, type Written, writeAlerts } from 
 /**
  * People are told when a run has ended: what each target has to tell is decided, what more than three of them share
  * becomes a matter of the run, and all of it is written into outboxes before anything is sent. That of the run is
- * written first, so that a crash at any instant tells it twice rather than never.
+ * written first. What happened once is in the outbox of its target since that target has ended, and states go on: so
+ * a crash at any instant after that tells it twice rather than never.
  */
 
 const ID = 'iotda-cert'
@@ -45,6 +46,8 @@ export interface RunAlerting {
   readonly notifiers: readonly NamedNotifier[]
   readonly intervalMs: number
 }
+
+type Alerting = RunAlerting & { readonly records: Records }
 
 /** How a run ended. */
 export interface RunEnd {
@@ -64,13 +67,43 @@ export interface RunAlerts {
   readonly undelivered: number
 }
 
+/**
+ * Writes down what happened to a target that has ended, for a process that dies before all have: once more at the end
+ * of the run it is the same matter. Of states only that they have begun. Never throws.
+ */
+export async function noteTarget(alerting: Alerting, target: Target, result: TargetResult): Promise<void> {
+  const { run, records, notifiers } = alerting
+  const now = run.clock.now()
+  if (notifiers.length === 0 || run.signal.aborted || now >= run.deadline) return
+  try {
+    await writeAlerts(records.target(target), before => {
+      const { messages, conditions, subject } = decideTarget(target, result, before, alerting, now)
+      const moments = messages.filter(({ kind }) => kind === 'moment')
+      const composed = moments.map(message => composeAlert(message, subject, now))
+      const alerts = enqueue(withBegun(before.alerts, conditions, now), composed, notifiers, now)
+      return alerts === before.alerts ? before : { ...withLife(before, result), alerts }
+    })
+  } catch (error) {
+    // The end of the run warns, where it is still so.
+    run.log.debug({ target: target.name, error: (error as Error).message }, 'what happened is not noted')
+  }
+}
+
+const nothingTold: RunAlerts = { okAt: null, sent: 0, undelivered: 0 }
+
 /** Writes down that there was a run, and tells people what it comes to. Never throws. */
-export async function alertRun(
-  alerting: RunAlerting & { readonly records: Records },
-  end: RunEnd,
-): Promise<RunAlerts> {
+export const alertRun = (alerting: Alerting, end: RunEnd): Promise<RunAlerts> =>
+  tellEnd(alerting, end).catch(error => {
+    notTold(alerting, error)
+    return nothingTold
+  })
+
+const notTold = ({ run }: RunAlerting, error: unknown): void =>
+  run.log.warn({ error: asRotationError(error).message }, 'what the run comes to was not told')
+
+async function tellEnd(alerting: Alerting, end: RunEnd): Promise<RunAlerts> {
   const { run, notifiers } = alerting
-  if (notifiers.length === 0 && !end.isWhole) return { okAt: null, sent: 0, undelivered: 0 }
+  if (notifiers.length === 0 && !end.isWhole) return nothingTold
   const looks = await lookAtAll(alerting, end)
   const { found, isEvaluated } = await findGroups(looks, alerting, end)
   const first = { ...end, affected: found.affected, groups: found, isEvaluated: () => false }
@@ -81,7 +114,8 @@ export async function alertRun(
   const affected = [...groups.affected, ...targets.flatMap(({ unwritten }) => unwritten ?? [])]
   const rest = { ...end, affected, groups: { ...groups, moments: [] }, isEvaluated }
   const delivery = createDelivery(notifiers, run)
-  const ended = await tellRun(alerting, rest, delivery, shared?.outbox)
+  const earlier = { outbox: shared?.outbox ?? [], groups: groups.keys }
+  const ended = await tellRun(alerting, rest, delivery, earlier)
   const left = await inParallel(targets, AT_ONCE, ({ document, outbox }) => delivery.empty(document, outbox))
   const undelivered = left.reduce((sum, one) => sum + one, ended.left)
   return { okAt: ended.okAt, sent: delivery.sent(), undelivered }
@@ -100,7 +134,7 @@ export async function alertFailure(alerting: RunAlerting, thrown: unknown): Prom
   } as const
   const affected = [{ condition, subject: aboutRun(ID, run.runId) }]
   const news = { affected, groups: noGroups, isEvaluated: () => false, ok: false, isWhole: true }
-  await tellRun(alerting, news, createDelivery(notifiers, run))
+  await tellRun(alerting, news, createDelivery(notifiers, run)).catch(error => notTold(alerting, error))
 }
 
 // --- targets -----------------------------------------------------------------------------------------------
@@ -119,10 +153,7 @@ interface TargetAlerts extends DecidedTarget {
   readonly conditions: readonly Condition[]
 }
 
-function lookAtAll(
-  alerting: RunAlerting & { readonly records: Records },
-  { targets, results }: RunEnd,
-): Promise<readonly Look[]> {
+function lookAtAll(alerting: Alerting, { targets, results }: RunEnd): Promise<readonly Look[]> {
   const now = alerting.run.clock.now()
   const ended = targets.flatMap(target => {
     const result = results.find(it => it.target === target.name)
@@ -131,7 +162,11 @@ function lookAtAll(
   return inParallel(ended, AT_ONCE, async ({ target, result }) => {
     const document = alerting.records.target(target)
     const decide = (of: TargetDocument): TargetAlerts => decideTarget(target, result, of, alerting, now)
-    return { document, result, decide, decided: await document.get().then(decide, () => null) }
+    const decided = await document
+      .get()
+      .then(decide)
+      .catch(() => null)
+    return { document, result, decide, decided }
   })
 }
 
@@ -180,7 +215,7 @@ const alertLeaf = (leaf: ReportedLeaf | null): AlertLeaf | null =>
 /** What the targets share, and of which keys of the run it is known how things stand. */
 async function findGroups(
   looks: readonly Look[],
-  { records, run }: RunAlerting & { readonly records: Records },
+  { records, run }: Alerting,
   { targets, results, isWhole }: RunEnd,
 ): Promise<{ readonly found: Groups } & Pick<RunNews, 'isEvaluated'>> {
   const readable = looks.flatMap(({ decided }) => decided ?? [])
@@ -225,13 +260,18 @@ async function writeTarget(
   } catch (error) {
     const about = { target: result.target, error: (error as Error).message }
     run.log.warn(about, 'what is to be told of it cannot be written down')
-    const { conditions, subject } = decide(newTarget(result.target))
+    return { document, outbox: [], unwritten: unwrittenOf(result, decide) }
+  }
+}
+
+/** What can be told of a target without its document. */
+function unwrittenOf({ target }: TargetResult, decide: Look['decide']): Affected | null {
+  try {
+    const { conditions, subject } = decide(newTarget(target))
     const condition = conditions.find(({ event }) => event !== null)
-    const unwritten = condition && {
-      condition: { ...condition, key: `${subject.id}/${condition.key}` },
-      subject,
-    }
-    return { document, outbox: [], unwritten: unwritten ?? null }
+    return condition ? { condition: { ...condition, key: `${subject.id}/${condition.key}` }, subject } : null
+  } catch {
+    return null
   }
 }
 
@@ -294,18 +334,30 @@ async function writeRun(alerting: RunAlerting, news: RunNews): Promise<Written<R
   }
 }
 
-/** Writes down what is told of a run, and tells it. `earlier`: what this run has written down already. */
+/** What a run has written down already: that is told whatever comes. */
+interface Earlier {
+  readonly outbox: readonly OutboxEntry[]
+  readonly groups: Groups['keys']
+}
+
+/** Writes down what is told of a run, and tells it. */
 async function tellRun(
   alerting: RunAlerting,
   news: RunNews,
   delivery: Delivery,
-  earlier: readonly OutboxEntry[] = [],
+  earlier: Earlier = { outbox: [], groups: new Set() },
 ): Promise<{ readonly okAt: number | null; readonly left: number }> {
   const { records, run, intervalMs } = alerting
   const written = await writeRun(alerting, news)
-  if (written === null && isTurn(run.clock.now(), intervalMs))
-    await delivery.send(withNews(emptyAlertRecord, alerting, news).outbox)
-  const outbox = new Map([...earlier, ...(written?.outbox ?? [])].map(entry => [entryId(entry), entry]))
+  if (written === null && isTurn(run.clock.now(), intervalMs)) {
+    const isEarlier = ({ condition: { event, error } }: Affected): boolean =>
+      event !== null && earlier.groups.has(groupKeyOf(event, error))
+    const affected = news.affected.filter(one => !isEarlier(one))
+    await delivery.send(withNews(emptyAlertRecord, alerting, { ...news, affected }).outbox)
+  }
+  const outbox = new Map(
+    [...earlier.outbox, ...(written?.outbox ?? [])].map(entry => [entryId(entry), entry]),
+  )
   const left = records === null ? 0 : await delivery.empty(records.run(), [...outbox.values()])
   return { okAt: written?.document.okAt ?? null, left }
 }

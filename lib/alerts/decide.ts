@@ -119,8 +119,8 @@ function goOn(record: AlertRecord, condition: Condition, now: number): Step {
   const signature = groupKeyOf(event, error)
   // It is told by its group, for as long as it is one of it.
   if (open?.shared?.cause === signature) return { record, message: null }
-  const severity = worst(worst(EVENTS[event].severity, condition.severity ?? 'info'), severityOf(level))
-  const fresh: Firing = { since: now, toldAt: null, severity, event, error, signatures: [], level: null }
+  const severity = severityNow(event, condition)
+  const fresh = untold(event, severity, error, now)
   const { shared: _, ...entry }: Firing = open ?? fresh
   const why = whyTell(condition, { entry, severity, signature, now, endedAt: record.ended[key] })
   if (why === null) return { record: open ? record : withOpen(record, key, fresh), message: null }
@@ -143,6 +143,33 @@ function goOn(record: AlertRecord, condition: Condition, now: number): Step {
     },
   }
 }
+
+const severityNow = (event: EventName, { level, severity = 'info' }: Condition): Severity =>
+  worst(worst(EVENTS[event].severity, severity), severityOf(level))
+
+const untold = (event: EventName, severity: Severity, error: Cause, now: number): Firing => ({
+  since: now,
+  toldAt: null,
+  severity,
+  event,
+  error,
+  signatures: [],
+  level: null,
+})
+
+/** A record in which states that are not in it have begun; nothing is told of them yet. Pure. */
+export const withBegun = (before: AlertRecord, conditions: readonly Condition[], now: number): AlertRecord =>
+  conditions.reduce(
+    (record, condition) =>
+      condition.event === null || condition.key in record.open
+        ? record
+        : withOpen(
+            record,
+            condition.key,
+            untold(condition.event, severityNow(condition.event, condition), condition.error, now),
+          ),
+    before,
+  )
 
 interface Now {
   readonly entry: Firing

@@ -1,6 +1,7 @@
 import { asRotationError, type RotationError } from '../base/rotation-error.ts'
 import { DAY_MS, SECOND_MS } from '../base/time.ts'
 import type { AlertEvent, Run } from '../contracts.ts'
+import { EVENTS } from '../model/events.ts'
 import type { AlertRecord, OutboxEntry } from '../state/alert-record.ts'
 import type { Document } from '../state/document.ts'
 import { bounded, entryId, type NamedNotifier, type WithAlerts } from './outbox.ts'
@@ -27,6 +28,8 @@ export function createDelivery(notifiers: readonly NamedNotifier[], run: Run): D
   const known = new Map(notifiers.map(it => [it.name, it]))
   let delivered = 0
   const isSent = async ({ notifier, alert }: OutboxEntry): Promise<boolean> => {
+    // Of a newer version, which tells it when it is back.
+    if (!Object.hasOwn(EVENTS, alert.event)) return false
     const to = known.get(notifier)
     if (!to || down.has(notifier) || run.signal.aborted || run.clock.now() >= run.deadline) return false
     const error = await attempt(to, alert, run)
@@ -52,10 +55,16 @@ export function createDelivery(notifiers: readonly NamedNotifier[], run: Run): D
   return {
     send,
     empty: async (document, outbox) => {
+      if (outbox.length === 0) return 0
+      // What a document had no room for may have some when the rest was sent.
+      const stood = await document.get().then(
+        ({ alerts }) => alerts.outbox,
+        () => [],
+      )
       const left = await send(outbox)
       if (left.length < outbox.length)
         await document
-          .update(before => ({ ...before, alerts: keptOf(before.alerts, outbox, left) }))
+          .update(before => ({ ...before, alerts: keptOf(before.alerts, { stood, outbox, left }) }))
           .catch(
             // They were told: at worst they are told again.
             error =>
@@ -67,15 +76,24 @@ export function createDelivery(notifiers: readonly NamedNotifier[], run: Run): D
   }
 }
 
-/** What stays in an outbox: what is left, and what others put there meanwhile. */
-function keptOf(
-  before: AlertRecord,
-  outbox: readonly OutboxEntry[],
-  left: readonly OutboxEntry[],
-): AlertRecord {
-  const handled = new Set(outbox.map(entryId))
-  const others = before.outbox.filter(entry => !handled.has(entryId(entry)))
-  return bounded({ ...before, outbox: [...left, ...others] })
+const idsOf = (entries: readonly OutboxEntry[]): Set<string> => new Set(entries.map(entryId))
+
+/** An outbox before it was sent. */
+interface Sent {
+  /** As it stood in the document. */
+  readonly stood: readonly OutboxEntry[]
+  readonly outbox: readonly OutboxEntry[]
+  readonly left: readonly OutboxEntry[]
+}
+
+/** What stays in an outbox: what is left, unless another run sent or replaced it, and what others put there meanwhile. */
+function keptOf(before: AlertRecord, { stood, outbox, left }: Sent): AlertRecord {
+  const had = idsOf([...stood, ...before.outbox])
+  const handled = idsOf(outbox)
+  for (const id of idsOf(left)) handled.delete(id)
+  const dropped = left.filter(entry => !had.has(entryId(entry)))
+  const still = before.outbox.filter(entry => !handled.has(entryId(entry)))
+  return bounded({ ...before, outbox: [...dropped, ...still] })
 }
 
 /** Null when it was taken; else why not, after all attempts that this run has time for. */
@@ -85,7 +103,7 @@ async function attempt(
   run: Run,
 ): Promise<RotationError | null> {
   for (let tried = 1; ; tried += 1) {
-    const error = await notifier.notify(alert, run).then(() => null, asRotationError)
+    const error = await (async () => notifier.notify(alert, run))().then(() => null, asRotationError)
     const pauseMs = error && pauseAfter(error, tried, run)
     if (error === null || pauseMs === null) return error
     const isAborted = await run.clock.sleep(pauseMs, run.signal).then(

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { alertFailure, alertRun, type RunAlerting } from '../alerts/alert-run.ts'
+import { alertFailure, alertRun, noteTarget, type RunAlerting } from '../alerts/alert-run.ts'
 import { createHeartbeat, type Heartbeat } from '../alerts/heartbeat.ts'
 import type { Log } from '../base/log.ts'
 import { createTurns, inParallel } from '../base/parallel.ts'
-import { RotationError } from '../base/rotation-error.ts'
+import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import { abortAfter, iso, MINUTE_MS, SECOND_MS, systemClock } from '../base/time.ts'
 import { quoted } from '../base/visible.ts'
 import type { Alerting, Settings } from '../config/load.ts'
@@ -125,7 +125,7 @@ async function tellFailure(
       ))
     await alertFailure({ run: session.run, records, notifiers: named, intervalMs }, thrown)
     await createHeartbeat(heartbeat, { http: session.http, runId, log }).end(false, String(thrown))
-  })
+  }).catch(error => log.warn({ error: asRotationError(error).message }, 'that the run failed was not told'))
 }
 
 async function perform(work: Work): Promise<Answer> {
@@ -151,6 +151,7 @@ async function perform(work: Work): Promise<Answer> {
   const results = await inParallel(ordered, TARGETS_AT_ONCE, async target => {
     const setup = setupOf(target, event)
     const result = await byAction(setup)
+    await noteTarget({ run, records, notifiers, intervalMs: settings.intervalMs }, target, result)
     const said = { ...result, warnings: [...result.warnings, ...warnings] }
     if (!isPublished(request, settings)) return said
     seen.push({ setup, result })
@@ -201,6 +202,10 @@ async function finish(
       ...lastRun,
       ...(told ? { told: { ...told, okAt: told.okAt === null ? null : iso(told.okAt) } } : {}),
     }
+  } catch (error) {
+    // Whatever it was, the answer is what was asked for.
+    run.log.warn({ error: asRotationError(error).message }, 'the run could not be finished as it should')
+    return {}
   } finally {
     clear()
   }

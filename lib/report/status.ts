@@ -63,10 +63,8 @@ export const lastRunIn = (records: Records): Promise<{ readonly lastRun?: LastRu
   records
     .run()
     .get()
-    .then(
-      ({ last }) => ({ lastRun: last && { at: iso(last.at), ok: last.ok } }),
-      () => ({}),
-    )
+    .then(({ last }) => ({ lastRun: last && { at: iso(last.at), ok: last.ok } }))
+    .catch(() => ({}))
 
 /** Reads what is written down; nothing is written. @throws RotationError `store-unreadable` */
 async function keptOf({ records, target, spec }: Subject): Promise<ReportedKept> {

@@ -5,7 +5,7 @@ import { type AlertFilter, bounded, enqueue, type NamedNotifier, wants } from '.
 import { silentLog } from '../../lib/base/log.ts'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import type { AlertEvent } from '../../lib/contracts.ts'
-import { emptyAlertRecord, type OutboxEntry } from '../../lib/state/alert-record.ts'
+import { type AlertRecord, emptyAlertRecord, type OutboxEntry } from '../../lib/state/alert-record.ts'
 import { fakeClock } from '../support/clock.ts'
 import { alertOf, NOW, recovered } from './alert-of.ts'
 
@@ -142,6 +142,24 @@ describe('delivery', () => {
     expect([a.heard, a.attempts()]).toEqual([['recovered'], 2])
   })
 
+  test('an event of a newer version waits for that, and holds no other up', async () => {
+    const a = notifier('a')
+    const unknown = { ...alertOf({ key: 'other' }), event: 'from-the-future' as 'failed' }
+    const left = await delivery([a.it]).send(box([unknown, failed], a.it))
+    expect(left.map(e => e.alert.event)).toEqual(['from-the-future'])
+    expect(a.heard).toEqual(['failed'])
+  })
+
+  test('a notifier that breaks at once is one that fails', async () => {
+    const notify = (): never => {
+      throw new TypeError('broken')
+    }
+    const a: NamedNotifier = { name: 'a', filter: all, notifier: { notify } }
+    const b = notifier('b')
+    expect(await delivery([a, b.it]).send(box([failed], a, b.it))).toHaveLength(1)
+    expect(b.heard).toEqual(['failed'])
+  })
+
   test('Retry-After is kept, unless it is too long for the run', async () => {
     const later = (seconds: number) =>
       new RotationError('throttled', 'later', { retryAt: NOW + seconds * 1000 })
@@ -188,6 +206,38 @@ test('an outbox that was sent keeps what is left and what others put there meanw
   const broken = { get, refresh: get, update: () => Promise.reject(down) }
   expect(await delivery([b.it]).empty(broken, box([end], b.it))).toBe(0)
   expect(b.heard).toEqual(['failed', 'recovered'])
+})
+
+/** A document whose next change comes after another run changed it. */
+function contested(alerts: AlertRecord, byAnother: (before: AlertRecord) => AlertRecord) {
+  let kept = { alerts }
+  const get = async () => kept
+  const update = async (change: (before: typeof kept) => typeof kept) => {
+    kept = change({ alerts: byAnother(kept.alerts) })
+    return kept
+  }
+  return { document: { get, refresh: get, update }, outbox: () => kept.alerts.outbox }
+}
+
+test('what another run sent or replaced meanwhile is not put back', async () => {
+  const [a, b] = [notifier('a', NEVER), notifier('b')]
+  const [first, second] = [alertOf({ key: 'one' }), alertOf({ key: 'two' })]
+  const before = enqueue(emptyAlertRecord, [first, second], [a.it, b.it], NOW)
+  const newer = box([alertOf({ key: 'two', kind: 'worse' }, {}, NOW + 1)], a.it)
+  const { document, outbox } = contested(before, record => ({ ...record, outbox: [...newer] }))
+  expect(await delivery([a.it, b.it]).empty(document, before.outbox)).toBe(2)
+  expect(outbox()).toEqual(newer)
+})
+
+test('what a document had no room for is put back when it has some', async () => {
+  const [a, b] = [notifier('a', NEVER), notifier('b')]
+  const many = Array.from({ length: 10 }, (_, i) => alertOf({ key: `k${i}` }))
+  const whole = enqueue(emptyAlertRecord, many, [a.it, b.it], NOW)
+  const { document, outbox } = contested(bounded(whole), record => record)
+  expect(await delivery([a.it, b.it]).empty(document, whole.outbox)).toBe(10)
+  expect(outbox().map(({ notifier, alert }) => `${notifier} ${alert.dedupKey}`)).toEqual(
+    many.map(({ dedupKey }) => `a ${dedupKey}`),
+  )
 })
 
 test('an undelivered alert gives way to a newer one of the same state, not to its end', () => {
