@@ -106,7 +106,7 @@ export function isNearEnd(result: TargetResult, now: number): boolean {
 export const healthOf = (result: TargetResult, now: number): Health => STATES[stateOf(result, now)].health
 
 /** Whoever asked for a look, or for a deed that was done, was answered well, however the target is. */
-const isAnswered = ({ outcome }: TargetResult): boolean => OUTCOMES[outcome].exit === 0
+const isAnswered = ({ outcome }: TargetResult): boolean => OUTCOMES[outcome].isDone
 
 /** `ok` of the answer: no run ended with a target unwell, although one that only waits does not throw. */
 export const allOk = (results: readonly TargetResult[], now: number): boolean =>
