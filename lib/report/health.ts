@@ -81,12 +81,13 @@ export function stateOf(result: TargetResult, now: number): StateName {
 function openState(result: TargetResult, now: number): StateName | null {
   const { outcome, decision, kept } = result
   const { due, reason } = decision
+  const last = kept?.lastResult?.outcome
   const isLate = reason === 'emergency' || reason === 'expired' || isNearEnd(result, now)
   if (reason === 'held') return 'held'
   if (reason === 'backing-off') return 'failing'
   if (reason === 'paused') return 'paused'
-  if (outcome === 'suspended') return isLate ? 'late' : 'under-way'
-  const last = kept?.lastResult?.outcome
+  // What a run left open is under way for whoever only asks, too; it has taken up again what failed before.
+  if (outcome === 'suspended' || (due && last === 'suspended')) return isLate ? 'late' : 'under-way'
   const hasFailed = last === 'failed' || last === 'refused' || last === 'rolled-back'
   // Failures count as long as something is wanted: whatever it was, it was made good otherwise.
   if (hasFailed || (due && kept && kept.failures > 0)) return 'failing'

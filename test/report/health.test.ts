@@ -58,6 +58,17 @@ const CASES: readonly (readonly [string, Partial<TargetResult>, Readonly<Record<
     { kept: kept({ lastResult: { at: '2026-06-15T11:00:00Z', outcome: 'failed', error: 'unavailable' } }) },
     { ...plain, looked: 'UUUUUUUUU UUUUUU' },
   ],
+  // The row of `suspended`, for whoever only asks: also after failures, as a run has taken it up again.
+  [
+    'the last run left it under way',
+    {
+      kept: kept({
+        failures: 1,
+        lastResult: { at: '2026-06-15T11:00:00Z', outcome: 'suspended', error: null },
+      }),
+    },
+    { ...plain, looked: 'ooUooUooo wUUwwU' },
+  ],
   [
     'held',
     { kept: kept({ held: { since: '2026-06-15T11:00:00Z', why: 'held by hand' } }) },
