@@ -15,7 +15,7 @@ import type { Target } from '../model/target.ts'
 import type { Answer } from '../report/answer.ts'
 import { allOk } from '../report/health.ts'
 import type { TargetResult } from '../report/result.ts'
-import { lastRunIn, withOrders } from '../report/status.ts'
+import { lastRunIn, withKept, withOrders } from '../report/status.ts'
 import type { RotationSetup } from '../rotation/context.ts'
 import { rotate } from '../rotation/rotate.ts'
 import { type Records, specHashOf } from '../state/state.ts'
@@ -261,6 +261,7 @@ async function byAction(setup: RotationSetup): Promise<TargetResult> {
   const { action } = setup.event
   if (action !== 'rotate' && action !== 'plan') return (await byHand()).perform(setup, action)
   const result = await rotate(setup)
+  if (action === 'plan') return withKept(setup, result)
   const hasAsked = result.steps.some(({ step }) => step === 'obtain')
   return hasAsked ? withOrders(setup, result) : result
 }

@@ -1,4 +1,4 @@
-/** The one vocabulary: what may be asked for, what a run came to, and why. Exit codes and `ok` derive from it. */
+/** The one vocabulary: what may be asked for, what a run came to, and why. */
 import type { RevocationReason } from './certificate.ts'
 import type { CheckLine } from './device-profile.ts'
 
@@ -21,21 +21,24 @@ export type StepName = (typeof STEPS)[number]
 
 export type StepStatus = 'done' | 'skipped' | 'suspended' | 'refused' | 'failed'
 
-/** Every outcome: `ok` in the answer, the CLI's exit code, and whether the door throws; what only waits does not. */
+/**
+ * Every outcome: whether what was asked for was done, whatever became of the target, and whether the door throws; what
+ * only waits does not. How well the target is, and the exit code where it was not done, says `report/health.ts`.
+ */
 export const OUTCOMES = {
-  idle: { ok: true, exit: 0, throws: false, text: 'nothing to do' },
-  planned: { ok: true, exit: 0, throws: false, text: 'nothing was changed: this is what a run would do' },
-  probed: { ok: true, exit: 0, throws: false, text: 'devices are served, at every address' },
-  rotated: { ok: true, exit: 0, throws: false, text: 'the new certificate is bound and served' },
-  revoked: { ok: true, exit: 0, throws: false, text: 'the CA has revoked the certificate' },
-  repaired: { ok: true, exit: 0, throws: false, text: 'the bound certificate was bound again and is served' },
-  suspended: { ok: true, exit: 3, throws: false, text: 'waiting; a later run goes on' },
-  busy: { ok: true, exit: 3, throws: false, text: 'another run is at work on this instance' },
-  held: { ok: false, exit: 1, throws: false, text: 'no unattended change until a person says so' },
-  'rolled-back': { ok: false, exit: 1, throws: true, text: 'the old certificate is bound again' },
-  refused: { ok: false, exit: 1, throws: true, text: 'nothing was deployed' },
-  failed: { ok: false, exit: 1, throws: true, text: 'the run failed' },
-} as const satisfies Record<string, { ok: boolean; exit: 0 | 1 | 3; throws: boolean; text: string }>
+  idle: { isDone: true, throws: false, text: 'nothing to do' },
+  planned: { isDone: true, throws: false, text: 'nothing was changed: this is what a run would do' },
+  probed: { isDone: true, throws: false, text: 'devices are served, at every address' },
+  rotated: { isDone: true, throws: false, text: 'the new certificate is bound and served' },
+  revoked: { isDone: true, throws: false, text: 'the CA has revoked the certificate' },
+  repaired: { isDone: true, throws: false, text: 'the bound certificate was bound again and is served' },
+  suspended: { isDone: false, throws: false, text: 'waiting; a later run goes on' },
+  busy: { isDone: false, throws: false, text: 'another run is at work on this instance' },
+  held: { isDone: false, throws: false, text: 'no unattended change until a person says so' },
+  'rolled-back': { isDone: false, throws: true, text: 'the old certificate is bound again' },
+  refused: { isDone: false, throws: true, text: 'nothing was deployed' },
+  failed: { isDone: false, throws: true, text: 'the run failed' },
+} as const satisfies Record<string, { isDone: boolean; throws: boolean; text: string }>
 export type Outcome = keyof typeof OUTCOMES
 
 export const DUE_REASONS = {

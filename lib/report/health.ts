@@ -81,12 +81,13 @@ export function stateOf(result: TargetResult, now: number): StateName {
 function openState(result: TargetResult, now: number): StateName | null {
   const { outcome, decision, kept } = result
   const { due, reason } = decision
+  const last = kept?.lastResult?.outcome
   const isLate = reason === 'emergency' || reason === 'expired' || isNearEnd(result, now)
   if (reason === 'held') return 'held'
   if (reason === 'backing-off') return 'failing'
   if (reason === 'paused') return 'paused'
-  if (outcome === 'suspended') return isLate ? 'late' : 'under-way'
-  const last = kept?.lastResult?.outcome
+  // What a run left open is under way for whoever only asks, too; it has taken up again what failed before.
+  if (outcome === 'suspended' || (due && last === 'suspended')) return isLate ? 'late' : 'under-way'
   const hasFailed = last === 'failed' || last === 'refused' || last === 'rolled-back'
   // Failures count as long as something is wanted: whatever it was, it was made good otherwise.
   if (hasFailed || (due && kept && kept.failures > 0)) return 'failing'
@@ -106,7 +107,7 @@ export function isNearEnd(result: TargetResult, now: number): boolean {
 export const healthOf = (result: TargetResult, now: number): Health => STATES[stateOf(result, now)].health
 
 /** Whoever asked for a look, or for a deed that was done, was answered well, however the target is. */
-const isAnswered = ({ outcome }: TargetResult): boolean => OUTCOMES[outcome].exit === 0
+const isAnswered = ({ outcome }: TargetResult): boolean => OUTCOMES[outcome].isDone
 
 /** `ok` of the answer: no run ended with a target unwell, although one that only waits does not throw. */
 export const allOk = (results: readonly TargetResult[], now: number): boolean =>

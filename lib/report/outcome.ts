@@ -34,6 +34,8 @@ export async function writeOutcome(
   { outcome, error, decision: { reason } }: Pick<Ended, 'outcome' | 'error' | 'decision'>,
 ): Promise<void> {
   if (event.action === 'plan' || event.action === 'status' || outcome === 'busy') return
+  // Only waits for its time: what came before it is still how things stand.
+  if (outcome === 'suspended' && (reason === 'backing-off' || reason === 'paused')) return
   const document = records.target(target)
   const { lastResult } = await document.get()
   const isNews = outcome !== 'idle' || (lastResult !== null && lastResult.outcome !== 'idle')

@@ -61,7 +61,7 @@ export interface TargetResult {
   readonly probe?: ReportedProbe
   /** Where a certificate was asked for: what its CAs were lately asked. */
   readonly orders?: readonly ReportedOrders[]
-  /** In the answers of `status`: what is written down. */
+  /** In the answers of `plan` and `status`: what is written down. */
   readonly kept?: ReportedKept
   /** In the answers of `status`. */
   readonly devices?: DeviceOutlook
@@ -89,7 +89,7 @@ export interface Happened {
   /** Ids under which something was uploaded, or found to be. */
   readonly uploads: readonly string[]
   readonly inspections: readonly Seen[]
-  /** What the device port showed. */
+  /** What the device port showed: at each look at everything, and where a certificate was proven to be served. */
   readonly looks: readonly (readonly Served[])[]
   /** What preflight found. */
   readonly tables: readonly (readonly CheckLine[])[]
@@ -112,11 +112,7 @@ export interface Ended {
   }
   readonly error: RotationError | null
   /** What was brought to devices; null: nothing. */
-  readonly deployed: {
-    readonly leaf: Leaf
-    readonly serverCertificateId: string
-    readonly isServed: boolean
-  } | null
+  readonly deployed: { readonly leaf: Leaf; readonly serverCertificateId: string } | null
   readonly devices: DeviceOutlook | null
   /** The slots and the port are to be shown, too. */
   readonly isSeen: boolean
@@ -142,7 +138,7 @@ export function resultOf(happened: Happened, ended: Ended): TargetResult {
     error: error && reportedError(error),
     outlook: {
       bound: lifeOf(deployed?.leaf ?? bound?.slot?.leaf ?? null),
-      served: lifeOf(deployed?.isServed ? deployed.leaf : firstToEnd(served)),
+      served: lifeOf(firstToEnd(served)),
       slotsUsed: happened.inspections.length === 0 ? null : slotsUsed(slots, happened),
     },
     ...(ended.isSeen ? { seen: seenOf(bound, slots, served) } : {}),

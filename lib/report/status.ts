@@ -4,9 +4,9 @@ import type { StepStatus } from '../model/outcomes.ts'
 import type { Target } from '../model/target.ts'
 import type { Records } from '../state/state.ts'
 
-/** What is written down of a target, as it stands in the answers of `status`. */
+/** What is written down of a target, as it stands in the answers of `plan` and `status`. */
 export interface ReportedKept {
-  /** The last run that said something new. */
+  /** The last run that said something new; one that only waits for its time does not. */
   readonly lastResult: { readonly at: string; readonly outcome: string; readonly error: string | null } | null
   readonly held: { readonly since: string; readonly why: string } | null
   readonly failures: number

@@ -232,7 +232,7 @@ async function finish(context: Context, ended: Ended): Promise<DeviceOutlook | n
   await writeOutcome(context, ended)
   const isAsked = target.trustedRoots !== null || target.profiles.length > 0 || isShown(context)
   if (!isAsked || !inspection) return null
-  return deviceOutlook(context, inspection)
+  return deviceOutlook(context, { ...inspection, served: trace.looks.at(-1) ?? inspection.served })
 }
 
 /** A run that died after the promotion left the certificate pending and its key in the store. */

@@ -13,7 +13,7 @@ interface Entries {
   /** Ids under which the new certificate was uploaded, or found to be. */
   readonly uploads: string
   readonly inspections: Inspection
-  /** What the device port showed, also where the rest of the look failed. */
+  /** What the device port showed: also where the rest of the look failed, and again where verify proved it. */
   readonly looks: readonly Served[]
   readonly decisions: Decision
   /** Certificates that were to be bound. */

@@ -1,4 +1,10 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { SECOND_MS } from '../../lib/base/time.ts'
+import { emfLines } from '../../lib/present/emf.ts'
+import type { Answer } from '../../lib/report/answer.ts'
+import { stateOf } from '../../lib/report/health.ts'
 import { receiveAlerts } from '../support/alert-receiver.ts'
 import { put } from '../support/put.ts'
 import {
@@ -6,10 +12,20 @@ import {
   BIND,
   DAY_MS,
   HOUR_MS,
+  openScenario,
   openVerify,
   type ScenarioOptions,
   warningsOf,
 } from '../support/scenario.ts'
+
+/** What is bound is served, for all that the run tells. */
+function expectWell(answer: Answer): void {
+  const [result] = answer.results
+  expect(result?.outlook.served).toEqual(result?.outlook.bound)
+  expect(result && stateOf(result, Date.parse(answer.finishedAt))).toBe('fine')
+  const [, target] = emfLines(answer, 'rotate').map(line => JSON.parse(line))
+  expect(target.Ok).toBe(1)
+}
 
 describe('the old certificate is still served', () => {
   test('it stays bound, and is done when a later run finds the new one', async () => {
@@ -42,6 +58,25 @@ describe('the old certificate is still served', () => {
       after: of(ours)?.fingerprint,
       until: of(ours)?.notAfter,
     })
+  })
+
+  test('near its end, until this very run proves the new one: well, with what is served now', async () => {
+    const { s, onSwitch } = await openVerify({ change: put({ statusPage: { publish: true } }) })
+    s.device.switches.lagMs = 17 * DAY_MS
+    let boundAt = 0
+    onSwitch(() => {
+      boundAt = s.clock.now()
+    })
+    await s.runTo({ outcome: 'suspended' })
+    // The old one has three days left. The nodes have the new one a few seconds after the first look.
+    s.clock.advance(boundAt + 17 * DAY_MS - 5 * SECOND_MS - s.clock.now())
+    const answer = await s.rig.run({}, { clock: s.clock })
+    const [result] = answer.results
+    expect(result).toMatchObject({ outcome: 'rotated', decision: { reason: 'resume' } })
+    expectWell(answer)
+    const page = await readFile(join(s.rig.folder, 'state', 'page', 'status.html'), 'utf8')
+    expect(page).toContain('class="says well">well:')
+    expect(page).toContain(`Served until <time datetime="${result?.after?.notAfter}"`)
   })
 
   test('a person is warned after 24 hours', async () => {
@@ -100,6 +135,19 @@ describe('the old certificate is still served', () => {
     expect(await s.run()).toMatchObject({ outcome: 'rotated' })
     expect(s.changes()).toEqual([ADD, BIND])
   })
+})
+
+test('another one was served, near its end, until the bound one was bound again: well', async () => {
+  const s = await openScenario()
+  await s.bindOne(60)
+  await s.run()
+  s.device.switches.serve = await s.issue(-87, 3)
+  s.iotda.onBind(() => {
+    s.device.switches.serve = null
+  })
+  const answer = await s.rig.run({}, { clock: s.clock })
+  expect(answer).toMatchObject({ results: [{ outcome: 'repaired' }] })
+  expectWell(answer)
 })
 
 describe('a wrong certificate is served', () => {

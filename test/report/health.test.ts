@@ -58,6 +58,17 @@ const CASES: readonly (readonly [string, Partial<TargetResult>, Readonly<Record<
     { kept: kept({ lastResult: { at: '2026-06-15T11:00:00Z', outcome: 'failed', error: 'unavailable' } }) },
     { ...plain, looked: 'UUUUUUUUU UUUUUU' },
   ],
+  // The row of `suspended`, for whoever only asks: also after failures, as a run has taken it up again.
+  [
+    'the last run left it under way',
+    {
+      kept: kept({
+        failures: 1,
+        lastResult: { at: '2026-06-15T11:00:00Z', outcome: 'suspended', error: null },
+      }),
+    },
+    { ...plain, looked: 'ooUooUooo wUUwwU' },
+  ],
   [
     'held',
     { kept: kept({ held: { since: '2026-06-15T11:00:00Z', why: 'held by hand' } }) },
@@ -94,7 +105,7 @@ const rowsOf = (more: Partial<TargetResult>, letters: Readonly<Record<Letters, s
   )
 const label = ({ outcome, decision }: TargetResult): string => `${outcome} (${decision.reason})`
 /** Whoever asked for a look, or for a deed that was done, is answered well, however the target is. */
-const isAnswered = ({ outcome }: TargetResult): boolean => OUTCOMES[outcome].exit === 0
+const isAnswered = ({ outcome }: TargetResult): boolean => OUTCOMES[outcome].isDone
 
 describe.each(CASES)('%s', (_, more, letters) => {
   const rows = rowsOf(more, letters)
@@ -179,6 +190,11 @@ describe('exit codes', () => {
     result({ outcome: 'failed', error: { code, message: 'm', hint: null, retryAt: null } })
   const suspended = (reason: string): TargetResult =>
     result({ outcome: 'suspended', decision: { due: false, reason, detail: '', nextCheckAt: null } })
+
+  test('stand with the states, and nowhere else', () => {
+    const columns = new Set(Object.values(OUTCOMES).flatMap(row => Object.keys(row)))
+    expect([...columns].toSorted()).toEqual(['isDone', 'text', 'throws'])
+  })
 
   test('of the outcomes', () => {
     const codes = Object.keys(OUTCOMES).map(outcome => [

@@ -5,6 +5,7 @@ import type { TargetDocument } from '../../state/documents.ts'
 import type { Lease } from '../../state/lease.ts'
 import { targetKey } from '../../state/state.ts'
 import { type Context, changed, isOnlyAsked, targetDocument } from '../context.ts'
+import { validityOf } from '../decide/renewal-window.ts'
 import { warn } from '../trace.ts'
 import type { Inspection } from './inspection.ts'
 
@@ -113,7 +114,7 @@ function putBackByHand(
 }
 
 function adopt(
-  { bound, documents, inventory }: Inspection,
+  { bound, documents, inventory, at }: Inspection,
   document: TargetDocument,
   specHash: string,
   key: string | null,
@@ -135,9 +136,8 @@ function adopt(
       declined: document.current || begun?.by === key ? (begun?.id ?? null) : null,
       passedOver: document.current ? (inventory?.holds?.serial ?? document.passedOver) : null,
       rolledBack: rolledBackWith(document, fingerprint),
-      // Whatever failed before, a certificate has come.
-      failures: 0,
-      retryAfter: null,
+      // Whatever failed before, a certificate has come; one that devices cannot use ends no back-off.
+      ...(slot && validityOf(slot).notAfter > at ? { failures: 0, retryAfter: null } : {}),
     },
     adopted: slot,
     warnings: [

@@ -21,7 +21,7 @@ export type Ending = Good | { readonly kind: 'rolled-back'; readonly why: string
 export interface Settled {
   readonly outcome: 'rotated' | 'rolled-back'
   /** What this run brought to devices; null: nothing. */
-  readonly deployed: (NonNullable<Bound['deployed']> & { readonly isServed: boolean }) | null
+  readonly deployed: Bound['deployed']
 }
 
 /** Writes down what has become current and previous, and lets go of what is no longer needed. */
@@ -32,8 +32,7 @@ export async function record(context: Context, bound: Bound, ending: Ending): Pr
     return done({ outcome: 'rolled-back', deployed: null }, 'the rollback is written down')
   }
   await promote(context, bound)
-  const deployed = bound.deployed && { ...bound.deployed, isServed: ending.kind === 'served' }
-  return done({ outcome: 'rotated', deployed }, 'current and previous are written down')
+  return done({ outcome: 'rotated', deployed: bound.deployed }, 'current and previous are written down')
 }
 
 const leafOf = ({ deployed, inspection }: Bound): Leaf | null => deployed?.leaf ?? boundLeaf(inspection)

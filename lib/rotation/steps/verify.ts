@@ -138,6 +138,8 @@ type PortState =
       /** Addresses that did not answer before the bind either. */
       readonly silent: readonly string[]
       readonly served: readonly Served[]
+      /** At every address, the silent ones too. */
+      readonly looked: readonly Served[]
       /** Devices that could not connect before the bind either, or for whom preflight was overruled. */
       readonly complaints: readonly Complaint[]
       /** What devices pass over in the chain that is sent, each once. */
@@ -186,7 +188,12 @@ export async function watchPort(context: Context, asked: Expected): Promise<Port
     const state = await lookOnce(context, expected)
     streak = { kind: state.kind, count: streak.kind === state.kind ? streak.count + 1 : 1 }
     const isSteady = streak.count >= steady
-    if (state.kind === 'new' && isSteady) return askCanaries(context, expected, state)
+    if (state.kind === 'new' && isSteady) {
+      const proven = await askCanaries(context, expected, state)
+      // What the run saw at first is no longer so. A look that proves nothing does not count: the port may alternate.
+      if (proven.kind === 'new') context.trace.add('looks', proven.looked)
+      return proven
+    }
     if (state.kind !== 'new') others.push(state)
     const spentMs = run.clock.now() - started
     // Devices are refused while a wrong certificate is served: do not wait the whole time for it to go away.
@@ -285,7 +292,14 @@ function stateOf(
   const served = silentStill.length < all.length ? all.filter(s => !silentStill.includes(s)) : all
   const others = served.filter(s => s.leaf?.fingerprint !== wanted)
   if (served.length > 0 && others.length === 0)
-    return { kind: 'new', silent: silentStill.map(s => s.address), served, complaints: [], untidy: [] }
+    return {
+      kind: 'new',
+      silent: silentStill.map(s => s.address),
+      served,
+      looked: all,
+      complaints: [],
+      untidy: [],
+    }
   const wrong = others.find(s => s.leaf && !old.includes(s.leaf.fingerprint))
   if (wrong?.leaf) return { kind: 'wrong', where: `${wrong.address} serves ${nameOf(wrong.leaf)}` }
   const silent = others.find(s => !s.leaf)

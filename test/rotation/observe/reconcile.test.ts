@@ -117,6 +117,31 @@ describe('a certificate that somebody else bound', () => {
   })
 })
 
+describe('failures and their back-off', () => {
+  const failing = settled({ failures: 2, retryAfter: NOW + 1 })
+  const past = { notBefore: NOW - 90 * DAY_MS, notAfter: NOW }
+  test.each([
+    ['it is in no slot', []],
+    ['it has expired', [slot('c', past)]],
+    ['it has expired, by the list: the leaf cannot be read', [slot('c', past, { leaf: null })]],
+  ])('stay when somebody bound what devices cannot use: %s', (_, slots) => {
+    const { document } = look({ slots, bound: 'c', document: failing })
+    expect(document).toMatchObject({
+      current: { serverCertificateId: 'c' },
+      failures: 2,
+      retryAfter: NOW + 1,
+    })
+  })
+
+  test('end when it can be used, were it for a moment', () => {
+    const slots = [slot('c', { ...past, notAfter: NOW + 1 })]
+    expect(look({ slots, bound: 'c', document: failing }).document).toMatchObject({
+      failures: 0,
+      retryAfter: null,
+    })
+  })
+})
+
 describe('a rollback by hand', () => {
   test.each([
     ['as soon as the list cannot be lagging', 10 * MINUTE_MS],
