@@ -242,7 +242,7 @@ Medians of ${ROUNDS} runs in turns. "Network" is an empty program that sends as 
 
 ## Memory
 
-A whole rotation in the Lambda handler (new account, RSA key, order, upload, proof) peaks at ${Math.round(rotation.maxRssKb / 1024)} MB
+A whole rotation in the Lambda handler (new account, EC key, order, upload, proof) peaks at ${Math.round(rotation.maxRssKb / 1024)} MB
 resident; an idle check at ${Math.round(idle.maxRssKb / 1024)} MB.
 `
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { connect as tlsConnect } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { connectAsync, type MqttClient } from 'mqtt'
-import { fillSlots, type Sandbox, startSandbox } from './sandbox.ts'
+import { fillSlots, type Sandbox, startSandbox, withRsa } from './sandbox.ts'
 
 /**
  * `npm start`: the main job against the sandbox, as an operator and a device see it. With `--keep` the sandbox
@@ -19,10 +19,10 @@ const say = (text = ''): void => console.log(text)
 
 say('Starting the sandbox: IoTDA, device port with an MQTT broker, ACME CA, DNS ...')
 const sandbox = await startSandbox()
-await fillSlots(sandbox)
+await fillSlots(sandbox, 5, 'rsa-2048')
 const folder = await mkdtemp(join(tmpdir(), 'iotda-cert-'))
 const settingsFile = join(folder, 'settings.json')
-await writeFile(settingsFile, `${JSON.stringify(sandbox.settings(), null, 2)}\n`, { mode: 0o600 })
+await writeFile(settingsFile, `${JSON.stringify(sandbox.settings(withRsa), null, 2)}\n`, { mode: 0o600 })
 
 const device = await connectDevice('meter-1')
 let dropped = 0

@@ -1,11 +1,11 @@
 import { writeFile } from 'node:fs/promises'
-import { fillSlots, startSandbox } from './sandbox.ts'
+import { fillSlots, startSandbox, withRsa } from './sandbox.ts'
 
 /** `node dist/sandbox/main.mjs FILE`: starts the sandbox, writes a settings file for it, and stays. */
 const file = process.argv[2] ?? 'sandbox.json'
 const sandbox = await startSandbox()
-await fillSlots(sandbox)
-await writeFile(file, `${JSON.stringify(sandbox.settings(), null, 2)}\n`, { mode: 0o600 })
+await fillSlots(sandbox, 5, 'rsa-2048')
+await writeFile(file, `${JSON.stringify(sandbox.settings(withRsa), null, 2)}\n`, { mode: 0o600 })
 console.log(`sandbox is up; settings: ${file}
   IoTDA      ${sandbox.iotda.url}
   device     mqtts://${sandbox.device.host}:${sandbox.device.port} (SNI ${sandbox.domain})

@@ -162,6 +162,11 @@ export async function fillSlots(
   return { bound, spare }
 }
 
+/** As IoTDA's own sample has it. */
+export const withRsa = (settings: SandboxSettings): void => {
+  settings.certificates.iot.keyType = 'rsa-2048'
+}
+
 function settingsFor({
   iotda,
   device,
