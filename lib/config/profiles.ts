@@ -5,7 +5,7 @@ import type { RotationError } from '../base/rotation-error.ts'
 import { PRESETS } from '../devices/presets.ts'
 import { KEY_TYPES } from '../model/certificate.ts'
 import { type DeviceProfile, TLS_VERSIONS, type TlsVersion } from '../model/device-profile.ts'
-import { parseChain } from '../x509/certificate.ts'
+import { parseCertificates } from '../x509/certificate.ts'
 import { SIGNATURE_ALGORITHMS } from '../x509/details.ts'
 import { canaryField } from './canary.ts'
 import type { Mistake } from './mistakes.ts'
@@ -144,7 +144,7 @@ function contradiction({ tls, ciphers: suites }: ProfileShape): string | null {
 export const unreadable = (pem: string): string | null => {
   if (pem === '') return null
   try {
-    parseChain(pem)
+    parseCertificates(pem)
     return null
   } catch (thrown) {
     return `${(thrown as RotationError).message}; give the roots as PEM text`

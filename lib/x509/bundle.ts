@@ -4,6 +4,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Leaf } from '../model/certificate.ts'
 import { leafOf, normalizePem, parseChain } from './certificate.ts'
 import { keyFits, openKey } from './key.ts'
+import { isSignedBy, openBudget, type SignatureBudget } from './signed-by.ts'
 
 /** A chain with its key as they come from elsewhere. */
 export interface GivenBundle {
@@ -32,8 +33,8 @@ const invalid = (why: string, hint: string): RotationError =>
 
 const isSelfSigned = (certificate: X509Certificate): boolean => certificate.checkIssued(certificate)
 
-const issued = (issuer: X509Certificate, subject: X509Certificate): boolean =>
-  subject.checkIssued(issuer) && subject.verify(issuer.publicKey)
+const issued = (issuer: X509Certificate, subject: X509Certificate, budget: SignatureBudget): boolean =>
+  subject.checkIssued(issuer) && isSignedBy(subject, issuer, budget)
 
 /** The leaf is the one that the key fits; then whoever issued the one before, as far as it is there. */
 function chainOfKey(
@@ -51,9 +52,10 @@ function chainOfKey(
   }
   const chain: [X509Certificate, ...X509Certificate[]] = [leaf]
   let left = each.filter(it => it !== leaf && !isSelfSigned(it))
+  const budget = openBudget()
   for (;;) {
     const last = chain.at(-1) ?? leaf
-    const next = left.find(it => issued(it, last))
+    const next = left.find(it => issued(it, last, budget))
     if (!next) break
     chain.push(next)
     left = left.filter(it => it !== next)

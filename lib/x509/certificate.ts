@@ -153,12 +153,62 @@ const readBlock = (label: string, body: string, number: number): X509Certificate
   return certificate
 }
 
+/** What IoTDA takes, in characters of PEM. */
+const CHAIN_CHARS = 65_535
+/** No CA gives, and no device takes, nearly as many. */
+export const CHAIN_CERTIFICATES = 20
+
+const TOO_LARGE = {
+  retry: 'never',
+  hint: 'Give the leaf and the few intermediates that lead to its root.',
+} as const
+
+/** @throws RotationError `certificate-invalid` */
+function refuseLarge(pem: string): void {
+  if (pem.length > CHAIN_CHARS)
+    throw new RotationError(
+      'certificate-invalid',
+      `the chain has ${pem.length} characters, more than the ${CHAIN_CHARS} that IoTDA takes`,
+      TOO_LARGE,
+    )
+  const count = pem.split('-----BEGIN CERTIFICATE-----').length - 1
+  if (count > CHAIN_CERTIFICATES)
+    throw new RotationError(
+      'certificate-invalid',
+      `the chain has ${count} certificates, more than ${CHAIN_CERTIFICATES}`,
+      TOO_LARGE,
+    )
+}
+
+/**
+ * The chain in a PEM text of somebody outside, as {@link parseCertificates}. One that is larger than IoTDA takes, or
+ * has more than {@link CHAIN_CERTIFICATES} certificates, is refused before anything is read.
+ * @throws RotationError `certificate-invalid`
+ */
+export function parseChain(pem: string): readonly X509Certificate[] {
+  refuseLarge(pem)
+  return parseCertificates(pem)
+}
+
+/** By text: in one run the same chains and roots are looked at again and again. */
+const parsed = new Map<string, readonly X509Certificate[]>()
+const PARSED_AT_MOST = 64
+
 /**
  * The certificates of a PEM text, in its order, at least one. Text around the blocks (RFC 7468 section 5.2)
  * and CRLF are tolerated. @throws RotationError `certificate-invalid` naming the bad block by its number from
  * 1; a private key among them is refused, and its text appears in no message
  */
-export function parseChain(pem: string): readonly X509Certificate[] {
+export function parseCertificates(pem: string): readonly X509Certificate[] {
+  const known = parsed.get(pem)
+  if (known) return known
+  const certificates = readCertificates(pem)
+  if (parsed.size >= PARSED_AT_MOST) parsed.clear()
+  parsed.set(pem, certificates)
+  return certificates
+}
+
+function readCertificates(pem: string): readonly X509Certificate[] {
   const marks = [...pem.matchAll(/-----(BEGIN|END) ([^-\r\n]+)-----/g)]
   if (marks.some(([, , label]) => label?.includes('PRIVATE KEY'))) throw invalid(PRIVATE_KEY_FOUND)
   const certificates: X509Certificate[] = []
@@ -238,7 +288,7 @@ export function leafOf(certificate: X509Certificate): Leaf {
 
 /** By fingerprint: the same certificate is in a slot, bound, and served, and is read once. */
 const leaves = new Map<string, Leaf>()
-const LEAVES_AT_MOST = 100
+const LEAVES_AT_MOST = 500
 
 // --- writing and comparing -------------------------------------------------------------------------------------
 

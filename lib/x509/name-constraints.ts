@@ -28,21 +28,29 @@ const namesOf = (certificate: X509Certificate): readonly Tlv[] => {
 const dnsWithin = (name: string, base: string): boolean =>
   base === '' || name === base || name.endsWith(base.startsWith('.') ? base : `.${base}`)
 
+/** A name, or the base of a constraint, made ready to be compared; null: of a kind that is not judged here. */
+interface Comparable {
+  readonly tag: number
+  readonly dns: string | null
+  readonly directory: readonly string[] | null
+}
+
+const comparable = ({ tag, content }: Tlv, directoryIn: (content: Buffer) => Buffer): Comparable => ({
+  tag,
+  dns: tag === DNS_NAME ? content.toString('latin1').toLowerCase() : null,
+  directory: tag === DIRECTORY_NAME ? relativeNames(directoryIn(content)) : null,
+})
+
+const asIs = (content: Buffer): Buffer => content
+/** A base has its name in a tag of its own. */
+const unwrapped = (content: Buffer): Buffer => tlvs(content)[0]?.content ?? Buffer.alloc(0)
+
 /** Whether a name lies in the subtree of a constraint of the same kind; null for a kind that is not judged here. */
-const isWithin = (name: Tlv, base: Tlv, excluding: boolean): boolean | null => {
-  if (name.tag === DNS_NAME) {
-    const [given, tree] = [name, base].map(it => it.content.toString('latin1').toLowerCase()) as [
-      string,
-      string,
-    ]
+const isWithin = (name: Comparable, base: Comparable, excluding: boolean): boolean | null => {
+  if (name.dns !== null && base.dns !== null)
     // A wildcard is excluded as soon as one of the names it stands for is.
-    return dnsWithin(given, tree) || (excluding && covers([given], tree.replace(/^\./, '')))
-  }
-  if (name.tag !== DIRECTORY_NAME) return null
-  const given = relativeNames(name.content)
-  return relativeNames(tlvs(base.content)[0]?.content ?? Buffer.alloc(0)).every(
-    (it, index) => it === given[index],
-  )
+    return dnsWithin(name.dns, base.dns) || (excluding && covers([name.dns], base.dns.replace(/^\./, '')))
+  return base.directory?.every((it, index) => it === name.directory?.[index]) ?? null
 }
 
 const shown = (name: Tlv): string =>
@@ -52,6 +60,20 @@ const shown = (name: Tlv): string =>
       ? 'the subject'
       : 'a name that is no DNS name'
 
+/** The bases of the permitted or of the excluded subtrees. */
+const basesOf = (constraints: readonly Tlv[], kind: number): readonly Tlv[] =>
+  tlvs(constraints.find(part => part.tag === kind)?.content ?? Buffer.alloc(0)).flatMap(
+    tree => tlvs(tree.content)[0] ?? [],
+  )
+
+/** How many comparisons {@link nameConstraintsBroken} makes at most. @throws RotationError `certificate-invalid` */
+export function comparisonsOf(ca: X509Certificate, certificate: X509Certificate): number {
+  const constraints = extensionElements(ca, EXTENSION.nameConstraints)
+  if (constraints === null) return 0
+  const bases = basesOf(constraints, PERMITTED).length + basesOf(constraints, EXCLUDED).length
+  return bases * namesOf(certificate).length
+}
+
 /**
  * What a CA's name constraints forbid in a certificate below it (RFC 5280 section 4.2.1.10), in words; null
  * when nothing. DNS names and subjects are judged; of other kinds any name that has a constraint is refused.
@@ -60,17 +82,15 @@ const shown = (name: Tlv): string =>
 export function nameConstraintsBroken(ca: X509Certificate, certificate: X509Certificate): string | null {
   const constraints = extensionElements(ca, EXTENSION.nameConstraints)
   if (constraints === null) return null
-  const basesOf = (tag: number): readonly (Tlv | undefined)[] => {
-    const trees = tlvs(constraints.find(part => part.tag === tag)?.content ?? Buffer.alloc(0))
-    return trees.map(tree => tlvs(tree.content)[0])
-  }
-  const [permitted, excluded] = [basesOf(PERMITTED), basesOf(EXCLUDED)]
-  for (const name of namesOf(certificate)) {
-    const ofKind = (base: Tlv | undefined): base is Tlv => base?.tag === name.tag
-    const allowed = permitted.filter(ofKind).map(base => isWithin(name, base, false))
-    const denied = excluded.filter(ofKind).map(base => isWithin(name, base, true))
-    if ((allowed.length > 0 && !allowed.includes(true)) || denied.some(within => within !== false))
-      return shown(name)
+  const ready = (kind: number) => basesOf(constraints, kind).map(base => comparable(base, unwrapped))
+  const [permitted, excluded] = [ready(PERMITTED), ready(EXCLUDED)]
+  for (const given of namesOf(certificate)) {
+    const name = comparable(given, asIs)
+    const ofKind = (base: Comparable): boolean => base.tag === name.tag
+    const allowed = permitted.filter(ofKind)
+    const isAllowed = allowed.length === 0 || allowed.some(base => isWithin(name, base, false) === true)
+    if (!isAllowed || excluded.filter(ofKind).some(base => isWithin(name, base, true) !== false))
+      return shown(given)
   }
   return null
 }

@@ -2,22 +2,26 @@ import { X509Certificate } from 'node:crypto'
 import { rootCertificates } from 'node:tls'
 import { iso } from '../base/time.ts'
 import {
+  CHAIN_CERTIFICATES,
   EXTENSION,
   extensionElements,
   extensionsOf,
   isVersion1,
   leafOf,
-  parseChain,
+  parseCertificates,
   signatureOf,
   tlvs,
 } from './certificate.ts'
 import { isSelfIssued, keyUsageOf, SHA256_AND_UP, signatureAlgorithmOf } from './details.ts'
-import { nameConstraintsBroken } from './name-constraints.ts'
+import { comparisonsOf, nameConstraintsBroken } from './name-constraints.ts'
+import { isSignedBy, openBudget, type SignatureBudget } from './signed-by.ts'
 
 /** Why a device would not accept a chain. */
 export type PathCode =
   | 'empty'
   | 'malformed'
+  /** It would take more work than anybody puts into a chain. */
+  | 'too-large'
   | 'duplicate'
   /** A certificate does not issue the one before it. */
   | 'order'
@@ -168,20 +172,50 @@ const checkCa = (ca: X509Certificate, below: readonly X509Certificate[]): Check 
     return fail('path-length', `${name} allows fewer intermediates than follow it; mend the chain`)
   if (ca.keyUsage !== undefined && !ca.keyUsage.includes(SERVER_AUTH))
     return fail('extended-key-usage', `${name} may not issue for TLS servers (extended key usage)`)
-  return firstOf(below, (certificate, index) => {
-    if (index > 0 && isSelfIssued(certificate)) return null
+  return null
+}
+
+/** As many comparisons of a name with a constraint as Go makes for a chain (MaxConstraintComparisons). */
+const COMPARISONS_AT_MOST = 250_000
+
+/** A CA, and the certificates below it that its name constraints bind. */
+type Constrained = { readonly ca: X509Certificate; readonly bound: readonly X509Certificate[] }
+
+const constrained = (ca: X509Certificate, below: readonly X509Certificate[]): Constrained => ({
+  ca,
+  bound: below.filter((certificate, index) => index === 0 || !isSelfIssued(certificate)),
+})
+
+/**
+ * The name constraints of what was sent and of the root above it. Checked last, since a stranger may not have us
+ * compare every name with every constraint; and counted before.
+ */
+const checkNames = (chain: readonly X509Certificate[], anchor: Constrained | null): Check => {
+  const all = chain.map((ca, index) => constrained(ca, chain.slice(0, index))).concat(anchor ?? [])
+  const pairs = all.flatMap(({ ca, bound }) => bound.map(certificate => ({ ca, certificate })))
+  const comparisons = pairs.reduce((sum, { ca, certificate }) => sum + comparisonsOf(ca, certificate), 0)
+  if (comparisons > COMPARISONS_AT_MOST)
+    return fail(
+      'too-large',
+      `the names below ${subjectOf(chain.at(-1) as X509Certificate)} would have to be compared with name constraints ${comparisons} times, which clients refuse; have it issued with fewer`,
+    )
+  return firstOf(pairs, ({ ca, certificate }) => {
     const broken = nameConstraintsBroken(ca, certificate)
     return broken === null
       ? null
-      : fail('name-constraints', `${name} does not allow ${broken} in ${subjectOf(certificate)}`)
+      : fail('name-constraints', `${subjectOf(ca)} does not allow ${broken} in ${subjectOf(certificate)}`)
   })
 }
 
 // --- the path --------------------------------------------------------------------------------------------------
 
-const checkIssues = (issuer: X509Certificate, certificate: X509Certificate): Check => {
+const checkIssues = (
+  issuer: X509Certificate,
+  certificate: X509Certificate,
+  budget: SignatureBudget,
+): Check => {
   const name = subjectOf(certificate)
-  if (!certificate.verify(issuer.publicKey))
+  if (!isSignedBy(certificate, issuer, budget))
     return fail(
       'signature',
       `the signature of ${name} is not by ${subjectOf(issuer)}; obtain the chain again`,
@@ -195,9 +229,14 @@ const checkIssues = (issuer: X509Certificate, certificate: X509Certificate): Che
 }
 
 /** What is asked of the certificates sent, whatever the roots are. */
-const checkChain = (chain: readonly X509Certificate[], at: number): Check => {
+const checkChain = (chain: readonly X509Certificate[], at: number, budget: SignatureBudget): Check => {
   const [leaf] = chain
   if (leaf === undefined) return fail('empty', 'there is no certificate; obtain the chain again')
+  if (chain.length > CHAIN_CERTIFICATES)
+    return fail(
+      'too-large',
+      `there are ${chain.length} certificates, more than ${CHAIN_CERTIFICATES}; send fewer`,
+    )
   const seen = new Set<string>()
   return (
     firstOf(chain, certificate => {
@@ -218,7 +257,7 @@ const checkChain = (chain: readonly X509Certificate[], at: number): Check => {
           'order',
           `${subjectOf(certificate)} is not issued by ${subjectOf(issuer)}, which follows it; send the leaf first, then each issuer`,
         )
-      return usage ?? checkIssues(issuer, certificate)
+      return usage ?? checkIssues(issuer, certificate, budget)
     }) ??
     firstOf(chain, certificate => checkTime(certificate, at))
   )
@@ -228,15 +267,20 @@ const checkChain = (chain: readonly X509Certificate[], at: number): Check => {
 const anchorsOf = (
   last: X509Certificate,
   roots: readonly X509Certificate[],
+  budget: SignatureBudget,
 ): readonly (X509Certificate | null)[] =>
   roots.some(root => root.fingerprint256 === last.fingerprint256)
     ? [null]
-    : roots.filter(root => last.checkIssued(root) && last.verify(root.publicKey))
+    : roots.filter(root => last.checkIssued(root) && isSignedBy(last, root, budget))
 
 /** A root of version 1 has no extensions: being held by the device makes it a CA. */
-const checkAnchor = (root: X509Certificate, below: readonly X509Certificate[], at: number): Check =>
+const checkAnchor = (
+  root: X509Certificate,
+  below: readonly X509Certificate[],
+  { at, budget }: { readonly at: number; readonly budget: SignatureBudget },
+): Check =>
   (isVersion1(root) ? null : checkCa(root, below)) ??
-  checkIssues(root, below.at(-1) as X509Certificate) ??
+  checkIssues(root, below.at(-1) as X509Certificate, budget) ??
   checkExtensions(root) ??
   checkTime(root, at)
 
@@ -247,19 +291,22 @@ const checkAnchor = (root: X509Certificate, below: readonly X509Certificate[], a
  * is checked like any other CA, except for its own signature.
  */
 export function verifyPath({ chain, roots, at }: PathInput): PathResult {
+  const budget = openBudget()
   try {
-    const bad = checkChain(chain, at)
+    const bad = checkChain(chain, at, budget)
     if (bad) return bad
     let failure: PathFailure | null = null
     for (let length = chain.length; length > 0; length -= 1) {
       const sent = chain.slice(0, length)
-      for (const root of anchorsOf(sent.at(-1) as X509Certificate, roots)) {
-        const refused = root && checkAnchor(root, sent, at)
+      for (const root of anchorsOf(sent.at(-1) as X509Certificate, roots, budget)) {
+        const refused =
+          (root && checkAnchor(root, sent, { at, budget })) ??
+          checkNames(chain, root && constrained(root, sent))
         if (!refused) return { ok: true, path: root ? [...sent, root] : sent }
         failure ??= refused
       }
     }
-    return failure ?? incomplete(chain.at(-1) as X509Certificate)
+    return failure ?? (budget.left < 0 ? OVERWORKED : incomplete(chain.at(-1) as X509Certificate))
   } catch (thrown) {
     return fail(
       'malformed',
@@ -267,6 +314,11 @@ export function verifyPath({ chain, roots, at }: PathInput): PathResult {
     )
   }
 }
+
+const OVERWORKED = fail(
+  'too-large',
+  'too many of the roots could have issued it, and none of the first ones did; obtain another chain',
+)
 
 const incomplete = (last: X509Certificate): PathFailure =>
   fail(
@@ -276,7 +328,12 @@ const incomplete = (last: X509Certificate): PathFailure =>
       : `no root issues ${subjectOf(last)}; add the certificate of "${leafOf(last).issuer}" to the chain, or trust it`,
   )
 
+/** Node's, read when they are first asked for. */
+let ofNode: readonly X509Certificate[] | null = null
+
 /** Roots from PEM text, or the ones Node.js comes with when null. @throws RotationError `certificate-invalid` */
 export function parseRoots(pem: string | null): readonly X509Certificate[] {
-  return pem === null ? rootCertificates.map(root => new X509Certificate(root)) : parseChain(pem)
+  if (pem !== null) return parseCertificates(pem)
+  ofNode ??= rootCertificates.map(root => new X509Certificate(root))
+  return ofNode
 }

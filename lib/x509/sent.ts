@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { isSelfIssued } from './details.ts'
 import { type PathInput, type PathResult, verifyPath } from './path.ts'
+import { isSignedBy, openBudget } from './signed-by.ts'
 
 /** A path, and what is untidy about the certificates that came with it; null: nothing. */
 export type SentResult =
@@ -58,8 +59,9 @@ export function extraneousIn(
 ): X509Certificate | null {
   const isHeld = (one: X509Certificate): boolean => roots.some(r => r.fingerprint256 === one.fingerprint256)
   const known = [...roots]
+  const budget = openBudget()
   for (const one of chain.slice(1).toReversed()) {
-    if (!isHeld(one) && !known.some(ca => one.checkIssued(ca) && one.verify(ca.publicKey))) return one
+    if (!isHeld(one) && !known.some(ca => one.checkIssued(ca) && isSignedBy(one, ca, budget))) return one
     known.push(one)
   }
   return null
