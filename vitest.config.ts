@@ -22,6 +22,8 @@ const isRoomy = (folder: string): boolean => {
   return bavail * bsize > 2 ** 30
 }
 
+const TIMEOUTS_MS: Readonly<Record<string, number>> = { whole: 60_000, strangers: 120_000 }
+
 export default defineConfig({
   test: {
     // Two cores: a run often waits for sockets and its own process.
@@ -35,8 +37,9 @@ export default defineConfig({
         isolate: name === 'alone',
         setupFiles: ['test/support/setup.ts'],
         pool: 'forks' as const,
-        testTimeout: name === 'whole' ? 60_000 : 30_000,
-        hookTimeout: 60_000,
+        testTimeout: TIMEOUTS_MS[name] ?? 30_000,
+        // Strangers are fetched, and built, before their first test.
+        hookTimeout: name === 'strangers' ? 480_000 : 60_000,
         expect: { poll: { timeout: 10_000 } },
         env: name === 'whole' && isRoomy(MEMORY) ? { TMPDIR: MEMORY } : {},
       },

@@ -168,7 +168,15 @@ export const noLooseFiles: Rule = all =>
   all.map(m => m.file).filter(file => /^lib\/[^/]+$/.test(file) && file !== 'lib/contracts.ts')
 
 /** A folder of tests is a room of the program, or one of these. */
-const OTHER_TESTS = ['test', 'test/contract', 'test/deploy', 'test/e2e', 'test/sandbox', 'test/support']
+const OTHER_TESTS = [
+  'test',
+  'test/contract',
+  'test/deploy',
+  'test/e2e',
+  'test/sandbox',
+  'test/strangers',
+  'test/support',
+]
 export const testsMirrorTheProgram =
   (program: readonly Module[]): Rule =>
   all => {

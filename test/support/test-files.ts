@@ -10,7 +10,11 @@ export interface TestFiles {
   readonly whole: readonly string[]
   /** All others. */
   readonly quick: readonly string[]
+  /** Drive software of other people, which has to be fetched: `npm run test:strangers` runs these, nothing else does. */
+  readonly strangers: readonly string[]
 }
+
+const STRANGERS = 'test/strangers/'
 
 const IMPORT = /^(?:import|export)\b(?! type\b)(?:[^'";=(]*?\bfrom)?\s*'(\.[^']+)'/gm
 const PROCESS = /'node:(?:child_process|worker_threads)'|\bdist\//
@@ -51,11 +55,13 @@ export function testFiles(): TestFiles {
     !file.startsWith('test/e2e/') &&
     rank(file) === SLOW.length &&
     ![file, ...importsOf(file)].some(it => PROCESS.test(read(it)))
-  const all = filesIn('test').filter(file => file.endsWith('.test.ts'))
+  const every = filesIn('test').filter(file => file.endsWith('.test.ts'))
+  const all = every.filter(file => !file.startsWith(STRANGERS))
   const rest = all.filter(file => !isAlone(file))
   return {
     alone: all.filter(isAlone),
     whole: rest.filter(file => !isQuick(file)).toSorted((a, b) => rank(a) - rank(b)),
     quick: rest.filter(isQuick),
+    strangers: every.filter(file => file.startsWith(STRANGERS)),
   }
 }

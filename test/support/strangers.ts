@@ -1,0 +1,77 @@
+/** Software of other people that tests drive: fetched once into a cache, and written down with its version. */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { appendFile, mkdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { unpackPackage } from './apt.ts'
+import { ROOT } from './modules.ts'
+
+const run = promisify(execFile)
+const CACHE = join(ROOT, 'node_modules', '.cache', 'strangers')
+const INSTALL = { timeout: 480_000, maxBuffer: 2 ** 26 }
+
+/** Notes what a suite drove, for bench/results/strangers.md, which `npm run test:strangers` writes. */
+export async function ran(name: string, version: string, what: string): Promise<void> {
+  await mkdir(CACHE, { recursive: true })
+  await appendFile(join(CACHE, 'ran.jsonl'), `${JSON.stringify({ name, version, what })}\n`)
+}
+
+const slug = (parts: readonly string[]): string =>
+  createHash('sha256').update(parts.join(' ')).digest('hex').slice(0, 12)
+
+/** Makes a folder of the cache once, one process at a time (flock(1), of util-linux, which ends with its process). */
+async function once(folder: string, script: string, needs: string): Promise<string> {
+  const done = join(folder, '.done')
+  if (await stat(done).catch(() => null)) return folder
+  await mkdir(folder, { recursive: true })
+  const guarded = `test -e "$1/.done" || { ${script} && : > "$1/.done"; }`
+  try {
+    await run('flock', [`${folder}.lock`, 'sh', '-euc', guarded, 'sh', folder], INSTALL)
+  } catch (error) {
+    const { stderr = '', message } = error as Error & { stderr?: string }
+    throw new Error(`${needs}\n${(stderr || message).trim().slice(-2_000)}`)
+  }
+  return folder
+}
+
+/** A Python of its own with these packages, as pip names them, e.g. `certbot==5.8.0`. Its programs stand beside it. */
+export async function pythonWith(...packages: readonly string[]): Promise<string> {
+  const folder = join(CACHE, `python-${slug(packages)}`)
+  const pip = `"$1/bin/python" -m pip install --quiet --disable-pip-version-check ${packages.map(it => `'${it}'`).join(' ')}`
+  await once(
+    folder,
+    `python3 -m venv "$1" && ${pip}`,
+    `These tests need Python 3.9 or newer with venv, and ${packages.join(', ')}.`,
+  )
+  return join(folder, 'bin', 'python')
+}
+
+/** Versions of installed packages of a Python of `pythonWith`, by name. */
+export async function pythonVersions(python: string): Promise<Readonly<Record<string, string>>> {
+  const { stdout } = await run(python, ['-m', 'pip', 'list', '--format=json', '--disable-pip-version-check'])
+  const listed = JSON.parse(stdout) as readonly { readonly name: string; readonly version: string }[]
+  return Object.fromEntries(listed.map(({ name, version }) => [name, version]))
+}
+
+/** A Go program, by the package with its version, e.g. `example.com/cmd/tool@v1.2.3`; the path of the program. */
+export async function goProgram(name: string, packageAtVersion: string): Promise<string> {
+  const folder = join(CACHE, `go-${name}-${slug([packageAtVersion])}`)
+  await once(
+    folder,
+    `GOBIN="$1" GOFLAGS=-mod=mod go install '${packageAtVersion}'`,
+    `These tests need Go, and ${packageAtVersion}.`,
+  )
+  return join(folder, name)
+}
+
+/** A Debian package with what the system lacks of what it needs, unpacked; the folder that stands for `/`. */
+export async function debianTree(name: string): Promise<string> {
+  const folder = join(CACHE, `debian-${name}`)
+  if (await stat(`${folder}.done`).catch(() => null)) return folder
+  await unpackPackage(name, folder).catch(error => {
+    throw new Error(`These tests need the Debian package ${name}.\n${(error as Error).message.trim()}`)
+  })
+  await writeFile(`${folder}.done`, '')
+  return folder
+}
