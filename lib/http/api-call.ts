@@ -20,8 +20,10 @@ export interface Refusal {
   readonly serviceCode?: string | null
   /** The API's own words as they came; they are quoted. Default: it has none. */
   readonly message?: string | null
-  /** Ends the message, e.g. with the id of the request. */
+  /** Goes on after the API's own words, in ours. */
   readonly note?: string
+  /** The API's name for this request. */
+  readonly requestId?: string | null
   /** Default: what Retry-After says. */
   readonly retryAt?: number | null
   /** Default: a {@link ServiceError}. */
@@ -64,6 +66,11 @@ export interface Called {
   readonly changes?: boolean
   /** What must not be shown, though the API may repeat it. */
   readonly secrets?: readonly string[]
+  /**
+   * The body of the request holds a secret, which whoever refuses it may repeat in part or in another form. So
+   * nothing of the answer is shown but its status, the API's code and the id of the request. Default: no.
+   */
+  readonly isConfidential?: boolean
   readonly signal?: AbortSignal | undefined
 }
 
@@ -77,11 +84,40 @@ export interface ApiCall extends Called {
 
 const QUOTED_CHARS = 300
 const CODE_CHARS = 128
+/** Of a code or an id beside a body that holds a secret: long enough for any UUID. */
+const WORD_CHARS = 36
+/** Of somebody's words, before they are searched for secrets. */
+const HEEDED_CHARS = 8_192
+/** So much of a secret is as good as one. */
+const FRAGMENT_CHARS = 12
 const UNCERTAIN = '; it is unknown whether it took effect'
 
 /** For {@link ApiTerms.unanswered}: says whether the call was sent, where that decides what may be done next. */
 export const sentOrNot = ({ sent, message }: HttpFailure): string =>
   `${sent ? ' got no answer' : ' could not be sent'}: ${message}`
+
+/** Where a text repeats a part of a secret; both are walked through once. */
+function fragmentsIn(text: string, it: string): readonly (readonly [from: number, to: number])[] {
+  const parts = new Set<string>()
+  for (let at = 0; at + FRAGMENT_CHARS <= it.length; at += 1) parts.add(it.slice(at, at + FRAGMENT_CHARS))
+  const found: [number, number][] = []
+  for (let at = 0; parts.size > 0 && at + FRAGMENT_CHARS <= text.length; at += 1) {
+    if (!parts.has(text.slice(at, at + FRAGMENT_CHARS))) continue
+    const last = found.at(-1)
+    if (last && at <= last[1]) last[1] = at + FRAGMENT_CHARS
+    else found.push([at, at + FRAGMENT_CHARS])
+  }
+  return found
+}
+
+const MASK = '[secret]'
+
+/** A text without a secret, and without any longer part of it. */
+const masked = (text: string, it: string): string =>
+  fragmentsIn(text, it)
+    .toReversed()
+    .reduce((left, [from, to]) => `${left.slice(0, from)}${MASK}${left.slice(to)}`, text)
+    .replaceAll(it, MASK)
 
 /** Somebody's words made fit to be shown: one short line that repeats nothing secret. */
 export function quote(
@@ -93,7 +129,7 @@ export function quote(
   const line = secrets
     .filter(it => it !== '')
     .toSorted((a, b) => b.length - a.length)
-    .reduce((masked, it) => masked.replaceAll(it, '[secret]'), text)
+    .reduce(masked, text.slice(0, Math.max(HEEDED_CHARS, Math.min(maxChars, text.length))))
     .replace(/[\s\p{Cc}]+/gu, ' ')
     .trim()
   return line.length > maxChars ? `${line.slice(0, maxChars)}${cutOff}` : line
@@ -123,10 +159,33 @@ export function serviceErrorOf(error: unknown): ServiceError | null {
   return typeof cause?.status === 'number' ? (cause as ServiceError) : null
 }
 
+/** Words as they came, of errors that do not show them all. */
+const words = new WeakMap<object, string>()
+
+/** Whether the API's own words behind an error have this in them, shown or not. */
+export const serviceSays = (error: unknown, pattern: RegExp): boolean => {
+  const said = serviceErrorOf(error)
+  return said !== null && pattern.test(words.get(said) ?? '')
+}
+
 const retryOf = ({ unavailableRetry = 'later' }: ApiTerms): Retry => unavailableRetry
 
 const uncertain = (code: ErrorCode, { changes }: Called): string =>
   changes && code === 'unavailable' ? UNCERTAIN : ''
+
+/** What an answer says that may be shown. */
+function shownOf(refusal: Refusal, { terms, secrets = [], isConfidential = false }: Called) {
+  // Whoever answers may write anything there.
+  const word = (text: string | null | undefined): string | null => {
+    const said = quote(text ?? '', secrets, CODE_CHARS)
+    return said === '' || (isConfidential && said.length > WORD_CHARS) ? null : said
+  }
+  return {
+    serviceCode: word(refusal.serviceCode),
+    requestId: word(refusal.requestId),
+    quoted: quote(isConfidential ? '' : (refusal.message ?? ''), secrets, terms.quotedChars, terms.cutOff),
+  }
+}
 
 /** The error for an answer that is no success. */
 export function refused(
@@ -135,17 +194,17 @@ export function refused(
   called: Called,
   now: number,
 ): RotationError {
-  const { call, terms, secrets = [] } = called
-  const { code, note = '', hint } = refusal
-  // Whoever answers may write anything there.
-  const serviceCode = refusal.serviceCode ? quote(refusal.serviceCode, secrets, CODE_CHARS) : null
-  const quoted = quote(refusal.message ?? '', secrets, terms.quotedChars, terms.cutOff)
+  const { call, terms } = called
+  const { code, hint } = refusal
+  const { serviceCode, requestId, quoted } = shownOf(refusal, called)
   const plain = `${serviceCode === null ? '' : ` ${serviceCode}`}${quoted === '' ? '' : `: ${quoted}`}`
   const said = terms.refused?.(status, serviceCode, quoted) ?? ` answered HTTP ${status}${plain}`
+  const note = `${refusal.note ?? ''}${requestId === null ? '' : ` (request ${requestId})`}`
   const retryAt =
     refusal.retryAt === undefined ? parseRetryAfter(headers['retry-after'], now) : refusal.retryAt
   const retry = code === 'unavailable' ? retryOf(terms) : code === 'throttled' ? 'later' : 'never'
   const cause: ServiceError = { status, code: serviceCode, message: quoted }
+  words.set(cause, refusal.message ?? '')
   return new RotationError(code, `${call}${said}${note}${uncertain(code, called)}`, {
     cause: refusal.cause ?? cause,
     retry: refusal.retry ?? retry,
@@ -167,7 +226,8 @@ export function unanswered(thrown: unknown, called: Called): RotationError {
   const said = terms.unanswered?.(thrown) ?? `: ${thrown.message}`
   const hint = thrown.reason === 'proxy' ? CHECK_PROXY : terms.unansweredHint(thrown)
   return new RotationError(code, `${call}${said}${uncertain(code, called)}`, {
-    cause: thrown,
+    // What Node could not read of an answer is in its error.
+    cause: called.isConfidential ? new HttpFailure(thrown.reason, thrown.message, thrown.sent) : thrown,
     // The same answer would be too large again.
     retry: sent && thrown.reason !== 'too-large' ? retryOf(terms) : 'later',
     ...(hint === null ? {} : { hint }),

@@ -152,7 +152,7 @@ export function createIotdaClient({ projectId, call }: HuaweiClient): IotdaClien
         ...(privateKeyPassword ? { private_key_password: privateKeyPassword.reveal() } : {}),
       }
       const request = certificates('CreateServerCertificate', 'POST', 'create')
-      return call({ ...request, body, expect: serverCertificate, signal })
+      return call({ ...request, body, isConfidential: true, expect: serverCertificate, signal })
     },
     deleteServerCertificate: async (id, signal) => {
       try {

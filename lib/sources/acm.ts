@@ -58,8 +58,12 @@ function createAcm(config: Settings, context: SourceContext): Acm {
 }
 
 /** A call, up to three times: neither of the two changes anything. @throws RotationError */
-const read = <T>(acm: Acm, operation: string, run: Run, send: SdkSend<Sdk, ACMClient, T>): Promise<T> =>
-  repeated(run, `${acm.driver}: ${operation}`, () => sdkCall(acm, operation, run, { changes: false, send }))
+const read = <T>(acm: Acm, operation: string, run: Run, send: SdkSend<Sdk, ACMClient, T>): Promise<T> => {
+  const isConfidential = operation === 'ExportCertificate'
+  return repeated(run, `${acm.driver}: ${operation}`, () =>
+    sdkCall(acm, operation, run, { changes: false, isConfidential, send }),
+  )
+}
 
 const unreadable = (acm: Acm, operation: string): RotationError =>
   new RotationError('unavailable', `${acm.driver}: ${operation} answered without what was asked for`, {

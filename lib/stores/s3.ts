@@ -61,6 +61,8 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
       url: objectUrl(settings, name),
       headers,
       body,
+      // Sealed keys are among the documents.
+      isConfidential: true,
       retry,
       permission: permissionOf('PutObject', name),
     })

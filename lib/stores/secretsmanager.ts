@@ -5,7 +5,7 @@ import { allow, prefixOf, textOf } from '../clouds/aws/policy.ts'
 import { createSecretsManager } from '../clouds/aws/secretsmanager.ts'
 import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
 import { type DriverContext, defineStore, type RawEntry, type StateStore } from '../contracts.ts'
-import { serviceErrorOf } from '../http/api-call.ts'
+import { serviceErrorOf, serviceSays } from '../http/api-call.ts'
 import { conditionalStore, PAUSES_MS } from './shared/conditional-store.ts'
 
 /**
@@ -42,7 +42,7 @@ const saysOf = (error: unknown): string => serviceErrorOf(error)?.code ?? ''
 
 /** The secret has the state "marked for deletion"; the service has no code of its own for it. */
 const isBeingDeleted = (error: unknown): boolean =>
-  saysOf(error) === 'InvalidRequestException' && /delet/i.test(serviceErrorOf(error)?.message ?? '')
+  saysOf(error) === 'InvalidRequestException' && serviceSays(error, /delet/i)
 
 const beingDeleted = (what: string, cause: unknown): RotationError =>
   new RotationError('store-unreadable', `${DRIVER}: the secret ${what} is marked for deletion`, {
@@ -90,7 +90,7 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
             return { body, revision, token: revision }
         } catch (error) {
           if (saysOf(error) !== 'ResourceNotFoundException') throw error
-          if (!/staging label/i.test(serviceErrorOf(error)?.message ?? '')) return null
+          if (!serviceSays(error, /staging label/i)) return null
         }
         throw new RotationError('store-unreadable', `${DRIVER}: the secret ${name} holds no text`, {
           retry: 'never',

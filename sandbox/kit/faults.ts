@@ -3,6 +3,8 @@
  * An operation is named `service.Operation`, e.g. `iotda.CreateServerCertificate`.
  */
 
+import type { Quoting } from './quoting.ts'
+
 /** What to do to matching calls. Without `status`, `drop`, `cut` or `kill` it only delays. */
 export interface Fault {
   /** Patterns of operations: exact, or a prefix ending in `*`. */
@@ -16,6 +18,8 @@ export interface Fault {
   readonly status?: number
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
+  /** What stands in `body` for `{quoted}`: a part of what was sent. */
+  readonly quoting?: Quoting
   readonly after?: boolean
   /** Destroy the connection without an answer, before or after the operation took effect. */
   readonly drop?: 'before' | 'after'

@@ -3,6 +3,7 @@ import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Fault, type Faults, killIf, type LoggedCall } from './faults.ts'
+import { withQuotation } from './quoting.ts'
 
 /** A request as the routes see it. */
 export interface Call {
@@ -169,10 +170,10 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const extra = options.headers?.(call, route?.operation ?? 'Unknown') ?? {}
     if (killIf(fault, 'before') || fault?.drop === 'before') return void response.socket?.destroy()
     const replaced = fault?.status !== undefined
-    if (replaced && !fault.after) return reply(replacement(fault))
+    if (replaced && !fault.after) return reply(replacement(fault, call))
     const real = await answerTo(call, route)
     if (killIf(fault, 'after') || fault?.drop === 'after') return void response.socket?.destroy()
-    reply(replaced ? replacement(fault) : real, fault?.cut)
+    reply(replaced ? replacement(fault, call) : real, fault?.cut)
 
     function reply(answer: Answer, cut?: number): void {
       ;(logged as LoggedCall).status = answer.status
@@ -180,10 +181,10 @@ export async function serve(options: ServeOptions): Promise<Served> {
     }
   }
 
-  const replacement = (fault: Fault): Answer => ({
-    status: fault.status ?? 500,
-    headers: fault.headers ?? {},
-    body: fault.body ?? '',
+  const replacement = ({ status = 500, headers = {}, body = '', quoting }: Fault, call: Call): Answer => ({
+    status,
+    headers,
+    body: quoting === undefined ? body : withQuotation(body, call.body, quoting),
   })
 
   const listener = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {

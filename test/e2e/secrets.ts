@@ -6,13 +6,13 @@ export interface Wanted {
   readonly value: string
 }
 
-const FRAGMENT = 40
+const FRAGMENT = 24
 /** Shorter texts are found in anything. */
 const SHORTEST = 12
 
 /**
  * Looks for secrets in a text: as they are, JSON-escaped, URL-encoded, in base64, base64url and hex wherever they
- * begin, and in every fragment of 40 characters of these, line breaks or not. Private keys also by their DER and
+ * begin, and in every fragment of 24 characters of these, line breaks or not. Private keys also by their DER and
  * their members; what a key shares with its certificate is no secret. Returns the names of what is found.
  */
 export function createSearch(secrets: readonly Wanted[]): (text: string) => readonly string[] {

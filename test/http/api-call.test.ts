@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
 import { RotationError } from '../../lib/base/rotation-error.ts'
@@ -10,6 +11,7 @@ import {
   refused,
   sentOrNot,
   serviceErrorOf,
+  serviceSays,
   unanswered,
 } from '../../lib/http/api-call.ts'
 import { CHECK_PROXY, HttpFailure, type HttpResponse } from '../../lib/http/http.ts'
@@ -30,6 +32,9 @@ describe('quote', () => {
     ['a\n\u001b[31mb\tc ', [], 'a [31mb c'],
     ['key abc and abcdef', ['abc', 'abcdef', ''], 'key [secret] and [secret]'],
     ['x'.repeat(301), [], 'x'.repeat(300)],
+    ['of abcdefghijklmnopqrstuvwxyz', ['0123abcdefghijklmnop'], 'of [secret]qrstuvwxyz'],
+    ['abcdefghijkl, ghijklmnopqr', ['abcdefghijklmnopqrstuvwxyz'], '[secret], [secret]'],
+    ['abcdefghijk', ['abcdefghijklmnopqrstuvwxyz'], 'abcdefghijk'],
   ])('%j without %j', (text, secrets, shown) => {
     expect(quote(text, secrets)).toBe(shown)
   })
@@ -63,6 +68,17 @@ describe('an answer that is no success', () => {
     const message = `api: Do answered HTTP 418${said}`
     expect(error).toMatchObject({ code: refusal.code, message, retry, retryAt, hint: null })
     expect(serviceErrorOf(error)?.status).toBe(418)
+  })
+
+  it('of a call that holds a secret shows status, code and id, and can be told apart all the same', () => {
+    const refusal: Refusal = { code: 'service-refused', serviceCode: 'E1', message: 'MIIEv', requestId: 'r1' }
+    const confidential = { ...plain, isConfidential: true }
+    const error = refused(answer(400), refusal, confidential, NOW)
+    expect(error).toMatchObject({ message: 'api: Do answered HTTP 400 E1 (request r1)' })
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('MIIEv')
+    expect([serviceSays(error, /^MIIEv$/), serviceSays(error, /other/)]).toEqual([true, false])
+    const long = { ...refusal, serviceCode: 'k'.repeat(37), requestId: 'k'.repeat(37) }
+    expect(refused(answer(400), long, confidential, NOW).message).toBe('api: Do answered HTTP 400')
   })
 
   it('is spoken of as the API wants, with the cause it gives', () => {
@@ -101,6 +117,10 @@ describe('no answer', () => {
   it('a stranger is no answer of the API, and a signal says why by itself', () => {
     expect(unanswered(new TypeError('x'), plain)).toMatchObject({ code: 'internal', message: 'x' })
     const reason = new RotationError('lease-lost', 'another run')
+    const packet = Object.assign(new Error('parse'), { rawPacket: Buffer.from('MIIEv') })
+    const torn = new HttpFailure('dropped', 'why', true, packet)
+    const error = unanswered(torn, { ...plain, isConfidential: true })
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('rawPacket')
     expect(unanswered(failure('dropped', true), { ...plain, signal: AbortSignal.abort(reason) })).toBe(reason)
   })
 })

@@ -274,7 +274,9 @@ describe('refusals', () => {
     for (const error of await failures(arn))
       expect(error).toMatchObject({
         code: 'throttled',
-        message: 'source aws (acm): DescribeCertificate answered HTTP 400 ThrottlingException: Rate exceeded',
+        message: expect.stringMatching(
+          /^source aws (acm): DescribeCertificate answered HTTP 400 ThrottlingException: Rate exceeded \(request \S+\)$/,
+        ),
       })
   })
 
@@ -311,7 +313,9 @@ describe('refusals', () => {
     expect(error.message).toMatch(
       new RegExp(`^source aws \\(acm\\): ${action} answered HTTP 400 AccessDenied`),
     )
-    expect(error.message).toContain(`not authorized to perform: acm:${action}`)
+    // An export holds a passphrase: what is answered to it is not repeated.
+    if (action !== 'ExportCertificate')
+      expect(error.message).toContain(`not authorized to perform: acm:${action}`)
   })
 
   test('credentials: expired, unknown, wrong', async () => {

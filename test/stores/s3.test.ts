@@ -53,16 +53,20 @@ afterEach(() => rig.dispose())
 const PLACE = 'iotda-cert/targets/t'
 const calls = () => faults.calls.map(call => call.operation)
 
-cloudScenarios(() => rig, /^s3 store: \w+Object answered HTTP 403 AccessDenied: Access Denied$/, [
+cloudScenarios(
+  () => rig,
+  /^s3 store: \w+Object answered HTTP 403 AccessDenied(: Access Denied)? \(request \S+\)$/,
   [
-    's3:GetObject',
-    'read',
-    /^Allow s3:GetObject on state\.example\/iotda-cert\/targets\/t, and s3:ListBucket on/,
+    [
+      's3:GetObject',
+      'read',
+      /^Allow s3:GetObject on state\.example\/iotda-cert\/targets\/t, and s3:ListBucket on/,
+    ],
+    ['s3:ListBucket', 'read', /s3:ListBucket on state\.example in case the object is not there yet/],
+    ['s3:PutObject', 'write', /^Allow s3:PutObject on state\.example\/iotda-cert\/targets\/t /],
+    ['s3:DeleteObject', 'remove', /^Allow s3:DeleteObject on state\.example\/iotda-cert\/targets\/t /],
   ],
-  ['s3:ListBucket', 'read', /s3:ListBucket on state\.example in case the object is not there yet/],
-  ['s3:PutObject', 'write', /^Allow s3:PutObject on state\.example\/iotda-cert\/targets\/t /],
-  ['s3:DeleteObject', 'remove', /^Allow s3:DeleteObject on state\.example\/iotda-cert\/targets\/t /],
-])
+)
 
 test('a lease cannot be taken in a store that ignores the condition', async () => {
   service.switches.ignoreConditions = true

@@ -32,6 +32,8 @@ export interface AwsCall {
   readonly url: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
+  /** The body holds a secret: no text of an answer is shown. Default: no. */
+  readonly isConfidential?: boolean
   /** `safe`: tried up to three times after a passing failure. */
   readonly retry: 'safe' | 'never'
   /** Permissions to name when the call is forbidden. */
@@ -79,13 +81,15 @@ export function createAwsClient({ http, clock, keys, region, service, driver }: 
   }
   return async given => {
     const { operation, method, url, body, permission, changes = method !== 'GET' } = given
+    const { isConfidential = false } = given
     const call = `${driver}: ${operation}`
     const secrets = [keys.secretAccessKey, keys.accessKeyId, keys.sessionToken].map(it => it?.reveal() ?? '')
     const once = async (): Promise<ApiResponse> => {
       const headers = signed(given)
       const request = { method, url, headers, ...(body === undefined ? {} : { body }) }
       const refusalOf = (answer: HttpResponse, json: unknown) => awsRefusal(answer, json, permission)
-      return callApi({ call, terms: TERMS, changes, secrets, http, clock, request, refusalOf })
+      const called = { call, terms: TERMS, changes, secrets, isConfidential }
+      return callApi({ ...called, http, clock, request, refusalOf })
     }
     return given.retry === 'never' ? once() : repeated({ clock }, call, once, REPEATED)
   }

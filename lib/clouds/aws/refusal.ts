@@ -9,6 +9,7 @@ const CREDENTIALS =
 const CLOCK = /^(RequestTimeTooSkewed|RequestExpired\w*)$/
 const REGION =
   /^(PermanentRedirect|TemporaryRedirect|Redirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException)$/
+const REGION_NAME = /^[a-z0-9-]{1,32}$/
 const PASSING =
   /^(InternalError|InternalFailure|InternalServiceError\w*|ServiceUnavailable\w*|RequestTimeout\w*|OperationAborted)$/
 
@@ -55,7 +56,7 @@ const hintOf = (
   if (service === 'NoSuchBucket') return 'Create the bucket, or mend bucket in the settings.'
   if (code !== 'settings-invalid') return null
   const region = headers['x-amz-bucket-region'] ?? tag(text, 'Region')
-  return region === null
+  return region === null || !REGION_NAME.test(region)
     ? 'Check region and endpoint in the settings: the service sends this request elsewhere.'
     : `Set region to "${region}" in the settings.`
 }
@@ -71,5 +72,6 @@ export function awsRefusal(answer: HttpResponse, json: unknown, permission: stri
   const serviceCode = problem.code === null || !/^[\w.-]{1,128}$/.test(problem.code) ? null : problem.code
   const code = codeOf(status, serviceCode ?? '')
   const hint = hintOf(code, serviceCode ?? '', answer, permission)
-  return { code, serviceCode, message: problem.message, hint }
+  const requestId = answer.headers['x-amzn-requestid'] ?? answer.headers['x-amz-request-id'] ?? null
+  return { code, serviceCode, message: problem.message, hint, requestId }
 }

@@ -142,14 +142,18 @@ export interface SdkTerms {
 }
 
 interface AwsError extends Error {
-  readonly $metadata?: { readonly httpStatusCode?: number }
+  readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string }
   readonly $response?: { readonly headers?: Readonly<Record<string, string>> }
 }
 
 /** Deserialization that failed: the answer is none of the service's. */
 const NOT_READ: readonly string[] = ['Error', 'Unknown', 'SyntaxError', 'TypeError', 'UnknownError']
 
-const sdkRefusal = ({ name, message, $response }: AwsError, status: number, terms: SdkTerms): Refusal => {
+const sdkRefusal = (
+  { name, message, $metadata, $response }: AwsError,
+  status: number,
+  terms: SdkTerms,
+): Refusal => {
   if (NOT_READ.includes(name)) {
     const note = ' with a body that cannot be read'
     return { code: 'unavailable', retry: 'later', hint: terms.checkEndpoint, note }
@@ -158,7 +162,8 @@ const sdkRefusal = ({ name, message, $response }: AwsError, status: number, term
   const isToWait = parseRetryAfter($response?.headers?.['retry-after'], 0) !== null
   const passes = code === 'throttled' ? !isToWait : (terms.isPassing?.(name, message) ?? false)
   const retry = passes ? 'now' : code === 'throttled' ? 'later' : 'never'
-  return { code, retry, hint: terms.hints[code] ?? null, serviceCode: name, message }
+  const requestId = $metadata?.requestId ?? null
+  return { code, retry, hint: terms.hints[code] ?? null, serviceCode: name, message, requestId }
 }
 
 /** The error for what the SDK threw after an answer, or instead of sending anything. */
@@ -172,8 +177,8 @@ function sdkError(thrown: unknown, terms: SdkTerms, called: Called, now: number)
   }
   // A mistake of ours, and not in the settings.
   if (thrown instanceof TypeError) return asRotationError(thrown)
-  const why = quote(message, called.secrets ?? [])
-  return new RotationError('unauthorized', `${called.call} could not be signed: ${name}: ${why}`, {
+  const why = called.isConfidential ? '' : `: ${quote(message, called.secrets ?? [])}`
+  return new RotationError('unauthorized', `${called.call} could not be signed: ${name}${why}`, {
     cause: { name },
     retry: 'never',
     hint: 'Give accessKeyId and secretAccessKey, or the environment, profile or role the AWS SDK looks for.',
@@ -192,7 +197,12 @@ export async function sdkCall<Sdk, Client, T>(
   { driver, terms, secrets, open }: SdkApi<Sdk, Client>,
   operation: string,
   run: Run,
-  given: { readonly changes: boolean; readonly send: SdkSend<Sdk, Client, T> },
+  given: {
+    readonly changes: boolean
+    /** What is sent or answered holds a secret: no text of an answer is shown. */
+    readonly isConfidential?: boolean
+    readonly send: SdkSend<Sdk, Client, T>
+  },
 ): Promise<T> {
   const call = `${driver}: ${operation}`
   const { signal } = run
@@ -202,7 +212,8 @@ export async function sdkCall<Sdk, Client, T>(
     return await given.send(sdk, client, { abortSignal: signal })
   } catch (thrown) {
     const words = { ...serviceTerms(terms.checkEndpoint), quotedChars: 300, cutOff: '' }
-    const called = { call, terms: words, changes: given.changes, secrets, signal }
+    const { changes, isConfidential = false } = given
+    const called = { call, terms: words, changes, isConfidential, secrets, signal }
     const isSilence = signal.aborted || thrown instanceof RotationError || thrown instanceof HttpFailure
     throw isSilence ? unanswered(thrown, called) : sdkError(thrown, terms, called, run.clock.now())
   }

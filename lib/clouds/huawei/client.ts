@@ -33,6 +33,8 @@ export interface HuaweiCall {
   readonly query?: Readonly<Record<string, string | number>>
   /** Sent as JSON. Never shown in a message. */
   readonly body?: object
+  /** The body holds a secret: no text of an answer is shown. Default: no. */
+  readonly isConfidential?: boolean
   /** `safe`: tried up to three times after a passing failure. Default for GET; everything else `never`. */
   readonly retry?: 'safe' | 'never'
   /** The IAM action to name when the call is forbidden. */
@@ -81,7 +83,7 @@ const attempt = async (
   terms: ApiTerms,
 ): Promise<unknown> => {
   const { http, clock, driver, endpoint, region, projectId, instanceId } = options
-  const { operation, method, signal, iamAction = null } = request
+  const { operation, method, signal, iamAction = null, isConfidential = false } = request
   const call = `${driver}: ${operation}`
   const keys = await options.keys()
   const url = urlOf(endpoint, request)
@@ -98,7 +100,8 @@ const attempt = async (
     call,
     terms,
     changes: method !== 'GET',
-    secrets: secretsOf(keys, request.body),
+    secrets: secretsOf(keys),
+    isConfidential,
     signal,
     http,
     clock,

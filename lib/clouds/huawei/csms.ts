@@ -99,6 +99,7 @@ export function createCsms({ endpoint, ...access }: CsmsAccess, driver: string):
         method: 'POST',
         path: root,
         body: { name, secret_string: text, description: 'State of iotda-cert.' },
+        isConfidential: true,
         iamAction: 'csms:secret:create',
       })
       return 'v1'
@@ -110,6 +111,7 @@ export function createCsms({ endpoint, ...access }: CsmsAccess, driver: string):
         method: 'POST',
         path: `${at(name)}/versions`,
         body: { secret_string: text, version_stages: ['SYSCURRENT'] },
+        isConfidential: true,
         iamAction: 'csms:secret:createVersion',
         expect: made,
       })

@@ -104,26 +104,11 @@ const hintFor = (
   return null
 }
 
-/** Every text of a request body that must not come back in a message. */
-const confidential = (value: unknown, name = ''): readonly string[] => {
-  if (typeof value === 'string') {
-    if (/password|secret|private/i.test(name)) return [value, ...value.split(/\s*\n/)]
-    return value.length > 64 ? value.split(/\s*\n/).filter(line => line.length > 15) : []
-  }
-  return typeof value === 'object' && value !== null
-    ? Object.entries(value).flatMap(([key, inner]) => confidential(inner, key))
-    : []
-}
-
-/** What a service may repeat of a request and its keys, and must not be shown. */
-export const secretsOf = (
-  { accessKey, secretKey, securityToken }: HuaweiKeys,
-  body: object | undefined,
-): readonly string[] => [
+/** What a service may repeat of the keys of a call, and must not be shown. */
+export const secretsOf = ({ accessKey, secretKey, securityToken }: HuaweiKeys): readonly string[] => [
   accessKey.reveal(),
   secretKey.reveal(),
   securityToken?.reveal() ?? '',
-  ...confidential(body),
 ]
 
 /** What an answer of any service of Huawei Cloud means; null when it is a success. Never throws. */
@@ -141,9 +126,7 @@ export function huaweiRefusal(answer: HttpResponse, json: unknown, asked: Asked)
     hint: hintFor(code, status, serviceCode, asked),
     serviceCode,
     message,
-    note: [
-      readable ? '' : ' with a body that is no JSON',
-      requestId === null ? '' : ` (request ${requestId})`,
-    ].join(''),
+    note: readable ? '' : ' with a body that is no JSON',
+    requestId,
   }
 }

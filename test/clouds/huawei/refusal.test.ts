@@ -118,7 +118,7 @@ describe('an answer that is no success', () => {
   it('takes the request id from the body when the header has none', () => {
     const text = '{"error_code":"APIGW.0301","error_msg":"no","request_id":"abc"}'
     const refusal = huaweiRefusal({ status: 401, headers: {}, text }, JSON.parse(text), asked)
-    expect(refusal?.note).toBe(' (request abc)')
+    expect(refusal?.requestId).toBe('abc')
   })
 
   it('keeps what Retry-After says for a later run', async () => {
@@ -158,21 +158,36 @@ describe('secrets', () => {
   const keyPem =
     '-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAuQ3ExampleLineOne\nshort==\n-----END RSA PRIVATE KEY-----\n'
   const body = { certificate_pem: 'CERT', private_key: keyPem, private_key_password: 'abcdef' }
-
-  it.each([
-    ['the keys', `no such key ${AK} / ${SK} / ${TOKEN}`],
-    ['the request', `cannot read ${JSON.stringify(body)}`],
-    ['lines of the private key', 'bad line MIIEowIBAAKCAQEAuQ3ExampleLineOne and short== there'],
-    ['the password', 'password abcdef is wrong'],
-  ])('an answer that repeats %s does not reach the error', async (_, text) => {
+  const refusedWith = async (text: string, isConfidential: boolean) => {
     const { client, faults } = await createRig({ options: { keys: async () => temporary } })
     faults.add(json(400, { error_code: 'IOTDA.000006', error_msg: text }))
-    const error = await failureOf(client.call({ ...write, body }))
+    const error = await failureOf(client.call({ ...write, body, isConfidential }))
     const all = `${inspect(error, { depth: 20, showHidden: true })} ${error.hint} ${JSON.stringify(error)}`
-    for (const hidden of [AK, SK, TOKEN, 'MIIEowIBAAKCAQEAuQ3ExampleLineOne', 'short==', 'abcdef'])
-      expect(all).not.toContain(hidden)
-    expect(error.message).toContain('[secret]')
     expect(error.message).toContain('IOTDA.000006')
+    return { error, all }
+  }
+
+  it.each([
+    ['keys', `no such key ${AK} / ${SK} / ${TOKEN}`],
+    ['a part of each key', `no such key ${AK.slice(0, 15)} / ${SK.slice(2, 20)} / ${TOKEN.slice(0, 14)}`],
+  ])('%s that an answer repeats do not reach the error', async (_, text) => {
+    const { error, all } = await refusedWith(text, false)
+    for (const hidden of [AK, SK, TOKEN, AK.slice(0, 12), SK.slice(2, 14), TOKEN.slice(0, 12)])
+      expect(all).not.toContain(hidden)
+    expect(error.message).toContain(': no such key [secret]')
+  })
+
+  it.each([
+    ['the request', `cannot read ${JSON.stringify(body)}`],
+    ['lines of the private key', 'bad line MIIEowIBAAKCAQEAuQ3ExampleLineOne and short== there'],
+    ['a part of a line', 'bad part EowIBAAKCAQEAuQ3Ex'],
+    ['the password', 'password abcdef is wrong'],
+    ['base64 of it', `bad ${Buffer.from(keyPem).toString('base64')}`],
+  ])('of a call that holds a secret only status, code and id are shown, not %s', async (_, text) => {
+    const { error, all } = await refusedWith(text, true)
+    expect(error.message).toBe('iotda: CreateThing answered HTTP 400 IOTDA.000006 (request req-1)')
+    expect(all).not.toContain(text)
+    expect(error.cause).toEqual({ status: 400, code: 'IOTDA.000006', message: '' })
   })
 
   it('does not reach the error of a broken connection', async () => {
