@@ -275,7 +275,7 @@ describe('refusals', () => {
       expect(error).toMatchObject({
         code: 'throttled',
         message: expect.stringMatching(
-          /^source aws (acm): DescribeCertificate answered HTTP 400 ThrottlingException: Rate exceeded \(request \S+\)$/,
+          /^source aws \(acm\): DescribeCertificate answered HTTP 400 ThrottlingException: Rate exceeded \(request \S+\)$/,
         ),
       })
   })
