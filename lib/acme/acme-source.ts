@@ -104,19 +104,18 @@ const obtainBy =
     own: AcmeSettings,
     production: Environment,
     staging: Environment | null,
-    dns01: (run: Run) => Dns01,
+    dns01: (run: Run, emergency?: boolean) => Dns01,
   ): CertificateSource['obtain'] =>
   async (request, journal, run) => {
     const { names } = request.spec
-    const dns = dns01(run)
+    const dns = dns01(run, request.emergency)
     const { perMs } = own.budget
     const limits = { ...own.budget, unissuedMs: unissuedMs(perMs, lifetimeMs(request.replaces)) }
     const budgetAt = ({ memory, settings }: Environment) =>
       openBudget(memory, names, limits, { clock: run.clock, settings })
     const budget = budgetAt(production)
     // No account is made, and no CA asked, for names whose records could not be written anyway.
-    if ((await rememberedAccount(production.memory)) === null)
-      await dns.prepare(names, null, request.emergency)
+    if ((await rememberedAccount(production.memory)) === null) await dns.prepare(names, null)
     if (staging !== null) {
       const waits = await rehearse({ request, journal, budget, run }, work =>
         withAccount(staging, run, client => work({ client, dns, budget: budgetAt(staging) })),
@@ -144,7 +143,8 @@ export function openAcmeSource(
           directoryUrl: own.staging,
           memory: stagingMemory(memory),
         })
-  const dns01 = (run: Run) => createDns01(domain => context.solver(own.solver, domain), context.http, run)
+  const dns01 = (run: Run, emergency?: boolean) =>
+    createDns01(domain => context.solver(own.solver, domain), context.http, run, emergency)
   return {
     obtain: obtainBy(own, production, staging, dns01),
     abandon: async (journal, run) => {

@@ -113,7 +113,7 @@ export function caaPermission(
 /**
  * The records that count for a domain: those of the nearest name at or above it that has any (RFC 8659 section 3).
  * All names are asked at once, up to below the top: no registry says who may issue for everybody.
- * @throws RotationError `unavailable`: a name that would count cannot be asked
+ * @throws RotationError `unavailable`: a name that would count cannot be asked; `dnssec-broken`
  */
 export async function relevantCaa(domain: string, access: DnsAccess): Promise<RelevantCaa | null> {
   const lookup = await openPublicLookup(access)
@@ -123,12 +123,11 @@ export async function relevantCaa(domain: string, access: DnsAccess): Promise<Re
   for (const { at, resolved } of answers) {
     if (resolved.kind === 'records') return { at, records: resolved.records }
     if (resolved.kind === 'failed')
-      throw new RotationError(
-        'unavailable',
-        `DNS: the CAA records of ${at} cannot be read: ${resolved.why}`,
-        {
+      throw (
+        resolved.broken ??
+        new RotationError('unavailable', `DNS: the CAA records of ${at} cannot be read: ${resolved.why}`, {
           hint: 'CAs do not issue while CAA cannot be read: see whether the zone is signed correctly and all its servers answer for CAA, and that propagation.resolvers answer.',
-        },
+        })
       )
   }
   return null
@@ -138,15 +137,14 @@ export async function relevantCaa(domain: string, access: DnsAccess): Promise<Re
  * Makes sure that CAA lets the issuer issue for a domain, for its wildcard, or both. What cannot be read is a doubt:
  * it stops an order, but not in the emergency, nor where the settings name no resolver but other servers, or take the
  * word of the DNS service for enough.
- * @throws RotationError `caa-forbids`, `unavailable`
+ * @throws RotationError `caa-forbids`, `dnssec-broken`, `unavailable`
  */
 export async function requireCaa(
   { domain, wildcards }: { readonly domain: string; readonly wildcards: readonly boolean[] },
   issuer: Issuer,
   access: DnsAccess,
-  emergency: boolean,
 ): Promise<void> {
-  const { run, propagation } = access
+  const { run, propagation, emergency } = access
   let relevant: RelevantCaa | null = null
   try {
     relevant = await relevantCaa(domain, access)

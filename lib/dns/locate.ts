@@ -4,7 +4,8 @@ import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import type { PropagationSettings, Run } from '../contracts.ts'
 import { bareName, checkName } from './name.ts'
 import { askServer } from './resolve/ask-server.ts'
-import { CHOOSE_RESOLVER, type DnsAccess, type Lookup, openLookup, recordsIn } from './resolve/lookup.ts'
+import type { Lookup } from './resolve/asking.ts'
+import { CHOOSE_RESOLVER, type DnsAccess, openLookup, recordsIn } from './resolve/lookup.ts'
 import type { Resolved } from './resolve/response.ts'
 import { type ServerAddress, serverAddresses } from './resolve/server-address.ts'
 import { addressesOf, delegationOf, parentOf, zoneAbove } from './zone-cut.ts'
@@ -177,6 +178,7 @@ async function lookAt(name: string, lookup: Lookup, access: DnsAccess): Promise<
   // remember the opposite for it; a missing NS is remembered for NS alone (RFC 2308 section 5).
   if (zone === null || resolved.kind !== 'nothing' || !resolved.exists) return { ...here, alias: null }
   const delegated = await lookup('NS', name)
+  if (delegated.kind === 'failed' && delegated.broken) throw delegated.broken
   if (delegated.kind !== 'records') return { ...here, alias: null }
   return { ...(await served(name, delegated.records, lookup, access)), alias: null }
 }
@@ -203,7 +205,7 @@ async function follow(fqdn: string, lookup: Lookup, access: DnsAccess): Promise<
  * authoritative servers are asked, the name itself is asked only of them: a resolver would remember that it is not
  * there yet. Where the word of the service is enough, a DNS that cannot be asked stops nothing.
  * @throws RotationError `unavailable`: loop, more than ten aliases, no zone, no server that answers;
- *   `delegation-mismatch`: no server of the zone is an authority for it
+ *   `delegation-mismatch`: no server of the zone is an authority for it; `dnssec-broken`
  */
 export async function locate(fqdn: string, access: DnsAccess): Promise<Location> {
   const { propagation, run } = access

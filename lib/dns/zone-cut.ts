@@ -1,6 +1,7 @@
 import { RotationError } from '../base/rotation-error.ts'
 import { askServer } from './resolve/ask-server.ts'
-import { CHOOSE_RESOLVER, type DnsAccess, type Lookup, recordsIn } from './resolve/lookup.ts'
+import type { Lookup } from './resolve/asking.ts'
+import { CHOOSE_RESOLVER, type DnsAccess, recordsIn } from './resolve/lookup.ts'
 
 /** What stands above a name: its zone, and the servers to which the zone above that one refers. */
 

@@ -12,6 +12,7 @@ export const ERROR_CODES = {
   'certificate-invalid': { exit: 2, text: 'what the source gave is no usable certificate' },
   'solver-zone-missing': { exit: 2, text: 'the DNS solver does not hold the zone of a name' },
   'delegation-mismatch': { exit: 2, text: 'a name does not lead to the DNS zone that the solver writes to' },
+  'dnssec-broken': { exit: 2, text: 'the DNSSEC chain of trust to a name is broken: CAs see nothing there' },
   'caa-forbids': { exit: 2, text: 'CAA records do not let this CA issue for a name' },
   'ca-rejected': { exit: 2, text: 'the CA rejects the request as it is configured' },
   unavailable: { exit: 1, text: 'a service failed or gave an unreadable answer' },

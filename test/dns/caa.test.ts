@@ -182,7 +182,7 @@ describe('records that cannot be read', () => {
   it('stop an order, with what to do', async () => {
     const { access, dns } = await start()
     dns.setNode(R, { servfail: ['CAA'] })
-    expect(await errorOf(requireCaa(domain, ISSUER, access(), false))).toMatchObject({
+    expect(await errorOf(requireCaa(domain, ISSUER, access()))).toMatchObject({
       code: 'unavailable',
       retry: 'later',
       message: 'DNS: the CAA records of iot.example.com cannot be read: SERVFAIL',
@@ -193,7 +193,7 @@ describe('records that cannot be read', () => {
   it('are passed over in the emergency, with a warning', async () => {
     const { access, dns, warnings } = await start()
     dns.setNode(R, { servfail: ['CAA'] })
-    await requireCaa(domain, ISSUER, access(), true)
+    await requireCaa(domain, ISSUER, { ...access(), emergency: true })
     expect(warnings().map(it => it.message)).toEqual([
       'going on without CAA: DNS: the CAA records of iot.example.com cannot be read: SERVFAIL',
     ])
@@ -207,7 +207,7 @@ describe('records that cannot be read', () => {
 
   it('a refusal is one in the emergency, too', async () => {
     const { access } = await start([example([caa('example.com', '0 issue "other.test"')])])
-    expect(await errorOf(requireCaa(domain, ISSUER, access(), true))).toMatchObject({
+    expect(await errorOf(requireCaa(domain, ISSUER, { ...access(), emergency: true }))).toMatchObject({
       code: 'caa-forbids',
       retry: 'never',
       message: 'iot.example.com: CAA of example.com allows other.test, but not ca.test or ca.example',
@@ -217,7 +217,7 @@ describe('records that cannot be read', () => {
   it('a wildcard beside its apex is judged for itself', async () => {
     const { access } = await start([example([caa('example.com', '0 issue "ca.test"', '0 issuewild ";"')])])
     const both = { domain: 'iot.example.com', wildcards: [false, true] }
-    expect(await errorOf(requireCaa(both, ISSUER, access(), false))).toMatchObject({
+    expect(await errorOf(requireCaa(both, ISSUER, access()))).toMatchObject({
       message: expect.stringMatching(/^\*\.iot\.example\.com: /),
     })
   })
@@ -226,7 +226,7 @@ describe('records that cannot be read', () => {
     const { access, dns, warnings } = await start()
     const given = { resolvers: [], nameservers: [`${B}:${dns.port}`] }
     dns.setNode(B, { servfail: ['CAA'] })
-    await requireCaa(domain, ISSUER, access(given), false)
+    await requireCaa(domain, ISSUER, access(given))
     expect(new Set(dns.queries.map(it => it.address))).toEqual(new Set([B]))
     expect(warnings()).toHaveLength(1)
   })

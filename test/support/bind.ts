@@ -23,11 +23,11 @@ export interface Bind {
   dispose(): Promise<void>
 }
 
-const HOST = '127.0.0.1'
+export const HOST = '127.0.0.1'
 /** The address from which updates need no key. */
 const EDITOR = '127.0.0.9'
 
-const freePort = (): Promise<number> =>
+export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', reject)
@@ -82,7 +82,10 @@ const started = async (
   zone: string,
   said: () => string,
 ): Promise<boolean> => {
-  const question = packet.encode({ type: 'query', id: 1, questions: [{ type: 'SOA', name: zone }] })
+  const question = packet.encode({
+    ...{ type: 'query', id: 1, flags: packet.RECURSION_DESIRED },
+    questions: [{ type: 'SOA', name: zone }],
+  })
   for (let attempt = 0; attempt < 200; attempt += 1) {
     if (child.exitCode !== null) {
       if (said().includes('address in use')) return false
@@ -103,11 +106,17 @@ const updateMessage = (zone: string, name: string, type: 'TXT' | 'CNAME', data: 
     authorities: [{ type, name, ttl: 60, data } as packet.Answer],
   })
 
-async function startOnce({ named, env }: BindBinaries, options: BindOptions): Promise<Bind | null> {
-  const port = await freePort()
-  const folder = await mkdtemp(join(tmpdir(), 'bind-'))
-  await writeFile(join(folder, 'named.conf'), configText(folder, port, options))
-  for (const zone of options.zones) await writeFile(join(folder, `${zone}.zone`), zoneText(zone))
+/** A `named` that answers, and how it is told to read its zones anew. */
+export interface Named {
+  readonly reload: () => void
+  readonly dispose: () => Promise<void>
+}
+
+/** Starts one with a configuration in a folder; null: its port was taken meanwhile. `zone`: what it must answer for. */
+export async function startNamed(
+  { named, env }: BindBinaries,
+  { folder, port, zone }: { readonly folder: string; readonly port: number; readonly zone: string },
+): Promise<Named | null> {
   const child = spawn(named, ['-g', '-n', '1', '-c', join(folder, 'named.conf')], {
     env: { ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -122,14 +131,23 @@ async function startOnce({ named, env }: BindBinaries, options: BindOptions): Pr
     await ended
     await rm(folder, { recursive: true, force: true })
   }
-  const isUp = await started(child, port, options.zones[0] ?? '', () => said).catch(async error => {
+  const isUp = await started(child, port, zone, () => said).catch(async error => {
     await dispose()
     throw error
   })
-  if (!isUp) {
-    await dispose()
-    return null
-  }
+  if (isUp) return { reload: () => void child.kill('SIGHUP'), dispose }
+  await dispose()
+  return null
+}
+
+async function startOnce(binaries: BindBinaries, options: BindOptions): Promise<Bind | null> {
+  const port = await freePort()
+  const folder = await mkdtemp(join(tmpdir(), 'bind-'))
+  await writeFile(join(folder, 'named.conf'), configText(folder, port, options))
+  for (const zone of options.zones) await writeFile(join(folder, `${zone}.zone`), zoneText(zone))
+  const running = await startNamed(binaries, { folder, port, zone: options.zones[0] ?? '' })
+  if (running === null) return null
+  const { dispose } = running
   const add: Bind['add'] = async (zone, name, type, data) => {
     const answer = await ask(port, updateMessage(zone, name, type, data), EDITOR, 5_000)
     const { rcode } = (answer ?? {}) as { rcode?: string }

@@ -72,9 +72,15 @@ async function requireZone(solver: DnsSolver, location: Location, access: DnsAcc
 /** DNS-01 (RFC 8555 section 8.4) for the names of one order, in one run. */
 export type Dns01 = ReturnType<typeof createDns01>
 
-/** `solverFor` gives the solver of a domain name, `http` the client for DNS over HTTPS. */
-export function createDns01(solverFor: SolverFor, http: DriverContext['http'], run: Run) {
-  const accessFor = (domain: string): DnsAccess => ({ propagation: solverFor(domain).propagation, http, run })
+/**
+ * `solverFor` gives the solver of a domain name, `http` the client for DNS over HTTPS. In the emergency a doubt is
+ * passed over.
+ */
+export function createDns01(solverFor: SolverFor, http: DriverContext['http'], run: Run, emergency = false) {
+  const accessFor = (domain: string): DnsAccess => {
+    const { propagation } = solverFor(domain)
+    return { propagation, http, run, emergency }
+  }
   const locationOf = createLocator(accessFor)
   const prepared = new Set<string>()
   const requireWritable = async (domain: string, access: DnsAccess): Promise<void> => {
@@ -85,16 +91,16 @@ export function createDns01(solverFor: SolverFor, http: DriverContext['http'], r
   return {
     /**
      * Proves what can be proved before an order is placed: each name's TXT record can be written where DNS leads, once
-     * in a run, and CAA lets the issuer issue, as soon as it is known. Changes nothing. In the emergency a doubt is
-     * passed over. @throws RotationError `caa-forbids`, `delegation-mismatch`, `unavailable`, those of the solver
+     * in a run, and CAA lets the issuer issue, as soon as it is known. Changes nothing.
+     * @throws RotationError `caa-forbids`, `delegation-mismatch`, `dnssec-broken`, `unavailable`, those of the solver
      */
-    prepare: async (names: readonly string[], issuer: Issuer | null, emergency: boolean): Promise<void> => {
+    prepare: async (names: readonly string[], issuer: Issuer | null): Promise<void> => {
       for (const domain of new Set(names.map(baseOf))) {
         const access = accessFor(domain)
         const wildcards = names.filter(name => baseOf(name) === domain).map(name => name.startsWith('*.'))
         // Both to their end, so that nothing is asked any more behind the back of what comes next.
         const outcomes = await Promise.allSettled([
-          issuer && requireCaa({ domain, wildcards }, issuer, access, emergency),
+          issuer && requireCaa({ domain, wildcards }, issuer, access),
           requireWritable(domain, access),
         ])
         for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
@@ -119,7 +125,12 @@ export function createDns01(solverFor: SolverFor, http: DriverContext['http'], r
     /** Waits until every authoritative server has every value. @throws RotationError `propagation-timeout` */
     propagated: async (values: readonly TxtValue[]): Promise<Propagated> => {
       for (const [solver, group] of bySolver(values, solverFor)) {
-        const outcome = await awaitPropagation(group, { propagation: solver.propagation, http, run })
+        const outcome = await awaitPropagation(group, {
+          propagation: solver.propagation,
+          http,
+          run,
+          emergency,
+        })
         if (outcome.kind === 'suspended') return outcome
       }
       return { kind: 'seen' }

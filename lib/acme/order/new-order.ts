@@ -118,7 +118,7 @@ export async function placeOrder(work: OpenOrderWork): Promise<Order> {
   await removeTxtValues(work)
   const { names } = request.spec
   const profile = profileFor(work)
-  await dns.prepare(names, client.issuer, request.emergency)
+  await dns.prepare(names, client.issuer)
   await client.ready()
   await budget.order()
   const wanted = { names, profile, replaces: predecessorOf(work) }

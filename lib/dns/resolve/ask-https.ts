@@ -2,6 +2,7 @@ import { stopped } from '../../base/stopped.ts'
 import { SECOND_MS } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
 import { type Http, HttpFailure } from '../../http/http.ts'
+import { type Asking, withoutValidation } from './asking.ts'
 import { encodeRequest, OPCODE, TYPE } from './message.ts'
 import { type RecordData, type RecordType, type Resolved, readResponse } from './response.ts'
 
@@ -19,6 +20,7 @@ const once = async <T extends RecordType>(
   url: string,
   asked: { readonly name: string; readonly type: T },
   run: Run,
+  asking: Asking,
 ): Promise<Resolved<RecordData[T]>> => {
   const question = { name: asked.name, type: TYPE[asked.type] }
   try {
@@ -26,7 +28,7 @@ const once = async <T extends RecordType>(
       method: 'POST',
       url,
       headers: { 'content-type': MEDIA_TYPE, accept: MEDIA_TYPE },
-      body: encodeRequest({ id: ID, opcode: OPCODE.query, recurse: true, question }),
+      body: encodeRequest({ id: ID, opcode: OPCODE.query, recurse: true, ...asking, question }),
       encoding: 'latin1',
       timeoutMs: TIMEOUT_MS,
       signal: run.signal,
@@ -54,10 +56,11 @@ export async function askHttps<T extends RecordType>(
   name: string,
   type: T,
   run: Run,
+  asking: Asking = {},
 ): Promise<Resolved<RecordData[T]>> {
   if (run.signal.aborted) throw stopped(run, 'DNS question')
-  let resolved = await once(http, url, { name, type }, run)
-  for (let tried = 1; resolved.kind === 'failed' && tried < TRIES; tried += 1)
-    resolved = await once(http, url, { name, type }, run)
-  return resolved
+  const ask = (how: Asking): Promise<Resolved<RecordData[T]>> => once(http, url, { name, type }, run, how)
+  let resolved = await ask(asking)
+  for (let tried = 1; resolved.kind === 'failed' && tried < TRIES; tried += 1) resolved = await ask(asking)
+  return withoutValidation(resolved, asking, ask)
 }

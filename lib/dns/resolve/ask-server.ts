@@ -3,6 +3,7 @@ import { RotationError } from '../../base/rotation-error.ts'
 import { stopped } from '../../base/stopped.ts'
 import { SECOND_MS } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
+import { type Asking, withoutValidation } from './asking.ts'
 import { type DnsServer, exchange } from './exchange.ts'
 import { encodeRequest, OPCODE, TYPE } from './message.ts'
 import { type Question, type RecordType, type Response, readResponse, unread } from './response.ts'
@@ -21,15 +22,22 @@ const silence = (error: unknown): string => {
   return `no server there (${(cause as NodeJS.ErrnoException).code})`
 }
 
+interface Once extends Asking {
+  readonly recurse: boolean
+  readonly run: Run
+  readonly timeoutMs: number
+}
+
 /** UDP, then TCP for what does not fit. */
 async function askOnce<T extends RecordType>(
   server: ServerAddress,
   question: Question<T>,
-  { recurse, run, timeoutMs }: { readonly recurse: boolean; readonly run: Run; readonly timeoutMs: number },
+  { recurse, run, timeoutMs, ...asking }: Once,
 ): Promise<Response<T>> {
   if (run.signal.aborted) throw stopped(run, 'DNS question')
   const { id, name, type } = question
-  const message = encodeRequest({ id, opcode: OPCODE.query, recurse, question: { name, type: TYPE[type] } })
+  const asked = { name, type: TYPE[type] }
+  const message = encodeRequest({ id, opcode: OPCODE.query, recurse, ...asking, question: asked })
   const send = async (transport: DnsServer['transport']): Promise<Response<T>> => {
     const to = { address: server.address, port: server.port, label: server.address, transport }
     const received = await exchange(to, message, `DNS: ${type} of ${name}`, run.signal, timeoutMs)
@@ -54,16 +62,19 @@ export async function askServer<T extends RecordType>(
   name: string,
   type: T,
   run: Run,
+  asking: Asking = {},
 ): Promise<Response<T>> {
   const question = { id: randomInt(0x10000), name, type }
-  let response = await askOnce(server, question, { recurse: false, run, timeoutMs: TIMEOUT_MS })
+  const how = { ...asking, recurse: false, run }
+  let response = await askOnce(server, question, { ...how, timeoutMs: TIMEOUT_MS })
   for (let tried = 2; response.isSilence && tried <= TRIES; tried += 1)
-    response = await askOnce(server, question, { recurse: false, run, timeoutMs: tried * TIMEOUT_MS })
+    response = await askOnce(server, question, { ...how, timeoutMs: tried * TIMEOUT_MS })
   return response
 }
 
 /**
- * Asks servers that may ask others, one after another until one does not fail; once more those that say nothing.
+ * Asks servers that may ask others, one after another until one does not fail; once more those that say nothing. One
+ * that fails only because it validates is believed before others that do not.
  * @throws RotationError `out-of-time` (or the signal's own) when `run.signal` is aborted
  */
 export async function askResolvers<T extends RecordType>(
@@ -71,6 +82,7 @@ export async function askResolvers<T extends RecordType>(
   name: string,
   type: T,
   run: Run,
+  asking: Asking = {},
 ): Promise<Response<T>['resolved']> {
   const question = { id: randomInt(0x10000), name, type }
   const failures = new Set<string>()
@@ -78,9 +90,11 @@ export async function askResolvers<T extends RecordType>(
   for (let tried = 1; tried <= TRIES; tried += 1) {
     const silent: ServerAddress[] = []
     for (const server of left) {
-      const options = { recurse: true, run, timeoutMs: tried * TIMEOUT_MS }
-      const { resolved, isSilence } = await askOnce(server, question, options)
-      if (resolved.kind !== 'failed') return resolved
+      const ask = (how: Asking) =>
+        askOnce(server, question, { ...how, recurse: true, run, timeoutMs: tried * TIMEOUT_MS })
+      const { resolved: said, isSilence } = await ask(asking)
+      const resolved = await withoutValidation(said, asking, async how => (await ask(how)).resolved)
+      if (resolved.kind !== 'failed' || resolved.unvalidated !== undefined) return resolved
       failures.add(resolved.why)
       if (isSilence) silent.push(server)
     }

@@ -1,6 +1,19 @@
 /** DNS messages: https://www.rfc-editor.org/rfc/rfc1035#section-4, and of dynamic updates RFC 2136. */
 
-export const TYPE = { A: 1, NS: 2, CNAME: 5, SOA: 6, TXT: 16, AAAA: 28, TSIG: 250, CAA: 257 } as const
+export const TYPE = {
+  A: 1,
+  NS: 2,
+  CNAME: 5,
+  SOA: 6,
+  TXT: 16,
+  AAAA: 28,
+  OPT: 41,
+  DS: 43,
+  RRSIG: 46,
+  DNSKEY: 48,
+  TSIG: 250,
+  CAA: 257,
+} as const
 export const CLASS = { IN: 1, NONE: 254, ANY: 255 } as const
 /** Sections after the question. */
 export const SECTION = { answer: 1, authority: 2, additional: 3 } as const
@@ -20,6 +33,10 @@ export interface DnsRequest {
   readonly opcode: number
   /** Whether the server shall ask others on our behalf. */
   readonly recurse?: boolean
+  /** Whether a resolver that validates shall answer without (the CD bit of RFC 4035 section 3.2.2). */
+  readonly unvalidated?: boolean
+  /** Whether signatures are wanted, too (the DO bit of RFC 3225). */
+  readonly signatures?: boolean
   /** The question, or the zone of an update. */
   readonly question: { readonly name: string; readonly type: number }
   /** Prerequisites of an update (RFC 2136 section 2.4). */
@@ -35,6 +52,8 @@ export interface DnsMessage {
   readonly isResponse: boolean
   readonly isAuthoritative: boolean
   readonly isTruncated: boolean
+  /** The resolver has validated it (the AD bit). */
+  readonly isValidated: boolean
   readonly rcode: number
   /** All sections, in order. */
   readonly records: readonly ReceivedRecord[]
@@ -50,6 +69,11 @@ export interface ReceivedRecord extends ResourceRecord {
 const HEADER_BYTES = 12
 const MAX_STRING = 255
 const RECURSE = 0x0100
+const CHECKING_DISABLED = 0x0010
+/** https://www.dnsflagday.net/2020/ */
+const UDP_BYTES = 1232
+/** In the TTL of the OPT record (RFC 6891 section 6.1.3). */
+const DNSSEC_OK = 0x8000
 
 const u16 = (value: number): Buffer => {
   const bytes = Buffer.alloc(2)
@@ -84,26 +108,37 @@ export const encodeRecord = ({ name, type, class: klass, ttl, data }: ResourceRe
   return Buffer.concat([encodeName(name), u16(type), u16(klass), seconds, u16(data.length), data])
 }
 
+const WANTS_SIGNATURES: ResourceRecord = {
+  name: '',
+  type: TYPE.OPT,
+  class: UDP_BYTES,
+  ttl: DNSSEC_OK,
+  data: new Uint8Array(),
+}
+
 export const encodeRequest = ({
   id,
   opcode,
   recurse = false,
+  unvalidated = false,
+  signatures = false,
   question,
   prerequisites = [],
   updates = [],
 }: DnsRequest): Buffer =>
   Buffer.concat([
     u16(id),
-    u16((opcode << 11) | (recurse ? RECURSE : 0)),
+    u16((opcode << 11) | (recurse ? RECURSE : 0) | (unvalidated ? CHECKING_DISABLED : 0)),
     u16(1),
     u16(prerequisites.length),
     u16(updates.length),
-    u16(0),
+    u16(signatures ? 1 : 0),
     encodeName(question.name),
     u16(question.type),
     u16(CLASS.IN),
     ...prerequisites.map(encodeRecord),
     ...updates.map(encodeRecord),
+    ...(signatures ? [encodeRecord(WANTS_SIGNATURES)] : []),
   ])
 
 /** The name at a place, compressed or not, and the place after it. @throws RangeError when it does not end */
@@ -167,6 +202,7 @@ export function decodeMessage(message: Buffer): DnsMessage | null {
       isResponse: (flags & 0x8000) !== 0,
       isAuthoritative: (flags & 0x0400) !== 0,
       isTruncated: (flags & 0x0200) !== 0,
+      isValidated: (flags & 0x0020) !== 0,
       rcode: flags & 0x000f,
       records,
     }

@@ -1,14 +1,39 @@
+import type { RotationError } from '../../base/rotation-error.ts'
 import { bareName } from '../name.ts'
 import { type DnsMessage, decodeMessage, nameAt, type ReceivedRecord, SECTION, TYPE } from './message.ts'
 
-/**
- * What a question comes to. `exists`: the name is there, with records of other types or names below it.
- * `rememberedMs`: how long a resolver may go on saying so, where it tells.
- */
+/** One RRSIG record (RFC 4034 section 3), as far as it says when it holds and for what. */
+export interface Signature {
+  /** Of the record set; lower case, without the final dot. */
+  readonly name: string
+  /** Number of the type of the record set. */
+  readonly type: number
+  readonly keyTag: number
+  readonly startsAt: number
+  readonly endsAt: number
+}
+
+interface Said {
+  /** How long a resolver may go on saying so, where it tells. */
+  readonly rememberedMs?: number
+  /** Where they were asked for, and there are any. */
+  readonly signatures?: readonly Signature[]
+  /** True: the resolver has validated it. */
+  readonly isValidated?: true
+}
+
+/** What a question comes to. `exists`: the name is there, with records of other types or names below it. */
 export type Resolved<T> =
-  | { readonly kind: 'records'; readonly records: readonly T[]; readonly rememberedMs?: number }
-  | { readonly kind: 'nothing'; readonly exists: boolean; readonly rememberedMs?: number }
-  | { readonly kind: 'failed'; readonly why: string }
+  | ({ readonly kind: 'records'; readonly records: readonly T[] } & Said)
+  | ({ readonly kind: 'nothing'; readonly exists: boolean } & Said)
+  | {
+      readonly kind: 'failed'
+      readonly why: string
+      /** What the resolver answers when it does not validate: the chain of trust is broken. */
+      readonly unvalidated?: Exclude<Resolved<T>, { kind: 'failed' }>
+      /** The same for people. */
+      readonly broken?: RotationError
+    }
 
 /** One CAA record (RFC 8659 section 4.1). `tag` is lower case. */
 export interface CaaRecord {
@@ -17,12 +42,29 @@ export interface CaaRecord {
   readonly value: string
 }
 
+/** One DNSKEY record (RFC 4034 section 2). */
+export interface DnsKey {
+  readonly keyTag: number
+  readonly algorithm: number
+  readonly data: Uint8Array
+}
+
+/** One DS record (RFC 4034 section 5). `digest` is lower-case hex. */
+export interface DelegationSigner {
+  readonly keyTag: number
+  readonly algorithm: number
+  readonly digestType: number
+  readonly digest: string
+}
+
 /** What a record of each type says. Names are lower case without the final dot, strings of a TXT record joined. */
 export interface RecordData {
   readonly A: string
   readonly AAAA: string
   readonly CAA: CaaRecord
   readonly CNAME: string
+  readonly DNSKEY: DnsKey
+  readonly DS: DelegationSigner
   readonly NS: string
   /** The primary server. */
   readonly SOA: string
@@ -61,11 +103,46 @@ const ipv6In: Reader<string> = (_, { data }) => {
   return new URL(`http://[${groups}]`).hostname.slice(1, -1)
 }
 
+/** RFC 4034 appendix B. */
+const keyTagOf = (data: Uint8Array): number => {
+  const sum = data.reduce((total, byte, at) => total + (at % 2 === 0 ? byte << 8 : byte), 0)
+  return (sum + Math.floor(sum / 0x10000)) & 0xffff
+}
+
+const keyIn: Reader<DnsKey> = (_, { data }) => ({
+  keyTag: keyTagOf(data),
+  algorithm: Buffer.from(data).readUInt8(3),
+  data,
+})
+
+const signerIn: Reader<DelegationSigner> = (_, { data }) => {
+  const bytes = Buffer.from(data)
+  return {
+    keyTag: bytes.readUInt16BE(0),
+    algorithm: bytes.readUInt8(2),
+    digestType: bytes.readUInt8(3),
+    digest: bytes.toString('hex', 4),
+  }
+}
+
+const signatureIn: Reader<Signature> = (_, { name, data }) => {
+  const bytes = Buffer.from(data)
+  return {
+    name,
+    type: bytes.readUInt16BE(0),
+    keyTag: bytes.readUInt16BE(16),
+    startsAt: 1000 * bytes.readUInt32BE(12),
+    endsAt: 1000 * bytes.readUInt32BE(8),
+  }
+}
+
 const READERS: { readonly [T in RecordType]: Reader<RecordData[T]> } = {
   A: (_, { data }) => [...data].join('.'),
   AAAA: ipv6In,
   CAA: caaIn,
   CNAME: nameIn,
+  DNSKEY: keyIn,
+  DS: signerIn,
   NS: nameIn,
   SOA: nameIn,
   TXT: textIn,
@@ -96,9 +173,14 @@ function resolvedIn<T extends RecordType>(
   )
   const { rcode } = message
   if (rcode !== 0 && rcode !== NX_DOMAIN) return { kind: 'failed', why: RCODES[rcode] ?? `rcode ${rcode}` }
-  const rememberedMs = 1000 * (found.length > 0 ? Math.min(...found.map(it => it.ttl)) : negativeTtl(message))
-  if (found.length === 0) return { kind: 'nothing', exists: rcode === 0, rememberedMs }
-  return { kind: 'records', records: found.map(record => READERS[type](bytes, record)), rememberedMs }
+  const signatures = message.records.filter(it => it.type === TYPE.RRSIG).map(it => signatureIn(bytes, it))
+  const said: Said = {
+    rememberedMs: 1000 * (found.length > 0 ? Math.min(...found.map(it => it.ttl)) : negativeTtl(message)),
+    ...(signatures.length > 0 ? { signatures } : {}),
+    ...(message.isValidated ? { isValidated: true } : {}),
+  }
+  if (found.length === 0) return { kind: 'nothing', exists: rcode === 0, ...said }
+  return { kind: 'records', records: found.map(record => READERS[type](bytes, record)), ...said }
 }
 
 /** What was received to a question. */

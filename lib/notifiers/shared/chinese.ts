@@ -42,6 +42,7 @@ export const ERRORS_ZH: Readonly<Record<ErrorCode, string>> = {
   'certificate-invalid': '来源给出的证书不可用',
   'solver-zone-missing': 'DNS 服务中没有该域名的区域',
   'delegation-mismatch': '域名没有委派到写入验证记录的 DNS 区域',
+  'dnssec-broken': '域名的 DNSSEC 信任链已断开，CA 看不到其中的记录',
   'caa-forbids': 'CAA 记录不允许该 CA 签发证书',
   'ca-rejected': 'CA 拒绝了当前配置的请求',
   unavailable: '服务出错或回应无法读取',

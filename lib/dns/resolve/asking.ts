@@ -1,0 +1,35 @@
+import type { RecordData, RecordType, Resolved } from './response.ts'
+
+/** How a resolver is asked. */
+export interface Asking {
+  /** Without validation. */
+  readonly unvalidated?: boolean
+  /** With signatures. */
+  readonly signatures?: boolean
+}
+
+/** Asks resolvers, one after another until one does not fail. They may remember earlier answers. */
+export type Lookup = <T extends RecordType>(
+  type: T,
+  name: string,
+  asking?: Asking,
+) => Promise<Resolved<RecordData[T]>>
+
+const SERVFAIL = 'SERVFAIL'
+
+/**
+ * A resolver does not say why it fails. Where it has an answer as soon as it need not validate (the CD bit), and has
+ * none when it must, that is why (RFC 4035 section 5.5): the failure then comes with that answer.
+ */
+export async function withoutValidation<T>(
+  resolved: Resolved<T>,
+  asking: Asking,
+  ask: (asking: Asking) => Promise<Resolved<T>>,
+): Promise<Resolved<T>> {
+  if (resolved.kind !== 'failed' || resolved.why !== SERVFAIL || asking.unvalidated) return resolved
+  const unvalidated = await ask({ ...asking, unvalidated: true })
+  if (unvalidated.kind === 'failed') return resolved
+  // One that only stumbled has found its way by now.
+  const again = await ask(asking)
+  return again.kind === 'failed' && again.why === SERVFAIL ? { ...again, unvalidated } : again
+}
