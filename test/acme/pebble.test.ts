@@ -92,6 +92,10 @@ const bench = (pebble: Pebble, settings: object = {}, clock = hasty) => {
   return { solver, requests, memory, hooks, source, obtain, run, count }
 }
 
+/** Whether the DER of the serial begins with a zero byte, since its top bit is set (X.690 section 8.3). */
+const hasSignByte = (pem: string): boolean =>
+  Number.parseInt(new X509Certificate(pem).serialNumber.slice(0, 2), 16) >= 0x80
+
 const daysOf = ({ leaf }: { leaf: Leaf }) => Math.round((leaf.notAfter - leaf.notBefore) / 86_400_000)
 
 describe('Pebble', () => {
@@ -179,7 +183,9 @@ describe('Pebble', () => {
 
   it('takes replaces, tells renewal info, and is asked again without replaces when it refuses', async () => {
     const it = bench(pebble, {}, systemClock)
-    const { chainPem, leaf } = await it.obtain(['ari.example'])
+    let { chainPem, leaf } = await it.obtain(['ari.example'])
+    // Pebble answers 500 to `replaces` with such a serial, about one in 256: what becomes of it, test/acme/refusals tells.
+    while (hasSignByte(chainPem)) ({ chainPem, leaf } = await it.obtain(['ari.example']))
     const renewalInfo = () => it.source().renewalInfo?.(chainPem, leaf, it.run())
     const info = await renewalInfo()
     expect(info?.window?.start).toBeGreaterThan(leaf.notBefore)

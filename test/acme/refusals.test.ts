@@ -129,6 +129,9 @@ describe('replaces', () => {
     ['malformed', 404],
     ['malformed', 400],
     ['unauthorized', 403],
+    ['serverInternal', 500],
+    ['serverInternal', 503],
+    ['notOfTheirList', 400],
   ])('is left out after %s (%d), once', async (type, status) => {
     const { bench, renew, replaced } = await renewing()
     bench.operations()
@@ -140,6 +143,22 @@ describe('replaces', () => {
 
     bench.faults.add({ operations: ['acme.NewOrder'], status, body: problem(type, 'no'), times: 4 })
     expect(problemOf(await failureOf(renew()))).toMatchObject({ type, status })
+  })
+
+  it('a page of a gateway instead of an answer leaves it out, too', async () => {
+    const { bench, renew, replaced } = await renewing()
+    bench.faults.add({ operations: ['acme.NewOrder'], status: 502, body: '<html>bad gateway</html>' })
+    await renew()
+    expect(replaced()).toBeNull()
+  })
+
+  it('stays when the refusal certainly is about something else: one request', async () => {
+    const { bench, renew } = await renewing()
+    bench.operations()
+    const body = problem('rateLimited', 'too many orders')
+    bench.faults.add({ operations: ['acme.NewOrder'], status: 429, body })
+    await failureOf(renew())
+    expect(ordered(bench)).toHaveLength(1)
   })
 
   it('is left out when the CA already has a successor, and for a stranger’s certificate', async () => {

@@ -38,7 +38,7 @@ const profileFor = ({ client, request }: Asking): string | null => {
   return null
 }
 
-/** Refusals that certainly are about something else than `replaces`; `unknown` is no answer of a CA. */
+/** Refusals that certainly are about something else than `replaces`. */
 const OF_OTHERS = [
   'accountDoesNotExist',
   'badNonce',
@@ -52,15 +52,16 @@ const OF_OTHERS = [
   'rejectedIdentifier',
   'unsupportedIdentifier',
   'userActionRequired',
-  'unknown',
 ]
 
-/** Whether a refusal may be one of `replaces`; a second one, without it, is meant. */
+/**
+ * Whether a refusal may be one of `replaces`; a second one, without it, is meant. A server that stumbles over it says so
+ * by any 5xx, and would for as long as it is sent.
+ */
 const mayBlameReplaces = (thrown: unknown): boolean => {
   const problem = problemOf(thrown)
-  if (problem === null || problem.status < 400 || problem.status >= 500 || problem.status === 429)
-    return false
-  return [404, 409].includes(problem.status) || !OF_OTHERS.includes(problem.type)
+  if (problem === null || problem.status < 400 || problem.status === 429) return false
+  return problem.status >= 500 || [404, 409].includes(problem.status) || !OF_OTHERS.includes(problem.type)
 }
 
 /**
