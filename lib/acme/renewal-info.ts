@@ -11,6 +11,9 @@ const UNUSABLE_RETRY_MS = 6 * HOUR_MS
 const SOONEST_MS = MINUTE_MS
 const LATEST_MS = DAY_MS
 
+/** What a CA answers to the identifier of a certificate that it did not issue. */
+const STRANGER: readonly number[] = [400, 404]
+
 const instant = (value: unknown): number => (typeof value === 'string' ? Date.parse(value) : Number.NaN)
 
 const webUrl = (value: unknown): string | null =>
@@ -31,7 +34,10 @@ const read = async (connection: AcmeConnection, url: string, leaf: Leaf): Promis
   const answer = await ask(connection, 'renewalInfo', { method: 'GET', url })
   const now = run.clock.now()
   const retryAt = parseRetryAfter(answer.headers['retry-after'], now)
-  if (answer.status !== 200) return noWindow(leaf, run, `the CA answers ${answer.status}`, retryAt)
+  if (answer.status !== 200) {
+    const info = noWindow(leaf, run, `the CA answers ${answer.status}`, retryAt)
+    return STRANGER.includes(answer.status) ? { ...info, isUnknown: true } : info
+  }
   const body = jsonObject(connection, 'renewalInfo', answer.text)
   const suggested = (body.suggestedWindow ?? {}) as Readonly<Record<string, unknown>>
   const window = { start: instant(suggested.start), end: instant(suggested.end) }

@@ -62,6 +62,8 @@ export interface RenewalInfo {
   readonly window: { readonly start: number; readonly end: number } | null
   readonly explanationUrl: string | null
   readonly nextFetchAt: number
+  /** The CA that was asked does not know the leaf: another one issued it. */
+  readonly isUnknown?: boolean | undefined
 }
 
 /** What was read on the device port, by address. */

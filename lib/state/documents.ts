@@ -144,6 +144,7 @@ export const CertificateDocument = v.object({
       window: v.nullable(v.object({ start: instant, end: instant })),
       explanationUrl: v.nullable(v.string()),
       nextFetchAt: instant,
+      isUnknown: v.optional(v.boolean()),
     }),
   ),
   /** The certificate that was last replaced because the CA called it back (renewal.ts), and when. */

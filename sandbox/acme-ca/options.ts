@@ -7,6 +7,9 @@ export type CaKeyType = 'rsa-2048' | 'rsa-3072' | 'rsa-4096' | 'ec-256' | 'ec-38
 /** A chain that a CA of two generations offers. */
 export type ChainName = 'cross-signed' | 'short'
 
+/** Types of challenge: a record that stays (draft-ietf-acme-dns-persist), and one for each order (RFC 8555 section 8.4). */
+export type ChallengeType = 'dns-persist-01' | 'dns-01'
+
 /** Behaviour that may be changed while the CA runs. */
 export interface AcmeCaSwitches {
   /** The resolver asked for TXT records, `host:port`. */
@@ -49,6 +52,8 @@ export interface AcmeCaSwitches {
   profiles: readonly string[] | null
   /** How the CA calls itself in CAA records. Default `sandbox-ca.test`. */
   caaIdentities: readonly string[]
+  /** The types of challenge that are offered, in this order. Default dns-persist-01 and dns-01. */
+  challenges: readonly ChallengeType[]
   /** Names (and everything below them) that policy forbids: `rejectedIdentifier`. Default none. */
   rejectedNames: readonly string[]
   /** Rate limits. Default none; `LETS_ENCRYPT` are the real ones. */
@@ -152,6 +157,7 @@ export function switchesOf(options: AcmeCaOptions): AcmeCaSwitches {
     validationDelayMs: options.validationDelayMs ?? 0,
     issuanceProblem: options.issuanceProblem ?? null,
     caaIdentities: options.caaIdentities ?? ['sandbox-ca.test'],
+    challenges: options.challenges ?? ['dns-persist-01', 'dns-01'],
     rejectedNames: options.rejectedNames ?? [],
     profiles: options.profiles === undefined ? Object.keys(PROFILES) : options.profiles,
     limits: options.limits ?? NO_LIMITS,

@@ -145,6 +145,8 @@ describe('the client', () => {
     const order = await client.newOrder({ names: ['iot.example.com'], profile: null, replaces: null })
     await client.order(order.url)
     expect(new Set(requests.map(({ headers }) => headers?.['user-agent']))).toEqual(new Set([USER_AGENT]))
+    // Problem documents are for people (RFC 8555 section 6.1).
+    expect(new Set(requests.map(({ headers }) => headers?.['accept-language']))).toEqual(new Set(['en']))
     expect(USER_AGENT).toMatch(/^iotda-cert\/\d+\.\d+\.\d+$/)
     const posts = requests.filter(({ method }) => method === 'POST')
     const headers = posts.map(({ body }) => {

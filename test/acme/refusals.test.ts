@@ -82,6 +82,27 @@ describe('other refusals', () => {
     expect(message.length).toBeLessThan(1_200)
   })
 
+  it('name the host with the path of the CA', async () => {
+    const bench = await startBench()
+    bench.faults.add({ operations: ['acme.Finalize'], status: 503 })
+    const { message } = await failureOf(obtained(bench))
+    const { host } = new URL(bench.ca.url)
+    const id = bench.ca.orders[0]?.url.split('/').at(-1)
+    expect(message).toContain(`sources.ca: ${host}/orders/${id}/finalize: the CA answers`)
+  })
+
+  it('a CA that offers no dns-01 is left no pending order, however often it is asked', async () => {
+    const bench = await startBench({ challenges: ['dns-persist-01'] })
+    const journal = createJournal()
+    for (let day = 1; day <= 2; day += 1) {
+      const error = await failureOf(attempt(bench, { journal }))
+      expect(error).toMatchObject({ code: 'ca-rejected', retry: 'never' })
+      expect(error.message).toContain('offers no dns-01 for iot.example.com, only dns-persist-01')
+      expect(journal.notes).toEqual({})
+      expect(bench.ca.orders.map(order => order.status)).toEqual(Array(day).fill('invalid'))
+    }
+  })
+
   it('a certificate of an unknown root names the setting for roots', async () => {
     const bench = await startBench({ tls: true })
     const error = await failureOf(obtained(bench))
@@ -150,6 +171,14 @@ describe('replaces', () => {
     bench.faults.add({ operations: ['acme.NewOrder'], status: 502, body: '<html>bad gateway</html>' })
     await renew()
     expect(replaced()).toBeNull()
+  })
+
+  it('stays when the CA is down and names an instant, which is kept', async () => {
+    const { bench, renew } = await renewing()
+    bench.operations()
+    bench.faults.add({ operations: ['acme.NewOrder'], status: 503, headers: { 'retry-after': '3600' } })
+    expect(await failureOf(renew())).toMatchObject({ retryAt: bench.clock.now + 3_600_000 })
+    expect(ordered(bench)).toHaveLength(1)
   })
 
   it('stays when the refusal certainly is about something else: one request', async () => {

@@ -99,6 +99,18 @@ describe('renewal info', () => {
     expect(run.warnings()).toEqual([expect.stringContaining(`the CA answers ${status}`)])
   })
 
+  it.each([
+    [404, true],
+    [400, true],
+    [403, undefined],
+    [500, undefined],
+  ])('answered %d: the certificate is not one of this CA: %s', async (status, isUnknown) => {
+    const bench = await startBench()
+    const { ask } = await asked(bench)
+    bench.faults.add({ operations: ['acme.RenewalInfo'], status })
+    expect((await ask())?.isUnknown).toBe(isUnknown)
+  })
+
   it('never throws: not for a dropped connection, a dead server, a bad URL or an aborted run', async () => {
     const bench = await startBench()
     bench.faults.add({ operations: ['acme.RenewalInfo'], drop: 'after' })

@@ -70,6 +70,14 @@ test('the bound one is revoked only by force, which says what devices notice, an
   expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'renewal-window' } })
 })
 
+test('a revoke by hand does not fetch renewal info anew', async () => {
+  const s = await rotatedTwice()
+  s.clock.advance(30 * HOUR_MS)
+  s.faults.clearCalls()
+  expect(await revoke(s, 'superseded')).toMatchObject({ outcome: 'revoked' })
+  expect(s.faults.calls.map(c => c.operation)).not.toContain('acme.RenewalInfo')
+})
+
 test('without another certificate the bound one is meant, and refused', async () => {
   const s = await openScenario()
   await s.bindOne(20)

@@ -52,6 +52,18 @@ test('the first is asked while it works, and the second never', async () => {
   expect(secondFaults.calls).toEqual([])
 })
 
+test('a bound certificate that the CA does not know is no predecessor: one request, without replaces', async () => {
+  const dates = {
+    notBefore: new Date(s.clock.now() - 69 * DAY_MS),
+    notAfter: new Date(s.clock.now() + 20 * DAY_MS),
+  }
+  const { certPem, keyPem } = await second.issue([s.domain], { ...dates, keyType: 'ec-256' })
+  s.iotda.bind(s.iotda.upload(certPem, keyPem))
+  expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
+  expect(issuerOfBound()).toBe('first')
+  expect(asked(s.faults)).toBe(1)
+})
+
 test('a failure that retrying cannot mend: the second, in the same run, and no order after it', async () => {
   rejectOrders()
   expect(await s.run()).toMatchObject({ outcome: 'rotated', error: null })
@@ -87,7 +99,8 @@ test('three failed runs: then the second', async () => {
   }
   expect(outcomes).toEqual(['failed', 'failed', 'failed', 'rotated'])
   expect(issuerOfBound()).toBe('second')
-  expect(asked(s.faults)).toBe(3)
+  // Each with the predecessor, and without.
+  expect(asked(s.faults)).toBe(6)
 })
 
 test('in the emergency one failure is enough', async () => {
@@ -125,7 +138,7 @@ test('the first gives a chain that devices refuse: the second, and no more order
     settings.targets[0].trustedRoots = second.rootPem
   })
   const { certPem, keyPem } = await second.issue([s.domain], {
-    notBefore: new Date(s.clock.now() - 70 * DAY_MS),
+    notBefore: new Date(s.clock.now() - 69 * DAY_MS),
     notAfter: new Date(s.clock.now() + 20 * DAY_MS),
     keyType: 'ec-256',
   })

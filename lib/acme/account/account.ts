@@ -1,4 +1,4 @@
-import { createHash, createPublicKey } from 'node:crypto'
+import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import * as v from 'valibot'
 import { RotationError } from '../../base/rotation-error.ts'
 import type { Secret } from '../../base/secret.ts'
@@ -36,18 +36,38 @@ export async function rememberedAccount(memory: SourceMemory): Promise<Remembere
   return read.success ? read.output : null
 }
 
-/** Tells keys apart without telling the key: SHA-256 of its public half, hex. */
-export const fingerprintOf = (settings: string, key: Secret): string => {
+const unusableKey = (settings: string, why: string): RotationError =>
+  // Not even as a cause: a parser's message may quote what it could not parse.
+  new RotationError('settings-invalid', `${settings}.accountKey ${why}`, {
+    retry: 'never',
+    hint: 'Give the PEM of an RSA (2048 to 4096), P-256 or P-384 key.',
+  })
+
+const parseKey = (settings: string, key: Secret): KeyObject => {
   try {
-    const spki = createPublicKey(key.reveal()).export({ type: 'spki', format: 'der' })
-    return createHash('sha256').update(spki).digest('hex')
+    return createPrivateKey(key.reveal())
   } catch {
-    // Not even as a cause: a parser's message may quote what it could not parse.
-    throw new RotationError('settings-invalid', `${settings}.accountKey is no private key in PEM`, {
-      retry: 'never',
-      hint: 'Give the PEM of an RSA (2048 to 4096), P-256 or P-384 key.',
-    })
+    throw unusableKey(settings, 'is no private key in PEM')
   }
+}
+
+/** What keeps a key from signing for an account (RFC 8555 section 6.2), in words; null: nothing. */
+const unfitOf = ({ asymmetricKeyType: type, asymmetricKeyDetails = {} }: KeyObject): string | null => {
+  const { modulusLength = 0, namedCurve = '' } = asymmetricKeyDetails
+  if (type === 'rsa')
+    return modulusLength >= 2048 && modulusLength <= 4096 ? null : `an RSA key of ${modulusLength} bits`
+  if (type === 'ec')
+    return ['prime256v1', 'secp384r1'].includes(namedCurve) ? null : `a key on the curve ${namedCurve}`
+  return `a key of type ${type}`
+}
+
+/** Tells keys apart without telling the key: SHA-256 of its public half, hex. @throws RotationError `settings-invalid` */
+export const fingerprintOf = (settings: string, key: Secret): string => {
+  const parsed = parseKey(settings, key)
+  const unfit = unfitOf(parsed)
+  if (unfit !== null) throw unusableKey(settings, `is ${unfit}`)
+  const spki = createPublicKey(parsed).export({ type: 'spki', format: 'der' })
+  return createHash('sha256').update(spki).digest('hex')
 }
 
 /** What to do about terms that were not agreed to. */
@@ -56,6 +76,9 @@ export const termsHint = (settings: string, directory: Directory): string => {
   const terms = typeof termsOfService === 'string' ? termsOfService : 'the terms of service of the CA'
   return `Read ${terms} and set ${settings}.termsOfServiceAgreed to true.`
 }
+
+/** What CAs answer to a binding with an unknown key id, a wrong signature, or one that was used (RFC 8555 section 7.3.4). */
+const MAY_BLAME_BINDING: readonly string[] = ['unauthorized', 'malformed', 'badSignatureAlgorithm']
 
 const newAccount = async ({ connection, account, memory }: AccountAccess): Promise<AccountRequest> => {
   const { settings } = connection
@@ -67,6 +90,19 @@ const newAccount = async ({ connection, account, memory }: AccountAccess): Promi
   })
 }
 
+/** Says where to look when a CA does not take an external account binding: it may blame the request as a whole. */
+const ofBinding = ({ connection, account }: AccountAccess, thrown: unknown): unknown => {
+  const type = problemOf(thrown)?.type ?? ''
+  const isRefused = thrown instanceof RotationError && thrown.code === 'ca-rejected'
+  if (!isRefused || account.externalAccount === null || !MAY_BLAME_BINDING.includes(type)) return thrown
+  const { settings } = connection
+  return new RotationError(thrown.code, thrown.message, {
+    cause: thrown.cause,
+    retry: thrown.retry,
+    hint: `See whether kid and hmacKey of ${settings}.externalAccount are those that the CA gave, for this CA and for no other account.`,
+  })
+}
+
 /** The account of a client's key, if the CA knows it. */
 const existing = async (client: AcmeClient): Promise<string | null> => {
   try {
@@ -74,6 +110,15 @@ const existing = async (client: AcmeClient): Promise<string | null> => {
   } catch (thrown) {
     if (problemOf(thrown)?.type === 'accountDoesNotExist') return null
     throw thrown
+  }
+}
+
+const register = async (client: AcmeClient, access: AccountAccess): Promise<string> => {
+  const request = await newAccount(access)
+  try {
+    return await client.register(request)
+  } catch (thrown) {
+    throw ofBinding(access, thrown)
   }
 }
 
@@ -160,7 +205,7 @@ export async function openAccount(
   if (usual || !options.create) return usual
   const client = await clientWith(access, accountKey, null)
   const found = account.accountKey === null ? null : await existing(client)
-  const url = found ?? (await client.register(await newAccount(access)))
+  const url = found ?? (await register(client, access))
   run.log.info({ account: url, found: found !== null }, 'account at the CA')
   await remember(memory, { account: describe(client, accountKey, url) }, run)
   return client

@@ -5,7 +5,8 @@ import { problemOf } from '../protocol/problem.ts'
 import type { Dns01 } from './dns01.ts'
 import { openNotes } from './journal.ts'
 
-const deactivatePending = async (client: AcmeClient, orderUrl: string): Promise<void> => {
+/** Ends an order that is not to be validated (RFC 8555 section 7.5.2). @throws those of AcmeClient */
+export async function deactivatePending(client: AcmeClient, orderUrl: string): Promise<void> {
   const order = await client.order(orderUrl)
   // A ready order has only valid authorizations, which later orders may use again.
   if (order.status !== 'pending') return
@@ -13,6 +14,12 @@ const deactivatePending = async (client: AcmeClient, orderUrl: string): Promise<
     const { status } = await client.authorization(url)
     if (status === 'pending') await client.deactivate(url)
   }
+}
+
+/** What is said of an order that could not be ended. */
+export const leftToExpire = (run: Run, order: string, thrown: unknown): void => {
+  const { code, message } = asRotationError(thrown)
+  run.log.warn({ code, order }, `an order is left to expire: ${message}`)
 }
 
 /**
@@ -34,9 +41,7 @@ export async function abandonOrder(
       const client = await open()
       if (client) await deactivatePending(client, order.url)
     } catch (thrown) {
-      const { code, message } = asRotationError(thrown)
-      if (problemOf(thrown)?.status !== 404)
-        run.log.warn({ code, order: order.url }, `an order is left to expire: ${message}`)
+      if (problemOf(thrown)?.status !== 404) leftToExpire(run, order.url, thrown)
     }
     await notes.dropped()
   }

@@ -56,12 +56,13 @@ const OF_OTHERS = [
 
 /**
  * Whether a refusal may be one of `replaces`; a second one, without it, is meant. A server that stumbles over it says so
- * by any 5xx, and would for as long as it is sent.
+ * by any 5xx, and would for as long as it is sent; one that names an instant is down.
  */
 const mayBlameReplaces = (thrown: unknown): boolean => {
   const problem = problemOf(thrown)
   if (problem === null || problem.status < 400 || problem.status === 429) return false
-  return problem.status >= 500 || [404, 409].includes(problem.status) || !OF_OTHERS.includes(problem.type)
+  if (problem.status >= 500) return asRotationError(thrown).retryAt === null
+  return [404, 409].includes(problem.status) || !OF_OTHERS.includes(problem.type)
 }
 
 /**

@@ -4,16 +4,29 @@ import type { Obtained } from '../../contracts.ts'
 import type { AcmeClient } from '../protocol/client.ts'
 import { describeProblem, embeddedProblem, type ProblemDocument } from '../protocol/problem.ts'
 import type { Authorization, Challenge, Order } from '../protocol/resources.ts'
-import type { Dns01 } from './dns01.ts'
+import { deactivatePending, leftToExpire } from './abandon.ts'
 import type { Notes } from './journal.ts'
+import type { OpenOrderWork } from './order-work.ts'
 
 type Authorized = { readonly kind: 'responded' } | Extract<Obtained, { kind: 'suspended' }>
 
+type Work = Pick<OpenOrderWork, 'client' | 'dns' | 'notes' | 'budget'>
+
+/** An order that can never be validated here is not left pending at the CA, where each would count. */
+const giveUp = async ({ client, notes, budget }: Work, order: Order): Promise<void> => {
+  const { run } = client.connection
+  await deactivatePending(client, order.url).catch(thrown => leftToExpire(run, order.url, thrown))
+  await notes.dropped()
+  await budget.ended()
+}
+
 /** The dns-01 challenge. Types that are not known, or come without token, are no concern of ours. */
-const dnsChallenge = (settings: string, authorization: Authorization) => {
+const dnsChallenge = async (work: Work, order: Order, authorization: Authorization) => {
+  const { settings } = work.client.connection
   const { name, challenges } = authorization
   const found = challenges.find(challenge => challenge.type === 'dns-01' && challenge.token !== null)
   if (found) return { ...found, token: found.token ?? '' }
+  await giveUp(work, order)
   const offered = challenges.map(challenge => challenge.type).join(', ') || 'nothing'
   throw new RotationError(
     'ca-rejected',
@@ -28,25 +41,25 @@ const dnsChallenge = (settings: string, authorization: Authorization) => {
 const titled = ({ name, wildcard }: Authorization): string => (wildcard ? `*.${name}` : name)
 
 /** A CA may not make us write under names that were not ordered. */
-const checkName = async (client: AcmeClient, notes: Notes, names: readonly string[], name: string) => {
+const checkName = async (work: Work, order: Order, names: readonly string[], name: string) => {
   if (names.some(ordered => ordered.replace(/^\*\./, '').toLowerCase() === name.toLowerCase())) return
-  await notes.dropped()
-  const { settings } = client.connection
+  await giveUp(work, order)
+  const { settings } = work.client.connection
   throw new RotationError('order-failed', `${settings}: authorization: ${name} was not ordered`, {
     hint: 'The next run places a new order.',
   })
 }
 
-const readPending = async (client: AcmeClient, notes: Notes, names: readonly string[], order: Order) => {
+const readPending = async (work: Work, names: readonly string[], order: Order) => {
   const pending: {
     readonly authorization: Authorization
     readonly challenge: Challenge & { token: string }
   }[] = []
   for (const url of order.authorizations) {
-    const authorization = await client.authorization(url)
+    const authorization = await work.client.authorization(url)
     if (authorization.status !== 'pending') continue
-    await checkName(client, notes, names, authorization.name)
-    pending.push({ authorization, challenge: dnsChallenge(client.connection.settings, authorization) })
+    await checkName(work, order, names, authorization.name)
+    pending.push({ authorization, challenge: await dnsChallenge(work, order, authorization) })
   }
   return pending
 }
@@ -54,17 +67,13 @@ const readPending = async (client: AcmeClient, notes: Notes, names: readonly str
 /**
  * Answers the dns-01 challenges of a pending order: values into the journal, then into DNS, then, when every
  * authoritative server has them, the CA is told (RFC 8555 sections 7.5.1 and 8.4).
- * @throws RotationError `order-failed` (a name that was not ordered), `propagation-timeout`, those of AcmeClient,
+ * @throws RotationError `order-failed` (a name that was not ordered), `ca-rejected` (no dns-01), `propagation-timeout`, those of AcmeClient,
  * and those of the DNS solver
  */
-export async function authorize(
-  work: { readonly client: AcmeClient; readonly dns: Dns01; readonly notes: Notes },
-  names: readonly string[],
-  order: Order,
-): Promise<Authorized> {
+export async function authorize(work: Work, names: readonly string[], order: Order): Promise<Authorized> {
   const { client, dns, notes } = work
   const { run } = client.connection
-  const pending = await readPending(client, notes, names, order)
+  const pending = await readPending(work, names, order)
   const wanted = []
   for (const { authorization, challenge } of pending)
     wanted.push({ domain: authorization.name, value: await client.txtValue(challenge.token) })

@@ -130,9 +130,13 @@ const movedHint = (settings: string): string =>
 const notAcme = (settings: string): string =>
   `Check that ${settings}.directory is the URL of an ACME directory.`
 
+const notOffered = (settings: string): string => `The CA does not offer this (${settings}).`
+
 const refusalOf = (problem: ProblemDocument, retryAt: number | null, settings: string): Refused => {
   const { status, type } = problem
   if (status < 400) return { code: 'unavailable', retry: 'later', hint: movedHint(settings) }
+  // It is no outage that passes: the CA will not do this.
+  if (status === 501) return { code: 'ca-rejected', retry: 'later', hint: notOffered(settings) }
   if (status >= 500) return { code: 'unavailable', retry: 'later' }
   if (status === 429 || type === 'rateLimited') return rateLimited(problem, retryAt)
   if (type === 'badNonce') return { code: 'unavailable', retry: 'later' }

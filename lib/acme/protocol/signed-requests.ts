@@ -53,10 +53,11 @@ const createClient = ({ connection, accountKey, accountUrl, externalAccount }: A
 
 const internalsOf = (client: Client): ClientInternals => client as unknown as ClientInternals
 
-/** What a URL is called in messages: the directory's key, else its path. */
+/** What a URL is called in messages: the directory's key, else its host and path. */
 const nameIn = (directory: Directory, url: string): string => {
   const known = Object.entries(directory.body).find(([, value]) => value === url)
-  return known?.[0] ?? new URL(url).pathname
+  const { host, pathname } = new URL(url)
+  return known?.[0] ?? `${host}${pathname}`
 }
 
 /** What a CA answers at a URL that its directory no longer has. */

@@ -73,7 +73,8 @@ const askOnce = async (connection: AcmeConnection, call: string, request: Asked)
   try {
     return await http.request({
       ...request,
-      headers: { 'user-agent': USER_AGENT, ...request.headers },
+      // Problem documents are for people, in the language of all other messages (RFC 8555 section 6.1).
+      headers: { 'user-agent': USER_AGENT, 'accept-language': 'en', ...request.headers },
       timeoutMs: Math.min(REQUEST_TIMEOUT_MS, leftMs),
       signal: run.signal,
     })

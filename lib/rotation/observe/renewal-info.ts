@@ -1,7 +1,11 @@
 import type { RenewalInfo, Slot } from '../../model/certificate.ts'
+import type { Action } from '../../model/outcomes.ts'
 import type { CertificateDocument } from '../../state/documents.ts'
 import { type Context, certificateDocument, sourceNamed } from '../context.ts'
 import { logFailure } from '../trace.ts'
+
+/** Who decides by it; whatever else a person asks for does without. */
+const DECIDING: readonly Action[] = ['rotate', 'plan', 'status']
 
 /** The kept answer of the CA while it is fresh, else a new one; a CA that does not answer changes nothing. */
 export async function renewalInfo(
@@ -19,7 +23,7 @@ export async function renewalInfo(
   )
   if (!spec.ari || !source.renewalInfo || !bound?.certificatePem || !leaf || leaf.notAfter <= now) return null
   const usable = known?.fingerprint === leaf.fingerprint ? known : null
-  if (usable && now < usable.nextFetchAt) return usable
+  if (!DECIDING.includes(event.action) || (usable && now < usable.nextFetchAt)) return usable
   try {
     const fetched = await source.renewalInfo(bound.certificatePem, leaf, run)
     // A failed fetch does not forget a window that was good.

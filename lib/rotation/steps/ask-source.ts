@@ -116,14 +116,14 @@ function guarded(journal: Journal, lease: Lease): Journal {
   }
 }
 
-/** Null when another CA issued the bound one: it is no predecessor that this CA could know. */
-function predecessor({ bound, documents }: Inspection, source: string): string | null {
+/** Null when another CA issued the bound one, as state or the CA itself says: it is no predecessor that it could know. */
+function predecessor({ bound, documents, renewalInfo }: Inspection, source: string): string | null {
   const { current } = documents.certificate
   const isStranger =
     current?.source !== undefined &&
     current.fingerprint === bound?.slot?.leaf?.fingerprint &&
     current.source !== source
-  return isStranger ? null : (bound?.slot?.certificatePem ?? null)
+  return isStranger || renewalInfo?.isUnknown ? null : (bound?.slot?.certificatePem ?? null)
 }
 
 /** A certificate that preflight would refuse for good is no success while another source may do better. */

@@ -54,13 +54,14 @@ const createAuthorization = (ca: Ca, account: Account, name: string, profile: st
     name: name.replace(/^\*\./, ''),
     wildcard: name.startsWith('*.'),
     profile,
-    challenges: [
-      challenge('0', 'dns-persist-01', null, {
-        accounturi: account.url,
-        'issuer-domain-names': ['sandbox-ca.test'],
-      }),
-      challenge('1', 'dns-01', randomBytes(32).toString('base64url')),
-    ],
+    challenges: ca.switches.challenges.map((type, index) =>
+      type === 'dns-01'
+        ? challenge(String(index), type, randomBytes(32).toString('base64url'))
+        : challenge(String(index), type, null, {
+            accounturi: account.url,
+            'issuer-domain-names': ca.switches.caaIdentities,
+          }),
+    ),
     status: 'pending',
     expiresAt: ca.now() + pendingSeconds * 1000,
   }
