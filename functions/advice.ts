@@ -34,7 +34,7 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
     .command('doctor')
     .description('look at every link by its smallest harmless call: keys, instance, DNS, CA, state, port')
     .option('-c, --config <file>', 'settings file, or inline JSON (default: IOTDA_CERT_CONFIG)')
-    .option('--write', 'write a TXT value, see it at every server, and remove it')
+    .option('--write', 'write a TXT value and documents of the state, see them, and remove them')
     .option('--notify', 'send a test message to every notifier')
     .option('--json', 'the answer as JSON on standard output')
     .option('-v, --verbose', 'log every call to standard error')

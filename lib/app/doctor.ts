@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import type { Log } from '../base/log.ts'
 import { systemClock } from '../base/time.ts'
+import type { SourceMemory } from '../contracts.ts'
 import { type Diagnosis, diagnose } from '../doctor/diagnose.ts'
+import { serviceErrorOf } from '../http/api-call.ts'
 import { createEndpoint } from '../iotda/endpoint.ts'
 import { huaweiClient } from './drivers.ts'
 import { inSession, type SettingsRequest, settingsOf } from './session.ts'
 
 export interface DoctorRequest extends SettingsRequest {
-  /** A TXT value is written, seen and removed. */
+  /** A TXT value and documents of the state are written, seen and removed. */
   readonly write: boolean
   /** A test message is sent to every notifier. */
   readonly notify: boolean
@@ -29,10 +31,27 @@ export async function doctor(request: DoctorRequest): Promise<Diagnosis> {
       http,
       endpoint: createEndpoint(),
       state: () => state(settings.store),
-      issuing: async () => issuing(settings, (await state(settings.store)).records.source),
+      issuing: async () => issuing(settings, beforeDeployment((await state(settings.store)).records.source)),
       notifiers: () => notifiers(settings.notifiers),
       client: ({ name, instance }, signing) =>
         huaweiClient(settings, { name, instance: { ...instance, signing } }, http, clock),
     }),
   )
 }
+
+/** In a bucket that the deployment has yet to make nothing is remembered; that it is absent is told of the store. */
+const beforeDeployment =
+  (source: (name: string) => SourceMemory) =>
+  (name: string): SourceMemory => {
+    const memory = source(name)
+    const unlessAbsent = <T>(work: Promise<T>, instead: T): Promise<T> =>
+      work.catch(error => {
+        if (serviceErrorOf(error)?.code === 'NoSuchBucket') return instead
+        throw error
+      })
+    return {
+      ...memory,
+      read: () => unlessAbsent(memory.read(), {}),
+      update: change => unlessAbsent(memory.update(change), undefined),
+    }
+  }

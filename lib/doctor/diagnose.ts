@@ -1,6 +1,5 @@
 import type { NamedNotifier } from '../alerts/outbox.ts'
 import { inParallel } from '../base/parallel.ts'
-import { seal, unseal } from '../base/seal.ts'
 import { iso } from '../base/time.ts'
 import type { HuaweiClient } from '../clouds/huawei/client.ts'
 import type { Settings } from '../config/load.ts'
@@ -18,15 +17,15 @@ import type { Endpoint } from '../iotda/endpoint.ts'
 import { EVENTS } from '../model/events.ts'
 import type { Target } from '../model/target.ts'
 import { missingNames } from '../rotation/observe/source-inventory.ts'
-import { takeLease } from '../state/lease.ts'
 import { checkInstance } from './check-instance.ts'
 import { type CheckedName, checkName } from './check-name.ts'
+import { checkStore } from './check-store.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
 
 /** What is looked at, and how it is opened: what cannot be opened is a finding. */
 export interface DoctorContext {
   readonly settings: Settings
-  /** A TXT value is written, seen and removed. */
+  /** A TXT value and documents of the state are written, seen and removed. */
   readonly write: boolean
   /** A test message is sent to every notifier. */
   readonly notify: boolean
@@ -59,42 +58,6 @@ function runtimeFinding(): Finding {
   const { node } = process.versions
   if (Number(node.split('.')[0]) >= OLDEST_NODE) return ok(about, `Node ${node}`)
   return fail(about, `Node ${node} is too old`, `Use Node ${OLDEST_NODE} or newer, here and in the function.`)
-}
-
-/** A lease is a document that is made, changed and given back under compare-and-swap: all that a store must do. */
-async function storeFindings({ settings, state, run }: DoctorContext): Promise<readonly Finding[]> {
-  const { type, sealKey } = settings.store
-  const about = { check: 'store', subject: type }
-  const written = await looked(about, async () => {
-    const { store } = await state()
-    const lease = await takeLease(store, 'doctor', run)
-    try {
-      await lease.guard()
-    } finally {
-      await lease.release()
-    }
-    return type === 'csms'
-      ? warn(
-          about,
-          'documents are read and written',
-          'This store is for a single writer: max_instance_num must be 1.',
-        )
-      : ok(about, 'documents are read and written, and of two writers one wins')
-  })
-  const sealed = await looked({ check: 'seal-key', subject: type }, async () => {
-    const { store } = await state()
-    const key = sealKey ?? (await store.ownSealKey())
-    const seals = { check: 'seal-key', subject: type }
-    if (key === null)
-      return fail(
-        seals,
-        'store.sealKey is not set',
-        'Set it to a reference to 32 random bytes in base64 (openssl rand -base64 32).',
-      )
-    unseal(key, seal(key, 'test', 'doctor'), 'doctor')
-    return ok(seals, 'private keys can be sealed')
-  })
-  return [...written, ...sealed]
 }
 
 interface Ca {
@@ -239,7 +202,7 @@ export async function diagnose(context: DoctorContext): Promise<Diagnosis> {
     inParallel(settings.targets, AT_ONCE, target =>
       checkInstance({ target, run, endpoint, client: signing => client(target, signing) }),
     ),
-    storeFindings(context),
+    checkStore(context),
     looked({ check: 'ca', subject: null }, () => issuingFindings(context)),
     notifierFindings(context),
   ])

@@ -7,13 +7,16 @@ import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
 import { type DriverContext, defineStore, type RawEntry, type StateStore } from '../contracts.ts'
 import { serviceErrorOf } from '../http/api-call.ts'
 import type { HttpResponse } from '../http/http.ts'
-import { conditionalStore } from './shared/conditional-store.ts'
+import { conditionalStore, type DocumentService, type Kept } from './shared/conditional-store.ts'
 import { enclose, open } from './shared/envelope.ts'
+import { movingStore } from './shared/moving-store.ts'
 
 /**
  * One object for each document, written with `If-Match` or `If-None-Match: *`; the revision is its ETag. Every
  * write leaves other bytes (shared/envelope.ts), so that the same text written twice has two ETags.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+ *
+ * No object's name is the folder of another's: a service that keeps objects as files could not hold both.
  *
  * Another S3-compatible service must honour both conditions. One that ignores them, as Huawei OBS does, is found
  * out when the first lease is taken, and refused.
@@ -76,56 +79,55 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
     throw new RotationError('unavailable', `${DRIVER}: ${operation} of ${key} answered without an ETag`)
   }
 
-  const store = conditionalStore(
-    {
-      driver: DRIVER,
-      nameOf: key => `${prefix}${key}`,
-      /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html */
-      read: async name => {
-        try {
-          const answer = await call({
-            operation: 'GetObject',
-            method: 'GET',
-            url: objectUrl(settings, name),
-            retry: 'safe',
-            permission: readPermission(bucket, name),
-          })
-          const revision = revisionOf(answer, 'GetObject', name)
-          return { ...open(answer.text, `${DRIVER}: ${bucket}/${name}`), revision }
-        } catch (error) {
-          if (isAbsentObject(error)) return null
-          throw error
-        }
-      },
-      mark: enclose,
-      write: async ({ name, text, token, expected }) => {
-        const headers = {
-          'Content-Type': 'text/plain; charset=utf-8',
-          // For people who look at the object: the program finds the same in its first line.
-          'X-Amz-Meta-Writer': token,
-          ...(expected === null ? { 'If-None-Match': '*' } : { 'If-Match': expected }),
-        }
-        return revisionOf(await put(name, text, headers, 'never'), 'PutObject', name)
-      },
-      /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html */
-      remove: async name => {
-        await call({
-          operation: 'DeleteObject',
-          method: 'DELETE',
+  const service: DocumentService<Kept> = {
+    driver: DRIVER,
+    nameOf: key => `${prefix}${objectName(key)}`,
+    /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html */
+    read: async name => {
+      try {
+        const answer = await call({
+          operation: 'GetObject',
+          method: 'GET',
           url: objectUrl(settings, name),
           retry: 'safe',
-          permission: permissionOf('DeleteObject', name),
-        }).catch(error => {
-          if (!isAbsentObject(error)) throw error
+          permission: readPermission(bucket, name),
         })
-      },
-      // The object may be another one than expected: absent (404), changed (412), being written (409).
-      isDisputed: error => isAbsentObject(error) || [409, 412].includes(serviceErrorOf(error)?.status ?? 0),
+        const revision = revisionOf(answer, 'GetObject', name)
+        return { ...open(answer.text, `${DRIVER}: ${bucket}/${name}`), revision }
+      } catch (error) {
+        if (isAbsentObject(error)) return null
+        throw error
+      }
     },
-    clock,
-  )
+    mark: enclose,
+    write: async ({ name, text, token, expected }) => {
+      const headers = {
+        'Content-Type': 'text/plain; charset=utf-8',
+        // For people who look at the object: the program finds the same in its first line.
+        'X-Amz-Meta-Writer': token,
+        ...(expected === null ? { 'If-None-Match': '*' } : { 'If-Match': expected }),
+      }
+      return revisionOf(await put(name, text, headers, 'never'), 'PutObject', name)
+    },
+    /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html */
+    remove: async name => {
+      await call({
+        operation: 'DeleteObject',
+        method: 'DELETE',
+        url: objectUrl(settings, name),
+        retry: 'safe',
+        permission: permissionOf('DeleteObject', name),
+      }).catch(error => {
+        if (!isAbsentObject(error)) throw error
+      })
+    },
+    // The object may be another one than expected: absent (404), changed (412), being written (409).
+    isDisputed: error => isAbsentObject(error) || [409, 412].includes(serviceErrorOf(error)?.status ?? 0),
+  }
+  const earlier: DocumentService<Kept> = { ...service, nameOf: key => `${prefix}${key}` }
+  const isMoved = (key: string): boolean => objectName(key) !== key
   return {
-    ...store,
+    ...movingStore(conditionalStore(service, clock), conditionalStore(earlier, clock), isMoved),
     /** Beside the documents, not among them, so that either may be given to read without the other. */
     publish: async page => {
       const name = pageKey(prefix)
@@ -139,6 +141,12 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
       return `s3://${bucket}/${name}`
     },
   }
+}
+
+/** `a/b/c` is `a/b.c`, and `a` is `a.document`; until version 0.2 they were `a/b/c` and `a`. */
+const objectName = (key: string): string => {
+  const [first = '', ...rest] = key.split('/')
+  return rest.length === 0 ? `${first}.document` : `${first}/${rest.join('.')}`
 }
 
 /** Where the page is put: beside the documents. */
@@ -168,7 +176,7 @@ export default defineStore({
     },
     awsRead: (entry, key, { partition }) => {
       const bucket = bucketOf(entry, partition)
-      const document = `${prefixOf(entry)}${key}`
+      const document = `${prefixOf(entry)}${objectName(key)}`
       return [
         allow('LastRun', ['s3:GetObject'], [`${bucket}/${document}`]),
         allow('LastRunAbsent', ['s3:ListBucket'], [bucket], { StringLike: { 's3:prefix': [document] } }),

@@ -9,6 +9,8 @@ export interface S3Switches {
   ignoreConditions: boolean
   /** Every n-th conditional write is answered with 409 ConditionalRequestConflict; 0: none. */
   conflictEvery: number
+  /** As a service that keeps objects as files (Versity's gateway): none is held whose name is the folder of another. */
+  asFiles: boolean
   /** Actions that the key may not do, e.g. `s3:PutObject`. Without `s3:ListBucket`, 404 becomes 403. */
   denied: readonly string[]
   /** Keys that begin so are answered with this status, whatever is asked. */
@@ -102,6 +104,7 @@ export async function createS3(options: S3Options): Promise<S3> {
   const switches: S3Switches = {
     ignoreConditions: false,
     conflictEvery: 0,
+    asFiles: false,
     denied: [],
     failing: null,
     ...options.switches,
@@ -145,8 +148,17 @@ export async function createS3(options: S3Options): Promise<S3> {
       : problem(412, 'PreconditionFailed', 'At least one of the pre-conditions you specified did not hold')
   }
 
+  const inTheWay = (key: string): Answer | null => {
+    const names = switches.asFiles ? [...objects.keys()] : []
+    if (names.some(name => name.startsWith(`${key}/`)))
+      return problem(409, 'ExistingObjectIsDirectory', 'Existing Object is a directory.')
+    return names.some(name => key.startsWith(`${name}/`))
+      ? problem(409, 'ObjectParentIsFile', 'Object parent already exists as a file.')
+      : null
+  }
+
   const put = (call: Call): Answer => {
-    const refusal = unmet(call)
+    const refusal = unmet(call) ?? inTheWay(keyOf(call))
     if (refusal) return refusal
     const etag = `"${createHash('md5').update(call.body).digest('hex')}"`
     const metadata = Object.entries(call.headers)

@@ -4,6 +4,7 @@ import { doctor } from '../../lib/app/doctor.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { createAcmeCa } from '../../sandbox/acme-ca/ca.ts'
 import { fillSlots, type SandboxSettings } from '../../sandbox/sandbox.ts'
+import { createS3, type S3Switches } from '../../sandbox/stores/s3.ts'
 import { receiveAlerts } from '../support/alert-receiver.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { cli } from '../support/command.ts'
@@ -213,21 +214,46 @@ describe('a broken link is told, with the remedy', () => {
     expect(await wrong(rig, 'dns-solver')).toMatchObject({ verdict: 'fail' })
   })
 
-  test('a store that ignores conditions', async () => {
+  /** State in a bucket of a simulator. */
+  const inBucket = async (switches: Partial<S3Switches>, bucket = 'state') => {
     const rig = await open()
     const { faults } = rig.sandbox
-    const { createS3 } = await import('../../sandbox/stores/s3.ts')
     const keys = new Map([['AKIA', { secretAccessKey: 'secret' }]])
-    const lenient = await createS3({ faults, keys, bucket: 'state', switches: { ignoreConditions: true } })
-    cleanups.push(lenient.dispose)
+    const service = await createS3({ faults, keys, bucket: 'state', switches })
+    cleanups.push(service.dispose)
     await rig.configure(s => {
-      const place = { type: 's3', bucket: 'state', endpoint: lenient.url, region: 'eu-central-1' }
+      const place = { type: 's3', bucket, endpoint: service.url, region: 'eu-central-1' }
       const sealKey = Buffer.alloc(32, 7).toString('base64')
       s.store = { ...place, accessKeyId: 'AKIA', secretAccessKey: 'secret', sealKey }
     })
+    return { rig, service }
+  }
+
+  test('a store that ignores conditions', async () => {
+    const { rig } = await inBucket({ ignoreConditions: true })
     expect(await wrong(rig, 'store')).toMatchObject({
       message: expect.stringContaining('ignores the condition'),
     })
+  })
+
+  test('said "Create the bucket" of one that the deployment makes, which then was in its way', async () => {
+    const { rig } = await inBucket({}, 'of-the-stack')
+    expect(await wrong(rig, 'store')).toMatchObject({
+      ok: true,
+      verdict: 'warn',
+      message: expect.stringContaining('NoSuchBucket'),
+      remedy: expect.stringMatching(/osls deploy.*makes the bucket.*stateBucket=existing/),
+    })
+  })
+
+  test('said ok of a store that cannot hold what a rotation writes', async () => {
+    const { rig, service } = await inBucket({ failing: { prefix: 'iotda-cert/certificates/', status: 403 } })
+    expect(await said(rig)).toContain('store ok')
+    expect(await said(rig, { write: true })).toContain('store fail')
+    service.switches.failing = null
+    service.switches.asFiles = true
+    expect(await said(rig, { write: true })).toContain('store ok')
+    expect([...service.objects.keys()]).toEqual(['iotda-cert/leases/doctor'])
   })
 
   test('one broken link hides no other', async () => {
