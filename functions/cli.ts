@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
 import { run } from '../lib/app/run.ts'
 import { silentLog } from '../lib/base/log.ts'
@@ -14,6 +13,7 @@ import { commands, forms } from './commands.ts'
 import { parseEvent } from './event.ts'
 import { jsonLog } from './output.ts'
 import { parseHost } from './probe-host.ts'
+import { rolloutCommand, userName } from './rollout-command.ts'
 import { statusOptions, statusOutput } from './status.ts'
 import { watchCommand } from './watch-command.ts'
 
@@ -49,15 +49,6 @@ const COMMANDS: Readonly<Record<Action, string>> = {
 const EXIT_HELP = `
 Exit codes: 0 ok · 1 failed, refused, rolled back, held, or backing off after a failure
             2 usage, settings, or what the settings point at · 3 suspended or busy: run again later`
-
-/** A container may run a user that has no name. */
-function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return `user ${process.getuid?.() ?? 'unknown'}`
-  }
-}
 
 async function perform(action: Action, flags: Flags, host?: string): Promise<number> {
   const { force, until, accept, target, profile, reason, certificate } = flags
@@ -146,6 +137,7 @@ function program(argv: readonly string[], setExit: (code: number) => void): Comm
   if (named.length > 0) return cli
   accountCommands(cli)
   adviceCommands(cli, setExit)
+  rolloutCommand(cli, setExit)
   watchCommand(cli, setExit)
   return cli
 }

@@ -3,6 +3,7 @@ export const commands = {
   doctor: () => import('../lib/app/doctor.ts'),
   permissions: () => import('../lib/app/permissions.ts'),
   probePort: () => import('../lib/app/probe-port.ts'),
+  rollout: () => import('../lib/app/rollout.ts'),
   rollover: () => import('../lib/app/rollover.ts'),
   watch: () => import('../lib/app/watch.ts'),
 } as const
@@ -12,5 +13,6 @@ export const forms = {
   text: () => import('../lib/present/text.ts'),
   overview: () => import('../lib/present/overview.ts'),
   page: () => import('../lib/present/page/page.ts'),
+  rollout: () => import('../lib/present/rollout-text.ts'),
   prometheus: () => import('../lib/present/prometheus.ts'),
 } as const

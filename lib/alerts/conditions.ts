@@ -1,6 +1,6 @@
 import type { Lifetime } from '../base/lifetime.ts'
 import type { EventName } from '../model/events.ts'
-import { STATES, type StateName, stateOf } from '../report/health.ts'
+import { lifeOf, STATES, type StateName, shareLeft, stateOf } from '../report/health.ts'
 import type { TargetResult } from '../report/result.ts'
 import type { TargetDocument } from '../state/documents.ts'
 import type { Condition, Moment, Observation } from './decide.ts'
@@ -13,6 +13,7 @@ export const RENEWAL = 'renewal'
 const WARNED = {
   'root-ending': ['root-ends', 'other-chains'],
   recalled: ['recalled'],
+  'rollout-frozen': ['rollout-frozen'],
 } as const satisfies Partial<Record<EventName, readonly string[]>>
 /** Warnings of a run that are told as events of their own. */
 const MOMENTS: Readonly<Record<string, EventName>> = {
@@ -32,17 +33,21 @@ export function observe(result: TargetResult, document: TargetDocument, now: num
   const isConclusive = outcome === 'idle' || outcome === 'rotated' || outcome === 'repaired'
   return {
     now,
-    conditions: [...(trouble ? [trouble] : []), ...warned(result)],
+    conditions: [...(trouble ? [trouble] : []), ...warned(result, now)],
     evaluated: [...(isConclusive ? [RENEWAL] : []), ...(error === null ? Object.keys(WARNED) : [])],
     moments: momentsOf(result),
   }
 }
 
-const warned = ({ warnings }: TargetResult): readonly Condition[] =>
+const warned = (result: TargetResult, now: number): readonly Condition[] =>
   (Object.keys(WARNED) as (keyof typeof WARNED)[]).flatMap(event => {
     const codes: readonly string[] = WARNED[event]
-    const said = warnings.filter(({ code }) => codes.includes(code)).map(({ message }) => message)
-    return said.length > 0 ? [{ key: event, event, reason: said.join('; '), error: null, level: null }] : []
+    const said = result.warnings.filter(({ code }) => codes.includes(code)).map(({ message }) => message)
+    if (said.length === 0) return []
+    const life = lifeOf(result)
+    const isPressing = event === 'rollout-frozen' && life !== null && shareLeft(life, now) < 1 / 3
+    const severity = isPressing ? { severity: 'critical' as const } : {}
+    return [{ key: event, event, reason: said.join('; '), error: null, level: null, ...severity }]
   })
 
 /** What the state of a target is told as, with what is known besides. */
@@ -62,8 +67,9 @@ function troubleOf(
   if (state === 'under-way' || state === 'late') {
     const stuck = warnings.find(({ code }) => code === 'not-propagated' || code === 'too-little-time')
     if (stuck) return { ...about, event: tells.event, reason: stuck.message }
-    // Waits that a target is configured for: soak, and a change window.
-    const isPlanned = state === 'under-way' && steps.at(-1)?.step === 'bind'
+    // Waits that a target is configured for: soak, a change window, and the rings before its own.
+    const waits = warnings.some(({ code }) => code === 'rollout-waits' || code === 'rollout-frozen')
+    const isPlanned = state === 'under-way' && (waits || steps.at(-1)?.step === 'bind')
     return isPlanned ? null : { ...about, ...tells }
   }
   const own = error && { code: error.code, message: error.message, hint: error.hint }

@@ -248,6 +248,7 @@ async function setups(
       sources,
       store,
       records,
+      rings: settings.rings,
       sharing: settings.targets.filter(t => t.certificate === target.certificate),
       inTurn,
       canaryOf: need(settings.access, target.name).canaryOf,

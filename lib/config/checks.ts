@@ -26,7 +26,7 @@ export const asRecord = (value: unknown): Record<string, unknown> =>
 export function salvage(output: unknown, mistakes: readonly Mistake[]): SettingsShape {
   const isWhole = (path: string): boolean =>
     !mistakes.some(m => m.path === path || m.path.startsWith(`${path}.`) || m.path.startsWith(`${path}[`))
-  const { targets, certificates, sources, solvers, credentials, schedule } = asRecord(output)
+  const { targets, certificates, sources, solvers, credentials, schedule, rollout } = asRecord(output)
   const wholeTargets: unknown[] = []
   if (Array.isArray(targets)) {
     targets.forEach((target, i) => {
@@ -47,6 +47,7 @@ export function salvage(output: unknown, mistakes: readonly Mistake[]): Settings
     solvers: section('solvers', solvers),
     credentials: section('credentials', credentials),
     schedule: isWhole('schedule') ? schedule : null,
+    rollout: isWhole('rollout') ? rollout : null,
   } as unknown as SettingsShape
 }
 

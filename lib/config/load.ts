@@ -5,6 +5,7 @@ import { RotationError } from '../base/rotation-error.ts'
 import type { Canary } from '../devices/canary.ts'
 import type { HttpProxy } from '../http/http.ts'
 import type { CertificateSpec } from '../model/certificate.ts'
+import type { Rings } from '../model/rollout.ts'
 import type { Target } from '../model/target.ts'
 import {
   type Alerting,
@@ -15,7 +16,6 @@ import {
   toNotifiers,
   toStore,
 } from './alerting.ts'
-import { canaryOf } from './canary.ts'
 import {
   asRecord,
   type Chosen,
@@ -36,6 +36,8 @@ import { toProfile } from './profiles.ts'
 import { proxyFrom } from './proxy.ts'
 import { createResolver, explainRemote, onlyLoopback } from './references.ts'
 import { createRemoteReader, type RemoteScheme } from './remote.ts'
+import { canaryOf } from './sections/canary.ts'
+import { checkRollout, toRings } from './sections/rollout.ts'
 import { type CertificateShape, type SettingsShape, settingsShape, type TargetShape } from './settings.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -60,6 +62,8 @@ export interface Settings extends Alerting {
   readonly sources: Readonly<Record<string, Chosen>>
   readonly solvers: Readonly<Record<string, Chosen>>
   readonly store: ChosenStore
+  /** In which order targets are given what is new to devices; null: all at once. */
+  readonly rings: Rings | null
   /** After each run for all targets the page of the fleet goes into the store. */
   readonly isPublished: boolean
 }
@@ -98,6 +102,7 @@ export async function loadSettings(
   const whole = parsed.success ? (shape as SettingsShape) : salvage(shape, mistakes)
   checkNames(whole, mistakes)
   checkHolders(whole, resolved, mistakes)
+  checkRollout(whole, mistakes)
   checkSolvers(resolved, whole.credentials && Object.keys(whole.credentials), mistakes)
   if (!isFile) checkPrograms(resolved, mistakes)
   checkNotifiers(asRecord(shape).notifiers, mistakes)
@@ -226,8 +231,10 @@ function settle(
   folder: string,
   proxy: HttpProxy | null,
 ): Settings {
+  const targets = shape.targets.map(toTarget)
   return {
-    targets: shape.targets.map(toTarget),
+    targets,
+    rings: toRings(shape.rollout, targets),
     access: Object.fromEntries(
       shape.targets.map(t => [
         t.name,

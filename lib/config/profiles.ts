@@ -7,8 +7,8 @@ import { KEY_TYPES } from '../model/certificate.ts'
 import { type DeviceProfile, TLS_VERSIONS, type TlsVersion } from '../model/device-profile.ts'
 import { parseCertificates } from '../x509/certificate.ts'
 import { SIGNATURE_ALGORITHMS } from '../x509/details.ts'
-import { canaryField } from './canary.ts'
 import type { Mistake } from './mistakes.ts'
+import { canaryField } from './sections/canary.ts'
 
 /** `targets[].profiles`: what is in the field, each one by itself or as the name of a preset. */
 

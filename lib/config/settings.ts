@@ -19,9 +19,10 @@ import { LANGUAGES } from '../contracts.ts'
 import { KEY_TYPES } from '../model/certificate.ts'
 import { EVENT_NAMES, SEVERITIES } from '../model/events.ts'
 import { KEY_ENCODINGS } from '../model/target.ts'
-import { canaryField } from './canary.ts'
 import { credentialsField, PROJECT_ID } from './credentials.ts'
 import { profilesField } from './profiles.ts'
+import { canaryField } from './sections/canary.ts'
+import { rolloutField } from './sections/rollout.ts'
 
 /**
  * The shape of the settings file: what each key means, its default, and its unit. Unknown keys are errors.
@@ -268,6 +269,7 @@ export const settingsShape = v.strictObject({
   heartbeat: orNull(heartbeat),
   /** `publish`: after each run for all targets, the page of `status --html` is put beside the state, as private as that. */
   statusPage: v.optional(v.strictObject({ publish: v.optional(flagField(), false) }), {}),
+  rollout: rolloutField(),
   schedule: v.optional(v.strictObject({ interval: v.optional(durationField(), '30m') }), {}),
 })
 

@@ -69,6 +69,12 @@ export const EVENTS = {
     text: 'depends on a root or cross-sign that ends soon',
     todo: 'Plan new trust for the devices, or another chain, well before that day.',
   },
+  'rollout-frozen': {
+    severity: 'warning',
+    state: true,
+    text: 'is not given what devices of another target could not use',
+    todo: 'See what happened where with `iotda-cert rollout`; then `iotda-cert rollout resume KIND`, or change the source.',
+  },
   recalled: {
     severity: 'warning',
     state: true,

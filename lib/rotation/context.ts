@@ -6,6 +6,7 @@ import type { IotdaClient } from '../iotda/client.ts'
 import type { Endpoint } from '../iotda/endpoint.ts'
 import type { CertificateSpec } from '../model/certificate.ts'
 import type { RunEvent, StepName, StepRecord } from '../model/outcomes.ts'
+import type { Rings } from '../model/rollout.ts'
 import type { Target } from '../model/target.ts'
 import type { Document } from '../state/document.ts'
 import type { CertificateDocument, TargetDocument } from '../state/documents.ts'
@@ -27,6 +28,8 @@ export interface RotationSetup {
   readonly sources: Readonly<Record<string, CertificateSource>>
   readonly store: StateStore
   readonly records: Records
+  /** In which order targets are given what is new to devices; null: all at once. */
+  readonly rings: Rings | null
   /** Every target that shares the certificate, this one included. */
   readonly sharing: readonly Target[]
   /** The device that may connect on behalf of a profile (null: where there is none), or null. */

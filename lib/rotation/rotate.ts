@@ -16,6 +16,8 @@ import { inspect } from './observe/inspect.ts'
 import { boundLeaf, describe } from './observe/inspection.ts'
 import { reconcileDocument } from './observe/reconcile.ts'
 import { noteInventory } from './observe/source-inventory.ts'
+import { awaitedNow } from './rings/awaited.ts'
+import { leadMs } from './rings/turn.ts'
 import type { Uploaded } from './steps/add.ts'
 import type { Bound } from './steps/bind.ts'
 import { type Proof, record, type Settled, settleCertificate } from './steps/record.ts'
@@ -40,7 +42,7 @@ async function lookAndRotate(context: Context, lock: () => Promise<Lease>): Prom
   if (!seen.decision.due) return { outcome: idleOutcome(seen.decision) }
   if (event.action !== 'rotate') {
     const { planSteps } = await loadSteps()
-    planSteps(context, seen)
+    await planSteps(context, seen)
     return { outcome: 'planned' }
   }
   const lease = await lock()
@@ -75,11 +77,15 @@ function perform(context: Context, lease: Lease, decided: Decided): Came | Promi
 
 /** Another certificate: obtained, judged, uploaded, bound, proven. */
 async function deploy(context: Context, lease: Lease, decided: Decided<DueToDeploy>): Promise<Settled> {
-  const { warnOfTime, obtain, preflight, free, add } = await loadSteps()
+  const { warnOfTime, obtain, preflight, stopKind, awaitTurn, free, add } = await loadSteps()
   warnOfTime(context)
   const material = await step(context, 'obtain', () => obtain(context, decided))
-  const judged = await step(context, 'preflight', () => preflight(context, decided, material))
-  const placed = await step(context, 'free', () => free(context, lease, judged))
+  const judged = await step(context, 'preflight', () =>
+    preflight(context, decided, material).catch(refusal => stopKind(context, material, refusal)),
+  )
+  const placed = await step(context, 'free', async () =>
+    free(context, lease, await awaitTurn(context, judged)),
+  )
   const uploaded = await step(context, 'add', () => add(context, lease, placed))
   return cutOver(context, lease, uploaded)
 }
@@ -114,10 +120,11 @@ async function repair(context: Context, lease: Lease, decided: Decided<DueToRepa
 
 /** The steps' code is loaded only when something is due. */
 async function loadSteps() {
-  const [plan, obtain, preflight, free, add, bindTime, bind, verify, rollBack] = await Promise.all([
+  const [plan, obtain, preflight, rollOut, free, add, bindTime, bind, verify, rollBack] = await Promise.all([
     import('./actions/plan.ts'),
     import('./steps/obtain.ts'),
     import('./steps/preflight.ts'),
+    import('./rings/await-turn.ts'),
     import('./steps/free.ts'),
     import('./steps/add.ts'),
     import('./steps/bind-time.ts'),
@@ -125,7 +132,18 @@ async function loadSteps() {
     import('./steps/verify.ts'),
     import('./steps/roll-back.ts'),
   ])
-  return { ...plan, ...obtain, ...preflight, ...free, ...add, ...bindTime, ...bind, ...verify, ...rollBack }
+  return {
+    ...plan,
+    ...obtain,
+    ...preflight,
+    ...rollOut,
+    ...free,
+    ...add,
+    ...bindTime,
+    ...bind,
+    ...verify,
+    ...rollBack,
+  }
 }
 
 /** One step of a recipe. `until`: a person paces the run; nothing more happens until a person says so. */
@@ -145,7 +163,7 @@ async function step<T>(context: Context, name: StepName, work: () => Promise<Ste
 
 /** Inspects, reconciles what is written down with it, decides. Writes nothing but what was adopted or first seen. */
 export async function lookAndDecide(context: Context, lease: Lease | null = null): Promise<Decided> {
-  const { run, target, spec, specHash, event, intervalMs, trace } = context
+  const { run, target, spec, specHash, event, intervalMs, trace, rings } = context
   if (run.clock.now() >= run.deadline) throw outOfTime()
   const inspection = await traced(context, 'inspect', async () => {
     const seen = await inspect(context)
@@ -153,7 +171,9 @@ export async function lookAndDecide(context: Context, lease: Lease | null = null
   })
   return traced(context, 'decide', async () => {
     const document = await reconcileDocument(context, inspection, lease)
-    const facts = { now: run.clock.now(), intervalMs, spec, specHash, event, inspection, document }
+    const rollout = { awaited: await awaitedNow(context, inspection), leadMs: leadMs(rings, target) }
+    const asked = { now: run.clock.now(), intervalMs, spec, specHash, event }
+    const facts = { ...asked, inspection, document, ...rollout }
     const decision = decide(facts)
     trace.add('decisions', decision)
     const recall = recallOf(inspection, facts)
@@ -229,10 +249,22 @@ async function finish(context: Context, ended: Ended): Promise<DeviceOutlook | n
     await sweep(context)
   }
   await noteEmergency(context, ended.outcome)
+  await noteRollout(context, ended)
   await writeOutcome(context, ended)
   const isAsked = target.trustedRoots !== null || target.profiles.length > 0 || isShown(context)
   if (!isAsked || !inspection) return null
   return deviceOutlook(context, { ...inspection, served: trace.looks.at(-1) ?? inspection.served })
+}
+
+/** What a good end means for the rings after; the code for it is loaded only where there are rings. */
+async function noteRollout(context: Context, { outcome, deployed }: Ended): Promise<void> {
+  const { event, rings } = context
+  const isWell = outcome === 'idle' || outcome === 'rotated' || outcome === 'repaired'
+  if (rings === null || event.action !== 'rotate' || !isWell) return
+  const { noteServed } = await loadSteps()
+  await noteServed(context, deployed?.leaf ?? null).catch(e =>
+    logFailure(context, e, 'the roll-out does not know yet'),
+  )
 }
 
 /** A run that died after the promotion left the certificate pending and its key in the store. */

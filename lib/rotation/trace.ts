@@ -3,6 +3,7 @@ import type { Run } from '../contracts.ts'
 import type { Leaf, Served } from '../model/certificate.ts'
 import type { CheckLine } from '../model/device-profile.ts'
 import type { StepName, StepRecord, StepStatus, Warning } from '../model/outcomes.ts'
+import type { Kind } from '../model/rollout.ts'
 import type { Decision } from './decide/decision.ts'
 import type { Inspection } from './observe/inspection.ts'
 
@@ -20,6 +21,8 @@ interface Entries {
   readonly leaves: Leaf
   /** What preflight found. */
   readonly tables: readonly CheckLine[]
+  /** Kinds that a later ring waits for this target to serve. */
+  readonly awaited: Kind
 }
 
 /** What has happened to a target so far in this run. Entries are added, never changed. */
@@ -38,6 +41,7 @@ export function createTrace(startedAt: number): Trace {
     decisions: [],
     leaves: [],
     tables: [],
+    awaited: [],
   }
   return { startedAt, ...entries, add: (kind, entry) => void entries[kind].push(entry) }
 }

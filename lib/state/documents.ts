@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { AlertRecord, emptyAlertRecord } from './alert-record.ts'
+import { KindShape } from './rollout-documents.ts'
 
 /**
  * The documents kept between runs: only what the world cannot be asked again. Absent means "adopt what is
@@ -47,6 +48,8 @@ const PendingBinding = v.object({
   ),
   /** A way back: OCSP stapling is switched on with it. */
   staplingBack: v.optional(v.boolean()),
+  /** Of what kind it is to devices, where there are rings. */
+  kind: v.optional(KindShape),
   boundAt: v.nullable(instant),
   /** Verify found the new leaf unusable: what is left to do is putting the old one back. */
   failedWhy: v.nullable(v.string()),
@@ -83,6 +86,10 @@ export const TargetDocument = v.object({
   alerts: v.optional(AlertRecord, emptyAlertRecord),
   /** Of what was last seen to be served, or bound: for the days left where nothing can be seen. */
   life: v.optional(v.nullable(v.object({ notBefore: instant, notAfter: instant })), null),
+  /** Where there are rings: of what kind the bound leaf is, since when it serves such, and whether the roll-out knows. */
+  rollout: v.optional(
+    v.object({ fingerprint: v.string(), kind: KindShape, since: instant, isTold: v.boolean() }),
+  ),
 })
 export type TargetDocument = v.InferOutput<typeof TargetDocument>
 export type PendingBinding = v.InferOutput<typeof PendingBinding>

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import type * as v from 'valibot'
+import * as v from 'valibot'
 import type { Secret } from '../base/secret.ts'
 import type { Journal, SourceMemory, StateStore } from '../contracts.ts'
 import type { CertificateSpec } from '../model/certificate.ts'
@@ -19,6 +19,8 @@ import {
   WatchDocument,
 } from './documents.ts'
 import { openJournal } from './journal.ts'
+import { noRollouts, RolloutDocument, RolloutsDocument } from './rollout-documents.ts'
+import { openRollouts, type Rollouts } from './rollouts.ts'
 import { openSealedKeys } from './sealed-keys.ts'
 
 /** Everything this program writes down. */
@@ -30,6 +32,8 @@ export interface Records {
   run(): Document<RunDocument>
   /** What the watchdog told. */
   watch(): Document<WatchDocument>
+  /** How far each kind of certificate has come through the rings. */
+  readonly rollouts: Rollouts
   source(name: string): SourceMemory
   /** The journal of a certificate's pending entry, whose key is its own or kept under another id. */
   journal(name: string, pendingId: string, keyId?: string): Promise<Journal>
@@ -107,6 +111,10 @@ export function openRecords(
     certificate,
     run: () => document('runs/last', RunDocument, newRun),
     watch: () => document('watch/told', WatchDocument, { schema: 1, alerts: emptyAlertRecord }),
+    rollouts: openRollouts({
+      index: document('rollouts/index', RolloutsDocument, noRollouts),
+      of: id => document(`rollouts/kinds/${segment(id)}`, v.nullable(RolloutDocument), null),
+    }),
     source: name => {
       const notes = document(`sources/${segment(name)}`, SourceDocument, { schema: 1, notes: {} })
       return {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import type { Context } from '../../lib/rotation/context.ts'
 import type { Decided, DueToDeploy, DueToRepair, Idle } from '../../lib/rotation/decide/decision.ts'
+import type { Cleared } from '../../lib/rotation/rings/await-turn.ts'
 import type { add, Uploaded } from '../../lib/rotation/steps/add.ts'
 import type { Bound, bind, bindAgain } from '../../lib/rotation/steps/bind.ts'
 import type { free, Placed } from '../../lib/rotation/steps/free.ts'
@@ -35,6 +36,7 @@ interface Values {
   readonly drifted: Decided<DueToRepair>
   readonly material: Material
   readonly judged: Judged
+  readonly cleared: Cleared
   readonly placed: Placed
   readonly uploaded: Uploaded
   readonly bound: Bound
@@ -47,7 +49,7 @@ const recipe = (s: Stages, v: Values) => {
   return [
     s.obtain(context, v.due),
     s.preflight(context, v.due, v.material),
-    s.free(context, lease, v.judged),
+    s.free(context, lease, v.cleared),
     s.add(context, lease, v.placed),
     s.bind(context, lease, v.uploaded),
     s.verify(context, v.bound),
@@ -65,8 +67,10 @@ const refused = (s: Stages, v: Values) => {
     s.preflight(context, v.due),
     // @ts-expect-error a deletion for what preflight has not let pass
     s.free(context, lease, v.material),
+    // @ts-expect-error a deletion before its ring's turn
+    s.free(context, lease, v.judged),
     // @ts-expect-error a deletion without the lease
-    s.free(context, v.judged),
+    s.free(context, v.cleared),
     // @ts-expect-error an upload without a preflight
     s.add(context, lease, v.material),
     // @ts-expect-error an upload before there is room for it
@@ -98,6 +102,6 @@ const refused = (s: Stages, v: Values) => {
 
 test('every step that is left out is refused by the compiler', async () => {
   const source = await readFile(import.meta.filename, 'utf8')
-  expect(source.match(/^ {4}\/\/ @ts-expect-error .+\n {4}s\.\w+\(/gm)).toHaveLength(17)
+  expect(source.match(/^ {4}\/\/ @ts-expect-error .+\n {4}s\.\w+\(/gm)).toHaveLength(18)
   expect([recipe.length, refused.length]).toEqual([2, 2])
 })

@@ -158,6 +158,8 @@ export function facts(scene: Scene = {}, more: Partial<Omit<Facts, 'inspection' 
     event: rotateAll,
     inspection: inspection({ ...full, document }),
     document,
+    awaited: null,
+    leadMs: 0,
     ...more,
   }
 }
@@ -184,6 +186,7 @@ export const context = (more: Partial<RotationSetup> = {}): Context =>
     event: rotateAll,
     run: newRun(fakeClock(NOW)),
     intervalMs: 1_800_000,
+    rings: null,
     ...more,
   } as RotationSetup)
 

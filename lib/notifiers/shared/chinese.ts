@@ -13,6 +13,10 @@ export const EVENTS_ZH: Readonly<Record<EventName, readonly [text: string, todo:
   paused: ['暂时不能下单：受 CA 或预算限制', '到时间之前无法加速，请勿强制下单；请查明额度为何用尽。'],
   expiring: ['剩余时间不足', '请在证书到期前排除原因，然后运行 `iotda-cert rotate --force`。'],
   'root-ending': ['所依赖的根证书或交叉签名即将到期', '请提前为设备准备新的信任根，或更换证书链。'],
+  'rollout-frozen': [
+    '其他目标的设备无法使用该类新证书，分批发布已冻结',
+    '用 `iotda-cert rollout` 查看在哪里发生了什么；查明后运行 `iotda-cert rollout resume KIND`，或更换证书来源。',
+  ],
   recalled: ['CA 要求立即更换其证书', '无需处理：证书会被更换，除非上一张也被召回。请查看证书是否已被吊销。'],
   adopted: ['绑定了他人上传的证书，今后一并维护', '请确认这是有意的操作。'],
   unverified: ['从这里无法访问设备端口：更改未经验证', '请在能访问设备端口的地方运行 `iotda-cert probe`。'],

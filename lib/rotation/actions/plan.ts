@@ -2,11 +2,12 @@ import type { StepName } from '../../model/outcomes.ts'
 import type { Context } from '../context.ts'
 import { checkChain, sentence } from '../decide/check-chain.ts'
 import type { Decided } from '../decide/decision.ts'
+import { turnFor } from '../rings/await-turn.ts'
 import { shown } from '../steps/preflight.ts'
 import { roomFor } from '../steps/slots.ts'
 
 /** `plan`, and `status` where something is due: what preflight would say, which slot would be used, and why. */
-export function planSteps(context: Context, decided: Decided): void {
+export async function planSteps(context: Context, decided: Decided): Promise<void> {
   const { specHash, trace } = context
   const { inspection, document, decision } = decided
   if (decision.plan !== 'deploy') return
@@ -23,6 +24,8 @@ export function planSteps(context: Context, decided: Decided): void {
         ? 'would accept the certificate in hand'
         : `would refuse the certificate in hand: ${refusals.join('; ')}`,
     )
+    const found = await turnFor(context, decided, pending.chainPem)
+    if (found && found.turn.turn !== 'now') tell('free', `${found.news}; ${found.turn.why}`)
   }
   const room = roomFor(context, decided, document, pending?.fingerprint ?? null)
   if (room.kind === 'present') tell('free', 'the certificate is in a slot already')

@@ -19,6 +19,10 @@ export interface Facts {
   readonly inspection: Inspection
   /** The target's document after it was reconciled with the world. */
   readonly document: TargetDocument
+  /** Why a later ring waits for this target to serve a kind that it has not got; null: nobody waits. */
+  readonly awaited: string | null
+  /** How much earlier than otherwise the certificate is renewed, so that later rings are not late. */
+  readonly leadMs: number
 }
 
 /**
@@ -100,7 +104,7 @@ function wantedBecause(facts: Facts, emergency: boolean): Wanted | null {
   if (newer) return newer
   const renewal = renewalOfFacts(facts, slot)
   if (renewal.due) return due(renewal.reason, renewal.detail)
-  return waitingToBeDeployed(facts, slot)
+  return waitingToBeDeployed(facts, slot) ?? aheadOfTime(facts)
 }
 
 /** A source that makes nothing to order cannot follow the settings: all it can do is hold another one. */
@@ -115,6 +119,9 @@ function newerInInventory({ inspection, document, now }: Facts, slot: Slot): Wan
   if (!isAnother(holds, slot.leaf) || !isNewer(holds, validityOf(slot))) return null
   return due('source-renewed', `the source holds a newer one, valid until ${iso(holds.notAfter)}`)
 }
+
+const aheadOfTime = ({ awaited }: Facts): Wanted | null =>
+  awaited === null ? null : due('renewal-window', awaited)
 
 /** A certificate (or order) that an earlier run began and this target has not got. */
 function waitingToBeDeployed({ inspection, document, specHash }: Facts, slot: Slot): Wanted | null {
@@ -180,8 +187,8 @@ function drifted(facts: Facts): DueToRepair | Idle | null {
   return { ...due('resume', detail), plan: 'repair', emergency: false, leaf }
 }
 
-const renewalOfFacts = ({ spec, inspection, now, intervalMs }: Facts, slot: Slot) =>
-  renewalOf({ inspection, renewBefore: spec.renewBefore, now, intervalMs }, slot)
+const renewalOfFacts = ({ spec, inspection, now, intervalMs, leadMs }: Facts, slot: Slot) =>
+  renewalOf({ inspection, renewBefore: spec.renewBefore, now, intervalMs, leadMs }, slot)
 
 function fresh(facts: Facts): Idle {
   const slot = facts.inspection.bound?.slot

@@ -29,6 +29,8 @@ export function instantIn(window: Window, fingerprint: string): number {
 export interface Timing {
   readonly now: number
   readonly intervalMs: number
+  /** How much earlier than otherwise it is renewed, for what still has to wait after it. Default: 0. */
+  readonly leadMs?: number
 }
 
 /** What the CA suggests for the bound certificate. `due` at the drawn instant, or at the last run before the end. */
@@ -41,8 +43,11 @@ interface Suggestion {
 const suggestionFor = (info: RenewalInfo | null, validity: Validity, timing: Timing): Suggestion | null => {
   const window = info?.window
   if (!window) return null
-  const { now, intervalMs } = timing
-  const at = instantIn(window, info.fingerprint)
+  const { now, intervalMs, leadMs = 0 } = timing
+  // Never in the first third of its life, or it would be renewed again and again.
+  const soonest = validity.notBefore + (validity.notAfter - validity.notBefore) / 3
+  const drawn = instantIn(window, info.fingerprint)
+  const at = Math.min(drawn, Math.max(drawn - leadMs, soonest))
   // Inside the window a CA may count no limits. Runs that are rarer than certificates must not renew at each.
   const withinMs = Math.min(intervalMs, (validity.notAfter - validity.notBefore) / 4)
   return { window, at, due: now >= at || now + withinMs >= window.end }
@@ -144,7 +149,8 @@ export function renewalOf(
     const detail = `${left}; the CA suggests ${iso(spoken)}`
     return { due: false, reason: 'renewal-window', at: spoken, detail }
   }
-  const at = ends - thresholdMs(ends - starts, renewBefore, inspection.inventory !== null)
+  const askedMs = thresholdMs(ends - starts, renewBefore, inspection.inventory !== null)
+  const at = ends - Math.min(askedMs + (timing.leadMs ?? 0), ((ends - starts) * 2) / 3)
   const earliest = spoken === null ? at : Math.min(at, spoken)
   const recalled = quietUntil === null ? '' : '; the CA calls back this certificate as it did the one before'
   const detail = now >= at ? left : `${left}; renewal at ${iso(earliest)}${recalled}`

@@ -1,5 +1,6 @@
 import { RotationError } from '../../base/rotation-error.ts'
 import type { Leaf } from '../../model/certificate.ts'
+import type { Kind } from '../../model/rollout.ts'
 import type { PendingBinding } from '../../state/documents.ts'
 import type { Lease } from '../../state/lease.ts'
 import { encodeKey } from '../../x509/key.ts'
@@ -61,10 +62,15 @@ export async function add(context: Context, lease: Lease, placed: Placed): Promi
 }
 
 /** Uploaded, and not bound yet. */
-export const newBinding = ({ leaf, specHash }: Material, serverCertificateId: string) => ({
+export const newBinding = (
+  { leaf, specHash }: Material,
+  serverCertificateId: string,
+  kind: Kind | null = null,
+) => ({
   fingerprint: leaf.fingerprint,
   specHash,
   serverCertificateId,
+  ...(kind ? { kind } : {}),
   replaces: null,
   boundAt: null,
   failedWhy: null,
@@ -75,10 +81,10 @@ const found = (uploaded: Uploaded, how: string): StepResult<Uploaded> =>
 
 async function noteUploaded(
   context: Context,
-  { inspection, document, decision, material, table }: Judged,
+  { inspection, document, decision, material, table, kind }: Placed,
   serverCertificateId: string,
 ): Promise<Uploaded> {
-  const binding = newBinding(material, serverCertificateId)
+  const binding = newBinding(material, serverCertificateId, kind)
   const isKnown = ({ pending }: typeof document): boolean =>
     pending?.serverCertificateId === serverCertificateId
   context.trace.add('uploads', serverCertificateId)

@@ -3,6 +3,7 @@ import type { PendingBinding, TargetDocument } from '../../state/documents.ts'
 import { type Context, certificateDocument, targetDocument } from '../context.ts'
 import { backOffMs } from '../decide/back-off.ts'
 import { boundLeaf, type Inspection } from '../observe/inspection.ts'
+import { servedNow } from '../rings/await-turn.ts'
 import { done, type StepResult } from '../trace.ts'
 import type { Bound } from './bind.ts'
 import { sweep, withLeftover } from './sweep.ts'
@@ -52,7 +53,7 @@ export async function promote(
   await settleCertificate(context, leafOf(bound))
 }
 
-function promoted(document: TargetDocument, { event }: Context): TargetDocument {
+function promoted(document: TargetDocument, { event, run }: Context): TargetDocument {
   const { pending } = document
   if (!pending?.serverCertificateId) return document
   const { serverCertificateId, fingerprint, specHash, replaces } = pending
@@ -75,6 +76,9 @@ function promoted(document: TargetDocument, { event }: Context): TargetDocument 
     failures: 0,
     retryAfter: null,
     rollBacks: 0,
+    ...(pending.kind && {
+      rollout: servedNow(document.rollout, fingerprint, pending.kind, run.clock.now()),
+    }),
   }
 }
 

@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../model/errors.ts'
 import type { Replaced } from '../../state/documents.ts'
 import type { Lease } from '../../state/lease.ts'
 import { type Context, changed, targetDocument } from '../context.ts'
+import { freeze, kindInSlot } from '../rings/await-turn.ts'
 import { done, type StepResult, skipped, warn } from '../trace.ts'
 import { type Bound, putBinding } from './bind.ts'
 import { configBack } from './ocsp-stapling.ts'
@@ -22,9 +23,11 @@ export async function rollBack(
   const { why } = proof
   const replaced = binding.replaces
   if (!replaced || replaced === 'first') throw changed('there is nothing to put back')
+  const kind = binding.kind ?? kindInSlot(context, inspection, binding.serverCertificateId)
   const predecessor = inspection.slots.find(s => s.serverCertificateId === replaced.serverCertificateId)
   if (!predecessor || predecessor.expiryDate <= run.clock.now()) {
     await promote(context, bound, why)
+    if (kind) await freeze(context, kind, why)
     throw new RotationError('not-served', `the bound certificate is not served: ${why}`, {
       hint: `The previous certificate ${predecessor ? 'has expired' : 'is gone'}, so there is no way back: another one is obtained after the back-off.`,
     })
@@ -37,6 +40,7 @@ export async function rollBack(
       warn(context, 'state-not-written', error.message)
     })
   await putBack(context, lease, bound, replaced)
+  if (kind) await freeze(context, kind, why)
   if (replaced.fingerprint !== null) {
     const wanted = replaced.fingerprint
     const silent = replaced.silent ?? []

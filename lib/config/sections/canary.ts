@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import { orNull, secretField, textField } from '../base/fields.ts'
-import type { Canary } from '../devices/canary.ts'
+import { orNull, secretField, textField } from '../../base/fields.ts'
+import type { Canary } from '../../devices/canary.ts'
 
 const SHAPES = [
   ['deviceId', 'secret'],

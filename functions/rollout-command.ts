@@ -1,0 +1,62 @@
+import { userInfo } from 'node:os'
+import type { Command } from 'commander'
+import { silentLog } from '../lib/base/log.ts'
+import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
+import { commands, forms } from './commands.ts'
+import { jsonLog } from './output.ts'
+
+interface Flags {
+  readonly config?: string
+  readonly json?: boolean
+  readonly verbose?: boolean
+  readonly ring?: string
+  readonly why?: string
+}
+
+/** A container may run a user that has no name. */
+export function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `user ${process.getuid?.() ?? 'unknown'}`
+  }
+}
+
+const common = (command: Command): Command =>
+  command
+    .option('-c, --config <file>', 'settings file, or inline JSON (default: IOTDA_CERT_CONFIG)')
+    .option('--json', 'the answer as JSON on standard output')
+    .option('-v, --verbose', 'log every call to standard error')
+    .exitOverride()
+
+/** `iotda-cert rollout`: how each kind of certificate stands in the rings, and a person's word on it. */
+export function rolloutCommand(cli: Command, setExit: (code: number) => void): void {
+  const say = async (action: 'show' | 'resume' | 'approve', kind: string, flags: Flags): Promise<void> => {
+    const { config, json, verbose, ring, why = 'no reason given' } = flags
+    const { rollout } = await commands.rollout()
+    const answer = await rollout({
+      config: config ?? null,
+      word: action === 'show' ? null : { action, kind, ring: ring ?? null, by: userName(), why },
+      log: verbose ? jsonLog('debug') : silentLog,
+      deadline: systemClock.now() + 2 * MINUTE_MS,
+    })
+    const { rolloutText } = await forms.rollout()
+    process.stdout.write(
+      json ? `${JSON.stringify(answer, null, 2)}\n` : rolloutText(answer, process.stdout.isTTY),
+    )
+    setExit(answer.ok ? 0 : 1)
+  }
+  const group = cli
+    .command('rollout')
+    .description('show how each kind of certificate stands in the rings; resume or approve one')
+  common(
+    group.command('show', { isDefault: true }).description('the rings, the kinds, and where each stands'),
+  ).action((flags: Flags) => say('show', '', flags))
+  common(group.command('resume <kind>').description('let a frozen kind go on'))
+    .option('--why <text>', 'for the history')
+    .action((kind: string, flags: Flags) => say('resume', kind, flags))
+  common(group.command('approve <kind>').description('let a kind pass without waiting for the rings before'))
+    .option('--ring <name>', 'only for this ring')
+    .option('--why <text>', 'for the history')
+    .action((kind: string, flags: Flags) => say('approve', kind, flags))
+}
