@@ -132,8 +132,8 @@ function withoutCanary(profile) {
  */
 function watchOf({ targets, store }) {
   const { sealKey: _, sealKeyPrevious: _p, ...place } = store
-  // Another cloud's store would need its keys.
-  const isOurs = ['s3', 'secretsmanager'].includes(place.type)
+  // Another cloud's store, or one with keys of its own, would need keys that may write the rotator's state.
+  const isOurs = ['s3', 'secretsmanager'].includes(place.type) && (place.accessKeyId ?? null) === null
   return {
     version: 1,
     targets: targets

@@ -22,6 +22,8 @@ import { movingStore } from './shared/moving-store.ts'
  * out when the first lease is taken, and refused.
  */
 
+const PREFIX = 'iotda-cert/'
+
 const own = {
   bucket: v.pipe(
     v.string('must be the name of a bucket'),
@@ -33,7 +35,7 @@ const own = {
       v.string('must be a text'),
       v.regex(/^([\w.-]+\/)*[\w.-]*$/, 'must be letters, digits, . _ - and single slashes'),
     ),
-    'iotda-cert/',
+    PREFIX,
   ),
 }
 interface Settings extends AwsSettings {
@@ -166,7 +168,7 @@ export default defineStore({
   permissions: {
     aws: ([entry = {}], { partition, isPublished }) => {
       const bucket = bucketOf(entry, partition)
-      const prefix = prefixOf(entry)
+      const prefix = prefixOf(entry, PREFIX)
       return [
         allow('State', ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'], [`${bucket}/${prefix}*`]),
         // Without it S3 answers 403 for a document that is not there yet.
@@ -176,7 +178,7 @@ export default defineStore({
     },
     awsRead: (entry, key, { partition }) => {
       const bucket = bucketOf(entry, partition)
-      const document = `${prefixOf(entry)}${objectName(key)}`
+      const document = `${prefixOf(entry, PREFIX)}${objectName(key)}`
       return [
         allow('LastRun', ['s3:GetObject'], [`${bucket}/${document}`]),
         allow('LastRunAbsent', ['s3:ListBucket'], [bucket], { StringLike: { 's3:prefix': [document] } }),

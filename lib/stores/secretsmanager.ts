@@ -23,15 +23,16 @@ import { conditionalStore, PAUSES_MS } from './shared/conditional-store.ts'
 const BYTES_AT_MOST = 65_536
 const LABEL = 'iotda-cert-written'
 const DRIVER = 'secretsmanager store'
+const PREFIX = 'iotda-cert-state/'
 
 const own = {
-  /** What every secret's name begins with. */
+  /** What every secret's name begins with; no other secret's should, since the store may overwrite and delete them. */
   prefix: v.optional(
     v.pipe(
       v.string('must be a text'),
       v.regex(/^[\w/+=.@-]{0,300}$/, 'must be letters, digits and /_+=.@- only'),
     ),
-    'iotda-cert/',
+    PREFIX,
   ),
 }
 interface Settings extends AwsSettings {
@@ -136,7 +137,7 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
 }
 
 const secretArn = (entry: RawEntry, name: string, partition: string): string =>
-  `arn:${partition}:secretsmanager:${textOf(entry, 'region')}:*:secret:${prefixOf(entry)}${name}`
+  `arn:${partition}:secretsmanager:${textOf(entry, 'region')}:*:secret:${prefixOf(entry, PREFIX)}${name}`
 
 export default defineStore({
   settings: awsSettings(own),

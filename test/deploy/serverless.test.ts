@@ -201,6 +201,12 @@ describe('the template', () => {
       Status: 'Enabled',
       NoncurrentVersionExpiration: { NoncurrentDays: 1 },
     })
+    const [ofWatch] = template.Resources.WatchBucketPolicy.Properties.PolicyDocument.Statement
+    expect(ofWatch).toMatchObject({
+      ...{ Effect: 'Deny', Principal: '*', Action: 's3:*' },
+      Resource: [{ 'Fn::GetAtt': ['WatchBucket', 'Arn'] }, { 'Fn::Sub': `${hcl('WatchBucket.Arn')}/*` }],
+      Condition: { Bool: { 'aws:SecureTransport': 'false' } },
+    })
     const [statement] = template.Resources.StateBucketPolicy.Properties.PolicyDocument.Statement
     expect(statement).toMatchObject({
       Effect: 'Deny',
@@ -391,7 +397,20 @@ test('stages, reserved concurrency and another store are options', async () => {
   })
   expect(template.Conditions.HasStateBucket).toEqual({ 'Fn::Equals': ['false', 'true'] })
   expect(template.Resources.AlarmEmail.Properties.Endpoint).toBe('ops@example.com')
-  expect(JSON.stringify(template.Resources.IamRoleLambdaExecution)).not.toContain('s3:')
+  const role = JSON.stringify(template.Resources.IamRoleLambdaExecution)
+  expect(role).not.toContain('s3:')
+  // The keys of Huawei Cloud, iotda-cert/ak and its like, are no state: the role may read and not overwrite them.
+  expect(role).toContain(':secret:iotda-cert-state/*')
+  expect(role).not.toContain(':secret:iotda-cert/*')
+}, 60_000)
+
+test("the watchdog's environment has no keys of the store, and does without its last run then", async () => {
+  const keys = { accessKeyId: 'awssm:store/id', secretAccessKey: 'awssm:store/key' }
+  const { Resources } = await osls(onAws(it => Object.assign(it.store, keys)))
+  const told = JSON.stringify(Resources.WatchLambdaFunction.Properties.Environment)
+  expect(told).toContain('iot.example.com')
+  expect(told).not.toMatch(/awssm|accessKeyId|rotator/)
+  expect(JSON.stringify(Resources.WatchRole)).not.toContain('store/key')
 }, 60_000)
 
 describe('a watchdog that is told by hand', () => {

@@ -213,7 +213,7 @@ describe('errors', () => {
 test('settings', () => {
   const parse = (settings: object) => v.safeParse(secretsmanager.settings, settings)
   expect(parse({}).output).toMatchObject({
-    prefix: 'iotda-cert/',
+    prefix: 'iotda-cert-state/',
     accessKeyId: { value: 'AWS_ACCESS_KEY_ID' },
   })
   expect(parse({ prefix: 'a b' }).success).toBe(false)

@@ -21,5 +21,5 @@ export const textOf = (entry: RawEntry, key: string, fallback = '*'): string => 
 }
 
 /** Where a store of AWS keeps its documents; an empty text is one. */
-export const prefixOf = ({ prefix }: RawEntry): string =>
-  typeof prefix === 'string' ? prefix : 'iotda-cert/'
+export const prefixOf = ({ prefix }: RawEntry, fallback: string): string =>
+  typeof prefix === 'string' ? prefix : fallback
