@@ -12,7 +12,7 @@ export const RENEWAL = 'renewal'
 /** States that warnings of a run speak of: one for all of these codes. */
 const WARNED = {
   'root-ending': ['root-ends', 'other-chains'],
-  recalled: ['recalled'],
+  recalled: ['recalled', 'revoked'],
   'rollout-frozen': ['rollout-frozen'],
 } as const satisfies Partial<Record<EventName, readonly string[]>>
 /** Warnings of a run that are told as events of their own. */

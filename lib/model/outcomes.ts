@@ -48,6 +48,7 @@ export const DUE_REASONS = {
   expiring: 'the bound certificate is within renewBefore of its end',
   'renewal-window': 'the CA suggests to renew now',
   emergency: 'the bound certificate is about to expire',
+  revoked: 'the bound certificate was revoked',
   'settings-changed': 'the settings ask for another certificate than was obtained',
   'source-renewed': 'the source holds a newer certificate',
   forced: 'a person asked for it',

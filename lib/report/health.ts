@@ -50,6 +50,8 @@ export const STATES = {
   /** An earlier run failed, and no later one made it good. */
   failing: { health: 'unwell', exit: 1, tells: { event: 'failed' }, why: 'backing-off' },
   held: { health: 'unwell', exit: 1, tells: { event: 'held' }, why: 'held' },
+  /** Bound, and revoked by us; told as a warning of each run. */
+  revoked: { health: 'unwell', exit: 1, tells: null, why: 'revoked' },
   failed: { health: 'unwell', exit: 1, tells: { event: 'failed' }, why: 'failed' },
   refused: { health: 'unwell', exit: 1, tells: { event: 'refused' }, why: 'refused' },
   'rolled-back': { health: 'unwell', exit: 1, tells: { event: 'rolled-back' }, why: 'rolled-back' },
@@ -92,6 +94,7 @@ function openState(result: TargetResult, now: number): StateName | null {
   // Failures count as long as something is wanted: whatever it was, it was made good otherwise.
   if (hasFailed || (due && kept && kept.failures > 0)) return 'failing'
   if (isLate) return 'ending'
+  if (reason === 'revoked') return 'revoked'
   return reason === 'no-certificate' ? 'unbound' : null
 }
 

@@ -13,7 +13,7 @@ import { recallOf } from './decide/renewal-window.ts'
 import { requireConfiguration } from './decide/require-configuration.ts'
 import { deviceOutlook } from './observe/device-outlook.ts'
 import { inspect } from './observe/inspect.ts'
-import { boundLeaf, describe } from './observe/inspection.ts'
+import { boundLeaf, describe, revokedBound, revokedText } from './observe/inspection.ts'
 import { reconcileDocument } from './observe/reconcile.ts'
 import { noteInventory } from './observe/source-inventory.ts'
 import { awaitedNow } from './rings/awaited.ts'
@@ -178,6 +178,8 @@ export async function lookAndDecide(context: Context, lease: Lease | null = null
     trace.add('decisions', decision)
     const recall = recallOf(inspection, facts)
     if (recall) warn(context, 'recalled', recall.message)
+    const revoked = revokedBound(inspection)
+    if (revoked) warn(context, 'revoked', revokedText(revoked))
     requireConfiguration(target, inspection, decision)
     const { due, reason, detail } = decision
     return done({ inspection, document, decision }, `${due ? 'due' : 'idle'} (${reason}): ${detail}`)

@@ -99,6 +99,9 @@ export type Replaced = v.InferOutput<typeof Replaced>
 /** `since`: when it was written; earlier versions did not say. */
 const Wait = v.object({ at: instant, why: v.string(), since: v.optional(instant) })
 
+const Revoked = v.object({ fingerprint: v.string(), at: instant, reason: v.string() })
+export type Revoked = v.InferOutput<typeof Revoked>
+
 export const CertificateDocument = v.object({
   schema,
   name: v.string(),
@@ -156,6 +159,8 @@ export const CertificateDocument = v.object({
   ),
   /** The certificate that was last replaced because the CA called it back (renewal.ts), and when. */
   recalled: v.optional(v.nullable(v.object({ fingerprint: v.string(), at: instant })), null),
+  /** What a person had revoked here, newest last: a CA without renewal info never says so again. */
+  revoked: v.optional(v.array(Revoked), []),
   /** Keys that are kept for the next certificate. */
   keptKeys: v.optional(v.array(v.string()), []),
   /** Notes of journals that are done with, whose TXT values could not be removed yet. */
@@ -267,6 +272,7 @@ export const newCertificate = (name: string): CertificateDocument => ({
   sources: {},
   renewalInfo: null,
   recalled: null,
+  revoked: [],
   keptKeys: [],
   leftovers: [],
 })

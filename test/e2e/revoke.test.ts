@@ -5,6 +5,9 @@ import { expect, test } from 'vitest'
 import { rollover } from '../../lib/app/rollover.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import type { RevocationReason } from '../../lib/model/certificate.ts'
+import type { RunEvent } from '../../lib/model/outcomes.ts'
+import { healthOf } from '../../lib/report/health.ts'
+import { receiveAlerts } from '../support/alert-receiver.ts'
 import { put } from '../support/put.ts'
 import {
   HOUR_MS,
@@ -31,6 +34,12 @@ const revoke = (
   more: object = {},
   certificate: string | null = null,
 ) => s.run({ action: 'revoke', targets: ['factory-1'], revoke: { certificate, reason }, ...more })
+const revoking = (reason: RevocationReason, certificate: string): Partial<RunEvent> => ({
+  action: 'revoke',
+  targets: ['factory-1'],
+  revoke: { certificate, reason },
+  force: true,
+})
 const serialOf = (s: Scenario, isBound: boolean): string => {
   const pem = s.iotda.certificates().find(({ id }) => (id === s.boundId()) === isBound)?.certificatePem ?? ''
   return new X509Certificate(pem).serialNumber
@@ -67,7 +76,52 @@ test('the bound one is revoked only by force, which says what devices notice, an
   expect(forced).toMatchObject({ outcome: 'revoked' })
   expect(warningsOf(forced)).toContain('revoked')
   expect(revoked(s)).toEqual([[serial, 4]])
-  expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'renewal-window' } })
+  expect(await s.run()).toMatchObject({ outcome: 'rotated', decision: { reason: 'revoked' } })
+})
+
+test('a bound certificate that was revoked is due where the CA gives no renewal info, and is told until it is replaced', async () => {
+  const receiver = await receiveAlerts()
+  const s = await rotatedTwice({
+    change: put({
+      'certificates.iot.ari': false,
+      notifiers: [{ type: 'webhook', url: receiver.url, events: ['recalled', 'recovered'] }],
+    }),
+  })
+  const bound = boundFingerprint(s)
+  await s.runTo({ outcome: 'revoked' }, revoking('keyCompromise', bound))
+  // The CA is down: what is bound stays, and is not called fresh by anybody.
+  s.faults.add({ operations: ['acme.NewNonce', 'acme.NewOrder'], status: 503, times: 100 })
+  const due = { due: true, reason: 'revoked', detail: expect.stringContaining('(keyCompromise)') }
+  for (const action of ['plan', 'status'] as const) {
+    const looked = await s.run({ action })
+    expect(looked).toMatchObject({ decision: due })
+    expect(warningsOf(looked)).toContain('revoked')
+    expect(healthOf(looked, s.clock.now())).toBe('unwell')
+  }
+  expect(await s.run()).toMatchObject({ outcome: 'failed', decision: due })
+  expect(receiver.alerts.map(({ event }) => event)).toEqual(['recalled'])
+  expect(JSON.stringify(receiver.alerts[0])).toContain('(keyCompromise)')
+
+  s.faults.clear()
+  expect(await s.later(2 * HOUR_MS)).toMatchObject({ outcome: 'rotated', decision: due })
+  const after = await s.run({ action: 'status' })
+  expect(after).toMatchObject({ decision: { reason: 'fresh' } })
+  expect(warningsOf(after)).not.toContain('revoked')
+  await s.run()
+  expect(receiver.alerts.map(({ ends }) => ends?.event)).toContain('recalled')
+})
+
+test('what was obtained, and revoked before it was bound, is not bound', async () => {
+  const s = await openScenario()
+  await s.bindOne(20)
+  const { outcome } = await s.run({ until: 'add' })
+  expect(outcome).toBe('suspended')
+  const added = s.iotda.certificates().find(({ id }) => id !== s.boundId())?.fingerprint ?? ''
+  await s.runTo({ outcome: 'revoked' }, revoking('superseded', added))
+  await s.run({ action: 'resume' })
+  await s.later(2 * HOUR_MS)
+  expect(boundFingerprint(s)).not.toBe(added)
+  expect(await s.later(HOUR_MS)).toMatchObject({ outcome: 'idle' })
 })
 
 test('a revoke by hand does not fetch renewal info anew', async () => {

@@ -38,12 +38,12 @@ const LETTERS: Readonly<Record<Outcome, Letters>> = {
   refused: 'bad',
   failed: 'bad',
 }
-// resume, no-certificate, expired, expiring, renewal-window, emergency, settings-changed, source-renewed, forced;
+// resume, no-certificate, expired, expiring, renewal-window, emergency, revoked, settings-changed, source-renewed, forced;
 // fresh, backing-off, held, busy, probed, paused
-const [well, waiting, unwell] = ['wwwwwwwww wwwwww', 'ooooooooo oooooo', 'UUUUUUUUU UUUUUU']
+const [well, waiting, unwell] = ['wwwwwwwwww wwwwww', 'oooooooooo oooooo', 'UUUUUUUUUU UUUUUU']
 const plain = {
-  looked: 'woUwwUwww wUUwwU',
-  suspended: 'ooUooUooo oUUooU',
+  looked: 'woUwwUUwww wUUwwU',
+  suspended: 'ooUooUoooo oUUooU',
   busy: waiting,
   done: well,
   bad: unwell,
@@ -52,11 +52,11 @@ const CASES: readonly (readonly [string, Partial<TargetResult>, Readonly<Record<
   ['nothing else is known', {}, plain],
   ['nothing is written down but good runs', { kept: kept() }, plain],
   // What failed was made good otherwise, as long as nothing is wanted.
-  ['failures', { kept: kept({ failures: 1 }) }, { ...plain, looked: 'UUUUUUUUU wUUwwU' }],
+  ['failures', { kept: kept({ failures: 1 }) }, { ...plain, looked: 'UUUUUUUUUU wUUwwU' }],
   [
     'the last run failed',
     { kept: kept({ lastResult: { at: '2026-06-15T11:00:00Z', outcome: 'failed', error: 'unavailable' } }) },
-    { ...plain, looked: 'UUUUUUUUU UUUUUU' },
+    { ...plain, looked: 'UUUUUUUUUU UUUUUU' },
   ],
   // The row of `suspended`, for whoever only asks: also after failures, as a run has taken it up again.
   [
@@ -67,7 +67,7 @@ const CASES: readonly (readonly [string, Partial<TargetResult>, Readonly<Record<
         lastResult: { at: '2026-06-15T11:00:00Z', outcome: 'suspended', error: null },
       }),
     },
-    { ...plain, looked: 'ooUooUooo wUUwwU' },
+    { ...plain, looked: 'ooUooUoooo wUUwwU' },
   ],
   [
     'held',
@@ -82,7 +82,7 @@ const CASES: readonly (readonly [string, Partial<TargetResult>, Readonly<Record<
   [
     'devices refuse it',
     { devices: { verdicts: [{ address: null, profile: 'meter-v1', ok: false, lines: [] }], ends: [] } },
-    { ...plain, looked: 'UoUUUUUUU UUUUUU', done: unwell },
+    { ...plain, looked: 'UoUUUUUUUU UUUUUU', done: unwell },
   ],
 ]
 const HEALTH: Readonly<Record<string, Health>> = { w: 'well', o: 'waiting', U: 'unwell' }

@@ -3,7 +3,7 @@ import type { Secret } from '../../base/secret.ts'
 import { iso } from '../../base/time.ts'
 import type { Leaf, RevocationReason, Slot } from '../../model/certificate.ts'
 import type { TargetResult } from '../../report/result.ts'
-import { keyIdOf } from '../../state/documents.ts'
+import { keyIdOf, type Revoked } from '../../state/documents.ts'
 import { parseChain } from '../../x509/certificate.ts'
 import { keyFits } from '../../x509/key.ts'
 import { type Context, certificateDocument, type RotationSetup, sourceNamed } from '../context.ts'
@@ -40,13 +40,24 @@ async function revokeChosen(context: Context, inspection: Inspection): Promise<s
   run.log.warn(fields, 'a certificate is being revoked')
   const { source, outcome } = await tellCa(context, chosen, reason, key?.key ?? null)
   if (reason === 'keyCompromise' && key) await banKey(context, key.id)
-  if (isBound) {
-    // What the CA said before is no longer so: the next run asks again, and renews.
-    await certificateDocument(context).update(d => ({ ...d, renewalInfo: null, recalled: null }))
-    warn(context, 'revoked', 'the bound certificate is revoked; run `iotda-cert rotate --force` now')
-  }
+  await noteRevoked(context, { fingerprint: leaf.fingerprint, at: run.clock.now(), reason }, isBound)
+  if (isBound)
+    warn(context, 'revoked', 'the bound certificate is revoked; run `iotda-cert rotate` now: it is replaced')
   const how = outcome === 'revoked' ? 'is revoked' : 'was revoked already'
   return `${leaf.subject || leaf.names.join(', ')} (${leaf.fingerprint.slice(0, 16)}…), valid until ${iso(leaf.notAfter)}, ${how} by sources.${source} (${reason})`
+}
+
+/** Of a certificate so many are remembered: two can be in slots at each target. */
+const REVOKED_AT_MOST = 50
+
+/** Whoever bound it, and whatever the CA says of it later. */
+async function noteRevoked(context: Context, revoked: Revoked, isBound: boolean): Promise<void> {
+  await certificateDocument(context).update(d => {
+    const others = d.revoked.filter(({ fingerprint }) => fingerprint !== revoked.fingerprint)
+    const noted = { ...d, revoked: [...others, revoked].slice(-REVOKED_AT_MOST) }
+    // What the CA said before is no longer so: the next run asks again.
+    return isBound ? { ...noted, renewalInfo: null, recalled: null } : noted
+  })
 }
 
 const nothing = (why: string): RotationError =>

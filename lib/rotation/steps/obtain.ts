@@ -9,7 +9,7 @@ import { leafOf, parseChain } from '../../x509/certificate.ts'
 import { type Context, certificateDocument, sourceNamed, targetDocument } from '../context.ts'
 import { chooseSource } from '../decide/choose-source.ts'
 import type { Decided, DueToDeploy } from '../decide/decision.ts'
-import { boundLeaf, type Inspection } from '../observe/inspection.ts'
+import { boundLeaf, type Inspection, wasRevoked } from '../observe/inspection.ts'
 import { isAnother, isHolder } from '../observe/source-inventory.ts'
 import { done, type StepResult, Suspension, skipped } from '../trace.ts'
 import { askSource } from './ask-source.ts'
@@ -79,7 +79,8 @@ async function usable(
   source: string | null,
 ): Promise<PendingCertificate | null> {
   const { records, spec, specHash } = context
-  const { pending } = await certificateDocument(context).refresh()
+  const document = await certificateDocument(context).refresh()
+  const { pending } = document
   if (!pending) return null
   const { rolledBack } = await targetDocument(context).get()
   const leaf = pending.chainPem ? leafOf(first(pending.chainPem)) : null
@@ -88,6 +89,7 @@ async function usable(
     leaf !== null &&
     (isStale(context, inspection, pending, leaf) ||
       rolledBack.includes(leaf.fingerprint) ||
+      wasRevoked(document, leaf.fingerprint) ||
       leaf.fingerprint === boundLeaf(inspection)?.fingerprint)
   const keyless =
     leaf !== null &&

@@ -51,6 +51,11 @@ describe('due', () => {
     ['about to expire', facts(ending), { reason: 'emergency', emergency: true }],
     ['within the threshold', facts(expiring), { reason: 'expiring', emergency: false }],
     ['the CA suggests it', facts({ renewalInfo }), { reason: 'renewal-window' }],
+    [
+      'revoked by a person here, whatever the CA says of it',
+      facts(certificate({ revoked: [{ fingerprint: 'leaf-a', at: NOW, reason: 'keyCompromise' }] })),
+      { reason: 'revoked', plan: 'deploy', emergency: false },
+    ],
     ['forced', facts({}, forced), { reason: 'forced', plan: 'deploy', emergency: false }],
     ['other settings', facts({}, other), { reason: 'settings-changed' }],
     ['an order in progress', facts(withPending({ fingerprint: null })), { reason: 'resume', plan: 'deploy' }],
