@@ -31,6 +31,8 @@ export interface Location {
 }
 
 const MAX_ALIASES = 10
+/** Each is asked, all at once. */
+const SERVERS_AT_MOST = 100
 /** `ns1.example.com (192.0.2.1)`. */
 export const serverLabel = ({ name, address }: NameServer): string =>
   name === address ? address : `${name} (${address})`
@@ -83,6 +85,12 @@ async function served(
       return addresses.map(address => ({ name, address, port }))
     }),
   )
+  if (all.flat().length > SERVERS_AT_MOST)
+    throw new RotationError(
+      'unavailable',
+      `DNS: the name servers of ${zone} have ${all.flat().length} addresses, more than ${SERVERS_AT_MOST}`,
+      { hint: `Check the NS records of ${zone} and the addresses of the servers. ${CHOOSE_RESOLVER}` },
+    )
   const servers = await reachable(all.flat(), run)
   if (servers.length > 0) return { zone, nameServers, delegation, servers }
   throw new RotationError('unavailable', `DNS: no name server of the zone ${zone} can be reached`, {

@@ -1,6 +1,14 @@
 import { abortAfter, SECOND_MS } from '../base/time.ts'
 import { openDirect } from './direct.ts'
-import { type Http, HttpFailure, type HttpOptions, type HttpProxy, TLS_FAILED, type Way } from './http.ts'
+import {
+  type Http,
+  HttpFailure,
+  type HttpOptions,
+  type HttpProxy,
+  MAX_BODY_BYTES,
+  TLS_FAILED,
+  type Way,
+} from './http.ts'
 
 /** What stood in the way; `ready`: the request can have been sent. */
 const asFailure = (
@@ -38,7 +46,7 @@ export function createHttp(options: HttpOptions = {}): Http {
   }
   return {
     request: async ({ method, url: text, headers = {}, body, signal, ...options }) => {
-      const { encoding = 'utf8', timeoutMs = 30 * SECOND_MS } = options
+      const { encoding = 'utf8', maxBytes = MAX_BODY_BYTES, timeoutMs = 30 * SECOND_MS } = options
       const url = new URL(text)
       if (signal?.aborted)
         throw new HttpFailure('aborted', `the request to ${url.host} was given up`, false, signal.reason)
@@ -49,7 +57,7 @@ export function createHttp(options: HttpOptions = {}): Http {
       }
       try {
         const way = await wayTo(url)
-        return await way.exchange({ method, url, headers, body, encoding, signal: either, onReady })
+        return await way.exchange({ method, url, headers, body, encoding, maxBytes, signal: either, onReady })
       } catch (thrown) {
         const aborted = signal?.aborted ?? false
         throw asFailure(thrown, url.host, { ready, aborted, late: either.aborted })

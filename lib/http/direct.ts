@@ -7,23 +7,18 @@ import {
 } from 'node:http'
 import { request as overTls, Agent as TlsAgent } from 'node:https'
 import { SECOND_MS } from '../base/time.ts'
-import {
-  type Exchange,
-  type HttpResponse,
-  joinHeaders,
-  MAX_BODY_BYTES,
-  tooLarge,
-  type Way,
-  type WayOptions,
-} from './http.ts'
+import { type Exchange, type HttpResponse, joinHeaders, tooLarge, type Way, type WayOptions } from './http.ts'
 
-const read = (answer: IncomingMessage, encoding: Exchange['encoding']): Promise<HttpResponse> =>
+const read = (
+  answer: IncomingMessage,
+  { encoding, maxBytes }: Pick<Exchange, 'encoding' | 'maxBytes'>,
+): Promise<HttpResponse> =>
   new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
     answer.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size > MAX_BODY_BYTES) answer.destroy(tooLarge())
+      if (size > maxBytes) answer.destroy(tooLarge(maxBytes))
       else chunks.push(chunk)
     })
     answer.once('error', reject)
@@ -58,7 +53,7 @@ const watch = (
 
 /** Sends one request by Node's own client, over what `connection` says. */
 export const send = (
-  { method, url, headers, body, encoding, signal, onReady }: Exchange,
+  { method, url, headers, body, encoding, maxBytes, signal, onReady }: Exchange,
   connection: Pick<RequestOptions, 'agent' | 'createConnection'>,
   connectTimeoutMs: number,
 ): Promise<HttpResponse> =>
@@ -75,7 +70,7 @@ export const send = (
     request.once('error', reject)
     request.once('response', answer => {
       request.off('close', onClose)
-      read(answer, encoding).then(resolve, reject)
+      read(answer, { encoding, maxBytes }).then(resolve, reject)
     })
     request.once('close', onClose)
     request.end(body)

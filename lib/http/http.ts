@@ -7,6 +7,8 @@ export interface HttpRequest {
   readonly body?: string | Uint8Array
   /** How the answer's bytes become its text; `latin1` keeps each byte. Default `utf8`. */
   readonly encoding?: 'utf8' | 'latin1'
+  /** Of the answer's body. Default 4 MiB. */
+  readonly maxBytes?: number
   /** From the call to the last byte of the answer. Default 30 s. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
@@ -61,6 +63,7 @@ export interface Exchange {
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | Uint8Array | undefined
   readonly encoding: 'utf8' | 'latin1'
+  readonly maxBytes: number
   readonly signal: AbortSignal
   /** Called when the request can have been sent from then on. */
   readonly onReady: () => void
@@ -95,7 +98,10 @@ export const CHECK_PROXY = 'Check HTTPS_PROXY, with its name and password, and N
 export const TLS_FAILED =
   /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_|PATH_LENGTH)/
 
-export const MAX_BODY_BYTES = 4 * 1024 * 1024
+const sizeText = (bytes: number): string => (bytes % MIB === 0 ? `${bytes / MIB} MiB` : `${bytes} bytes`)
 
-export const tooLarge = (): HttpFailure =>
-  new HttpFailure('too-large', 'the answer is larger than 4 MiB', true)
+const MIB = 1024 * 1024
+export const MAX_BODY_BYTES = 4 * MIB
+
+export const tooLarge = (maxBytes: number): HttpFailure =>
+  new HttpFailure('too-large', `the answer is larger than ${sizeText(maxBytes)}`, true)

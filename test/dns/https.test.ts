@@ -158,6 +158,7 @@ describe('a resolver that does not help', () => {
     ['no DNS answer to this question', of('')],
     // The header of an answer that announces a record, and ends.
     ['no DNS answer to this question', of(bytes(0, 0, 0x01, 0, 0, 0, 0, 1, 0, 0, 0, 0))],
+    ['the answer is larger than 65535 bytes', of('x'.repeat(65_536))],
     ['the connection to', { drop: 'before' as const }],
     ['the connection to', { cut: 10 }],
   ])('is named: %s', async (why, fault) => {

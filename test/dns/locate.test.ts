@@ -35,6 +35,20 @@ describe('where a name leads', () => {
     expect(dns.count({ address: R, name: NAME, type: 'TXT' })).toBe(0)
   })
 
+  it('is not asked of more than a hundred addresses', async () => {
+    const servers = Array.from({ length: 26 }, (_, i) => ({ name: `ns${i}.example.com`, address: A }))
+    const four = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4']
+    const many = servers.map(({ name }) => ({ name, type: 'A' as const, values: four }))
+    const { follow, dns } = await start([example(many, servers)])
+    expect(await errorOf(follow(`${NAME}.`))).toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(
+        /^DNS: the name servers of example.com have 1\d\d addresses, more than 100$/,
+      ),
+    })
+    expect(dns.count({ address: A, name: NAME, type: 'CNAME' })).toBe(0)
+  })
+
   it('never asks a resolver about a name that is not there', async () => {
     const { follow, dns } = await start()
     await follow(`${NAME}.`)

@@ -13,6 +13,9 @@ const TRIES = 2
 /** Zero, as RFC 8484 section 4.1 wants it: HTTP itself tells which answer belongs to which question. */
 const ID = 0
 
+/** What a DNS message may have over TCP, too. */
+const MESSAGE_BYTES = 65_535
+
 const mediaTypeOf = (header: string | undefined): string => header?.split(';')[0]?.trim().toLowerCase() ?? ''
 
 const once = async <T extends RecordType>(
@@ -30,6 +33,7 @@ const once = async <T extends RecordType>(
       headers: { 'content-type': MEDIA_TYPE, accept: MEDIA_TYPE },
       body: encodeRequest({ id: ID, opcode: OPCODE.query, recurse: true, ...asking, question }),
       encoding: 'latin1',
+      maxBytes: MESSAGE_BYTES,
       timeoutMs: TIMEOUT_MS,
       signal: run.signal,
     })

@@ -36,19 +36,25 @@ const failed = (call: string, server: DnsServer, cause: NodeJS.ErrnoException): 
   })
 }
 
+/** The length that goes before a message (RFC 1035 section 4.2.2). */
+const lengthIn = ([first, second]: readonly Buffer[]): number =>
+  ((first?.[0] ?? 0) << 8) + (first?.[1] ?? second?.[0] ?? 0)
+
 const overTcp = (server: DnsServer, message: Buffer, call: string, signal: AbortSignal): Promise<Buffer> =>
   new Promise((resolve, reject) => {
     const socket = connect({ host: server.address, port: server.port, signal })
-    let received = Buffer.alloc(0)
+    const chunks: Buffer[] = []
+    let size = 0
     socket.on('connect', () => {
       const length = Buffer.alloc(2)
       length.writeUInt16BE(message.length)
       socket.write(Buffer.concat([length, message]))
     })
     socket.on('data', chunk => {
-      received = Buffer.concat([received, chunk])
-      if (received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return
-      resolve(received.subarray(2, 2 + received.readUInt16BE(0)))
+      chunks.push(chunk)
+      size += chunk.length
+      if (size < 2 || size < 2 + lengthIn(chunks)) return
+      resolve(Buffer.concat(chunks).subarray(2, 2 + lengthIn(chunks)))
       socket.destroy()
     })
     socket.on('error', (cause: NodeJS.ErrnoException) =>

@@ -47,8 +47,8 @@ export interface DnsRequest {
 
 export interface DnsMessage {
   readonly id: number
-  /** What it answers; null when it does not say. */
-  readonly question: { readonly name: string; readonly type: number } | null
+  /** What it answers; null when it does not say, or speaks of several. */
+  readonly question: { readonly name: string; readonly type: number; readonly class: number } | null
   readonly isResponse: boolean
   readonly isAuthoritative: boolean
   readonly isTruncated: boolean
@@ -141,23 +141,39 @@ export const encodeRequest = ({
     ...(signatures ? [encodeRecord(WANTS_SIGNATURES)] : []),
   ])
 
-/** The name at a place, compressed or not, and the place after it. @throws RangeError when it does not end */
+const NAME_BYTES = 255
+const LABEL_BYTES = 63
+/** A name has no more labels, and needs no more pointers. */
+const POINTERS_AT_MOST = 127
+
+/**
+ * The name at a place, compressed or not, and the place after it (RFC 1035 sections 2.3.4 and 4.1.4): a pointer leads to
+ * what stands before it. @throws RangeError for what is no such name
+ */
 export function nameAt(message: Buffer, start: number): { readonly name: string; readonly end: number } {
   const labels: string[] = []
+  let bytes = 1
   let at = start
+  let segment = start
   let end: number | null = null
-  for (let steps = 0; steps < message.length; steps += 1) {
+  for (let pointers = 0; pointers <= POINTERS_AT_MOST; ) {
     const length = message.readUInt8(at)
     if (length === 0) return { name: labels.join('.').toLowerCase(), end: end ?? at + 1 }
     if (length >= 0xc0) {
+      const target = message.readUInt16BE(at) & 0x3fff
+      if (target >= segment) throw new RangeError('a pointer that does not lead back')
       end ??= at + 2
-      at = message.readUInt16BE(at) & 0x3fff
+      segment = target
+      at = target
+      pointers += 1
       continue
     }
+    bytes += 1 + length
+    if (length > LABEL_BYTES || bytes > NAME_BYTES) throw new RangeError('a name that is too long')
     labels.push(message.toString('latin1', at + 1, at + 1 + length))
     at += 1 + length
   }
-  throw new RangeError('a name without an end')
+  throw new RangeError('a name of pointers')
 }
 
 /** Null when the message ends within it. */
@@ -184,7 +200,8 @@ export function decodeMessage(message: Buffer): DnsMessage | null {
     let question: DnsMessage['question'] = null
     for (let i = 0; i < questions; i += 1) {
       const { name, end } = nameAt(message, at)
-      question ??= { name, type: message.readUInt16BE(end) }
+      const asked = { name, type: message.readUInt16BE(end), class: message.readUInt16BE(end + 2) }
+      question = questions === 1 ? asked : null
       at = end + 4
     }
     const records: ReceivedRecord[] = []

@@ -1,6 +1,14 @@
 import type { RotationError } from '../../base/rotation-error.ts'
 import { bareName } from '../name.ts'
-import { type DnsMessage, decodeMessage, nameAt, type ReceivedRecord, SECTION, TYPE } from './message.ts'
+import {
+  CLASS,
+  type DnsMessage,
+  decodeMessage,
+  nameAt,
+  type ReceivedRecord,
+  SECTION,
+  TYPE,
+} from './message.ts'
 
 /** One RRSIG record (RFC 4034 section 3), as far as it says when it holds and for what. */
 export interface Signature {
@@ -96,10 +104,10 @@ const caaIn: Reader<CaaRecord> = (_, { data }) => {
 
 /** As everybody writes it (RFC 5952). @throws RangeError */
 const ipv6In: Reader<string> = (_, { data }) => {
+  if (data.length !== 16) throw new RangeError('an address that is none')
   const groups = Buffer.from(data)
     .toString('hex')
     .replace(/(.{4})(?!$)/g, '$1:')
-  if (data.length !== 16) throw new RangeError('an address that is none')
   return new URL(`http://[${groups}]`).hostname.slice(1, -1)
 }
 
@@ -136,8 +144,14 @@ const signatureIn: Reader<Signature> = (_, { name, data }) => {
   }
 }
 
+/** @throws RangeError */
+const ipv4In: Reader<string> = (_, { data }) => {
+  if (data.length !== 4) throw new RangeError('an address that is none')
+  return data.join('.')
+}
+
 const READERS: { readonly [T in RecordType]: Reader<RecordData[T]> } = {
-  A: (_, { data }) => [...data].join('.'),
+  A: ipv4In,
   AAAA: ipv6In,
   CAA: caaIn,
   CNAME: nameIn,
@@ -150,6 +164,16 @@ const READERS: { readonly [T in RecordType]: Reader<RecordData[T]> } = {
 
 const RCODES: Readonly<Record<number, string>> = { 1: 'FORMERR', 2: 'SERVFAIL', 4: 'NOTIMP', 5: 'REFUSED' }
 const NX_DOMAIN = 3
+const isFailure = ({ rcode }: DnsMessage): boolean => rcode !== 0 && rcode !== NX_DOMAIN
+
+/** Of what each one costs more work; no zone has nearly as many. */
+const RECORDS_AT_MOST: Readonly<Partial<Record<RecordType, number>>> = {
+  A: 64,
+  AAAA: 64,
+  DNSKEY: 32,
+  DS: 32,
+  NS: 32,
+}
 
 /** How long "nothing there" may be remembered, in seconds (RFC 2308 section 5). */
 const negativeTtl = ({ records }: DnsMessage): number => {
@@ -169,10 +193,14 @@ function resolvedIn<T extends RecordType>(
     record =>
       record.section === SECTION.answer &&
       record.type === TYPE[type] &&
+      record.class === CLASS.IN &&
       (!owned || record.name === bareName(name)),
   )
   const { rcode } = message
-  if (rcode !== 0 && rcode !== NX_DOMAIN) return { kind: 'failed', why: RCODES[rcode] ?? `rcode ${rcode}` }
+  if (isFailure(message)) return { kind: 'failed', why: RCODES[rcode] ?? `rcode ${rcode}` }
+  const most = RECORDS_AT_MOST[type] ?? Number.POSITIVE_INFINITY
+  if (found.length > most)
+    return { kind: 'failed', why: `${found.length} ${type} records, more than ${most}` }
   const signatures = message.records.filter(it => it.type === TYPE.RRSIG).map(it => signatureIn(bytes, it))
   const said: Said = {
     rememberedMs: 1000 * (found.length > 0 ? Math.min(...found.map(it => it.ttl)) : negativeTtl(message)),
@@ -197,6 +225,7 @@ export interface Response<T extends RecordType> {
 const referralIn = (bytes: Buffer, { records }: DnsMessage, name: string): readonly string[] =>
   records
     .filter(it => it.section === SECTION.authority && it.type === TYPE.NS && it.name === bareName(name))
+    .slice(0, RECORDS_AT_MOST.NS)
     .map(record => nameIn(bytes, record))
 
 /** The response that is none. */
@@ -216,13 +245,16 @@ export interface Question<T extends RecordType> {
   readonly type: T
 }
 
+/** Whether a message says that it answers a question. Who only refuses need not repeat it. */
+const isTo = ({ question, ...message }: DnsMessage, { name, type }: Question<RecordType>): boolean =>
+  question === null
+    ? isFailure({ question, ...message })
+    : question.name === bareName(name) && question.type === TYPE[type] && question.class === CLASS.IN
+
 /** Reads the answer to a question; bytes that are none are `failed`. */
 export function readResponse<T extends RecordType>(bytes: Buffer, asked: Question<T>): Response<T> {
   const message = decodeMessage(bytes)
-  if (message?.isResponse !== true || message.id !== asked.id) return UNREADABLE
-  const { question } = message
-  const isOther = question?.name !== bareName(asked.name) || question.type !== TYPE[asked.type]
-  if (question !== null && isOther) return UNREADABLE
+  if (message?.isResponse !== true || message.id !== asked.id || !isTo(message, asked)) return UNREADABLE
   try {
     const referral = message.isAuthoritative ? [] : referralIn(bytes, message, asked.name)
     return { message, resolved: resolvedIn(bytes, message, asked), referral, isSilence: false }

@@ -8,6 +8,9 @@ export interface ServerAddress {
   readonly port: number
 }
 
+/** Of one name in the settings: each is asked. */
+const ADDRESSES_AT_MOST = 32
+
 /** Splits `host` or `host:port` of the settings and looks its addresses up. @throws RotationError `unreachable` */
 export async function serverAddresses(
   server: string,
@@ -18,7 +21,8 @@ export async function serverAddresses(
   const port = given === undefined ? defaultPort : Number(given)
   if (isIP(host)) return [{ address: host, port }]
   try {
-    return (await lookup(host, { all: true })).map(({ address }) => ({ address, port }))
+    const found = (await lookup(host, { all: true })).map(({ address }) => ({ address, port }))
+    return found.slice(0, ADDRESSES_AT_MOST)
   } catch (cause) {
     const { code = 'failed' } = cause as NodeJS.ErrnoException
     throw new RotationError('unreachable', `DNS server ${server} has no address (${code})`, {
