@@ -1,14 +1,14 @@
 import { warmUp } from '../lib/app/run.ts'
 import { RotationError } from '../lib/base/rotation-error.ts'
-import { SECOND_MS } from '../lib/base/time.ts'
 import type { RunEvent } from '../lib/model/outcomes.ts'
 import { parseEvent, scheduledEvent } from './event.ts'
 import { type GraphContext, runtimeOf } from './graph-runtime.ts'
 import { invoke, warm } from './invocation.ts'
+import { configuredMs } from './remaining.ts'
 
 /** By hand there may be less. */
 interface FunctionGraphContext extends GraphContext {
-  /** The configured timeout. */
+  /** The configured timeout; in an older runtime in milliseconds. */
   getRunningTimeInSeconds?(): number
   getRequestID?(): string
 }
@@ -22,13 +22,12 @@ const configOf = (context: FunctionGraphContext): string | null =>
  */
 export async function handler(payload: unknown, given?: FunctionGraphContext | null): Promise<unknown> {
   const context = given ?? {}
-  const timeoutS = context.getRunningTimeInSeconds?.()
   return invoke({
     config: configOf(context),
     runtime: runtimeOf(context),
     remainingMs: [
       context.getRemainingTimeInMilliSeconds?.(),
-      ...(timeoutS ? [(timeoutS - 1) * SECOND_MS] : []),
+      ...configuredMs(context.getRunningTimeInSeconds?.()),
     ],
     requestId: context.getRequestID?.(),
     read: () =>

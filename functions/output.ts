@@ -12,10 +12,11 @@ const LEVELS = ['debug', 'info', 'warn', 'error'] as const
 type Level = (typeof LEVELS)[number]
 
 /**
- * JSON lines on standard error (or another file descriptor), one object each. The logger is loaded at the first
- * line: most runs of a function find nothing to do and say nothing.
+ * JSON lines on standard error, one object each, by `process.stderr.write`: FunctionGraph's runtime collects what
+ * goes through it, and nothing that is written to the file descriptor itself. The logger is loaded at the first line:
+ * most runs of a function find nothing to do and say nothing.
  */
-export function jsonLog(level: Level, fd = 2): LineLog {
+export function jsonLog(level: Level): LineLog {
   let waiting: (() => void)[] = []
   let loading: Promise<void> | null = null
   let logger: Log | null = null
@@ -24,10 +25,9 @@ export function jsonLog(level: Level, fd = 2): LineLog {
     const formatters = { level: (label: string) => ({ level: label }) }
     // The time of a line is when it was said, not when the logger was there.
     const options = { level, base: null, formatters, timestamp: false }
-    const destination = pino.destination({ fd, sync: true })
     // A log that cannot be written must not stop a rotation.
-    destination.on('error', () => {})
-    logger = pino(options, destination)
+    process.stderr.off('error', ignored).on('error', ignored)
+    logger = pino(options, { write: text => void process.stderr.write(text) })
     for (const write of waiting) write()
     waiting = []
   }
@@ -46,6 +46,8 @@ export function jsonLog(level: Level, fd = 2): LineLog {
     flush: async () => loading ?? undefined,
   }
 }
+
+const ignored = (): void => {}
 
 /** A runtime prints the stack of what is thrown; the message says everything that a person can act on. */
 const withoutStack = <E extends Error>(error: E): E =>

@@ -124,8 +124,10 @@ async function tellFailure(
         () => null,
       ))
     await alertFailure({ run: session.run, records, notifiers: named, intervalMs }, thrown)
-    await createHeartbeat(heartbeat, { http: session.http, runId, log }).end(false, String(thrown))
-  }).catch(error => log.warn({ error: asRotationError(error).message }, 'that the run failed was not told'))
+    await createHeartbeat(heartbeat, { ...session.run, http: session.http }).end(false, String(thrown))
+  }).catch(error =>
+    log.warn({ runId, error: asRotationError(error).message }, 'that the run failed was not told'),
+  )
 }
 
 async function perform(work: Work): Promise<Answer> {

@@ -1,5 +1,5 @@
 import type { NamedNotifier } from '../alerts/outbox.ts'
-import type { Log } from '../base/log.ts'
+import { type Log, logWith } from '../base/log.ts'
 import { abortAfter, type Clock, SECOND_MS, systemClock } from '../base/time.ts'
 import { readObject } from '../clouds/aws/s3.ts'
 import { readSecret } from '../clouds/aws/secretsmanager.ts'
@@ -113,7 +113,8 @@ export async function inSession<Done>(
   request: SessionRequest,
   work: (session: Session) => Promise<Done>,
 ): Promise<Done> {
-  const { runId, clock, log, deadline, finishMs = FINISH_MS } = request
+  const { runId, clock, deadline, finishMs = FINISH_MS } = request
+  const log = logWith(request.log, { runId })
   const clients = request.clients ?? openClients(settings.proxy)
   const { signal, clear } = abortAfter(Math.max(1, deadline - clock.now()), request.signal)
   const context = contextOf(settings, { http: clients.http, clock, log })

@@ -78,6 +78,19 @@ describe.concurrent.each(KINDS)('%s', kind => {
     expect(outcomes(narrowed)).toEqual(['idle'])
   }, 60_000)
 
+  test('every line of a rotation is in the log of the function, with the id of the run', async () => {
+    const { schedule, runtime } = await deploy(kind)
+    const { answer } = await schedule()
+    const lines = runtime
+      .log()
+      .split('\n')
+      .filter(it => it.includes('"level"'))
+      .map(it => JSON.parse(it))
+    expect(lines.length).toBeGreaterThan(3)
+    expect(lines.filter(it => it.runId !== answer.runId)).toEqual([])
+    expect(new Set(lines.map(it => it.level))).toContain('info')
+  }, 60_000)
+
   test('a force that is delivered twice is done once', async () => {
     const { rig, invoke } = await deploy(kind, 60)
     const force = { event: { action: 'rotate', force: true }, requestId: 'one request' }

@@ -1,11 +1,9 @@
-import { closeSync, openSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { handler as functionGraph } from '../../functions/functiongraph.ts'
+import { handler as functionGraph, initializer } from '../../functions/functiongraph.ts'
 import { handler as lambda } from '../../functions/lambda.ts'
 import { answerError, jsonLog } from '../../functions/output.ts'
+import { configuredMs } from '../../functions/remaining.ts'
+import { handler as watchdog } from '../../functions/watch.ts'
 import { answer, result } from '../present/answers.ts'
 import { graphContext, lambdaContext } from '../support/function-rig.ts'
 
@@ -64,6 +62,10 @@ describe('Lambda', () => {
 })
 
 describe('FunctionGraph', () => {
+  test('its runtime calls handlers and initializers that declare exactly two parameters', () => {
+    expect([functionGraph, initializer, watchdog].map(it => it.length)).toEqual([2, 2, 2])
+  })
+
   const timer = (more: object = {}) => ({
     version: 'v1.0',
     time: '2026-06-15T12:00:00+08:00',
@@ -119,6 +121,18 @@ describe('FunctionGraph', () => {
   })
 })
 
+test.each([
+  [900, [899_000]],
+  [60, [59_000]],
+  [3_600, [3_599_000]],
+  // Taken for seconds, these would be a day and more.
+  [900_000, [899_000]],
+  [60_000, [59_000]],
+  [undefined, []],
+])('getRunningTimeInSeconds may be milliseconds: %j leaves %j ms', (said, left) => {
+  expect(configuredMs(said)).toEqual(left)
+})
+
 describe('what a door puts out', () => {
   test('the whole answer is the message of what it throws', () => {
     const given = answer(result({ outcome: 'failed' }))
@@ -127,26 +141,27 @@ describe('what a door puts out', () => {
     expect(JSON.parse(error.message)).toEqual(given)
   })
 
-  test('its log is JSON lines, from its level on', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'iotda-cert-log-'))
-    const file = join(folder, 'log')
-    const fd = openSync(file, 'w')
+  test('its log is JSON lines, from its level on, by the function that runtimes replace', async () => {
+    const written: string[] = []
+    const spy = vi.spyOn(process.stderr, 'write').mockImplementation(text => {
+      written.push(String(text))
+      return true
+    })
     try {
-      const log = jsonLog('info', fd)
+      const log = jsonLog('info')
       log.debug({ a: 1 }, 'not this')
       log.info({ target: 'factory-1' }, 'a call')
       log.error({}, 'a failure')
       await log.flush()
       log.warn({}, 'later')
-      const lines = (await readFile(file, 'utf8')).trim().split('\n')
-      expect(lines.map(line => JSON.parse(line))).toMatchObject([
-        { level: 'info', target: 'factory-1', msg: 'a call' },
-        { level: 'error', msg: 'a failure', time: expect.any(Number) },
-        { level: 'warn', msg: 'later' },
-      ])
     } finally {
-      closeSync(fd)
-      await rm(folder, { recursive: true })
+      spy.mockRestore()
     }
+    expect(written.map(line => JSON.parse(line))).toMatchObject([
+      { level: 'info', target: 'factory-1', msg: 'a call' },
+      { level: 'error', msg: 'a failure', time: expect.any(Number) },
+      { level: 'warn', msg: 'later' },
+    ])
+    expect(written.every(line => line.endsWith('\n'))).toBe(true)
   })
 })

@@ -14,6 +14,22 @@ const handlers =
     ? await import(pathToFileURL(join(folder, entry)).href)
     : createRequire(join(folder, 'index.js'))(join(folder, 'index.js'))
 
+/**
+ * What the log of the function gets. On FunctionGraph that is what goes through these functions, which take no
+ * callback (the runtime's published source): what is written to file descriptor 2 itself is nobody's.
+ */
+if (kind === 'functiongraph') {
+  const collect = text => {
+    process.send({ id: 'log', text: String(text) })
+    return true
+  }
+  process.stdout.write = text => collect(text)
+  process.stderr.write = text => collect(text)
+  // It calls what is declared so, and nothing else: a default value would change the number.
+  if (handlers.handler.length !== 2 || (handlers.initializer && handlers.initializer.length !== 2))
+    throw new Error('handler and initializer have to declare two parameters')
+}
+
 /** https://docs.aws.amazon.com/lambda/latest/dg/nodejs-context.html */
 const lambdaContext = ({ requestId, remainingMs, startedAt }) => ({
   functionName: 'iotda-cert',

@@ -35,7 +35,7 @@ export interface Invocation {
 
 export interface Runtime {
   invoke(invocation: Invocation): Promise<Invoked>
-  /** What the process printed. */
+  /** What the log of the function has: what Lambda's process printed, what FunctionGraph's runtime collected. */
   readonly log: () => string
 }
 
@@ -59,14 +59,18 @@ export async function startRuntime(
     env: { ...(process.env.PATH ? { PATH: process.env.PATH } : {}), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
-  let printed = ''
+  let log = ''
   for (const stream of [child.stdout, child.stderr])
     stream?.on('data', chunk => {
-      printed += chunk
+      if (kind === 'lambda') log += chunk
     })
   const waiting = new Map<string, (message: Invoked) => void>()
   const strays: string[] = []
-  child.on('message', (message: Invoked & { readonly id: string }) => {
+  child.on('message', (message: Invoked & { readonly id: string; readonly text?: string }) => {
+    if (message.id === 'log') {
+      log += message.text
+      return
+    }
     const take = waiting.get(message.id)
     if (take) take(message)
     else strays.push(`${message.id}: ${message.stack}`)
@@ -86,6 +90,6 @@ export async function startRuntime(
       child.send({ id, requestId: requestId ?? id, remainingMs, ...rest })
       return answer
     },
-    log: () => printed,
+    log: () => log,
   }
 }
