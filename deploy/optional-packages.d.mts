@@ -7,3 +7,12 @@ export declare function missingFrom(
   settings: Readonly<Record<string, unknown>>,
   where?: { readonly onLambda?: boolean },
 ): readonly string[]
+
+/** A driver, and the package that it works by. */
+export interface OptionalPackage {
+  readonly section: 'sources' | 'solvers' | 'notifiers'
+  readonly type: string
+  readonly name: string
+}
+
+export declare function lackedBy(inputs: Readonly<Record<string, unknown>>): readonly OptionalPackage[]

@@ -44,8 +44,12 @@ export async function leftOut(env) {
   }
 }
 
+/** The packages that a bundle, by esbuild's list of its inputs, has not, with the drivers that want them. */
+export const lackedBy = inputs =>
+  PACKAGES.filter(({ name }) => !Object.keys(inputs).some(file => file.includes(`node_modules/${name}/`)))
+
 /** What the settings want that a bundle, by esbuild's list of its inputs, has not, nor its platform. */
 export const missingFrom = (inputs, settings, { onLambda = false } = {}) =>
-  PACKAGES.filter(it => wants(settings, it) && !(onLambda && it.isOnLambda))
+  lackedBy(inputs)
+    .filter(it => wants(settings, it) && !(onLambda && it.isOnLambda))
     .map(({ name }) => name)
-    .filter(name => !Object.keys(inputs).some(file => file.includes(`node_modules/${name}/`)))

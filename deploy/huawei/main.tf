@@ -3,6 +3,13 @@
 locals {
   settings = jsondecode(file(var.settings_file))
 
+  # Packages that drivers of the settings work by, and that the zip was made without.
+  lacks_file = "${trimsuffix(var.zip_file, ".zip")}.lacks.json"
+  missing = [
+    for it in jsondecode(fileexists(local.lacks_file) ? file(local.lacks_file) : "[]") : it.name
+    if contains([for entry in try(local.settings[it.section], []) : try(entry.type, "")], it.type)
+  ]
+
   policy = jsonencode({
     Version = "5.0"
     Statement = [{
@@ -10,21 +17,15 @@ locals {
       Action = var.actions
     }]
   })
-
-  # A policy cannot be changed, only replaced by one of another name.
-  policy_name = "${var.name}-${substr(sha256(local.policy), 0, 8)}"
 }
 
 # --- what it may do ----------------------------------------------------------------------------------------------
 
+# What it may do changes in place, as a new version of the policy; its name cannot be changed.
 resource "huaweicloud_identity_policy" "function" {
-  name            = local.policy_name
+  name            = var.name
   description     = "What iotda-cert does: certificates and their binding, DNS records of challenges, its state, alerts."
   policy_document = local.policy
-
-  lifecycle {
-    create_before_destroy = true
-  }
 }
 
 resource "huaweicloud_identity_trust_agency" "function" {
@@ -71,6 +72,13 @@ resource "huaweicloud_fgs_function" "rotate" {
   })
   # Also where there is none: the provider leaves out what is null, and the service then keeps what was there.
   encrypted_user_data = jsonencode(var.secrets)
+
+  lifecycle {
+    precondition {
+      condition     = length(local.missing) == 0
+      error_message = "The zip is without ${join(", ", local.missing)}, which the settings want: IOTDA_CERT_SETTINGS=FILE, with these settings, before npm run package."
+    }
+  }
 }
 
 resource "huaweicloud_fgs_function_trigger" "timer" {

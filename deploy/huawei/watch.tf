@@ -4,6 +4,13 @@
 locals {
   watches = var.watch_file == "" ? 0 : 1
 
+  watch_settings   = jsondecode(var.watch_file == "" ? "{}" : file(var.watch_file))
+  watch_lacks_file = "${trimsuffix(var.watch_zip_file, ".zip")}.lacks.json"
+  watch_missing = [
+    for it in jsondecode(fileexists(local.watch_lacks_file) ? file(local.watch_lacks_file) : "[]") : it.name
+    if contains([for entry in try(local.watch_settings[it.section], []) : try(entry.type, "")], it.type)
+  ]
+
   watch_policy = jsonencode({
     Version = "5.0"
     Statement = [{
@@ -11,19 +18,14 @@ locals {
       Action = var.watch_actions
     }]
   })
-  watch_policy_name = "${var.name}-watch-${substr(sha256(local.watch_policy), 0, 8)}"
 }
 
 resource "huaweicloud_identity_policy" "watch" {
   count = local.watches
 
-  name            = local.watch_policy_name
+  name            = "${var.name}-watch"
   description     = "What the watchdog of iotda-cert does: reads of its state, and alerts."
   policy_document = local.watch_policy
-
-  lifecycle {
-    create_before_destroy = true
-  }
 }
 
 resource "huaweicloud_identity_trust_agency" "watch" {
@@ -63,10 +65,17 @@ resource "huaweicloud_fgs_function" "watch" {
   func_code     = filebase64(var.watch_zip_file)
 
   user_data = jsonencode({
-    IOTDA_CERT_WATCH       = jsonencode(jsondecode(file(var.watch_file)))
+    IOTDA_CERT_WATCH       = jsonencode(local.watch_settings)
     HUAWEICLOUD_SDK_REGION = var.region
   })
   encrypted_user_data = jsonencode(var.watch_secrets)
+
+  lifecycle {
+    precondition {
+      condition     = length(local.watch_missing) == 0
+      error_message = "The zip is without ${join(", ", local.watch_missing)}, which watch_file wants: IOTDA_CERT_WATCH_SETTINGS=FILE before npm run package."
+    }
+  }
 }
 
 resource "huaweicloud_fgs_function_trigger" "watch" {

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { leftOut, missingFrom } from '../../deploy/optional-packages.mjs'
+import { leftOut, missingFrom, type OptionalPackage } from '../../deploy/optional-packages.mjs'
 import { createMail } from '../../sandbox/alerts/mail.ts'
 import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import { boundPrint, heldPrint, openAcm } from '../e2e/acm.ts'
@@ -51,6 +51,21 @@ async function open() {
   return { rig, own, env: { IOTDA_CERT_CONFIG: rig.config(own.adjust) } }
 }
 const kinds = ['lambda', 'functiongraph'] as const
+
+test('what a zip of FunctionGraph lacks stands beside it, for Terraform to compare with the settings', async () => {
+  const lacks = async (built: Built, name: string): Promise<readonly string[]> => {
+    const list = JSON.parse(await readFile(join(built.folder, `iotda-cert-${name}.lacks.json`), 'utf8'))
+    return list.map((it: OptionalPackage) => `${it.section} ${it.type} ${it.name}`)
+  }
+  expect(await lacks(whole, 'functiongraph')).toEqual([])
+  expect(await lacks(left, 'functiongraph')).toEqual([
+    `sources acm ${ACM}`,
+    `solvers route53 ${ROUTE53}`,
+    `notifiers smtp ${MAIL}`,
+  ])
+  expect(await lacks(wanted, 'functiongraph')).toEqual([`solvers route53 ${ROUTE53}`])
+  expect(await lacks(left, 'functiongraph-watch')).toContain(`notifiers smtp ${MAIL}`)
+})
 
 describe('a function, in an empty folder, whose certificate comes from ACM', () => {
   test.each([

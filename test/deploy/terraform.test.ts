@@ -84,6 +84,27 @@ describe('what it makes', () => {
   })
 })
 
+test('a zip without what the settings want is refused before anything is made', () => {
+  for (const [name, missing, settings] of [
+    ['rotate', 'local.missing', 'local.settings'],
+    ['watch', 'local.watch_missing', 'local.watch_settings'],
+  ] as const) {
+    const [{ precondition }] = resource('huaweicloud_fgs_function', name).lifecycle
+    expect(precondition[0].condition).toBe(hcl(`length(${missing}) == 0`))
+    expect(precondition[0].error_message).toContain('before npm run package')
+    const found = blocks.locals.find((it: Sample) => missing.slice('local.'.length) in it)
+    expect(found[missing.slice('local.'.length)]).toContain(`${settings}[it.section]`)
+  }
+})
+
+test('permissions can be changed after the first apply: the name of a policy never depends on them', () => {
+  for (const name of ['function', 'watch']) {
+    const policy = resource('huaweicloud_identity_policy', name)
+    expect(policy.name).toMatch(/^\$\{var\.name\}(-watch)?$/)
+    expect(policy).not.toHaveProperty('lifecycle')
+  }
+})
+
 describe('the watchdog', () => {
   const own = (type: string): Sample => resource(type, 'watch')
 
@@ -98,7 +119,9 @@ describe('the watchdog', () => {
     })
     // Nothing of the rotator's.
     expect(own('huaweicloud_fgs_function').user_data).not.toContain('IOTDA_CERT_CONFIG')
-    expect(JSON.stringify(own('huaweicloud_fgs_function'))).not.toMatch(/var\.secrets|local\.settings/)
+    expect(JSON.stringify(own('huaweicloud_fgs_function'))).not.toMatch(
+      /var\.secrets|local\.(settings|missing)/,
+    )
     expect(blocks.variable.watch_zip_file[0].default).toContain('iotda-cert-functiongraph-watch.zip')
     for (const named of Object.values<Sample>(blocks.resource))
       if (named.watch) expect(named.watch[0].count).toBe(hcl('local.watches'))
