@@ -107,7 +107,7 @@ export function withLife(document: TargetDocument, result: TargetResult): Target
 }
 
 function momentsOf(result: TargetResult): readonly Moment[] {
-  const { outcome, decision, warnings, deleted, before, after } = result
+  const { outcome, decision, warnings, deleted, before, after, nextKey } = result
   const until = `${before ? `until ${before.notAfter} before, ` : ''}until ${after?.notAfter} now`
   return [
     ...(outcome === 'rotated' ? [{ event: outcome, reason: after ? until : decision.detail }] : []),
@@ -116,6 +116,15 @@ function momentsOf(result: TargetResult): readonly Moment[] {
       const event = MOMENTS[code]
       return event ? [{ event, reason: message }] : []
     }),
+    ...(nextKey
+      ? [
+          {
+            event: 'next-key' as const,
+            reason: `sha256/${nextKey.spki} (${nextKey.keyType})`,
+            once: nextKey.spki,
+          },
+        ]
+      : []),
     ...deleted.map(({ serverCertificateId, why }) => ({
       event: 'slot-deleted' as const,
       reason: `${serverCertificateId}: ${why}`,

@@ -27,6 +27,8 @@ export interface Condition {
 export interface Moment {
   readonly event: EventName
   readonly reason: string
+  /** Every run shows it: told once under this name. */
+  readonly once?: string
 }
 
 /** What one run saw of a target, or of the run as a whole. */
@@ -71,8 +73,10 @@ export function decideAlerts(
   before: AlertRecord,
   { now, conditions, evaluated, moments }: Observation,
 ): Decided {
-  const messages: Message[] = moments.map(happened)
-  let record = withoutFuture(before, now)
+  const isNew = ({ once }: Moment): boolean => once === undefined || !before.told?.includes(once)
+  const fresh = moments.filter(isNew)
+  const messages: Message[] = fresh.map(happened)
+  let record = withTold(withoutFuture(before, now), fresh)
   const take = (one: Step): void => {
     record = one.record
     if (one.message) messages.push(one.message)
@@ -97,6 +101,15 @@ function withoutFuture(record: AlertRecord, now: number): AlertRecord {
   ])
   const ended = Object.entries(record.ended).filter(([, at]) => at <= latest)
   return { ...record, open: Object.fromEntries(open), ended: Object.fromEntries(ended) }
+}
+
+const TOLD_AT_MOST = 5
+
+const withTold = (record: AlertRecord, moments: readonly Moment[]): AlertRecord => {
+  const names = moments.flatMap(({ once }) => (once === undefined ? [] : [once]))
+  return names.length === 0
+    ? record
+    : { ...record, told: [...(record.told ?? []), ...names].slice(-TOLD_AT_MOST) }
 }
 
 const happened = ({ event, reason }: Moment): Message => {

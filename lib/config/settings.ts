@@ -209,8 +209,23 @@ const certificate = v.strictObject({
     ),
     false,
   ),
-  /** Keeps the private key for the next certificate: for devices that pin it. Not with sources `acm` and `file`. */
-  reuseKey: v.optional(flagField(), false),
+  /**
+   * Keeps the private key for the next certificate: for devices that pin it. With `next` the key after it is made ahead
+   * and announced for at least so long before a certificate has it. Not with sources `acm` and `file`.
+   */
+  reuseKey: v.optional(
+    v.union(
+      [
+        v.boolean(),
+        v.pipe(
+          v.strictObject({ next: durationField() }),
+          v.transform(({ next }) => ({ nextMs: next })),
+        ),
+      ],
+      'must be true, false, or { "next": "30d" }',
+    ),
+    false,
+  ),
 })
 
 const driver = v.looseObject(

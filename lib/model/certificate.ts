@@ -22,8 +22,11 @@ export interface CertificateSpec {
   readonly profile: string | null
   /** When the CA does not offer the profile: false fails, true takes the CA's default, a name that one. */
   readonly profileFallback: boolean | string
-  /** The next certificate has the same key: for devices that pin it. */
-  readonly reuseKey: boolean
+  /**
+   * For devices that pin the key: the next certificate has the same one; with `nextMs` one that was announced for at
+   * least so long, and until then the same.
+   */
+  readonly reuseKey: boolean | { readonly nextMs: number }
 }
 
 /** A leaf certificate as shown to people and compared by the program. */

@@ -93,6 +93,12 @@ export const EVENTS = {
     text: 'could not be seen from here: the change is not verified',
     todo: 'Run `iotda-cert probe` where the device port can be reached.',
   },
+  'next-key': {
+    severity: 'warning',
+    state: false,
+    text: 'will have another key: devices that pin keys must learn it',
+    todo: 'Give the devices this pin beside the present one, before a certificate has that key.',
+  },
   'slot-deleted': {
     severity: 'info',
     state: false,

@@ -77,6 +77,8 @@ function targetText(result: TargetResult, action: Action, now: number, paint: Pa
     before && `  before   ${leafText(before)}`,
     after && after.fingerprint !== before?.fingerprint && `  after    ${leafText(after)}`,
     ...(result.seen ? seenText(result.seen) : []),
+    result.nextKey &&
+      `  next key sha256/${result.nextKey.spki} (${result.nextKey.keyType}), announced since ${result.nextKey.since}`,
     ...(result.devices ? devicesText(result.devices) : []),
     ...(result.probe ? probeText(result.probe, paint) : []),
     ...deleted.map(it => `  deleted  ${it.serverCertificateId}: ${it.why}`),

@@ -39,6 +39,14 @@ export interface Outlook {
 /** Nothing was looked at. */
 export const nothingSeen: Outlook = { bound: null, served: null, slotsUsed: null }
 
+/** A key that is announced. */
+export interface ReportedNextKey {
+  /** SHA-256 of its SubjectPublicKeyInfo in base64, as clients pin it (RFC 7469 section 2.4). */
+  readonly spki: string
+  readonly keyType: string
+  readonly since: string
+}
+
 /** One target's part of the answer; plain JSON, instants in ISO 8601. */
 export interface TargetResult {
   readonly target: string
@@ -63,6 +71,8 @@ export interface TargetResult {
   readonly orders?: readonly ReportedOrders[]
   /** In the answers of `plan` and `status`: what is written down. */
   readonly kept?: ReportedKept
+  /** Where devices pin keys: the key that a certificate of later has, for them to learn. */
+  readonly nextKey?: ReportedNextKey
   /** In the answers of `status`. */
   readonly devices?: DeviceOutlook
   /** In the answers of `plan` and `status`: what is in the slots, and what each address serves. */
@@ -114,13 +124,15 @@ export interface Ended {
   /** What was brought to devices; null: nothing. */
   readonly deployed: { readonly leaf: Leaf; readonly serverCertificateId: string } | null
   readonly devices: DeviceOutlook | null
+  /** The key that is announced; null: none. */
+  readonly nextKey: { readonly spki: string; readonly keyType: string; readonly since: number } | null
   /** The slots and the port are to be shown, too. */
   readonly isSeen: boolean
 }
 
 /** Puts one target's result together. */
 export function resultOf(happened: Happened, ended: Ended): TargetResult {
-  const { target, outcome, deployed, error, devices } = ended
+  const { target, outcome, deployed, error, devices, nextKey } = ended
   const { due, reason, detail, nextCheckAt } = ended.decision
   const { bound, slots } = happened.inspections.at(-1) ?? { bound: null, slots: [] }
   const served = happened.looks.at(-1) ?? []
@@ -142,6 +154,9 @@ export function resultOf(happened: Happened, ended: Ended): TargetResult {
       slotsUsed: happened.inspections.length === 0 ? null : slotsUsed(slots, happened),
     },
     ...(ended.isSeen ? { seen: seenOf(bound, slots, served) } : {}),
+    ...(nextKey
+      ? { nextKey: { spki: nextKey.spki, keyType: nextKey.keyType, since: iso(nextKey.since) } }
+      : {}),
     ...(devices ? { devices } : {}),
   }
 }

@@ -57,8 +57,10 @@ export const targetDocument = ({ records, target }: RotationSetup): Document<Tar
   records.target(target)
 
 /** What is written down of its certificate. */
-export const certificateDocument = ({ records, spec }: RotationSetup): Document<CertificateDocument> =>
-  records.certificate(spec.name)
+export const certificateDocument = ({
+  records,
+  spec,
+}: Pick<RotationSetup, 'records' | 'spec'>): Document<CertificateDocument> => records.certificate(spec.name)
 
 /** A source by its name; the certificate's first when the settings no longer have it, or none is named. */
 export function sourceNamed(

@@ -5,7 +5,14 @@ import { outcomeOf, writeOutcome } from '../report/outcome.ts'
 import { type Ended, resultOf, type TargetResult } from '../report/result.ts'
 import { type Lease, takeLease } from '../state/lease.ts'
 import { instanceKey } from '../state/state.ts'
-import { type Context, isShown, openContext, type RotationSetup, targetDocument } from './context.ts'
+import {
+  type Context,
+  certificateDocument,
+  isShown,
+  openContext,
+  type RotationSetup,
+  targetDocument,
+} from './context.ts'
 import { backedOff, isCostly } from './decide/back-off.ts'
 import { decide } from './decide/decide.ts'
 import type { Decided, DueToDeploy, DueToRepair, Idle } from './decide/decision.ts'
@@ -209,6 +216,7 @@ export async function conclude(
     error,
     deployed,
     devices: null,
+    nextKey: null,
     isSeen: event.action === 'plan' || isShown(context),
   })
   const leases: Lease[] = []
@@ -219,15 +227,25 @@ export async function conclude(
   }
   try {
     const came = ended(await work(context, lock).catch(thrown => suspended(context, thrown)), null)
-    return resultOf(trace, { ...came, devices: await after(context, came) })
+    const devices = await after(context, came)
+    return resultOf(trace, { ...came, devices, nextKey: await nextKeyOf(context) })
   } catch (thrown) {
     const error = run.signal.aborted ? outOfTime(thrown) : asRotationError(thrown)
     const failed = ended({ outcome: outcomeOf(error) }, error)
     await noteFailure(context, failed, error)
-    return resultOf(trace, failed)
+    return resultOf(trace, { ...failed, nextKey: await nextKeyOf(context) })
   } finally {
     for (const lease of leases) await lease.release()
   }
+}
+
+/** Null: none is announced, or that cannot be read. */
+const nextKeyOf = async (context: Context): Promise<Ended['nextKey']> => {
+  if (typeof context.spec.reuseKey !== 'object') return null
+  const document = await certificateDocument(context)
+    .get()
+    .catch(() => null)
+  return document?.nextKey ?? null
 }
 
 function suspended({ trace }: Context, thrown: unknown): Came {
@@ -250,6 +268,7 @@ async function finish(context: Context, ended: Ended): Promise<DeviceOutlook | n
     await settleLeftover(context)
     await sweep(context)
   }
+  if (ended.outcome !== 'suspended' && event.action === 'rotate') await announceNext(context)
   await noteEmergency(context, ended.outcome)
   await noteRollout(context, ended)
   await writeOutcome(context, ended)
@@ -267,6 +286,16 @@ async function noteRollout(context: Context, { outcome, deployed }: Ended): Prom
   await noteServed(context, deployed?.leaf ?? null).catch(e =>
     logFailure(context, e, 'the roll-out does not know yet'),
   )
+}
+
+/** The key after the present one, where devices pin keys and none is announced yet. */
+async function announceNext(context: Context): Promise<void> {
+  const { keyType, reuseKey } = context.spec
+  if (typeof reuseKey !== 'object') return
+  const { nextKey } = await certificateDocument(context).get()
+  if (nextKey?.keyType === keyType) return
+  const { announceKey } = await import('./keys/next-key.ts')
+  await announceKey(context).catch(e => logFailure(context, e, 'the next key is not made yet'))
 }
 
 /** A run that died after the promotion left the certificate pending and its key in the store. */

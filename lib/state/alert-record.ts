@@ -40,6 +40,8 @@ export const AlertRecord = v.object({
   /** When a state ended, for those that come back soon. */
   ended: v.record(v.string(), instant),
   outbox: v.array(OutboxEntry),
+  /** Moments that every run would show, and that were told; the newest last. */
+  told: v.optional(v.array(v.string())),
 })
 export type AlertRecord = v.InferOutput<typeof AlertRecord>
 

@@ -163,6 +163,8 @@ export const CertificateDocument = v.object({
   revoked: v.optional(v.array(Revoked), []),
   /** Keys that are kept for the next certificate. */
   keptKeys: v.optional(v.array(v.string()), []),
+  /** The key after those, which is announced: its id, and what it must be. Absent: none. */
+  nextKey: v.optional(v.object({ id: v.string(), keyType: v.string(), spki: v.string(), since: instant })),
   /** Notes of journals that are done with, whose TXT values could not be removed yet. */
   leftovers: v.optional(v.array(v.record(v.string(), v.unknown())), []),
 })

@@ -39,6 +39,8 @@ export interface Records {
   journal(name: string, pendingId: string, keyId?: string): Promise<Journal>
   /** A sealed key by its id; null when it was never made, or is wiped. */
   privateKey(name: string, keyId: string): Promise<Secret | null>
+  /** A sealed key (PKCS#8 PEM) under an id: made the first time, then the same. */
+  ensureKey(name: string, keyId: string, make: () => Promise<string>): Promise<Secret>
   wipeKey(name: string, keyId: string): Promise<void>
   /** Whether no run took this event before; it is taken then. */
   isFirstDelivery(id: string, now: number): Promise<boolean>
@@ -132,6 +134,7 @@ export function openRecords(
     journal: (name, pendingId, keyId = pendingId) =>
       openJournal(certificate(name), pendingId, keys, keyOf(name, keyId)),
     privateKey: (name, keyId) => keys.read(keyOf(name, keyId)),
+    ensureKey: (name, keyId, make) => keys.ensure(keyOf(name, keyId), make),
     wipeKey: (name, keyId) => keys.wipe(keyOf(name, keyId)),
     isFirstDelivery: async (id, at) => {
       const deliveries = document('deliveries', DeliveriesDocument, { schema: 1, delivered: [] })

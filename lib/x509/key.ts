@@ -1,5 +1,7 @@
 import {
+  createHash,
   createPrivateKey,
+  createPublicKey,
   generateKeyPair,
   type KeyObject,
   randomInt,
@@ -22,6 +24,12 @@ export async function generateKey(keyType: KeyType): Promise<string> {
       : await generate('ec', { namedCurve: `P-${bits}` })
   return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 }
+
+/** SHA-256 of the public key (SubjectPublicKeyInfo) in base64, as clients pin it (RFC 7469 section 2.4). @throws RotationError */
+export const spkiHash = (privateKey: Secret): string =>
+  createHash('sha256')
+    .update(createPublicKey(readKey(privateKey)).export({ type: 'spki', format: 'der' }))
+    .digest('base64')
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const PASSPHRASE_LENGTH = 48

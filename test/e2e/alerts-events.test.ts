@@ -154,6 +154,15 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     await s.run()
     return receiver
   },
+  'next-key': async () => {
+    const { s, receiver, configure } = await telling(fresh(60))
+    await configure(put({ 'certificates.iot.reuseKey': { next: '30d' } }))
+    await s.run()
+    // Told once, though every run shows it.
+    await s.later(2 * HOUR_MS)
+    expect(receiver.alerts.filter(({ event }) => event === 'next-key')).toHaveLength(1)
+    return receiver
+  },
   'slot-deleted': async () => {
     const { s, receiver } = await telling(due)
     await s.upload(-120, -30)

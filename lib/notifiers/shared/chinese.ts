@@ -20,6 +20,10 @@ export const EVENTS_ZH: Readonly<Record<EventName, readonly [text: string, todo:
   recalled: ['CA 要求立即更换其证书', '无需处理：证书会被更换，除非上一张也被召回。请查看证书是否已被吊销。'],
   adopted: ['绑定了他人上传的证书，今后一并维护', '请确认这是有意的操作。'],
   unverified: ['从这里无法访问设备端口：更改未经验证', '请在能访问设备端口的地方运行 `iotda-cert probe`。'],
+  'next-key': [
+    '将启用另一把密钥：固定公钥的设备必须先得知它',
+    '请在证书启用该密钥之前，把此指纹与现有指纹一同配置到设备上。',
+  ],
   'slot-deleted': ['已删除一张被取代的证书以腾出空位', '无需处理：该证书未被绑定。'],
   recovered: ['已恢复正常', '无需处理。'],
   'settings-invalid': ['无法运行：配置有误', '请修正列出的问题；在此之前没有任何目标得到维护。'],

@@ -58,7 +58,7 @@ ${notesOf(result)}${devicesOf(result)}${slotsOf(result)}${stepsOf(result)}${hist
 `
 }
 
-function notesOf({ kept, error, warnings, decision, devices }: TargetResult): Markup {
+function notesOf({ kept, error, warnings, decision, devices, nextKey }: TargetResult): Markup {
   // Roots that end have a list of their own.
   const news = warnings.filter(({ code }) => code !== 'root-ends' || !devices)
   const { held, trouble, failures = 0 } = kept ?? {}
@@ -68,6 +68,8 @@ function notesOf({ kept, error, warnings, decision, devices }: TargetResult): Ma
     trouble && watch(html`Told since ${instant(trouble.since)}: ${trouble.event}, ${trouble.severity}`),
     failures > 0 && watch(html`${failures} failures in a row`),
     news.map(({ code, message }) => watch(html`${code}: ${message}`)),
+    nextKey &&
+      html`<li>Next key, announced since ${instant(nextKey.since)}: <span class="mono">sha256/${nextKey.spki}</span></li>`,
     html`<li>${decision.due ? 'Due' : 'Idle'}: ${decision.detail}</li>`,
   ]}</ul>`
 }

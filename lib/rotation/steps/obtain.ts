@@ -9,6 +9,7 @@ import { leafOf, parseChain } from '../../x509/certificate.ts'
 import { type Context, certificateDocument, sourceNamed, targetDocument } from '../context.ts'
 import { chooseSource } from '../decide/choose-source.ts'
 import type { Decided, DueToDeploy } from '../decide/decision.ts'
+import { isKeyLost, sharedKey } from '../keys/next-key.ts'
 import { boundLeaf, type Inspection, wasRevoked } from '../observe/inspection.ts'
 import { isAnother, isHolder } from '../observe/source-inventory.ts'
 import { done, type StepResult, Suspension, skipped } from '../trace.ts'
@@ -84,6 +85,7 @@ async function usable(
   if (!pending) return null
   const { rolledBack } = await targetDocument(context).get()
   const leaf = pending.chainPem ? leafOf(first(pending.chainPem)) : null
+  const hasOtherKey = leaf === null && (await isKeyLost(context, pending))
   // Bound here already: it is kept for a target that has not got it yet, and is not what is wanted now.
   const spent =
     leaf !== null &&
@@ -96,7 +98,7 @@ async function usable(
     !(await records.privateKey(spec.name, keyIdOf(pending))) &&
     !inspection.slots.some(s => s.leaf?.fingerprint === leaf.fingerprint)
   const elsewhere = leaf === null && source !== null && pending.source !== source
-  if (pending.specHash === specHash && !spent && !keyless && !elsewhere) return pending
+  if (pending.specHash === specHash && !spent && !keyless && !elsewhere && !hasOtherKey) return pending
   await drop(context, pending)
   return null
 }
@@ -147,13 +149,13 @@ async function drop(context: Context, pending: PendingCertificate): Promise<void
 }
 
 async function begin(context: Context, source: string): Promise<PendingCertificate> {
-  const { run, specHash, spec, target } = context
+  const { run, specHash, target } = context
   const fresh: PendingCertificate = {
     id: newPendingId(),
     specHash,
     by: targetKey(target),
     source,
-    ...(spec.reuseKey && !isHolder(context, source) ? { keyId: `reused-${spec.keyType}` } : {}),
+    ...(isHolder(context, source) ? {} : await sharedKey(context)),
     since: run.clock.now(),
     notes: {},
     chainPem: null,

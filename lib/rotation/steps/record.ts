@@ -132,7 +132,7 @@ function rolledBackNow(
 /** Once every target that shares the certificate has it (or has rolled it back), its key is wiped. */
 export async function settleCertificate(context: Context, leaf: Leaf | null): Promise<void> {
   const { records, sharing, spec } = context
-  const { pending, keptKeys } = await certificateDocument(context).get()
+  const { pending, keptKeys, nextKey } = await certificateDocument(context).get()
   if (!pending?.fingerprint) return
   const { fingerprint } = pending
   const documents = await Promise.all(
@@ -152,18 +152,27 @@ export async function settleCertificate(context: Context, leaf: Leaf | null): Pr
   if (!documents.every(has)) return
   const isCurrent = documents.some(d => d?.current?.fingerprint === fingerprint)
   const { keyId } = pending
-  for (const id of keyId === undefined ? [pending.id, ...keptKeys] : keptKeys.filter(k => k !== keyId))
+  const isNext = keyId !== undefined && keyId === nextKey?.id
+  // A key that was announced stays announced when its certificate had to be rolled back.
+  const kept = isNext && !isCurrent ? keptKeys : keyId === undefined ? [] : [keyId]
+  const own = keyId === undefined ? [pending.id] : []
+  // Nobody announces it any more.
+  const isDropped = nextKey !== undefined && !isNext && typeof spec.reuseKey !== 'object'
+  const dropped = isDropped ? [nextKey.id] : []
+  for (const id of [...own, ...keptKeys.filter(k => !kept.includes(k)), ...dropped])
     await records.wipeKey(spec.name, id)
   await certificateDocument(context).update(d => {
     if (d.pending?.id !== pending.id) return d
     const current = isCurrent
       ? { fingerprint, specHash: pending.specHash, notAfter: leaf?.notAfter ?? 0, source: pending.source }
       : d.current
+    const { nextKey: next, ...rest } = d
     return {
-      ...d,
+      ...rest,
+      ...(next && !(isNext && isCurrent) && !isDropped ? { nextKey: next } : {}),
       pending: null,
       current,
-      keptKeys: keyId === undefined ? [] : [keyId],
+      keptKeys: kept,
       leftovers: withLeftover(d.leftovers, pending.notes, pending.source),
     }
   })
