@@ -65,6 +65,13 @@ export interface AwsStatement {
   readonly Condition?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>
 }
 
+/** One statement of a Huawei Cloud identity policy; `*` stands for what cannot be named. */
+export interface HuaweiStatement {
+  readonly Effect: 'Allow'
+  readonly Action: readonly string[]
+  readonly Resource: readonly string[]
+}
+
 /** What the rest of the settings says to a policy. */
 export interface PolicyContext {
   /** `aws`, `aws-cn` or `aws-us-gov`. */
@@ -78,14 +85,14 @@ export interface PolicyContext {
 export interface DriverPermissions {
   /** For all entries of its type together. */
   readonly aws?: (entries: readonly RawEntry[], context: PolicyContext) => readonly AwsStatement[]
-  /** Actions in Huawei Cloud. */
-  readonly huawei?: readonly string[]
+  /** The same. */
+  readonly huawei?: (entries: readonly RawEntry[]) => readonly HuaweiStatement[]
 }
 
 /** Of a store: also what it takes to read one document and nothing else. */
 export interface StorePermissions extends DriverPermissions {
   readonly awsRead?: (entry: RawEntry, key: string, context: PolicyContext) => readonly AwsStatement[]
-  readonly huaweiRead?: readonly string[]
+  readonly huaweiRead?: (entry: RawEntry, key: string) => readonly HuaweiStatement[]
 }
 
 // --- sources -----------------------------------------------------------------------------------------------

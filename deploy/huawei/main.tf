@@ -10,13 +10,7 @@ locals {
     if contains([for entry in try(local.settings[it.section], []) : try(entry.type, "")], it.type)
   ]
 
-  policy = jsonencode({
-    Version = "5.0"
-    Statement = [{
-      Effect = "Allow"
-      Action = var.actions
-    }]
-  })
+  policy = jsonencode(jsondecode(file(var.policy_file)))
 }
 
 # --- what it may do ----------------------------------------------------------------------------------------------

@@ -27,31 +27,9 @@ variable "secrets" {
   sensitive   = true
 }
 
-variable "actions" {
-  description = "Actions that the function may do; what `iotda-cert permissions --cloud huawei` prints for other settings."
-  type        = list(string)
-  default = [
-    "iotda:domainconfiguration:queryList",
-    "iotda:domainconfiguration:query",
-    "iotda:domainconfiguration:update",
-    "iotda:servercertificate:queryList",
-    "iotda:servercertificate:query",
-    "iotda:servercertificate:create",
-    "iotda:servercertificate:delete",
-    "dns:zone:list",
-    "dns:recordset:list",
-    "dns:recordset:create",
-    "dns:recordset:update",
-    "dns:recordset:delete",
-    "csms:secret:getVersion",
-    "csms:secret:getStage",
-    "csms:secret:create",
-    "csms:secret:createVersion",
-    "csms:secret:delete",
-    "kms:cmk:decryptDataKey",
-    "kms:cmk:createDataKey",
-    "smn:topic:publish",
-  ]
+variable "policy_file" {
+  description = "What the function may do, and to what: what `iotda-cert permissions --cloud huawei --config settings.json` printed."
+  type        = string
 }
 
 variable "zip_file" {
@@ -104,14 +82,10 @@ variable "watch_secrets" {
   sensitive   = true
 }
 
-variable "watch_actions" {
-  description = "Actions that the watchdog may do; what `iotda-cert permissions --cloud huawei --watch` prints for another watch_file."
-  type        = list(string)
-  default = [
-    "csms:secret:getVersion",
-    "kms:cmk:decryptDataKey",
-    "smn:topic:publish",
-  ]
+variable "watch_policy_file" {
+  description = "What the watchdog may do: what `iotda-cert permissions --cloud huawei --watch --config watch.json` printed. Needed with watch_file."
+  type        = string
+  default     = ""
 }
 
 variable "watch_zip_file" {

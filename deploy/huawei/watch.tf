@@ -11,13 +11,7 @@ locals {
     if contains([for entry in try(local.watch_settings[it.section], []) : try(entry.type, "")], it.type)
   ]
 
-  watch_policy = jsonencode({
-    Version = "5.0"
-    Statement = [{
-      Effect = "Allow"
-      Action = var.watch_actions
-    }]
-  })
+  watch_policy = local.watches == 0 ? "" : jsonencode(jsondecode(file(var.watch_policy_file)))
 }
 
 resource "huaweicloud_identity_policy" "watch" {

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { nameField, pemField, urlField } from '../base/fields.ts'
 import { createHuaweiClient } from '../clouds/huawei/client.ts'
+import { allow, urn } from '../clouds/huawei/policy.ts'
 import { defineNotifier } from '../contracts.ts'
 import { POST_TIMEOUT_MS } from '../http/post.ts'
 import { plainText, withinBytes, wordingOf } from './shared/wording.ts'
@@ -13,6 +14,12 @@ const SMS_AT_MOST = 490
 const forSms = (text: string): string => text.replaceAll(/[[\]【】]/g, '').slice(0, SMS_AT_MOST)
 
 /** A topic of Huawei Cloud's Simple Message Notification. */
+/** `urn:smn:region:project:name`; the documentation has the path of a topic's resource both ways. */
+const topicsOf = (topicUrn: string): readonly string[] => {
+  const [, , region = '*', , name = '*'] = topicUrn.split(':')
+  return [urn('smn', region, 'topic', name), urn('smn', region, 'topic', topicUrn)]
+}
+
 export default defineNotifier({
   settings: v.strictObject({
     /** Name of an entry of `credentials`. */
@@ -64,5 +71,12 @@ export default defineNotifier({
     link: 'https://support.huaweicloud.com/en-us/api-smn/PublishMessage.html',
     says: '`topicUrn`, `credentials`',
   },
-  permissions: { huawei: ['smn:topic:publish'] },
+  permissions: {
+    huawei: entries => [
+      allow(
+        ['smn:topic:publish'],
+        entries.flatMap(({ topicUrn }) => topicsOf(String(topicUrn))),
+      ),
+    ],
+  },
 })

@@ -1,6 +1,7 @@
 import { allow, textOf } from '../clouds/aws/policy.ts'
 import type { AwsStatement, PolicyContext, RawEntry } from '../contracts.ts'
 import { type Chosen, chosenDrivers, chosenStore } from './chosen.ts'
+import { LAST_RUN } from './last-run.ts'
 import { asRaw, entriesOf, namesOf } from './raw.ts'
 
 export interface AwsPolicy {
@@ -59,9 +60,6 @@ export async function awsPolicy(settings: unknown, config: string | null, region
     statementsOf(await chosenDrivers(raw, 'solvers', 'sources', 'notifiers'), context),
   )
 }
-
-/** The document in which the rotator says that it ran (lib/state/state.ts). */
-const LAST_RUN = 'runs/last'
 
 /** What the watchdog's settings need of AWS: what it reads of the rotator, its own record, and whom it tells. */
 export async function awsWatchPolicy(

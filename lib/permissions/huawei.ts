@@ -1,6 +1,7 @@
-import { READ_SECRET } from '../clouds/huawei/csms.ts'
-import type { RawEntry } from '../contracts.ts'
+import { allow, readSecrets, regionOf, urn } from '../clouds/huawei/policy.ts'
+import type { HuaweiStatement, RawEntry } from '../contracts.ts'
 import { type Chosen, chosenDrivers, chosenStore } from './chosen.ts'
+import { LAST_RUN } from './last-run.ts'
 import { asRaw, entriesOf, namesOf } from './raw.ts'
 
 /**
@@ -9,39 +10,55 @@ import { asRaw, entriesOf, namesOf } from './raw.ts'
  */
 export interface HuaweiPolicy {
   readonly Version: '5.0'
-  readonly Statement: readonly { readonly Effect: 'Allow'; readonly Action: readonly string[] }[]
+  readonly Statement: readonly HuaweiStatement[]
 }
 
-const policyOf = (...groups: readonly (readonly string[])[]): HuaweiPolicy => ({
+const policyOf = (...groups: readonly (readonly HuaweiStatement[])[]): HuaweiPolicy => ({
   Version: '5.0',
-  Statement: groups.filter(it => it.length > 0).map(Action => ({ Effect: 'Allow', Action })),
+  Statement: groups.flat(),
 })
 
+const instanceOf = ({ instance }: RawEntry): string => {
+  const raw = asRaw(instance)
+  return urn('iotda', regionOf(raw), 'instance', typeof raw.instanceId === 'string' ? raw.instanceId : '*')
+}
+
 /** A domain configuration is created where the settings say so, and never deleted. */
-function ofTargets(raw: RawEntry): readonly string[] {
+function ofTargets(raw: RawEntry): readonly HuaweiStatement[] {
   const targets = entriesOf(raw.targets)
   const creates = targets.some(it => it.domainConfiguration === 'create')
   const deletes = targets.some(it => asRaw(it.slots).delete !== 'never')
   return [
-    'iotda:domainconfiguration:queryList',
-    'iotda:domainconfiguration:query',
-    'iotda:domainconfiguration:update',
-    ...(creates ? ['iotda:domainconfiguration:create'] : []),
-    'iotda:servercertificate:queryList',
-    'iotda:servercertificate:query',
-    'iotda:servercertificate:create',
-    ...(deletes ? ['iotda:servercertificate:delete'] : []),
+    allow(
+      [
+        'iotda:domainconfiguration:queryList',
+        'iotda:domainconfiguration:query',
+        'iotda:domainconfiguration:update',
+        ...(creates ? ['iotda:domainconfiguration:create'] : []),
+      ],
+      targets.map(instanceOf),
+    ),
+    // These have no type of resource: what may be done to one instance may be done to all.
+    allow(
+      [
+        'iotda:servercertificate:queryList',
+        'iotda:servercertificate:query',
+        'iotda:servercertificate:create',
+        ...(deletes ? ['iotda:servercertificate:delete'] : []),
+      ],
+      ['*'],
+    ),
   ]
 }
 
-const actionsOf = (chosen: readonly Chosen[]): readonly (readonly string[])[] =>
-  chosen.map(({ driver }) => driver.permissions?.huawei ?? [])
+const statementsOf = (chosen: readonly Chosen[]): readonly HuaweiStatement[] =>
+  chosen.flatMap(({ driver, entries }) => driver.permissions?.huawei?.(entries) ?? [])
 
-/** Those of the store hold what reading a secret takes. */
-async function ofSecrets(raw: RawEntry, config: string | null): Promise<readonly string[]> {
-  const store = actionsOf(await chosenStore(raw.store)).flat()
-  const reads = namesOf('csms', raw).length > 0 || (config ?? '').startsWith('csms:')
-  return store.length > 0 ? store : reads ? READ_SECRET : []
+/** Secrets that the settings name, and the settings themselves where they are one. */
+function ofSecrets(raw: RawEntry, config: string | null): readonly HuaweiStatement[] {
+  const [, settings] = /^csms:(.+)$/.exec(config ?? '') ?? []
+  // Their region is the function's own, which the settings do not say.
+  return readSecrets('*', [...namesOf('csms', raw), ...(settings === undefined ? [] : [settings])])
 }
 
 /** What the settings need of Huawei Cloud, and nothing else; `config` is where they stand themselves. */
@@ -49,18 +66,26 @@ export async function huaweiPolicy(settings: unknown, config: string | null): Pr
   const raw = asRaw(settings)
   return policyOf(
     ofTargets(raw),
-    ...actionsOf(await chosenDrivers(raw, 'solvers')),
-    await ofSecrets(raw, config),
-    ...actionsOf(await chosenDrivers(raw, 'sources', 'notifiers')),
+    statementsOf(await chosenDrivers(raw, 'solvers')),
+    statementsOf(await chosenStore(raw.store)),
+    ofSecrets(raw, config),
+    statementsOf(await chosenDrivers(raw, 'sources', 'notifiers')),
   )
 }
 
-/** What the watchdog's settings need of Huawei Cloud: it looks at device ports without any permission. */
+/**
+ * What the watchdog's settings need of Huawei Cloud: of the rotator's state the one document that says when it ran.
+ * It looks at device ports without any permission.
+ */
 export async function huaweiWatchPolicy(settings: unknown, config: string | null): Promise<HuaweiPolicy> {
   const raw = asRaw(settings)
-  const own = await ofSecrets(raw, config)
-  const reading = (await chosenStore(asRaw(raw.rotator).store)).flatMap(
-    ({ driver }) => driver.permissions?.huaweiRead ?? [],
+  const { store: rotator } = asRaw(raw.rotator)
+  return policyOf(
+    (await chosenStore(rotator)).flatMap(
+      ({ driver, entries: [entry = {}] }) => driver.permissions?.huaweiRead?.(entry, LAST_RUN) ?? [],
+    ),
+    statementsOf(await chosenStore(raw.store)),
+    ofSecrets(raw, config),
+    statementsOf(await chosenDrivers(raw, 'notifiers')),
   )
-  return policyOf(own.length > 0 ? own : reading, ...actionsOf(await chosenDrivers(raw, 'notifiers')))
 }

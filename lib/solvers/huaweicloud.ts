@@ -3,7 +3,8 @@ import { nameField, urlField } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../base/time.ts'
 import { createHuaweiClient, type HuaweiCall, type HuaweiClient } from '../clouds/huawei/client.ts'
-import { type DriverContext, defineSolver, type Run } from '../contracts.ts'
+import { allow, urn } from '../clouds/huawei/policy.ts'
+import { type DriverContext, defineSolver, type RawEntry, type Run } from '../contracts.ts'
 import { bareName } from '../dns/name.ts'
 import { serviceErrorOf } from '../http/api-call.ts'
 import { httpFields, ttlField } from './shared/fields.ts'
@@ -20,6 +21,16 @@ const settings = v.strictObject({
   region: v.optional(v.nullable(nameField()), null),
   /** Sent as `X-Project-Id`; without it the keys' own project of the region is meant. */
   projectId: v.optional(v.nullable(nameField()), null),
+  /** The ids of the zones that are written, for the policy that `permissions` prints. Default: any. */
+  zoneIds: v.optional(
+    v.array(
+      v.pipe(
+        v.string('must be the id of a zone'),
+        v.regex(/^[0-9a-zA-Z]{1,64}$/, 'must be the id of a zone'),
+      ),
+    ),
+    [],
+  ),
   /** Seconds; for record sets this solver creates, others keep theirs. */
   ttl: ttlField(300),
   ...httpFields(),
@@ -235,6 +246,10 @@ const create = (config: Settings, context: DriverContext) => {
  * @throws RotationError `solver-zone-missing`, `unauthorized`, `forbidden`, `throttled`, `unreachable`,
  *   `unavailable`, `service-refused`, `out-of-time`
  */
+/** The zones that an entry may write; any when it does not say. */
+const zonesOf = ({ zoneIds }: RawEntry): readonly string[] =>
+  Array.isArray(zoneIds) && zoneIds.length > 0 ? zoneIds.map(String) : ['*']
+
 export default defineSolver({
   settings,
   create,
@@ -243,12 +258,13 @@ export default defineSolver({
     says: 'DNS of Huawei Cloud: `credentials`; `region`, `projectId`',
   },
   permissions: {
-    huawei: [
-      'dns:zone:list',
-      'dns:recordset:list',
-      'dns:recordset:create',
-      'dns:recordset:update',
-      'dns:recordset:delete',
+    huawei: entries => [
+      // A list names no zone.
+      allow(['dns:zone:list'], ['*']),
+      allow(
+        ['dns:recordset:list', 'dns:recordset:create', 'dns:recordset:update', 'dns:recordset:delete'],
+        entries.flatMap(zonesOf).map(zone => urn('dns', '*', 'zone', zone)),
+      ),
     ],
   },
 })

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { nameField, pemField, urlField } from '../base/fields.ts'
 import { SECOND_MS } from '../base/time.ts'
-import { createCsms, READ_SECRET } from '../clouds/huawei/csms.ts'
-import { type DriverContext, defineStore, type StateStore } from '../contracts.ts'
+import { createCsms } from '../clouds/huawei/csms.ts'
+import { allow, readSecrets, regionOf, sealingKeys, secrets } from '../clouds/huawei/policy.ts'
+import { type DriverContext, defineStore, type RawEntry, type StateStore } from '../contracts.ts'
 import { conditionalStore, type Kept, storeConflict } from './shared/conditional-store.ts'
 import { enclose, open } from './shared/envelope.ts'
 
@@ -22,6 +23,7 @@ const BYTES_AT_MOST = 32 * 1024
 const NAME_AT_MOST = 64
 const THROTTLED_PAUSES_MS = [SECOND_MS, 3 * SECOND_MS] as const
 const DRIVER = 'csms store'
+const PREFIX = 'iotda-cert_'
 const SINGLE_WRITER = {
   driver: DRIVER,
   conflictHint:
@@ -47,7 +49,7 @@ const settings = v.strictObject({
       v.string('must be a text'),
       v.regex(/^[A-Za-z0-9_-]{0,24}$/, 'must be at most 24 letters, digits, _ and -'),
     ),
-    'iotda-cert_',
+    PREFIX,
   ),
   caCertificates: v.optional(v.nullable(pemField()), null),
 })
@@ -115,6 +117,8 @@ const create = (config: Settings, context: DriverContext): StateStore => {
   )
 }
 
+const prefixOf = ({ prefix }: RawEntry): string => (typeof prefix === 'string' ? prefix : PREFIX)
+
 export default defineStore({
   settings,
   create,
@@ -123,16 +127,22 @@ export default defineStore({
     says: 'CSMS of Huawei Cloud, for a single writer: `credentials`, `region`, `projectId`',
   },
   permissions: {
-    huawei: [
-      'csms:secret:getVersion',
-      'csms:secret:getStage',
-      'csms:secret:create',
-      'csms:secret:createVersion',
-      'csms:secret:delete',
-      'kms:cmk:decryptDataKey',
-      // CSMS seals with a key of KMS in the name of the caller.
-      'kms:cmk:createDataKey',
-    ],
-    huaweiRead: READ_SECRET,
+    huawei: ([entry = {}]) => {
+      const region = regionOf(entry)
+      return [
+        allow(
+          [
+            'csms:secret:getVersion',
+            'csms:secret:getStage',
+            'csms:secret:create',
+            'csms:secret:createVersion',
+            'csms:secret:delete',
+          ],
+          secrets(region, [`${prefixOf(entry)}*`]),
+        ),
+        allow(['kms:cmk:decryptDataKey', 'kms:cmk:createDataKey'], sealingKeys(region)),
+      ]
+    },
+    huaweiRead: (entry, key) => readSecrets(regionOf(entry), [nameOf(prefixOf(entry), key)]),
   },
 })

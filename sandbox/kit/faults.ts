@@ -3,6 +3,7 @@
  * An operation is named `service.Operation`, e.g. `iotda.CreateServerCertificate`.
  */
 
+import { refusedOf, type Statement } from './access.ts'
 import type { Quoting } from './quoting.ts'
 
 /** What to do to matching calls. Without `status`, `drop`, `cut` or `kill` it only delays. */
@@ -49,6 +50,8 @@ export interface Faults {
   active(): readonly Fault[]
   /** Calls back when a call arrives, before it takes effect; returns how to stop it. */
   onCall(listener: (call: LoggedCall) => void): () => void
+  /** From now on what these statements do not allow is answered 403, as by the clouds' access control; null: all is. */
+  allowOnly(statements: readonly Statement[] | null): void
   /** Logs the call and returns the fault that hits it, if any. */
   arrive(call: Omit<LoggedCall, 'at' | 'status'>): { logged: LoggedCall; fault: Fault | null }
 }
@@ -66,6 +69,7 @@ export function createFaults(now: () => number = Date.now): Faults {
   let armed: Armed[] = []
   const calls: LoggedCall[] = []
   const listeners = new Set<(call: LoggedCall) => void>()
+  let allowed: readonly Statement[] | null = null
   return {
     calls,
     add: fault => {
@@ -82,10 +86,21 @@ export function createFaults(now: () => number = Date.now): Faults {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
+    allowOnly: statements => {
+      allowed = statements
+    },
     arrive: call => {
       const logged: LoggedCall = { ...call, at: now(), status: null }
       calls.push(logged)
       for (const listener of listeners) listener(logged)
+      const [denied] = allowed === null ? [] : refusedOf(logged, allowed)
+      if (denied) {
+        const body = JSON.stringify({
+          code: 'AccessDenied',
+          message: `${denied.action} on ${denied.resource}`,
+        })
+        return { logged, fault: { operations: [call.operation], status: 403, body } }
+      }
       for (const a of armed) {
         if (a.left < 1 || !matches(a.fault, call.operation)) continue
         if (a.skip > 0) {

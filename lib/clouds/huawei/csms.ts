@@ -7,9 +7,6 @@ import type { Http } from '../../http/http.ts'
 import { createHuaweiClient, type HuaweiClient } from './client.ts'
 import { isUnknownPath } from './refusal.ts'
 
-/** The actions that reading a secret takes: the service opens it with a key of KMS in the name of the caller. */
-export const READ_SECRET: readonly string[] = ['csms:secret:getVersion', 'kms:cmk:decryptDataKey']
-
 /** Secrets of Huawei Cloud's Cloud Secret Management Service (CSMS, part of DEW). */
 export interface Csms {
   /** Null when there is no such secret. @throws RotationError `store-unreadable` when it is scheduled for deletion */
