@@ -12,6 +12,7 @@ const answerWith = (status: number, account: Account): Answer => ({
     status: account.status,
     key: account.jwk,
     contact: account.contact,
+    orders: `${account.url}/orders`,
     ...(account.externalAccountBinding && { externalAccountBinding: account.externalAccountBinding }),
   },
 })

@@ -13,7 +13,7 @@ import {
   switchesOf,
 } from './options.ts'
 import { authorization, challenge } from './orders/authorizations.ts'
-import { finalize, newOrder, order } from './orders/orders.ts'
+import { finalize, newOrder, order, ordersOf } from './orders/orders.ts'
 import type { Ca, RenewalOverride, State } from './state.ts'
 import {
   type AccountView,
@@ -24,7 +24,7 @@ import {
   ordersView,
 } from './views.ts'
 import { createDoors } from './wire/doors.ts'
-import { createVerifier } from './wire/jws.ts'
+import { createVerifier, requireEmpty } from './wire/jws.ts'
 import { createNonces, type Nonces } from './wire/nonces.ts'
 import { fail, ProblemError, problemAnswer } from './wire/problems.ts'
 
@@ -95,6 +95,20 @@ const directoryBody = (ca: Ca, randomKey: string): object => ({
 
 type Handler = (ca: Ca, call: Call) => Answer | Promise<Answer>
 
+/** What GET answers, also to a POST-as-GET (RFC 8555 section 6.3). */
+const asGet =
+  (answer: () => Answer): Handler =>
+  async (ca, call) => {
+    requireEmpty(await ca.verify(call, 'kid'))
+    return answer()
+  }
+
+const TERMS: Answer = {
+  status: 200,
+  headers: { 'content-type': 'text/html; charset=utf-8' },
+  body: '<!doctype html><title>Terms</title><p>Certificates of this CA are for tests.</p>',
+}
+
 const routesOf = (ca: Ca): readonly Route[] => {
   const randomKey = randomBytes(8).toString('base64url')
   const route = (method: string, path: string, operation: string, handler: Handler): Route => ({
@@ -111,12 +125,18 @@ const routesOf = (ca: Ca): readonly Route[] => {
     },
   })
   const nonceAnswer = (status: number) => () => ({ status, headers: { 'cache-control': 'no-store' } })
+  const directory = () => ({ status: 200, body: directoryBody(ca, randomKey) })
   return [
-    route('GET', '/directory', 'Directory', () => ({ status: 200, body: directoryBody(ca, randomKey) })),
+    route('GET', '/directory', 'Directory', directory),
+    route('HEAD', '/directory', 'Directory', directory),
+    route('POST', '/directory', 'Directory', asGet(directory)),
     route('HEAD', '/new-nonce', 'NewNonce', nonceAnswer(200)),
     route('GET', '/new-nonce', 'NewNonce', nonceAnswer(204)),
+    route('POST', '/new-nonce', 'NewNonce', asGet(nonceAnswer(204))),
+    route('GET', '/terms/v1', 'TermsOfService', () => TERMS),
     route('POST', '/new-account', 'NewAccount', newAccount),
     route('POST', '/accounts/:id', 'Account', account),
+    route('POST', '/accounts/:id/orders', 'Orders', ordersOf),
     route('POST', '/new-order', 'NewOrder', newOrder),
     route('POST', '/orders/:id', 'Order', order),
     route('POST', '/orders/:id/finalize', 'Finalize', finalize),

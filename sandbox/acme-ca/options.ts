@@ -27,7 +27,7 @@ export interface AcmeCaSwitches {
   asyncFinalize: boolean
   /** How long an order stays `processing`, by the CA's clock; 0 = until the next poll. */
   asyncFinalizeMs: number
-  /** Order reads (and finalize calls) that still say `pending` after the last authorization became valid. Default 0. */
+  /** Order reads that still say `pending` after the last authorization became valid. Default 0. */
   readyAfterPolls: number
   /** Valid authorizations are used for later orders of the same profile. Default true. */
   authorizationReuse: boolean

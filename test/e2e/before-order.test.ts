@@ -88,6 +88,10 @@ describe('CAA', () => {
     expect(await s.run()).toMatchObject({ decision: { reason: 'backing-off' } })
     s.clock.advance(2 * HOUR_MS)
     await refused(s, 'unavailable', 'SERVFAIL')
+    // It is our resolver that cannot: the one of the CA can.
+    s.faults.onCall(({ operation }) => {
+      if (operation === 'acme.NewOrder') dns.setNode(DNS, { servfail: false })
+    })
     expect(await s.later(16 * DAY_MS)).toMatchObject({
       outcome: 'rotated',
       decision: { reason: 'emergency' },

@@ -19,16 +19,8 @@ test('identifiers are checked, each bad one with a subproblem', async () => {
   expect(await tried()).toEqual([400, 'malformed'])
   expect(await tried('192.0.2.1')).toEqual([400, 'rejectedIdentifier'])
   expect(await tried('a.forbidden.test')).toEqual([400, 'rejectedIdentifier'])
-  for (const bad of [
-    'A.example.test',
-    'a_b.example.test',
-    'test',
-    'a.example.test.',
-    '*.*.example.test',
-    'a.1',
-  ])
+  for (const bad of ['a_b.example.test', 'test', 'a.example.test.', '*.*.example.test', 'a.1'])
     expect(await tried(bad), bad).toEqual([400, 'malformed'])
-  expect(await tried('a.example.test', 'a.example.test')).toEqual([400, 'malformed'])
   expect(await tried('*.example.test', 'www.example.test')).toEqual([400, 'malformed'])
   expect(await tried('*.example.test', 'example.test')).toEqual([201, undefined])
   const ip = { identifiers: [{ type: 'ip', value: '192.0.2.1' }] }
@@ -61,8 +53,6 @@ test('challenges: one of an unknown type has no token; the wildcard shares the n
     status: 'pending',
     token: expect.stringMatching(/^[\w-]{43}$/),
   })
-  expect(verdict(await client.post(unknown?.url ?? '', {}))).toEqual([400, 'malformed'])
-
   expect((await client.answer(apexUrl)).doc.status).toBe('valid')
   expect((await client.post(placed.headers.location ?? '', '')).doc.status).toBe('pending')
   const valid = await client.answer(wildcardUrl)

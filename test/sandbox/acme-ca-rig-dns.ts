@@ -10,12 +10,15 @@ export interface TinyDns {
   readonly cname: Map<string, string>
   /** Values of `issue` properties. */
   readonly caa: Map<string, string[]>
+  /** Values of `issuewild` properties. */
+  readonly caaWild: Map<string, string[]>
   /** Rcode for all answers: 2 SERVFAIL, 3 NXDOMAIN. */
   rcode: number
   /** UDP answers are truncated, so that the CA must come back over TCP. */
   truncate: boolean
   /** Queries are swallowed. */
   silent: boolean
+  /** Of each query for TXT. */
   readonly transports: string[]
 }
 
@@ -26,7 +29,13 @@ const answer = (dns: TinyDns, query: Buffer, truncated: boolean): Buffer => {
   const answers: packet.Answer[] = target
     ? [{ type: 'CNAME', name, data: target }]
     : type === 'CAA'
-      ? (dns.caa.get(name) ?? []).map(value => ({ type, name, data: { tag: 'issue', value } }))
+      ? [
+          ...(dns.caa.get(name) ?? []).map(value => ({ type, name, data: { tag: 'issue' as const, value } })),
+          ...(dns.caaWild.get(name) ?? []).map(value => ({
+            ...{ type, name },
+            data: { tag: 'issuewild' as const, value },
+          })),
+        ]
       : (dns.txt.get(name) ?? []).map(data => ({ type: 'TXT', name, data }))
   const flags = dns.rcode | (truncated ? packet.TRUNCATED_RESPONSE : 0)
   return packet.encode({
@@ -50,19 +59,23 @@ export async function startDns(): Promise<TinyDns> {
     txt: new Map(),
     cname: new Map(),
     caa: new Map(),
+    caaWild: new Map(),
     rcode: 0,
     truncate: false,
     silent: false,
     transports: [],
   }
+  const note = (transport: string, query: Buffer): void => {
+    if (packet.decode(query).questions?.[0]?.type === 'TXT') dns.transports.push(transport)
+  }
   udp.on('message', (query, from) => {
-    dns.transports.push('udp')
+    note('udp', query)
     if (!dns.silent) udp.send(answer(dns, query, dns.truncate), from.port, from.address)
   })
   tcp.on('connection', socket => {
-    dns.transports.push('tcp')
     socket.on('error', () => socket.destroy())
     socket.on('data', data => {
+      note('tcp', data.subarray(2))
       const body = answer(dns, data.subarray(2), false)
       const length = Buffer.alloc(2)
       length.writeUInt16BE(body.length)

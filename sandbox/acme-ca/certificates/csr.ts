@@ -8,7 +8,7 @@ export interface CheckedCsr {
   readonly publicKey: x509.PublicKey
   /** The request's own common name. */
   readonly commonName: string | null
-  /** In the order of the request. */
+  /** In the order of the request, in lower case, each once. */
   readonly names: readonly string[]
 }
 
@@ -58,10 +58,10 @@ export async function checkCsr(
   const items =
     request.extensions.find(e => e instanceof x509.SubjectAlternativeNameExtension)?.names.items ?? []
   if (items.some(item => item.type !== 'dns')) throw badCsr('CSR contains names that are not DNS names')
-  const names = [...new Set(items.map(item => item.value))]
+  const names = [...new Set(items.map(item => item.value.toLowerCase()))]
   if (names.length !== orderNames.length || !names.every(name => orderNames.includes(name)))
     throw badCsr('CSR does not specify same identifiers as Order')
-  const [commonName = null] = request.subjectName.getField('CN')
+  const [commonName = null] = request.subjectName.getField('CN').map(name => name.toLowerCase())
   if (commonName !== null && !names.includes(commonName))
     throw badCsr('common name is not among the alternative names')
   return { publicKey: request.publicKey, commonName, names }

@@ -120,8 +120,6 @@ export async function challenge(ca: Ca, call: Call): Promise<Answer> {
   if (verified.payload !== '' && verified.object() && found.status === 'pending') {
     if (parent.status !== 'pending')
       throw fail('malformed', 400, `Authorization is ${parent.status}, its challenges cannot be answered`)
-    if (found.type !== 'dns-01')
-      throw fail('malformed', 400, `Challenges of type ${found.type} cannot be validated`)
     startValidation(ca, parent, found)
   }
   const waiting = found.status === 'processing' ? ca.retryAfter() : {}

@@ -12,7 +12,7 @@ const nameProblem = (identifier: Identifier, rejectedNames: readonly string[]): 
   const name = value.startsWith('*.') ? value.slice(2) : value
   const labels = name.split('.')
   if (name.length > 253 || !labels.every(label => LABEL.test(label)))
-    return because('malformed', 'the name must be lower-case letters, digits and hyphens')
+    return because('malformed', 'the name must be letters, digits and hyphens')
   if (labels.length < 2) return because('malformed', 'the name needs at least one dot')
   if (/^\d+$/.test(labels.at(-1) ?? '')) return because('malformed', 'the name ends in a number')
   const forbidden = rejectedNames.some(r => name === r || name.endsWith(`.${r}`))
@@ -25,8 +25,6 @@ const isIdentifier = (value: unknown): value is Identifier => {
 }
 
 const refuseOverlaps = (names: readonly string[]): void => {
-  const repeated = names.find((name, i) => names.indexOf(name) !== i)
-  if (repeated) throw fail('malformed', 400, `"${repeated}" occurs more than once`)
   const covered = names.find(
     name => !name.startsWith('*.') && names.includes(`*.${name.replace(/^[^.]+\./, '')}`),
   )
@@ -34,7 +32,7 @@ const refuseOverlaps = (names: readonly string[]): void => {
     throw fail('malformed', 400, `"${covered}" is redundant with a wildcard name in the same order`)
 }
 
-/** The names of a newOrder, or the refusal with one subproblem for each bad name (RFC 8555 sections 7.4, 6.7.1). */
+/** The names of a newOrder in lower case, each once, or the refusal with one subproblem for each bad name (RFC 8555 sections 7.4, 6.7.1). */
 export function namesOf(
   value: unknown,
   maxNames: number,
@@ -42,14 +40,15 @@ export function namesOf(
 ): readonly string[] {
   if (!Array.isArray(value) || value.length === 0 || !value.every(isIdentifier))
     throw fail('malformed', 400, 'newOrder needs a list of identifiers with type and value')
-  const problems = value.flatMap(identifier => nameProblem(identifier, rejectedNames) ?? [])
+  const identifiers = value.map(({ type, value: name }) => ({ type, value: name.toLowerCase() }))
+  const problems = identifiers.flatMap(identifier => nameProblem(identifier, rejectedNames) ?? [])
   const [first] = problems
   if (first) {
     const more = problems.length > 1 ? ` (and ${problems.length - 1} more, see subproblems)` : ''
     const kind = first.type.slice(first.type.lastIndexOf(':') + 1)
     throw fail(kind, 400, `${first.detail}${more}`, { subproblems: problems })
   }
-  const names = value.map(identifier => identifier.value)
+  const names = [...new Set(identifiers.map(identifier => identifier.value))]
   if (names.length > maxNames) throw fail('malformed', 400, `Order has more than ${maxNames} identifiers`)
   refuseOverlaps(names)
   return names

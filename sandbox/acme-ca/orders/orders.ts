@@ -5,7 +5,15 @@ import { type CheckedCsr, checkCsr } from '../certificates/csr.ts'
 import type { Leaf } from '../certificates/issuing.ts'
 import { checkReplaces } from '../certificates/renewal-info.ts'
 import { type Profile, profileOf } from '../options.ts'
-import { type Account, type Ca, countLateRead, isoTime, type Order, orderStatus } from '../state.ts'
+import {
+  type Account,
+  authorizationStatus,
+  type Ca,
+  countLateRead,
+  isoTime,
+  type Order,
+  orderStatus,
+} from '../state.ts'
 import { requireEmpty } from '../wire/jws.ts'
 import { fail, problem } from '../wire/problems.ts'
 import { authorizationFor } from './authorizations.ts'
@@ -125,6 +133,18 @@ const settle = async (ca: Ca, order: Order): Promise<void> => {
   await order.issuing
 }
 
+/** Lists an account's orders, all but the invalid ones (RFC 8555 section 7.1.2.1). */
+export async function ordersOf(ca: Ca, call: Call): Promise<Answer> {
+  const verified = await ca.verify(call, 'kid')
+  requireEmpty(verified)
+  if (verified.account.id !== call.params.id)
+    throw fail('unauthorized', 403, 'Request signing key did not match account key')
+  const own = ca.state.orders.filter(
+    it => it.account === verified.account && orderStatus(it, ca.now()) !== 'invalid',
+  )
+  return { status: 200, body: { orders: own.map(({ url }) => url) } }
+}
+
 /** Reads an order (RFC 8555 section 7.4). */
 export async function order(ca: Ca, call: Call): Promise<Answer> {
   const verified = await ca.verify(call, 'kid')
@@ -160,11 +180,9 @@ export async function finalize(ca: Ca, call: Call): Promise<Answer> {
     const status = orderStatus(found, ca.now())
     if (status !== 'ready') throw fail('orderNotReady', 403, `Order's status ("${status}") is not ready`)
   }
-  try {
-    requireReady()
-  } finally {
-    countLateRead(found)
-  }
+  // Its reads may be late; the authorizations are what counts.
+  if (found.authorizations.every(a => authorizationStatus(a, ca.now()) === 'valid')) found.lateReads = 0
+  requireReady()
   const csr = await checkCsr(verified.object().csr, found.names, verified.thumbprint)
   requireReady()
   const { asyncFinalize, asyncFinalizeMs } = ca.switches

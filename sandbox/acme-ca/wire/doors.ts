@@ -2,11 +2,15 @@ import { type Answer, type Call, type Served, type ServeOptions, serve } from '.
 import type { Ca } from '../state.ts'
 import { fail, problemAnswer } from './problems.ts'
 
+/** Without parameters, whatever its case (RFC 9110 section 8.3.1). */
+const mediaType = ({ headers }: Call): string =>
+  (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+
 /** RFC 8555 sections 6.1 and 6.2. */
 const checkRequest = (call: Call): Answer | null => {
   if (!call.headers['user-agent'])
     return problemAnswer(fail('malformed', 400, 'Requests must have a User-Agent header'))
-  if (call.method === 'POST' && call.headers['content-type'] !== 'application/jose+json')
+  if (call.method === 'POST' && mediaType(call) !== 'application/jose+json')
     return problemAnswer(fail('malformed', 415, 'POST requests must be application/jose+json'))
   return null
 }

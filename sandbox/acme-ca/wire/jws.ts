@@ -11,7 +11,7 @@ import type { Account, Verified, Verifier } from '../state.ts'
 import type { Nonces } from './nonces.ts'
 import { fail } from './problems.ts'
 
-const ALGORITHMS = ['ES256', 'ES384', 'RS256'] as const
+const ALGORITHMS = ['ES256', 'ES384', 'ES512', 'RS256', 'PS256', 'EdDSA'] as const
 type Algorithm = (typeof ALGORITHMS)[number]
 
 /** A JWS taken apart, its signature not yet checked. */
@@ -49,7 +49,8 @@ const publicJwk = (value: unknown): JWK => {
   const { kty, crv, x, y, n, e } = (value ?? {}) as Record<string, string>
   if (kty === 'EC' && crv && x && y) return { crv, kty, x, y }
   if (kty === 'RSA' && n && e) return { e, kty, n }
-  throw fail('badPublicKey', 400, 'JWK is neither an EC nor an RSA key')
+  if (kty === 'OKP' && crv && x) return { crv, kty, x }
+  throw fail('badPublicKey', 400, 'JWK is neither an EC, nor an RSA, nor an Ed25519 key')
 }
 
 const checkSignature = async (parsed: ParsedJws, jwk: JWK, algorithm: Algorithm): Promise<string> => {

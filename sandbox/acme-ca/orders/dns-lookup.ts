@@ -3,10 +3,10 @@ import { createSocket } from 'node:dgram'
 import { createConnection } from 'node:net'
 import packet from 'dns-packet'
 
-/** What a TXT lookup found; `failed` is a DNS error, no values is an empty answer. */
-export type TxtLookup =
-  | { readonly values: readonly string[]; readonly failed?: never }
-  | { readonly failed: string }
+/** What a lookup found; `failed` is a DNS error with its code, no values is an empty answer. */
+export type Lookup<T> =
+  | { readonly values: readonly T[]; readonly failed?: never }
+  | { readonly failed: string; readonly rcode: string | null }
 
 export interface LookupOptions {
   /** `host:port` of the one server that is asked. */
@@ -24,12 +24,12 @@ const addressOf = (server: string): { host: string; port: number } => {
   return { host: server.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(server.slice(colon + 1)) }
 }
 
-const queryOf = (name: string): Buffer =>
+const queryOf = (name: string, type: 'TXT' | 'CAA'): Buffer =>
   packet.encode({
     type: 'query',
     id: randomInt(0x10000),
     flags: packet.RECURSION_DESIRED,
-    questions: [{ type: 'TXT', name }],
+    questions: [{ type, name }],
     additionals: [
       {
         type: 'OPT',
@@ -93,8 +93,8 @@ const overTcp = (query: Buffer, options: LookupOptions): Promise<Buffer> =>
     return () => socket.destroy()
   })
 
-const ask = async (name: string, options: LookupOptions): Promise<Decoded> => {
-  const query = queryOf(name)
+const ask = async (name: string, type: 'TXT' | 'CAA', options: LookupOptions): Promise<Decoded> => {
+  const query = queryOf(name, type)
   const answer = packet.decode(await overUdp(query, options)) as Decoded
   if (!answer.flag_tc) return answer
   return packet.decode(await overTcp(query, options)) as Decoded
@@ -106,11 +106,12 @@ const sameName = (a: string, b: string): boolean =>
 const textOf = (data: packet.TxtData): string =>
   (Array.isArray(data) ? data : [data]).map(part => part.toString()).join('')
 
-/** Follows the CNAMEs inside one answer: the last name, and the TXT values there. */
-const walk = (
+/** Follows the CNAMEs inside one answer: the last name, and what `read` finds there. */
+const walk = <T>(
   name: string,
   answers: readonly packet.Answer[],
-): { last: string; followed: boolean; values: readonly string[] } => {
+  read: (answer: packet.Answer) => readonly T[],
+): { last: string; followed: boolean; values: readonly T[] } => {
   let last = name
   let followed = false
   for (let hops = 0; hops < MAX_HOPS; hops += 1) {
@@ -119,26 +120,48 @@ const walk = (
     last = next.data
     followed = true
   }
-  const values = answers.flatMap(answer =>
-    answer.type === 'TXT' && sameName(answer.name, last) ? [textOf(answer.data)] : [],
-  )
+  const values = answers.flatMap(answer => (sameName(answer.name, last) ? read(answer) : []))
   return { last, followed, values }
 }
 
-/** Looks up TXT values as a validating CA does: UDP, TCP when truncated, CNAMEs followed (RFC 8555 section 8.4). */
-export async function lookupTxt(name: string, options: LookupOptions): Promise<TxtLookup> {
+const lookup = async <T>(
+  name: string,
+  type: 'TXT' | 'CAA',
+  options: LookupOptions,
+  read: (answer: packet.Answer) => readonly T[],
+): Promise<Lookup<T>> => {
   let at = name
   try {
     for (let hops = 0; hops < MAX_HOPS; hops += 1) {
-      const answer = await ask(at, options)
-      const { last, followed, values } = walk(at, answer.answers ?? [])
+      const { answers = [], rcode } = await ask(at, type, options)
+      const { last, followed, values } = walk(at, answers, read)
       if (values.length > 0) return { values }
-      if (answer.rcode !== 'NOERROR') return { failed: `${answer.rcode} looking up TXT for ${last}` }
+      if (rcode !== 'NOERROR') return { failed: `${rcode} looking up ${type} for ${last}`, rcode }
       if (!followed) return { values: [] }
       at = last
     }
-    return { failed: `too many CNAMEs looking up TXT for ${name}` }
+    return { failed: `too many CNAMEs looking up ${type} for ${name}`, rcode: null }
   } catch (error) {
-    return { failed: `${(error as Error).message} looking up TXT for ${at}` }
+    return { failed: `${(error as Error).message} looking up ${type} for ${at}`, rcode: null }
   }
 }
+
+/** Looks up TXT values as a validating CA does: UDP, TCP when truncated, CNAMEs followed (RFC 8555 section 8.4). */
+export const lookupTxt = (name: string, options: LookupOptions): Promise<Lookup<string>> =>
+  lookup(name, 'TXT', options, answer => (answer.type === 'TXT' ? [textOf(answer.data)] : []))
+
+/** One property (RFC 8659 section 4.1). */
+export interface CaaProperty {
+  readonly isCritical: boolean
+  /** Lower case. */
+  readonly tag: string
+  readonly value: string
+}
+
+/** Looks up the CAA records at one name. */
+export const lookupCaa = (name: string, options: LookupOptions): Promise<Lookup<CaaProperty>> =>
+  lookup(name, 'CAA', options, answer => {
+    if (answer.type !== 'CAA') return []
+    const { issuerCritical = false, tag, value } = answer.data
+    return [{ isCritical: issuerCritical, tag: String(tag).toLowerCase(), value: String(value) }]
+  })
