@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
+import { isDeeperThan } from '../base/deep.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import type { Canary } from '../devices/canary.ts'
 import type { HttpProxy } from '../http/http.ts'
@@ -200,11 +201,6 @@ async function readRemote(scheme: RemoteScheme, name: string, remote: RemoteRead
 
 /** Settings are five deep; what goes on for ever would end this process. */
 const DEPTH_AT_MOST = 50
-
-const isDeeperThan = (value: unknown, levels: number): boolean =>
-  typeof value === 'object' &&
-  value !== null &&
-  (levels === 0 || Object.values(value).some(item => isDeeperThan(item, levels - 1)))
 
 /** @throws RotationError `settings-invalid` that says the place, and nothing of what stands there */
 export function parseJson(text: string, where: string): unknown {

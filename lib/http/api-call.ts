@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { isDeeperThan } from '../base/deep.ts'
 import {
   asRotationError,
   type Retry,
@@ -135,11 +136,15 @@ export function quote(
   return line.length > maxChars ? `${line.slice(0, maxChars)}${cutOff}` : line
 }
 
-/** The JSON of a body: null for an empty one, undefined when it is none. */
+/** No API answers with more; what goes on for ever would end whoever walks through it. */
+const DEPTH_AT_MOST = 64
+
+/** The JSON of a body: null for an empty one, undefined when it is none, or none that an API would give. */
 export function parseJson(text: string): unknown {
   if (text.trim() === '') return null
   try {
-    return JSON.parse(text)
+    const json: unknown = JSON.parse(text)
+    return isDeeperThan(json, DEPTH_AT_MOST) ? undefined : json
   } catch {
     return undefined
   }

@@ -67,6 +67,8 @@ export interface IotdaClient {
 }
 
 const PAGE_LIMIT = 50
+/** An instance has two certificates; each in the list is looked at. */
+const ITEMS_AT_MOST = 200
 
 const gone = (error: unknown): boolean => {
   // A page of a proxy or a wrong path answers 404 as well; neither says anything about the certificate.
@@ -93,6 +95,14 @@ async function collect<Item>(
         )
       found.set(idOf(item), item)
     }
+    if (found.size > ITEMS_AT_MOST)
+      throw new RotationError(
+        'unavailable',
+        `iotda: ${operation} gave ${found.size} items and more; its list cannot be relied on`,
+        {
+          hint: 'Check instance.endpoint: an instance has two server certificates and one domain configuration.',
+        },
+      )
     const last = answer.items.at(-1)
     if (last === undefined || answer.items.length < PAGE_LIMIT) return [...found.values()]
     marker = answer.marker ?? idOf(last)

@@ -42,6 +42,9 @@ export interface EndpointOptions {
 /** For one handshake, and for everything that a device does after it. */
 export const LOOK_TIMEOUT_MS = 5 * SECOND_MS
 
+/** Handshakes are made with all of them at once. */
+const ADDRESSES_AT_MOST = 64
+
 const systemResolve = async (host: string): Promise<readonly string[]> =>
   (await lookup(host, { all: true })).map(({ address }) => address)
 
@@ -84,9 +87,13 @@ export function createEndpoint({
 }: EndpointOptions = {}): Endpoint {
   const addressesOf = async (where: Where, signal: AbortSignal): Promise<readonly string[]> => {
     if (where.addresses.length > 0) return where.addresses
-    const found = await within(resolve(where.host), LOOK_TIMEOUT_MS, signal)
+    const found = [...new Set(await within(resolve(where.host), LOOK_TIMEOUT_MS, signal))]
     if (found.length === 0) throw new Error('no address')
-    return [...new Set(found)]
+    if (found.length > ADDRESSES_AT_MOST)
+      throw new Error(
+        `${found.length} addresses, more than ${ADDRESSES_AT_MOST} (give some in probe.addresses)`,
+      )
+    return found
   }
   const lookClosely: Endpoint['lookClosely'] = async (where, domain, signal) => {
     const started = clock.now()

@@ -13,6 +13,9 @@ const REFUSALS: Readonly<Record<number, string>> = {
 /** IoTDA refuses less than 30 and more than 1200 seconds. */
 const KEEP_ALIVE_S = 120
 
+/** An answer to CONNECT has four bytes in MQTT 3.1.1, and no more than this whatever it is. */
+const CONNACK_BYTES = 4_096
+
 /**
  * Sends one CONNECT and waits for its CONNACK; a connection that was accepted is given up at once. The caller
  * has verified the channel, and limits the time by destroying it.
@@ -31,7 +34,12 @@ export async function connectOnce(channel: Duplex, credentials: Credentials): Pr
     })
     // What the parser says may quote what was read.
     reading.on('error', () => resolve('the answer to CONNECT was no MQTT'))
-    channel.on('data', chunk => reading.parse(chunk))
+    let received = 0
+    channel.on('data', (chunk: Buffer) => {
+      received += chunk.length
+      if (received > CONNACK_BYTES) return resolve('the answer to CONNECT was too long')
+      reading.parse(chunk)
+    })
     channel.once('close', () => resolve('closed without an answer to CONNECT'))
     channel.on('error', () => {})
     const { clientId, username, password } = credentials

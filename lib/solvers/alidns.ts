@@ -180,7 +180,7 @@ const listAll = <T>(
   expect: v.GenericSchema<unknown, Page<T>>,
   run: Run,
 ): Promise<readonly T[]> =>
-  everyItem(page => {
+  everyItem(`${api.service.driver}: ${operation}`, page => {
     const paged = { ...query, PageNumber: String(page), PageSize: String(PAGE_SIZE) }
     return call(api, operation, { query: paged, changes: false, expect }, run)
   })

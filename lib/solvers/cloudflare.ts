@@ -121,7 +121,7 @@ async function listAll<T>(
     result: v.array(list.shape),
     result_info: v.optional(v.object({ total_pages }), {}),
   })
-  return everyItem(async page => {
+  return everyItem(`${api.service.driver}: ${operation}`, async page => {
     const query = { ...list.query, per_page: String(PAGE_SIZE), page: String(page) }
     const path = `${list.path}?${new URLSearchParams(query)}`
     const { result, result_info } = await call(api, operation, { method: 'GET', path, expect }, run)

@@ -69,7 +69,7 @@ interface Api {
 
 /** Every item of a list. */
 const listAll = <T>(
-  { client }: Api,
+  { client, driver }: Api,
   operation: string,
   list: {
     readonly path: string
@@ -88,7 +88,7 @@ const listAll = <T>(
       total: (page.metadata as { total_count: number }).total_count,
     })),
   )
-  return everyItem((_, offset) => {
+  return everyItem(`${driver}: ${operation}`, (_, offset) => {
     const page = { ...query, limit: PAGE_SIZE, offset }
     return client.call({ operation, method: 'GET', path, query: page, signal, expect })
   })

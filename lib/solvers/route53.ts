@@ -19,6 +19,7 @@ import { bareName, checkName } from '../dns/name.ts'
 import { repeated, settled } from '../http/repeat.ts'
 import { CHECK_ENDPOINT } from '../http/service.ts'
 import { httpFields, ttlField } from './shared/fields.ts'
+import { endless } from './shared/pages.ts'
 import { pauseWithin } from './shared/pause.ts'
 import { type Apply, createRecordSetSolver } from './shared/record-set.ts'
 import { longestZone } from './shared/zone.ts'
@@ -71,6 +72,11 @@ const PAGE_SIZE = '100'
 const POLL_MS = 3 * SECOND_MS
 const IN_SYNC_WITHIN_MS = 5 * MINUTE_MS
 
+/** Of somebody's words, what is looked at. */
+const MESSAGE_CHARS = 2_000
+/** Of zones of one name. */
+const PAGES_AT_MOST = 10
+
 /** Another writer came between reading and writing. */
 const CONFLICT = /Tried to (create|delete) .*(already exists|not found|do not match)/s
 
@@ -85,7 +91,7 @@ const TERMS: SdkTerms = {
     'service-refused':
       'A name holds at most 400 values and allows no TXT record beside a CNAME; a zone has a quota of records.',
   },
-  isPassing: (_, message) => CONFLICT.test(message),
+  isPassing: (_, message) => CONFLICT.test(message.slice(0, MESSAGE_CHARS)),
   checkEndpoint: CHECK_ENDPOINT,
 }
 
@@ -120,7 +126,7 @@ const change = <T>(api: Route53, operation: string, run: Run, send: Send<T>): Pr
 async function publicZones(api: Route53, name: string, run: Run): Promise<readonly Zone[]> {
   const zones: Zone[] = []
   let from: { DNSName?: string | undefined; HostedZoneId?: string | undefined } = { DNSName: `${name}.` }
-  for (;;) {
+  for (let pages = 1; pages <= PAGES_AT_MOST; pages += 1) {
     const where = { ...from, MaxItems: PAGE_SIZE as never }
     const page = await read(api, 'ListHostedZonesByName', run, (sdk, client, options) =>
       client.send(new sdk.ListHostedZonesByNameCommand(where), options),
@@ -133,6 +139,7 @@ async function publicZones(api: Route53, name: string, run: Run): Promise<readon
     if (!page.IsTruncated || named.length < all.length) return zones
     from = { DNSName: page.NextDNSName, HostedZoneId: page.NextHostedZoneId }
   }
+  throw endless(`${api.driver}: ListHostedZonesByName`, PAGES_AT_MOST * Number(PAGE_SIZE))
 }
 
 const findZone = (api: Route53, fqdn: string, run: Run): Promise<Zone> =>

@@ -180,7 +180,7 @@ const listAll = <T>(
   expect: v.GenericSchema<unknown, Page<T>>,
   run: Run,
 ): Promise<readonly T[]> =>
-  everyItem((_, offset) => {
+  everyItem(`${api.service.driver}: ${operation}`, (_, offset) => {
     const body = { ...query, Offset: offset, Limit: PAGE_SIZE }
     return call(api, operation, { body, changes: false, expect }, run).catch(error => {
       if (EMPTY.has(serviceErrorOf(error)?.code ?? '')) return { total: 0, items: [] }

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { isDeeperThan } from '../base/deep.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import type { StateStore } from '../contracts.ts'
 
@@ -16,6 +17,7 @@ export interface Document<T> {
 }
 
 const CONFLICTS_AT_MOST = 8
+const DEPTH_AT_MOST = 64
 
 /** Whether another writer was first. */
 export const isConflict = (error: unknown): boolean =>
@@ -82,6 +84,7 @@ export function parseDocument<T>(schema: v.GenericSchema<unknown, T>, key: strin
   } catch (error) {
     throw unreadable('it is no JSON', error)
   }
+  if (isDeeperThan(value, DEPTH_AT_MOST)) throw unreadable('it is nested too deeply')
   const version = (value as { schema?: unknown } | null)?.schema
   if (typeof version === 'number' && version > 1)
     throw unreadable(`its schema ${version} is newer than this program`)

@@ -50,7 +50,14 @@ const readKey = (privateKey: Secret): KeyObject => {
   }
 }
 
-const KEY_BLOCK = /-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----[\s\S]*?-----END \1-----/
+const KEY_BEGIN = /-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----/
+/** The first key in a PEM text. */
+function keyBlockIn(pem: string): string | null {
+  const begin = KEY_BEGIN.exec(pem)
+  const end = `-----END ${begin?.[1]}-----`
+  const endsAt = begin ? pem.indexOf(end, begin.index) : -1
+  return begin && endsAt >= 0 ? pem.slice(begin.index, endsAt + end.length) : null
+}
 /** RFC 5958 section 3, and what OpenSSL wrote before it (RFC 1421 section 4.6.1.1). */
 const ENCRYPTED = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m
 
@@ -60,8 +67,8 @@ const ENCRYPTED = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTE
  * @throws RotationError `certificate-invalid` when there is no key, or the password is missing or another
  */
 export function openKey(pem: Secret, password: Secret | null): Secret {
-  const block = KEY_BLOCK.exec(pem.reveal())?.[0]
-  if (block === undefined)
+  const block = keyBlockIn(pem.reveal())
+  if (block === null)
     throw unreadable('there is no private key in it', 'Give a private key as PEM text, PKCS#8 for choice.')
   const isEncrypted = ENCRYPTED.test(block)
   if (isEncrypted && password === null)

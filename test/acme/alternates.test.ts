@@ -137,4 +137,10 @@ describe('links', () => {
   ])('%j', (header, links) => {
     expect(linksOf(header, 'alternate', base)).toEqual(links)
   })
+
+  it('are read at once, however the header tries to be read in many ways', { timeout: 5_000 }, () => {
+    expect(linksOf('<'.repeat(500_000), 'alternate', base)).toEqual([])
+    const spaces = `<1>${`; a=${' '.repeat(200)}`.repeat(1_000)}; rel="alternate"`
+    expect(linksOf(spaces, 'alternate', base)).toEqual(['https://ca.example/cert/1'])
+  })
 })

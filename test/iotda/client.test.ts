@@ -150,6 +150,21 @@ describe('server certificates', () => {
     expect(faults.calls.at(-1)?.path).toContain('marker=id-49')
   })
 
+  it('does not follow a list without an end, nor take a page of thousands', async () => {
+    const ids = Array.from({ length: 10_000 }, (_, i) => `id-${i}`).values()
+    const some = (count: number) =>
+      Array.from({ length: count }, () => ({ ...listed, server_certificate_id: ids.next().value as string }))
+    const endless = {
+      code: 'unavailable',
+      message: expect.stringMatching(/^iotda: ListServerCertificates gave \d+ items and more/),
+    }
+    const pages = await createOdd(() => ({ status: 200, body: { server_certificates: some(50) } }))
+    expect(await failureOf(pages.client.listServerCertificates())).toMatchObject(endless)
+    expect(pages.faults.calls).toHaveLength(5)
+    const page = await createOdd(() => ({ status: 200, body: { server_certificates: some(5_000) } }))
+    expect(await failureOf(page.client.listServerCertificates())).toMatchObject(endless)
+  })
+
   it('does not follow a list that turns in a circle', async () => {
     const all = Array.from({ length: 50 }, (_, i) => ({ ...listed, server_certificate_id: `id-${i}` }))
     const { client, faults } = await createOdd(() => ({ status: 200, body: { server_certificates: all } }))

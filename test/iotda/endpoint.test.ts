@@ -306,6 +306,11 @@ describe('look', () => {
   it.each([
     ['fails', async () => Promise.reject(Object.assign(new Error('x'), { code: 'ENOTFOUND' })), 'ENOTFOUND'],
     ['finds nothing', async () => [], 'no address'],
+    [
+      'finds thousands',
+      async () => Array.from({ length: 4_000 }, (_, i) => `127.1.${i >> 8}.${i & 255}`),
+      '4000 addresses, more than 64 (give some in probe.addresses)',
+    ],
     ['throws nonsense', async () => Promise.reject(undefined), 'undefined'],
   ])('gives one entry when resolving %s', async (_, resolve, why) => {
     const failing = createEndpoint({ resolve })

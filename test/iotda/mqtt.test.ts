@@ -105,6 +105,14 @@ describe('CONNECT', () => {
       /^the answer to CONNECT was pingresp$/,
     ],
     ['a packet of no known kind', socket => socket.write(Buffer.from([0x00, 0])), /no MQTT/],
+    [
+      'a packet of 200 MB that comes and comes',
+      socket => {
+        socket.write(Buffer.from([0x30, 0x80, 0x80, 0x80, 0x60]))
+        socket.write(Buffer.alloc(100_000))
+      },
+      /^the answer to CONNECT was too long$/,
+    ],
     ['the end', socket => socket.end(), /^closed without an answer to CONNECT$/],
     ['a reset', socket => socket.resetAndDestroy(), /^closed without an answer to CONNECT$/],
   ])('%s is no acceptance', async (_, act, why) => {

@@ -114,13 +114,27 @@ export interface AcmeAnswer {
 
 /** URLs of one relation in a Link header (RFC 8288 section 3), against the URL that was asked. */
 export function linksOf(header: string | undefined, relation: string, base: string): readonly string[] {
-  const links = (header ?? '').matchAll(/<([^>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^",;\s]*))*)/g)
-  return [...links].flatMap(([, target = '', parameters = '']) => {
-    const [, quoted, bare] = /;\s*rel\s*=\s*(?:"([^"]*)"|([^",;\s]*))/i.exec(parameters) ?? []
-    const relations = (quoted ?? bare ?? '').toLowerCase().split(/\s+/)
-    return relations.includes(relation) && URL.canParse(target, base) ? [new URL(target, base).href] : []
-  })
+  const found: string[] = []
+  const text = header ?? ''
+  for (let at = text.indexOf('<'); at >= 0; at = text.indexOf('<', at)) {
+    const end = text.indexOf('>', at)
+    if (end < 0) break
+    const target = text.slice(at + 1, end)
+    let rel: string | null = null
+    PARAMETER.lastIndex = end + 1
+    for (let one = PARAMETER.exec(text); one !== null; one = PARAMETER.exec(text)) {
+      at = PARAMETER.lastIndex
+      if (one[1]?.toLowerCase() === 'rel') rel ??= one[2] ?? one[3] ?? ''
+    }
+    at = Math.max(at, end)
+    const isOf = rel?.toLowerCase().split(/\s+/).includes(relation) ?? false
+    if (isOf && URL.canParse(target, base)) found.push(new URL(target, base).href)
+  }
+  return found
 }
+
+/** `; name="value"`; nothing in it can be read in two ways, since the header is somebody else's. */
+const PARAMETER = /\s*;\s*([\w*-]+)\s*=\s*(?:"([^"]*)"|([^",;\s]*))/y
 
 /** Where something new is may be said from where it was asked for (RFC 9110 section 10.2.2); what is no URL is left out. */
 const withPlace = ({ location, ...rest }: HttpResponse['headers'], url: string): HttpResponse['headers'] =>

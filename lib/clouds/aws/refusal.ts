@@ -27,7 +27,8 @@ const problemOf = (
   const said = (typeof json === 'object' && json !== null ? json : {}) as Readonly<Record<string, unknown>>
   const type = asText(said.__type) ?? headers['x-amzn-errortype'] ?? null
   return {
-    code: type?.replace(/^.*#/, '').replace(/:.*$/, '') ?? null,
+    // `com.amazonaws.service#Code`, `Code:http://...`.
+    code: type?.slice(type.lastIndexOf('#') + 1).split(':', 1)[0] ?? null,
     message: asText(said.message) ?? asText(said.Message),
   }
 }

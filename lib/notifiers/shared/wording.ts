@@ -139,5 +139,5 @@ export const plainText = ({ title, facts }: Wording): string =>
 export function withinBytes(text: string, bytes: number): string {
   if (Buffer.byteLength(text) <= bytes) return text
   const head = Buffer.from(text).subarray(0, bytes - 3)
-  return `${head.toString('utf8').replace(/�+$/, '')}…`
+  return `${head.toString('utf8').replace(/�{1,3}$/, '')}…`
 }

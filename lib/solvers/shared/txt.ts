@@ -8,6 +8,20 @@ export const quotedTxt = (value: string): string =>
 
 /** The text of a TXT value in double quotes; one without them is taken as it is. */
 export const textOfTxt = (record: string): string => {
-  const strings = record.match(/"(?:[^"\\]|\\.)*"/g)
-  return strings ? strings.map(text => text.slice(1, -1).replace(/\\(.)/g, '$1')).join('') : record
+  let whole: string | null = null
+  /** Of a string that has not ended yet; null: between strings. */
+  let open: string | null = null
+  for (let at = 0; at < record.length; at += 1) {
+    const char = record.charAt(at)
+    if (open === null) open = char === '"' ? '' : null
+    else if (char === '\\') {
+      at += 1
+      open += record.charAt(at)
+    } else if (char !== '"') open += char
+    else {
+      whole = (whole ?? '') + open
+      open = null
+    }
+  }
+  return whole ?? record
 }

@@ -8,7 +8,10 @@ export interface Opened {
   readonly token: string
 }
 
-const FORMAT = 'iotda-cert-state 1'
+const NAME = 'iotda-cert-state'
+const VERSION = '1'
+/** Of the first line, which names a writer and its machine. */
+const LINE_CHARS = 2_000
 
 const digestOf = (body: string): string => createHash('sha256').update(body).digest('hex')
 
@@ -19,7 +22,7 @@ const digestOf = (body: string): string => createHash('sha256').update(body).dig
 export function enclose(body: string, writer: string): { readonly token: string; readonly text: string } {
   // In visible ASCII: it goes into a header, too.
   const token = `${writer.replaceAll(/[^\x21-\x7e]/g, '_')}/${randomBytes(9).toString('base64url')}`
-  return { token, text: `${FORMAT} ${digestOf(body)} ${token}\n${body}` }
+  return { token, text: `${NAME} ${VERSION} ${digestOf(body)} ${token}\n${body}` }
 }
 
 /**
@@ -27,17 +30,18 @@ export function enclose(body: string, writer: string): { readonly token: string;
  * @throws RotationError `store-unreadable` when it was cut, changed, or written by a newer program
  */
 export function open(text: string, what: string): Opened {
-  const [line, format, version, digest, token] =
-    /^(iotda-cert-state (\d+))(?: ([0-9a-f]{64}) ([\x21-\x7e]+))?[^\n]*\n/.exec(text) ?? []
+  const line = text.slice(0, text.slice(0, LINE_CHARS).indexOf('\n') + 1)
+  const [name, version = '', digest, token] = line.trimEnd().split(' ')
   const unreadable = (why: string): RotationError =>
     new RotationError('store-unreadable', `${what} cannot be read: ${why}`, {
       retry: 'never',
       hint: 'Nothing was changed. Put an earlier version of it back, or remove it: then what is bound is adopted.',
     })
-  if (line === undefined) throw unreadable('it is no document of iotda-cert, or its beginning is lost')
-  if (format !== FORMAT) throw unreadable(`its format ${version} is newer than this program`)
+  if (name !== NAME || !/^\d+$/.test(version))
+    throw unreadable('it is no document of iotda-cert, or its beginning is lost')
+  if (version !== VERSION) throw unreadable(`its format ${version} is newer than this program`)
   const body = text.slice(line.length)
-  if (digest === undefined || token === undefined || digestOf(body) !== digest)
+  if (token === undefined || digestOf(body) !== digest)
     throw unreadable('it was cut or changed after it was written')
   return { body, token }
 }
