@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { unknownRoute } from './iotda/auth.ts'
 import { type AccessKey, verifySignature } from './iotda/signature.ts'
 import type { Faults } from './kit/faults.ts'
 import { type Answer, type Call, type Route, type Served, serve } from './kit/http.ts'
@@ -8,9 +9,19 @@ export interface SimulatedFunction {
   readonly urn: string
   readonly config: Record<string, unknown>
   code: Buffer
+  codeFilename: string
   maxInstances: number
-  readonly triggers: { id: string; type: string; status: string; data: Record<string, unknown> }[]
+  readonly triggers: Trigger[]
   asyncInvoke: Record<string, unknown> | null
+}
+
+interface Trigger {
+  readonly id: string
+  readonly type: string
+  status: string
+  readonly createdAt: string
+  updatedAt: string
+  data: Record<string, unknown>
 }
 
 export interface FunctionGraphOptions {
@@ -85,6 +96,9 @@ export async function createFunctionGraph(options: FunctionGraphOptions): Promis
       body: {
         ...visible,
         func_urn: `${it.urn}:latest`,
+        version: 'latest',
+        code_type: 'zip',
+        code_filename: it.codeFilename,
         digest: createHash('sha512').update(it.code).digest('hex'),
         code_size: it.code.length,
         strategy_config: { concurrency: it.maxInstances, concurrent_num: 1 },
@@ -93,12 +107,12 @@ export async function createFunctionGraph(options: FunctionGraphOptions): Promis
       },
     }
   }
-  const codeIn = (body: Record<string, unknown>): Buffer | null => {
+  const codeIn = (body: Record<string, unknown>): Pick<SimulatedFunction, 'code' | 'codeFilename'> | null => {
     const { file } = (body.func_code ?? {}) as { file?: unknown }
     if (body.code_type !== 'zip' || typeof body.code_filename !== 'string' || typeof file !== 'string')
       return null
     const code = Buffer.from(file, 'base64')
-    return code.toString('latin1', 0, 4) === 'PK\x03\x04' ? code : null
+    return code.toString('latin1', 0, 4) === 'PK\x03\x04' ? { code, codeFilename: body.code_filename } : null
   }
   const create = (call: Call): Answer => {
     const { func_code: _c, code_type: _t, code_filename: _f, ...config } = parse(call.body)
@@ -107,7 +121,7 @@ export async function createFunctionGraph(options: FunctionGraphOptions): Promis
     if (mistake !== null || code === null) return invalid(mistake ?? 'func_code')
     const urn = `urn:fss:${region}:${projectId}:function:${config.package}:${config.func_name}`
     if (functions.has(urn)) return problem(409, 'FSS.0409', 'The function already exists.')
-    const made = { urn, config, code, maxInstances: 400, triggers: [], asyncInvoke: null }
+    const made = { urn, config, ...code, maxInstances: 400, triggers: [], asyncInvoke: null }
     functions.set(urn, made)
     return shown(made)
   }
@@ -121,9 +135,18 @@ export async function createFunctionGraph(options: FunctionGraphOptions): Promis
   const updateCode = onFunction((it, call) => {
     const code = codeIn(parse(call.body))
     if (code === null) return invalid('func_code')
-    it.code = code
+    Object.assign(it, code)
     return shown(it)
   })
+  const remove = onFunction(it => {
+    functions.delete(it.urn)
+    return { status: 204 }
+  })
+  // A function has the one version, and no alias, until somebody publishes one.
+  const versions = onFunction(it => ({
+    status: 200,
+    body: { versions: [shown(it).body], next_marker: 1, count: 1 },
+  }))
   const limit = onFunction((it, call) => {
     const { max_instance_num: number } = parse(call.body)
     if (typeof number !== 'number' || number < -1 || number > 1000) return invalid('max_instance_num')
@@ -131,25 +154,43 @@ export async function createFunctionGraph(options: FunctionGraphOptions): Promis
     return shown(it)
   })
 
-  const trigger = ({ id, type, status, data }: SimulatedFunction['triggers'][number]) => ({
+  const trigger = ({ id, type, status, data, createdAt, updatedAt }: Trigger) => ({
     ...{ trigger_id: id, trigger_type_code: type, trigger_status: status, event_data: data },
+    ...{ created_time: createdAt, last_updated_time: updatedAt },
   })
+  const dateNow = (): string => new Date(now()).toISOString().replace(/\.\d+Z$/, '+00:00')
+  const isWrong = (data: Record<string, unknown>): boolean =>
+    data.schedule_type === 'Cron' ? !CRON.test(String(data.schedule)) : data.schedule_type !== 'Rate'
+  const STATUSES = ['ACTIVE', 'DISABLED']
+  const onTrigger = (handle: (found: Trigger, of: SimulatedFunction, call: Call) => Answer) =>
+    onFunction((it, call) => {
+      const found = it.triggers.find(({ id, type }) => id === call.params.id && type === call.params.type)
+      return found ? handle(found, it, call) : problem(404, 'FSS.0404', 'Not found the trigger.')
+    })
   const addTrigger = onFunction((it, call) => {
     const body = parse(call.body)
     const data = (body.event_data ?? {}) as Record<string, unknown>
-    if (body.trigger_type_code !== 'TIMER' || body.event_type_code !== 'MessageCreated')
-      return invalid('trigger_type_code')
-    if (data.schedule_type !== 'Cron' || !CRON.test(String(data.schedule))) return invalid('schedule')
+    const { event_type_code: eventType = 'MessageCreated', trigger_status: status = 'ACTIVE' } = body
+    if (body.trigger_type_code !== 'TIMER') return invalid('trigger_type_code')
+    if (eventType !== 'MessageCreated') return invalid('event_type_code')
+    if (!STATUSES.includes(String(status))) return invalid('trigger_status')
+    if (isWrong(data)) return invalid('schedule')
     if (it.triggers.some(other => other.data.name === data.name))
       return problem(409, 'FSS.0409', 'The trigger already exists.')
-    const made = { id: randomUUID(), type: 'TIMER', status: String(body.trigger_status), data }
+    const at = { createdAt: dateNow(), updatedAt: dateNow() }
+    const made = { id: randomUUID(), type: 'TIMER', status: String(status), data, ...at }
     it.triggers.push(made)
     return { status: 201, body: trigger(made) }
   })
-  const removeTrigger = onFunction((it, { params }) => {
-    const at = it.triggers.findIndex(other => other.id === params.id)
-    if (at < 0) return problem(404, 'FSS.0404', 'Not found the trigger.')
-    it.triggers.splice(at, 1)
+  const updateTrigger = onTrigger((it, _of, call) => {
+    const { trigger_status: status = it.status, event_data: data = it.data } = parse(call.body)
+    if (!STATUSES.includes(String(status))) return invalid('trigger_status')
+    if (isWrong(data as Trigger['data'])) return invalid('schedule')
+    Object.assign(it, { status, data, updatedAt: dateNow() })
+    return { status: 200, body: trigger(it) }
+  })
+  const removeTrigger = onTrigger((it, of) => {
+    of.triggers.splice(of.triggers.indexOf(it), 1)
     return { status: 204 }
   })
 
@@ -186,6 +227,18 @@ export async function createFunctionGraph(options: FunctionGraphOptions): Promis
       route('GET', '/functions/:urn/config', 'ShowFunctionConfig', onFunction(shown)),
       route('PUT', '/functions/:urn/config', 'UpdateFunctionConfig', updateConfig),
       route('PUT', '/functions/:urn/code', 'UpdateFunctionCode', updateCode),
+      route('DELETE', '/functions/:urn', 'DeleteFunction', remove),
+      route('GET', '/functions/:urn/versions', 'ListFunctionVersions', versions),
+      route(
+        'GET',
+        '/functions/:urn/aliases',
+        'ListVersionAliases',
+        onFunction(() => ({ status: 200, body: [] })),
+      ),
+      route('GET', '/functions/reservedinstanceconfigs', 'ListReservedInstanceConfigs', () => ({
+        status: 200,
+        body: { reserved_instances: [], page_info: { next_marker: 0, previous_marker: 0, current_count: 0 } },
+      })),
       route('PUT', '/functions/:urn/config-max-instance', 'UpdateFunctionMaxInstanceConfig', limit),
       route('GET', '/functions/:urn/async-invoke-config', 'ShowFunctionAsyncInvokeConfig', showAsync),
       route('PUT', '/functions/:urn/async-invoke-config', 'UpdateFunctionAsyncInvokeConfig', setAsync),
@@ -196,8 +249,16 @@ export async function createFunctionGraph(options: FunctionGraphOptions): Promis
         onFunction(it => ({ status: 200, body: it.triggers.map(trigger) })),
       ),
       route('POST', '/triggers/:urn', 'CreateFunctionTrigger', addTrigger),
+      route(
+        'GET',
+        '/triggers/:urn/:type/:id',
+        'ShowFunctionTrigger',
+        onTrigger(it => ({ status: 200, body: trigger(it) })),
+      ),
+      route('PUT', '/triggers/:urn/:type/:id', 'UpdateTrigger', updateTrigger),
       route('DELETE', '/triggers/:urn/:type/:id', 'DeleteFunctionTrigger', removeTrigger),
     ],
+    notFound: unknownRoute,
     before: call => {
       const verdict = verifySignature(call, { keys, algorithm: 'SDK-HMAC-SHA256', region, now: now() })
       if (verdict.ok) return null

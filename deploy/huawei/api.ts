@@ -49,10 +49,20 @@ export interface FunctionGraphApi {
   setAsyncInvoke(body: AsyncInvoke): Promise<void>
 }
 
+/**
+ * How the service says that a function, or something of it, is not there; Huawei's Terraform provider takes the last
+ * two for that as well. https://support.huaweicloud.com/intl/en-us/api-functiongraph/ErrorCode.html
+ */
+const isGone = (error: unknown): boolean => {
+  const { status = 0, code } = serviceErrorOf(error) ?? {}
+  if (status === 404) return code?.startsWith('FSS.') === true
+  return ['401 FSS.0401', '500 FSS.0500'].includes(`${status} ${code}`)
+}
+
 /** Null where the service says that it is not there. */
 const ifThere = async <T>(work: Promise<T>): Promise<T | null> =>
   work.catch(error => {
-    if (serviceErrorOf(error)?.status === 404 && serviceErrorOf(error)?.code?.startsWith('FSS.')) return null
+    if (isGone(error)) return null
     throw error
   })
 

@@ -39,8 +39,10 @@ export interface AlertRequest {
   readonly body: string
 }
 
-/** What a service makes of a request: a message, or why it is none. */
-export type Understood = { readonly message: TakenMessage } | { readonly complaint: string }
+/** What a service makes of a request: a message, or why it is none and, if not as usual, how it says so. */
+export type Understood =
+  | { readonly message: TakenMessage }
+  | { readonly complaint: string; readonly reply?: Reply }
 
 export interface AlertServiceOptions {
   readonly path: string
@@ -111,7 +113,7 @@ export async function createAlertService(options: AlertServiceOptions): Promise<
       service.mode === 'good' || service.mode === 'refused'
         ? isGood
           ? options.accepted
-          : options.refused
+          : (('complaint' in understood ? understood.reply : undefined) ?? options.refused)
         : OTHERS[service.mode]
     if (reply.retryAfter) response.setHeader('retry-after', reply.retryAfter)
     const isText = typeof reply.body === 'string'
@@ -141,13 +143,14 @@ export const understanding =
     try {
       return { message: readMessage(request) }
     } catch (error) {
-      return { complaint: (error as Error).message }
+      const { message, reply } = error as Error & { reply?: Reply }
+      return { complaint: message, ...(reply ? { reply } : {}) }
     }
   }
 
-/** What must hold. */
-export function must(holds: boolean, what: string): asserts holds {
-  if (!holds) throw new Error(what)
+/** What must hold; `reply`: how the service says that it does not. */
+export function must(holds: boolean, what: string, reply?: Reply): asserts holds {
+  if (!holds) throw Object.assign(new Error(what), { reply })
 }
 
 /** A text of a member, at most so many characters. */

@@ -54,6 +54,15 @@ export interface SmnOptions {
   readonly now?: () => number
 }
 
+const WRONG_KEY = {
+  status: 401,
+  body: {
+    error_code: 'APIGW.0301',
+    error_msg: 'Incorrect IAM authentication information: verify aksk signature fail',
+    request_id: '1',
+  },
+}
+
 /** https://support.huaweicloud.com/en-us/api-smn/PublishMessage.html */
 export const createSmn = ({ keys, region, projectId, topicUrn, now = Date.now }: SmnOptions) =>
   createAlertService({
@@ -65,15 +74,16 @@ export const createSmn = ({ keys, region, projectId, topicUrn, now = Date.now }:
     },
     understand: understanding(request => {
       const verdict = verifySignature(request, { keys, algorithm: 'SDK-HMAC-SHA256', region, now: now() })
-      must(verdict.ok, verdict.ok ? '' : `the signature: ${verdict.message}`)
+      must(verdict.ok, verdict.ok ? '' : `the signature: ${verdict.message}`, WRONG_KEY)
       const { subject, message, message_structure } = asObject(request.body)
-      must(message === undefined, 'message_structure takes precedence')
       const title = textIn(subject, 'subject')
       must(Buffer.byteLength(title) <= 512, 'the subject is longer than 512 bytes')
-      const structure = asObject(textIn(message_structure, 'message_structure'))
-      const text = textIn(structure.default, 'default')
+      // A structure takes precedence over a plain message.
+      const structure =
+        message_structure === undefined ? null : asObject(textIn(message_structure, 'message_structure'))
+      const text = structure ? textIn(structure.default, 'default') : textIn(message, 'message')
       must(Buffer.byteLength(text) <= 256 * 1024, 'larger than 256 KB')
-      must(!/[[\]【】]/.test(textIn(structure.sms, 'sms', 490)), 'an SMS has no brackets')
+      if (structure) must(!/[[\]【】]/.test(textIn(structure.sms, 'sms', 490)), 'an SMS has no brackets')
       return { title, text, thread: null, resolves: false }
     }),
   })

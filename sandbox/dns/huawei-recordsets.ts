@@ -125,8 +125,10 @@ const nameFrom = (zone: Zone, given: unknown): string => {
   return name
 }
 
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
 function parse(zone: Zone, body: unknown): Wanted {
-  if (typeof body !== 'object' || body === null) throw invalid('DNS.0002', 'invalid request')
+  if (!isObject(body)) throw invalid('DNS.0002', 'invalid request')
   const { name, type, ttl = DEFAULT_TTL, records, description = '' } = body as Record<string, unknown>
   const wantedName = nameFrom(zone, name)
   if (typeof type !== 'string' || !TYPES.includes(type)) throw invalid('DNS.0307', 'invalid type')
@@ -242,7 +244,9 @@ export function createRecordSetStore(
     },
     update: (zone, id, body) => {
       const kept = findSettled(zone, id)
-      const { description, ...set } = parse(zone, body)
+      // What is left out stays as it is.
+      const before = { name: `${kept.set.name}.`, type: kept.set.type, ttl: kept.set.ttl }
+      const { description, ...set } = parse(zone, isObject(body) ? { ...before, ...body } : body)
       if (set.name !== kept.set.name) throw invalid('DNS.0304', 'the name of a record set does not change')
       if (set.type !== kept.set.type) throw invalid('DNS.0307', 'the type of a record set does not change')
       return change(zone, set, set.values, { ...kept, description, pending: 'PENDING_UPDATE' })

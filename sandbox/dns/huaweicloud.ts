@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { unknownRoute } from '../iotda/auth.ts'
 import { type AccessKey, verifySignature } from '../iotda/signature.ts'
 import type { Faults } from '../kit/faults.ts'
 import { type Answer, type Call, type Route, type Served, serve } from '../kit/http.ts'
@@ -276,7 +277,7 @@ export async function createHuaweiDns(options: HuaweiDnsOptions): Promise<Huawei
     admin: [...dnsAdmin(dns), switchRoute(switches)],
     before: gateOf(options, projectId, now),
     headers: () => ({ 'x-request-id': randomUUID().replaceAll('-', '') }),
-    notFound: () => gatewayError(404, 'APIGW.0101', 'The API does not exist or has not been published'),
+    notFound: unknownRoute,
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.port === undefined ? {} : { port: options.port }),

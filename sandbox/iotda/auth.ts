@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Answer } from '../kit/http.ts'
 import type { Rejection } from './signature.ts'
 
@@ -5,6 +6,15 @@ import type { Rejection } from './signature.ts'
 export function gatewayError(status: number, code: string, message: string, requestId: string): Answer {
   return { status, body: { error_msg: message, error_code: code, request_id: requestId } }
 }
+
+/** What no service has published: the gateway's answer. */
+export const unknownRoute = (): Answer =>
+  gatewayError(
+    404,
+    'APIGW.0101',
+    'The API does not exist or has not been published in the environment',
+    randomUUID().replaceAll('-', ''),
+  )
 
 /**
  * The 401 of a rejected request: the gateway's, or IoTDA's own for a wrong algorithm.

@@ -17,7 +17,10 @@ export interface Material {
   readonly fingerprint: string
 }
 
-export type MaterialSwitches = Pick<Switches, 'chainOrder' | 'blankLines' | 'keyEncodings' | 'keyAlgorithms'>
+export type MaterialSwitches = Pick<
+  Switches,
+  'chainOrder' | 'blankLines' | 'keyEncodings' | 'keyAlgorithms' | 'withoutCommonName'
+>
 
 const encodings: Readonly<Record<string, KeyEncoding>> = {
   'RSA PRIVATE KEY': 'pkcs1',
@@ -96,11 +99,13 @@ export function parseMaterial(
   if (switches.chainOrder === 'strict') checkOrder(chain)
   const key = parseKey(privateKey, password, switches)
   if (!leaf.checkPrivateKey(key)) throw new Refused('key-mismatch')
+  const commonName = /^CN=(.*)$/m.exec(leaf.subject ?? '')?.[1] ?? null
+  if (commonName === null && switches.withoutCommonName === 'refuse') throw new Refused('no-common-name')
   return {
     certificatePem,
     leafPem: leaf.toString(),
     keyPem: key.export({ type: 'pkcs8', format: 'pem' }) as string,
-    commonName: /^CN=(.*)$/m.exec(leaf.subject ?? '')?.[1] ?? null,
+    commonName,
     effectiveDate: platformDate(leaf.validFrom),
     expiryDate: platformDate(leaf.validTo),
     owner: distinguishedName(leaf.subject),

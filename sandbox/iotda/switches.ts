@@ -11,6 +11,7 @@ export type Refusal =
   | 'certificate'
   | 'key'
   | 'key-mismatch'
+  | 'no-common-name'
   | 'password'
   | 'certificate-quota'
   | 'bound'
@@ -37,6 +38,12 @@ export const defaultErrors: Readonly<Record<Refusal, ErrorAnswer>> = {
     status: 400,
     code: 'IOTDA.014321',
     message: 'The private key does not match the certificate.',
+  },
+  // A sibling of the platform refuses one so (IoTDP.100226).
+  'no-common-name': {
+    status: 400,
+    code: 'IOTDA.014326',
+    message: 'The certificate has no common name.',
   },
   password: { status: 400, code: 'IOTDA.014322', message: 'The private key password is incorrect.' },
   'certificate-quota': {
@@ -85,6 +92,8 @@ export interface Switches {
   shownPem: 'as-uploaded' | 'crlf' | 'leaf-only'
   /** The `common_name` of a certificate that has none. */
   missingCommonName: 'omit' | 'empty'
+  /** Whether a certificate without CN, as newer profiles of CAs have it, is taken at all. */
+  withoutCommonName: 'accept' | 'refuse'
   certificateQuota: number
   configurationQuota: number
   errors: Readonly<Record<Refusal, ErrorAnswer>>
@@ -101,6 +110,7 @@ export const defaultSwitches: Readonly<Switches> = {
   keyAlgorithms: ['rsa', 'ec'],
   shownPem: 'as-uploaded',
   missingCommonName: 'omit',
+  withoutCommonName: 'accept',
   certificateQuota: 2,
   configurationQuota: 1,
   errors: defaultErrors,

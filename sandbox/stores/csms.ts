@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
+import { unknownRoute } from '../iotda/auth.ts'
 import { type AccessKey, verifySignature } from '../iotda/signature.ts'
 import type { Faults } from '../kit/faults.ts'
 import { type Answer, type Call, type Route, type Served, serve } from '../kit/http.ts'
 
 export interface CsmsSwitches {
-  /** Whether an absent secret is 404, or 400 as the table of error codes says. */
+  /** What an absent secret is answered with: 400, as the table of error codes says, or 404. */
   absentStatus: 400 | 404
   /** Actions that the key may not do, e.g. `csms:secret:create`. */
   denied: readonly string[]
@@ -59,7 +60,7 @@ const scheduled = (): Answer => problem(400, 'CSMS.0103', 'The secret is in the 
 export async function createCsms(options: CsmsOptions): Promise<Csms> {
   const { faults, keys, projectId, region = 'cn-north-4', now = Date.now } = options
   const secrets = new Map<string, CsmsSecret>()
-  const switches: CsmsSwitches = { absentStatus: 404, denied: [], ...options.switches }
+  const switches: CsmsSwitches = { absentStatus: 400, denied: [], ...options.switches }
   const absent = (): Answer =>
     problem(switches.absentStatus, 'CSMS.0106', 'The secret name not found int the db.')
 
@@ -131,7 +132,7 @@ export async function createCsms(options: CsmsOptions): Promise<Csms> {
   const show = onSecret((secret, { params: { id = '' } }) => {
     const number = id === 'latest' ? Math.max(...secret.versions.keys()) : Number(id.replace(/^v/, ''))
     const text = secret.versions.get(number)
-    if (text === undefined) return problem(404, 'CSMS.0005', 'The resource does not exist.')
+    if (text === undefined) return problem(switches.absentStatus, 'CSMS.0005', 'The resource does not exist.')
     return {
       status: 200,
       body: { version: { version_metadata: metadata(secret, number), secret_string: text } },
@@ -139,7 +140,8 @@ export async function createCsms(options: CsmsOptions): Promise<Csms> {
   })
   const stage = onSecret((secret, { params: { stage: name = '' } }) => {
     const number = secret.stages.get(name)
-    if (number === undefined) return problem(404, 'CSMS.0005', 'The resource does not exist.')
+    if (number === undefined)
+      return problem(switches.absentStatus, 'CSMS.0005', 'The resource does not exist.')
     return { status: 200, body: { stage: { name, secret_name: secret.name, version_id: `v${number}` } } }
   })
   const remove = onSecret(secret => {
@@ -181,6 +183,7 @@ export async function createCsms(options: CsmsOptions): Promise<Csms> {
       return problem(401, 'APIGW.0301', `Incorrect IAM authentication information: ${verdict.message}`)
     },
     headers: () => ({ 'x-request-id': randomUUID() }),
+    notFound: unknownRoute,
   })
   return { ...served, switches, secrets }
 }

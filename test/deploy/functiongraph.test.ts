@@ -225,7 +225,8 @@ test('what somebody changed is put right, and other timers stay', async () => {
   made.code = Buffer.from('PK\x03\x04 another')
   made.asyncInvoke = { max_async_retry_attempts: 3, max_async_event_age_in_seconds: 3600 }
   for (const it of made.triggers) it.status = 'DISABLED'
-  made.triggers.push({ id: 'theirs', type: 'TIMER', status: 'ACTIVE', data: { name: 'theirs' } })
+  for (const it of [...made.triggers])
+    made.triggers.push({ ...it, id: 'theirs', status: 'ACTIVE', data: { name: 'theirs' } })
   faults.clearCalls()
   const { stdout } = await deploy({ args: ['--schedule', 'CRON_TZ=Asia/Shanghai 0 */20 * * * ?'] })
   expect(stdout).toContain('upload the code')
@@ -266,6 +267,22 @@ test('a lost answer: what is asked again may be done already, what is not says t
   expect(code).toBe(1)
   expect(stderr).toContain('hint   Run it again')
   expect((await deploy()).stdout).toContain('nothing to do')
+})
+
+test.each([
+  [401, 'FSS.0401'],
+  [500, 'FSS.0500'],
+])('what is gone may also be %i %s', async (status, code) => {
+  const body = JSON.stringify({ error_code: code, error_msg: 'Function not found' })
+  const gone = { status, body, times: 3 }
+  faults.add({ ...gone, operations: ['functiongraph.ShowFunctionConfig'] })
+  expect(await deploy()).toMatchObject({ code: 0, stderr: '' })
+  expect(graph.functions.size).toBe(1)
+  faults.clear()
+  faults.add({ ...gone, operations: ['functiongraph.DeleteFunctionTrigger'], after: true })
+  const args = ['--schedule', 'CRON_TZ=Asia/Shanghai 0 7 * * * ?']
+  expect(await deploy({ args })).toMatchObject({ code: 0, stderr: '' })
+  expect(graph.functions.get(URN)?.triggers.map(it => it.data.schedule)).toEqual([args[1]])
 })
 
 const HOOKS = Array.from({ length: 20 }, (_, i) => `HOOK_${i}`)

@@ -1,4 +1,5 @@
 /** Every notifier passes the contract, against its service as documented. */
+import { expect, test } from 'vitest'
 import pagerduty from '../../lib/notifiers/pagerduty.ts'
 import smn from '../../lib/notifiers/smn.ts'
 import smtp from '../../lib/notifiers/smtp.ts'
@@ -23,11 +24,14 @@ import {
   AWS_SECRET,
   AWS_TOKEN,
   awsKeys,
+  HUAWEI_KEY,
   HUAWEI_SECRET,
   huaweiKeys,
   PROJECT,
   REGION,
 } from '../stores/cloud.ts'
+import { cleanups } from '../support/cleanups.ts'
+import { signHuawei } from '../support/huawei-sign.ts'
 
 const SECRET = 'SEC0123456789abcdef'
 const TOKEN = 'token-0123456789'
@@ -125,3 +129,20 @@ const others: readonly (readonly [string, unknown, NotifierTraits, () => Promise
   ],
 ]
 for (const [name, driver, traits, make] of others) notifierContract(name, driver as never, make, traits)
+
+test('the sandbox of SMN takes a plain message, and answers 401 to a wrong key', async () => {
+  const topicUrn = `urn:smn:cn-north-4:${PROJECT}:alerts`
+  const service = await createSmn({ keys: huaweiKeys, region: 'cn-north-4', projectId: PROJECT, topicUrn })
+  cleanups.push(service.dispose)
+  const body = JSON.stringify({ subject: 'hi', message: 'hello' })
+  const publish = async (secretKey: string) => {
+    const headers = { 'content-type': 'application/json' }
+    const request = { method: 'POST', url: service.url, body, headers, at: new Date() }
+    const signed = signHuawei(request, { accessKey: HUAWEI_KEY, secretKey })
+    const answer = await fetch(service.url, { method: 'POST', body, headers: signed.headers })
+    return [answer.status, ((await answer.json()) as { error_code?: string }).error_code]
+  }
+  expect(await publish(HUAWEI_SECRET)).toEqual([200, undefined])
+  expect(service.taken).toMatchObject([{ title: 'hi', text: 'hello' }])
+  expect(await publish('another')).toEqual([401, 'APIGW.0301'])
+})

@@ -118,6 +118,16 @@ describe('record sets', () => {
     )
   })
 
+  it('keep by PUT what it leaves out: name, type and ttl', async () => {
+    const { call, zone } = await open()
+    const made = await call('POST', zone, { name: NAME, type: 'TXT', ttl: 60, records: ['"a"'] })
+    const changed = await call('PUT', `${zone}/${made.body.id}`, { records: ['"b"'] })
+    expect(changed).toMatchObject({
+      status: 202,
+      body: { name: NAME, type: 'TXT', ttl: 60, records: ['"b"'] },
+    })
+  })
+
   it('stay pending, invisible and unchangeable for pendingMs', async () => {
     let clock = Date.now()
     const { call, zone, inDns } = await open({ switches: { pendingMs: 5_000 } }, () => clock)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { code, createPki, exportKey, start, uploadOf } from './iotda-rig.ts'
+import { issueLeaf } from '../../sandbox/kit/pki.ts'
+import { code, createPki, exportKey, names, start, uploadOf } from './iotda-rig.ts'
 
 const { root, issuer, ec, rsa } = await createPki()
 
@@ -27,6 +28,16 @@ describe('what is uploaded', () => {
     iotda.switches.keyEncodings = ['pkcs8']
     iotda.switches.keyAlgorithms = ['rsa']
     expect(code(await request('POST', 'server-certificates', uploadOf(ec)))).toEqual([400, 'IOTDA.014320'])
+  })
+
+  test('a certificate without CN is taken, or refused by a switch', async () => {
+    const { request, iotda } = await start()
+    const nameless = await issueLeaf({ names, issuer, commonName: null })
+    expect((await request('POST', 'server-certificates', uploadOf(nameless))).status).toBe(201)
+    iotda.switches.withoutCommonName = 'refuse'
+    const refused = await request('POST', 'server-certificates', uploadOf(nameless))
+    expect(code(refused)).toEqual([400, 'IOTDA.014326'])
+    expect((await request('POST', 'server-certificates', uploadOf(ec))).status).toBe(201)
   })
 
   const refusals: readonly [string, () => unknown, string][] = [

@@ -36,7 +36,7 @@ const harness =
 const limits = { bytesAtMost: 32_768, singleWriter: 'CSMS has no conditional write' }
 
 storeContract('csms', harness(), 'lib/stores/csms.ts', limits)
-storeContract('csms that answers 400 for what is absent', harness({ absentStatus: 400 }), undefined, limits)
+storeContract('csms that answers 404 for what is absent', harness({ absentStatus: 404 }), undefined, limits)
 
 let rig: Awaited<ReturnType<typeof start>>
 let store: StateStore
