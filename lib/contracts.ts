@@ -293,6 +293,8 @@ export interface StoredDocument {
  * leave the old or the new document, whole.
  */
 export interface StateStore {
+  /** Names the place of the documents, so that those of another place are told apart; empty: a folder, which may be moved. */
+  readonly place: string
   /** Names this writer for leases: unique among living processes. */
   readonly writer: string
   /** Null when absent. @throws RotationError `store-unreadable` when it is there and cannot be read */

@@ -30,8 +30,9 @@ export async function doctor(request: DoctorRequest): Promise<Diagnosis> {
       run,
       http,
       endpoint: createEndpoint(),
-      state: () => state(settings.store),
-      issuing: async () => issuing(settings, beforeDeployment((await state(settings.store)).records.source)),
+      state: () => state(settings.store, settings),
+      issuing: async () =>
+        issuing(settings, beforeDeployment((await state(settings.store, settings)).records.source)),
       notifiers: () => notifiers(settings.notifiers),
       client: ({ name, instance }, signing) =>
         huaweiClient(settings, { name, instance: { ...instance, signing } }, http, clock),

@@ -18,7 +18,7 @@ import type { Target } from '../model/target.ts'
 import { notifiers } from '../notifiers/index.ts'
 import { solverName, solvers } from '../solvers/index.ts'
 import { sources } from '../sources/index.ts'
-import { openRecords, type Records } from '../state/state.ts'
+import { documentKeys, openRecords, type Records } from '../state/state.ts'
 import { stores } from '../stores/index.ts'
 
 type Registry = Readonly<Record<string, () => Promise<{ readonly default: unknown }>>>
@@ -134,9 +134,16 @@ export interface State {
   readonly records: Records
 }
 
-export async function makeState(chosen: Settings['store'], context: ContextOf): Promise<State> {
+/** `settings`: what documents there may be; null: that is not known. */
+export async function makeState(
+  chosen: Settings['store'],
+  context: ContextOf,
+  settings: Pick<Settings, 'targets' | 'certificates' | 'sources'> | null,
+): Promise<State> {
   const store = await make<StateStore, DriverContext>(stores, chosen, context('store'))
-  return { store, records: openRecords(store, sealKeyOf(chosen, store), chosen.sealKeyPrevious) }
+  const documents = settings && (() => documentKeys(settings))
+  const records = openRecords(store, sealKeyOf(chosen, store), chosen.sealKeyPrevious, documents)
+  return { store, records }
 }
 
 /** What keys are sealed with. */

@@ -71,7 +71,7 @@ export async function rollout(request: RolloutRequest): Promise<RolloutAnswer> {
   if (rings === null)
     throw usage('there are no rings in the settings', 'Add "rollout": {"rings": [...]}; settings say more.')
   return inSession(settings, { runId: randomUUID(), clock, log, deadline }, async session => {
-    const { records } = await session.state(settings.store)
+    const { records } = await session.state(settings.store, settings)
     if (word) await heed(records, rings, word, clock.now())
     const kinds = await records.rollouts.all()
     const current = await kindsServed(settings, records)

@@ -30,7 +30,7 @@ export async function rollover(request: RolloverRequest): Promise<RolloverAnswer
       `Sources in the settings: ${Object.keys(settings.sources).join(', ')}.`,
     )
   return inSession(settings, { runId: 'account-rollover', clock, log, deadline }, async session => {
-    const { records } = await session.state(settings.store)
+    const { records } = await session.state(settings.store, settings)
     const { sources } = await session.issuing(settings, records.source)
     const change = sources[source]?.rollover
     if (!change) throw usage(`source "${source}" has no account`, 'Only ACME sources have accounts.')

@@ -10,7 +10,14 @@ import type { Alerting, Settings } from '../config/load.ts'
 import type { Run } from '../contracts.ts'
 import { createIotdaClient } from '../iotda/client.ts'
 import { createEndpoint } from '../iotda/endpoint.ts'
-import { type Action, OUTCOMES, type RunEvent, type StepName, type StepRecord } from '../model/outcomes.ts'
+import {
+  type Action,
+  OUTCOMES,
+  type RunEvent,
+  type StepName,
+  type StepRecord,
+  type Warning,
+} from '../model/outcomes.ts'
 import type { Target } from '../model/target.ts'
 import type { Answer } from '../report/answer.ts'
 import { allOk } from '../report/health.ts'
@@ -119,7 +126,7 @@ async function tellFailure(
     const named = await session.notifiers(notifiers)
     const records =
       store &&
-      (await session.state(store).then(
+      (await session.state(store, null).then(
         state => state.records,
         () => null,
       ))
@@ -133,7 +140,7 @@ async function tellFailure(
 async function perform(work: Work): Promise<Answer> {
   const { request, settings, targets, session } = work
   const { run, http } = session
-  const state = await session.state(settings.store)
+  const state = await session.state(settings.store, settings)
   const { records } = state
   const notifiers = isTold(request) ? await session.notifiers(settings.notifiers) : []
   // What is told at the end depends on it: read beside everything else, it costs no round trip of its own.
@@ -199,8 +206,9 @@ async function finish(
       ? await (await publishing()).publishPage({ runId, finishedAt, seen, store, run })
       : null
     const lastRun = request.event.action === 'status' ? await lastRunIn(records) : {}
+    const warnings = [...(warning ? [warning] : []), ...(await vouchedFor(request, records))]
     return {
-      ...(warning ? { warnings: [warning] } : {}),
+      ...(warnings.length > 0 ? { warnings } : {}),
       ...lastRun,
       ...(told ? { told: { ...told, okAt: told.okAt === null ? null : iso(told.okAt) } } : {}),
     }
@@ -211,6 +219,19 @@ async function finish(
   } finally {
     clear()
   }
+}
+
+/** Gives what carries no MAC, or one of the seal key before, its own; says what was taken over from version 0.1.0. */
+async function vouchedFor({ event, log }: Request, records: Records): Promise<readonly Warning[]> {
+  if (CHANGES_NOTHING.includes(event.action)) return []
+  await records.renew().catch(error => {
+    log.warn({ error: asRotationError(error).message }, 'the documents of the state were not all given a MAC')
+  })
+  const count = records.takenOver()
+  if (count === 0) return []
+  const message = `${count} documents of the state, which carried no MAC, were taken over from version 0.1.0; this must be said once only`
+  log.warn({}, message)
+  return [{ code: 'state-taken-over', message }]
 }
 
 /** Reads the settings before the first event, so that it need not. @throws RotationError */

@@ -99,7 +99,8 @@ export interface Session {
   readonly run: Run
   readonly http: Clients['http']
   readonly context: ContextOf
-  readonly state: (store: Settings['store']) => Promise<State>
+  /** `settings` null: what documents there may be is not known. */
+  readonly state: (store: Settings['store'], settings: Settings | null) => Promise<State>
   readonly notifiers: (chosen: Alerting['notifiers']) => Promise<readonly NamedNotifier[]>
   readonly issuing: (settings: Settings, memory: State['records']['source']) => Promise<Issuing>
 }
@@ -123,7 +124,7 @@ export async function inSession<Done>(
       run: { runId, clock, log, deadline: deadline - finishMs, signal },
       http: clients.http,
       context,
-      state: store => makeState(store, context),
+      state: (store, chosen) => makeState(store, context, chosen),
       notifiers: chosen => makeNotifiers(chosen, context),
       issuing: (chosen, memory) => makeSources(chosen, memory, context),
     })

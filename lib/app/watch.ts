@@ -31,13 +31,13 @@ export async function watch(request: WatchRequest): Promise<WatchAnswer> {
 const rotatorOf = ({ rotator }: WatchSettings, session: Session): Watching['rotator'] =>
   rotator && {
     silentAfterMs: rotator.silentAfterMs,
-    lastRun: async () => (await (await session.state(rotator.store)).records.run().get()).last,
+    lastRun: async () => (await session.state(rotator.store, null)).records.lastRun(),
   }
 
 async function recordOf({ store }: WatchSettings, session: Session): Promise<Watching['record']> {
   if (store === null) return null
   try {
-    return (await session.state(store)).records.watch()
+    return (await session.state(store, null)).records.watch()
   } catch (error) {
     session.run.log.warn({ error: (error as Error).message }, 'the watchdog cannot open its store')
     return null

@@ -13,7 +13,8 @@ export const newSealKey = (): Secret => secret(randomBytes(KEY_BYTES).toString('
 /** Whether it is 32 bytes in base64. */
 export const isSealKey = (sealKey: Secret): boolean => /^[A-Za-z0-9+/]{43}=?$/.test(sealKey.reveal().trim())
 
-const keyBytes = (sealKey: Secret): Buffer => {
+/** Its 32 bytes. @throws RotationError `settings-invalid` when it has not so many */
+export const keyBytes = (sealKey: Secret): Buffer => {
   const key = Buffer.from(sealKey.reveal().trim(), 'base64')
   if (!isSealKey(sealKey) || key.length !== KEY_BYTES)
     throw new RotationError('settings-invalid', 'the seal key is not 32 bytes in base64', {
@@ -24,7 +25,7 @@ const keyBytes = (sealKey: Secret): Buffer => {
 }
 
 /** Names a key without telling anything about it: 8 hex digits. */
-const keyIdOf = (key: Buffer): string => createHash('sha256').update(key).digest('hex').slice(0, 8)
+export const keyIdOf = (key: Buffer): string => createHash('sha256').update(key).digest('hex').slice(0, 8)
 
 /** Whether a sealed text names this key as the one it was sealed with. */
 export const isSealedWith = (sealKey: Secret, sealed: string): boolean =>

@@ -2,6 +2,8 @@ import * as v from 'valibot'
 import { isDeeperThan } from '../base/deep.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import type { StateStore } from '../contracts.ts'
+import type { Authenticity } from './authenticity.ts'
+import { isConflict } from './conflict.ts'
 
 /** One document of the state: read once, then changed by functions, each change written under compare-and-swap. */
 export interface Document<T> {
@@ -19,37 +21,45 @@ export interface Document<T> {
 const CONFLICTS_AT_MOST = 8
 const DEPTH_AT_MOST = 64
 
-/** Whether another writer was first. */
-export const isConflict = (error: unknown): boolean =>
-  error instanceof RotationError && error.code === 'store-conflict'
+/** A store, and what vouches for what stands in it. */
+export interface Vouched {
+  readonly store: StateStore
+  readonly authenticity: Pick<Authenticity, 'sign' | 'open' | 'begin'>
+}
 
 /** Opens a document of a store; `empty` stands for one that is absent. */
 export function openDocument<T>(
-  store: StateStore,
+  { store, authenticity }: Vouched,
   key: string,
   schema: v.GenericSchema<unknown, T>,
   empty: T,
 ): Document<T> {
-  let known: { value: T; revision: string | null } | null = null
+  let known: { value: T; revision: string | null; number: number } | null = null
   let queue: Promise<unknown> = Promise.resolve()
 
   const load = async () => {
     const stored = await store.read(key)
     // What has not changed stays the same object: a run tells by it whether it decided on what is there.
     if (known && known.revision === (stored?.revision ?? null)) return known
-    known = stored
-      ? { value: parseDocument(schema, key, stored.body), revision: stored.revision }
-      : { value: empty, revision: null }
+    if (!stored) {
+      known = { value: empty, revision: null, number: 0 }
+      return known
+    }
+    const { text, revision: number } = await authenticity.open(key, stored)
+    if (known && number < known.number) throw replayed(key)
+    known = { value: parseDocument(schema, key, text), revision: stored.revision, number }
     return known
   }
   const change = async (apply: (document: T) => T): Promise<T> => {
     for (let conflicts = 0; ; conflicts += 1) {
-      const { value, revision } = known ?? (await load())
+      const { value, revision, number } = known ?? (await load())
       const next = apply(value)
       if (next === value) return value
       try {
-        const written = await store.write(key, `${JSON.stringify(next, null, 1)}\n`, revision)
-        known = { value: next, revision: written }
+        if (number === 0) await authenticity.begin()
+        const body = await authenticity.sign(key, next, number + 1)
+        const written = await store.write(key, body, revision)
+        known = { value: next, revision: written, number: number + 1 }
         return next
       } catch (error) {
         if (!isConflict(error) || conflicts === CONFLICTS_AT_MOST) throw error
@@ -69,6 +79,12 @@ export function openDocument<T>(
     update: apply => inTurn(() => change(apply)),
   }
 }
+
+const replayed = (key: string): RotationError =>
+  new RotationError('store-unreadable', `state document ${key} cannot be believed: it is older than it was`, {
+    retry: 'never',
+    hint: 'Nothing was changed. Find out who put an earlier revision of it back.',
+  })
 
 /** Parses a document. @throws RotationError `store-unreadable` */
 export function parseDocument<T>(schema: v.GenericSchema<unknown, T>, key: string, body: string): T {

@@ -1,12 +1,16 @@
 import { RotationError } from '../base/rotation-error.ts'
 import { formatDuration, iso, MINUTE_MS } from '../base/time.ts'
 import type { Run, StateStore, StoredDocument } from '../contracts.ts'
-import { isConflict, parseDocument } from './document.ts'
+import { isConflict } from './conflict.ts'
+import { parseDocument } from './document.ts'
 import { LeaseDocument } from './documents.ts'
 
 const LEASE_MS = 5 * MINUTE_MS
 
-/** The right to change one thing, for a while. */
+/**
+ * The right to change one thing, for a while. Its document carries no MAC: whoever can write the store can remove it
+ * as well, and all that a forged one does is to be waited for, at most twice as long as a real one.
+ */
 export interface Lease {
   /**
    * Proves by compare-and-swap that the lease is still ours and makes it last another five minutes; call it

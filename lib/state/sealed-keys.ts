@@ -1,7 +1,7 @@
 import { isSealedWith, seal, unseal } from '../base/seal.ts'
 import { type Secret, secret } from '../base/secret.ts'
 import type { StateStore } from '../contracts.ts'
-import { isConflict } from './document.ts'
+import { isConflict } from './conflict.ts'
 
 /** Private keys that rest in a store, each sealed under the key of its document. */
 export interface SealedKeys {

@@ -5,7 +5,8 @@ import type { Journal, SourceMemory, StateStore } from '../contracts.ts'
 import type { CertificateSpec } from '../model/certificate.ts'
 import type { Target } from '../model/target.ts'
 import { emptyAlertRecord } from './alert-record.ts'
-import { type Document, openDocument } from './document.ts'
+import { openAuthenticity, unsigned } from './authenticity.ts'
+import { type Document, openDocument, parseDocument } from './document.ts'
 import {
   CertificateDocument,
   DeliveriesDocument,
@@ -30,7 +31,9 @@ export interface Records {
   certificate(name: string): Document<CertificateDocument>
   /** The last run, and what was told of runs as a whole. */
   run(): Document<RunDocument>
-  /** What the watchdog told. */
+  /** The last run, for a reader without the seal key: believed for nothing but its time. */
+  lastRun(): Promise<RunDocument['last']>
+  /** What the watchdog told. It has no seal key either, so that no words are taken from there. */
   watch(): Document<WatchDocument>
   /** How far each kind of certificate has come through the rings. */
   readonly rollouts: Rollouts
@@ -44,6 +47,10 @@ export interface Records {
   wipeKey(name: string, keyId: string): Promise<void>
   /** Whether no run took this event before; it is taken then. */
   isFirstDelivery(id: string, now: number): Promise<boolean>
+  /** Gives every document its MAC, where it has none or one of the seal key before. */
+  renew(): Promise<void>
+  /** How many documents of version 0.1.0, which carry no MAC, this run took over. */
+  takenOver(): number
 }
 
 const DELIVERIES_AT_MOST = 50
@@ -82,22 +89,46 @@ export function specHashOf(spec: CertificateSpec): string {
 /** A new id for a pending certificate. */
 export const newPendingId = (): string => randomUUID()
 
+/** Every document but leases that a rotator with these settings may have. */
+export const documentKeys = (settings: {
+  readonly targets: readonly Target[]
+  readonly certificates: Readonly<Record<string, unknown>>
+  readonly sources: Readonly<Record<string, unknown>>
+}): readonly string[] => [
+  ...settings.targets.map(targetKey).flatMap(key => [`targets/${key}`, `targets/${key}/history`]),
+  ...Object.keys(settings.certificates).map(name => `certificates/${segment(name)}`),
+  ...Object.keys(settings.sources).map(name => `sources/${segment(name)}`),
+  RUN_KEY,
+  DELIVERIES_KEY,
+  ROLLOUTS_KEY,
+]
+
+const RUN_KEY = 'runs/last'
+const NOTHING_TOLD: WatchDocument = { schema: 1, alerts: emptyAlertRecord }
+const WATCH_KEY = 'watch/told'
+const DELIVERIES_KEY = 'deliveries'
+const ROLLOUTS_KEY = 'rollouts/index'
+
 /**
- * Opens the state. `sealKey` seals private keys; it is asked for at the first key only. What `previousSealKey`
- * sealed is opened with it, and sealed anew.
+ * Opens the state. `sealKey` seals private keys and vouches for documents; it is asked for when there is one. What
+ * `previousSealKey` sealed is opened with it, and sealed anew. `documents`: those that version 0.1.0 may have left; null: not known.
  */
 export function openRecords(
   store: StateStore,
   sealKey: () => Promise<Secret>,
   previousSealKey: Secret | null = null,
+  documents: (() => readonly string[]) | null = () => [],
 ): Records {
   const open = new Map<string, Document<unknown>>()
+  const authenticity = openAuthenticity(store, { sealKey, previousSealKey, documents })
   const document = <T>(key: string, schema: v.GenericSchema<unknown, T>, empty: T): Document<T> => {
-    const known = open.get(key) ?? openDocument(store, key, schema, empty)
+    const known = open.get(key) ?? openDocument({ store, authenticity }, key, schema, empty)
     open.set(key, known as Document<unknown>)
     return known as Document<T>
   }
   const keys = openSealedKeys(store, sealKey, previousSealKey)
+  const rollouts = document(ROLLOUTS_KEY, RolloutsDocument, noRollouts)
+  const kindKeyOf = (id: string) => `rollouts/kinds/${segment(id)}`
   const certificate = (name: string) =>
     document(`certificates/${segment(name)}`, CertificateDocument, newCertificate(name))
   const keyOf = (name: string, keyId: string) => `certificates/${segment(name)}/${segment(keyId)}`
@@ -111,11 +142,15 @@ export function openRecords(
         lastSteps: [],
       }),
     certificate,
-    run: () => document('runs/last', RunDocument, newRun),
-    watch: () => document('watch/told', WatchDocument, { schema: 1, alerts: emptyAlertRecord }),
+    run: () => document(RUN_KEY, RunDocument, newRun),
+    lastRun: async () => {
+      const stored = await store.read(RUN_KEY)
+      return stored && parseDocument(RunDocument, RUN_KEY, stored.body).last
+    },
+    watch: () => openDocument({ store, authenticity: unsigned }, WATCH_KEY, WatchDocument, NOTHING_TOLD),
     rollouts: openRollouts({
-      index: document('rollouts/index', RolloutsDocument, noRollouts),
-      of: id => document(`rollouts/kinds/${segment(id)}`, v.nullable(RolloutDocument), null),
+      index: rollouts,
+      of: id => document(kindKeyOf(id), v.nullable(RolloutDocument), null),
     }),
     source: name => {
       const notes = document(`sources/${segment(name)}`, SourceDocument, { schema: 1, notes: {} })
@@ -137,7 +172,7 @@ export function openRecords(
     ensureKey: (name, keyId, make) => keys.ensure(keyOf(name, keyId), make),
     wipeKey: (name, keyId) => keys.wipe(keyOf(name, keyId)),
     isFirstDelivery: async (id, at) => {
-      const deliveries = document('deliveries', DeliveriesDocument, { schema: 1, delivered: [] })
+      const deliveries = document(DELIVERIES_KEY, DeliveriesDocument, { schema: 1, delivered: [] })
       let isFirst = false
       await deliveries.update(before => {
         isFirst = !before.delivered.some(it => it.id === id)
@@ -146,5 +181,7 @@ export function openRecords(
       })
       return isFirst
     },
+    renew: async () => authenticity.renew(async () => (await rollouts.get()).kinds.map(kindKeyOf)),
+    takenOver: authenticity.takenOver,
   }
 }

@@ -89,6 +89,7 @@ const create = (config: Settings, context: DriverContext): StateStore => {
   return conditionalStore<Version>(
     {
       ...SINGLE_WRITER,
+      place: `csms/${config.projectId}/${config.region}/${config.prefix}`,
       nameOf: key => nameOf(config.prefix, key),
       read: async name => {
         const version = await csms.latest(name)

@@ -276,6 +276,7 @@ export default defineStore({
       return own
     }
     return {
+      place: '',
       get writer() {
         return writer()
       },

@@ -83,6 +83,7 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
 
   const service: DocumentService<Kept> = {
     driver: DRIVER,
+    place: `s3/${bucket}/${prefix}`,
     nameOf: key => `${prefix}${objectName(key)}`,
     /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html */
     read: async name => {

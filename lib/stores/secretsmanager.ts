@@ -81,6 +81,7 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
   return conditionalStore(
     {
       driver: DRIVER,
+      place: `secretsmanager/${settings.region}/${settings.prefix}`,
       nameOf: key => `${settings.prefix}${key}`,
       /** https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html */
       read: async name => {

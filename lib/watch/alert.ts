@@ -27,7 +27,7 @@ export async function alertWatch(alerting: WatchAlerting, found: readonly Found[
   const written =
     record &&
     (await writeAlerts(record, before => {
-      const alerts = withFound(before.alerts, alerting, found, now)
+      const alerts = withFound(withoutWords(before.alerts), alerting, found, now)
       return alerts === before.alerts ? before : { ...before, alerts }
     }).catch((error: Error) => {
       run.log.warn({ error: error.message }, 'the watchdog cannot remember what it tells')
@@ -49,6 +49,17 @@ export async function alertWatch(alerting: WatchAlerting, found: readonly Found[
 const isNewDay = (now: number): boolean => now % DAY_MS < 7 * HOUR_MS
 
 const ID = 'watch'
+
+/**
+ * Whoever can write the record must not have messages of their own sent: of what is still to be told only the key is
+ * believed, and what is found now is told anew. That a state has ended is told once or never.
+ */
+function withoutWords(record: AlertRecord): AlertRecord {
+  if (record.outbox.length === 0) return record
+  const waiting = new Set(record.outbox.map(({ alert }) => alert.dedupKey))
+  const open = Object.entries(record.open).filter(([key]) => !waiting.has(`${ID}/${key}`))
+  return { ...record, open: Object.fromEntries(open), outbox: [] }
+}
 
 function withFound(
   before: AlertRecord,

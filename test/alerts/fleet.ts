@@ -3,7 +3,7 @@ import { alertRun, noteTarget } from '../../lib/alerts/alert-run.ts'
 import type { NamedNotifier } from '../../lib/alerts/outbox.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { RotationError } from '../../lib/base/rotation-error.ts'
-import { secret } from '../../lib/base/secret.ts'
+import { newSealKey } from '../../lib/base/seal.ts'
 import type { AlertEvent, Run, StateStore, StoredDocument } from '../../lib/contracts.ts'
 import type { Target } from '../../lib/model/target.ts'
 import type { TargetResult } from '../../lib/report/result.ts'
@@ -14,12 +14,15 @@ import { fakeClock } from '../support/clock.ts'
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
 
+export const SEAL_KEY = newSealKey()
+
 /** Documents in this process; `refuses` says which may not be written now. */
 function memoryStore() {
   const documents = new Map<string, StoredDocument>()
   const behaviour = { refuses: (_key: string): boolean => false }
   let revision = 0
   const store: StateStore = {
+    place: 'test',
     writer: 'test',
     read: async key => documents.get(key) ?? null,
     write: async (key, body, expected) => {
@@ -33,7 +36,7 @@ function memoryStore() {
     },
     remove: async key => void documents.delete(key),
     isGone: async () => false,
-    ownSealKey: async () => secret('x'),
+    ownSealKey: async () => SEAL_KEY,
   }
   return { store, behaviour, documents }
 }
@@ -113,7 +116,7 @@ export function openFleet(size: number) {
       { only = null as readonly number[] | null, pauseMs = HOUR, dies = false } = {},
     ) => {
       count += 1
-      const records = openRecords(store, async () => secret('x'))
+      const records = openRecords(store, async () => SEAL_KEY)
       const signal = new AbortController().signal
       const run: Run = {
         runId: `run-${count}`,

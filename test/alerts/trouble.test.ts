@@ -2,12 +2,11 @@
 import { describe, expect, test } from 'vitest'
 import { alertRun } from '../../lib/alerts/alert-run.ts'
 import { silentLog } from '../../lib/base/log.ts'
-import { secret } from '../../lib/base/secret.ts'
 import type { TargetDocument } from '../../lib/state/documents.ts'
 import { openRecords } from '../../lib/state/state.ts'
 import { result } from '../present/answers.ts'
 import { fakeClock, untilInTurn } from '../support/clock.ts'
-import { dnsDown, everybody, keysRefused, openFleet, type State, targetOf } from './fleet.ts'
+import { dnsDown, everybody, keysRefused, openFleet, SEAL_KEY, type State, targetOf } from './fleet.ts'
 
 const HOUR = 3_600_000
 
@@ -57,7 +56,7 @@ test('whatever breaks, the run has its answer', async () => {
   }
   const { signal } = new AbortController()
   const run = { runId: 'run-1', clock: fakeClock(), log: silentLog, deadline: Infinity, signal }
-  const records = { ...openRecords(store, async () => secret('x')), run: broken }
+  const records = { ...openRecords(store, async () => SEAL_KEY), run: broken }
   const end = { targets: [targetOf(0)], results: [result({ target: 'plant-000' })], ok: true, isWhole: true }
   const told = await alertRun({ run, records, notifiers: [], intervalMs: HOUR }, end)
   expect(told).toEqual({ okAt: null, sent: 0, undelivered: 0 })

@@ -143,7 +143,7 @@ describe('in the s3 store', () => {
     const documents = keys().filter(key => key !== 'iotda-cert-page/status.html')
     expect(documents.length).toBeGreaterThan(4)
     for (const key of documents) {
-      expect(key).toMatch(/^iotda-cert\/[a-z0-9/-]+$/)
+      expect(key).toMatch(/^iotda-cert\/[a-z0-9/.-]+$/)
       expect(bucket.objects.get(key)?.body).not.toContain('<html')
     }
     await s.later(HOUR_MS)

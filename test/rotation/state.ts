@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { silentLog } from '../../lib/base/log.ts'
 import { systemClock } from '../../lib/base/time.ts'
 import type { StateStore } from '../../lib/contracts.ts'
+import { openAuthenticity } from '../../lib/state/authenticity.ts'
 import { openRecords, type Records } from '../../lib/state/state.ts'
 import file from '../../lib/stores/file.ts'
 import { cleanups } from '../support/cleanups.ts'
@@ -17,6 +18,8 @@ export interface State {
   files(): Promise<Readonly<Record<string, string>>>
   /** Overwrites the newest revision of a document, as a person or a broken disk would. */
   damage(key: string, body: string): Promise<void>
+  /** The same by somebody who has the seal key: the body (JSON) gets a MAC. */
+  damageSigned(key: string, body: string): Promise<void>
 }
 
 export async function newState(): Promise<State> {
@@ -46,22 +49,28 @@ export async function newState(): Promise<State> {
       ),
     )
   }
+  const sealKeyOf = (store: StateStore) => async () => {
+    const key = await store.ownSealKey()
+    if (!key) throw new Error('the file store keeps a seal key')
+    return key
+  }
+  const damage: State['damage'] = async (key, body) => {
+    const newest = Object.keys(await files()).findLast(name => name.startsWith(`${key}.`))
+    if (newest === undefined) throw new Error(`there is no ${key}`)
+    await writeFile(join(folder, newest), body)
+  }
   return {
     store: openStore(),
     open: () => {
       const store = openStore()
-      const sealKey = async () => {
-        const key = await store.ownSealKey()
-        if (!key) throw new Error('the file store keeps a seal key')
-        return key
-      }
-      return { store, records: openRecords(store, sealKey) }
+      return { store, records: openRecords(store, sealKeyOf(store)) }
     },
     files,
-    damage: async (key, body) => {
-      const newest = Object.keys(await files()).findLast(name => name.startsWith(`${key}.`))
-      if (newest === undefined) throw new Error(`there is no ${key}`)
-      await writeFile(join(folder, newest), body)
+    damage,
+    damageSigned: async (key, body) => {
+      const store = openStore()
+      const vouching = { sealKey: sealKeyOf(store), previousSealKey: null, documents: () => [] }
+      await damage(key, await openAuthenticity(store, vouching).sign(key, JSON.parse(body), 99))
     },
   }
 }

@@ -1,5 +1,5 @@
 /** The watchdog alone: every kind of bad device port, with the rotator's settings, store and credentials away. */
-import { readdir, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { handler } from '../../functions/watch.ts'
@@ -55,6 +55,27 @@ async function openWatched(change: Change = () => {}, own = true): Promise<Watch
 }
 
 const otherRoot = await createRoot()
+
+test('a forged message in its outbox is not sent; what is found is told in its own words', async () => {
+  const w = await openWatched(settings => {
+    settings.targets[0].sni = 'other.example.com'
+  })
+  w.receiver.status = 503
+  await w.look()
+  const folder = join(w.s.rig.folder, 'watch', 'watch')
+  const [name = ''] = (await readdir(folder)).filter(file => file.startsWith('told.'))
+  const record = JSON.parse(await readFile(join(folder, name), 'utf8'))
+  const [entry] = record.alerts.outbox
+  expect(entry.alert).toMatchObject({ event: 'watch-wrong-name' })
+  entry.alert.reason = 'pay here'
+  record.alerts.outbox.push({ ...entry, alert: { ...entry.alert, dedupKey: 'x', event: 'failed' } })
+  await writeFile(join(folder, name), JSON.stringify(record))
+  w.receiver.status = 200
+  w.receiver.requests.length = 0
+  await w.look()
+  expect(w.said()).toEqual(['new watch-wrong-name critical factory-1'])
+  expect(JSON.stringify(w.receiver.requests)).not.toContain('pay here')
+})
 
 test('all is well: nothing is said', async () => {
   const { look, said } = await openWatched()

@@ -26,6 +26,8 @@ export interface Write<Found> {
 export interface DocumentService<Found extends Kept> {
   /** Begins every message, e.g. `s3 store`. */
   readonly driver: string
+  /** As {@link StateStore.place}. */
+  readonly place: string
   nameOf(key: string): string
   /** Null when absent. */
   read(name: string): Promise<Found | null>
@@ -102,6 +104,7 @@ export function conditionalStore<Found extends Kept>(
     }
   }
   return {
+    place: service.place,
     writer,
     read: async key => {
       const kept = await service.read(nameOf(key))
