@@ -12,7 +12,12 @@ export function checkChain(
   context: Pick<RotationSetup, 'target' | 'run' | 'event' | 'specHash'>,
   { inspection, decision }: Pick<Decided, 'inspection' | 'decision'>,
   chainPem: string,
-  more: { readonly otherKeyAsked?: boolean; readonly staplingBack?: boolean } = {},
+  more: {
+    readonly otherKeyAsked?: boolean
+    readonly staplingBack?: boolean
+    /** The platform may have shown the leaf alone of what was uploaded. */
+    readonly mayBeCut?: boolean
+  } = {},
 ): readonly JudgeLine[] {
   const { target, run, event } = context
   const soaks = !event.force && !decision.emergency && !WITHOUT_SOAK.includes(decision.reason)
@@ -29,7 +34,7 @@ export function checkChain(
     minAgeMs: soaks ? target.minAgeMs : 0,
     stapling: config.ocsp_stapling_enable === true && !isOff,
   })
-  return [...lines, ...ocspLines(target, config, chainPem, servedPem)]
+  return [...lines, ...ocspLines(target, config, chainPem, servedPem, more.mayBeCut === true)]
 }
 
 const forEveryProfile = (
@@ -57,22 +62,41 @@ function ocspLines(
   config: Readonly<Record<string, unknown>>,
   chainPem: string,
   servedPem: string | null,
+  mayBeCut: boolean,
 ): readonly JudgeLine[] {
   if (config.ocsp_stapling_enable !== true) return []
   const url = responderOf(chainPem)
+  const line = { check: 'ocsp', profile: null, served: servedPem && stapledBy(servedPem), passesAt: null }
   const reason = ocspReason(target, url, config.ocsp_ssl_enable !== false)
-  return [
-    {
-      check: 'ocsp',
-      profile: null,
-      verdict: reason === null ? 'ok' : 'refuse',
-      served: servedPem && (responderOf(servedPem) ?? 'no responder'),
-      new: url ?? 'no responder',
-      reason,
-      remedy: reason && 'set targets[].ocsp to "follow-certificate", or change server_certificate_config',
-      passesAt: null,
-    },
-  ]
+  if (reason !== null) {
+    const remedy = 'set targets[].ocsp to "follow-certificate", or change server_certificate_config'
+    return [{ ...line, verdict: 'refuse', new: stapledBy(chainPem), reason, remedy }]
+  }
+  if (url === null || hasIssuer(chainPem) || mayBeCut)
+    return [{ ...line, verdict: 'ok', new: url ?? 'no responder', reason: null, remedy: null }]
+  // What is bound has none either, and devices are served.
+  const verdict = servedPem !== null && !hasIssuer(servedPem) ? 'warn' : 'refuse'
+  const remedy = 'have the source give the issuer of the leaf with it, or switch stapling off'
+  return [{ ...line, verdict, new: stapledBy(chainPem), reason: WITHOUT_ISSUER, remedy }]
+}
+
+/** https://support.huaweicloud.com/intl/en-us/devg-iothub/iot_02_0206.html */
+const WITHOUT_ISSUER =
+  'OCSP stapling is on, and the chain is without the issuer of the leaf, which IoTDA needs for that'
+
+/** Whether the certificate that issued the leaf is in the chain, as far as that can be read. */
+function hasIssuer(pem: string): boolean {
+  try {
+    const chain = parseChain(pem)
+    return chain.some(it => chain[0]?.checkIssued(it))
+  } catch {
+    return true
+  }
+}
+
+const stapledBy = (pem: string): string => {
+  const url = responderOf(pem)
+  return url === null ? 'no responder' : `${url}${hasIssuer(pem) ? '' : ', without the issuer'}`
 }
 
 function responderOf(pem: string): string | null {

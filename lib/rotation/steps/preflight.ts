@@ -139,7 +139,7 @@ export function preflightPrevious(
 ): readonly CheckLine[] {
   const { trace, event } = context
   const alone = parseChain(chainPem).length === 1
-  const lines = checkChain(context, decided, chainPem, { otherKeyAsked: true, staplingBack })
+  const lines = checkChain(context, decided, chainPem, { otherKeyAsked: true, staplingBack, mayBeCut: alone })
   const table = lines.map(shown)
   trace.add('tables', table)
   const counting = lines.filter(line => !(alone && line.new === 'none (incomplete)'))

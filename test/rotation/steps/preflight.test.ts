@@ -11,7 +11,7 @@ import { profile } from '../../devices/profile.ts'
 import { build } from '../../support/chain.ts'
 import { fakeClock } from '../../support/clock.ts'
 import { der, extension, leafExtensions, NOW } from '../../support/issue.ts'
-import { context, DOMAIN, decided, inspection, newRun, rotateAll, target } from '../facts.ts'
+import { context, DOMAIN, decided, inspection, newRun, rotateAll, slot, target } from '../facts.ts'
 
 const built = await build({ leaf: { extensions: leafExtensions(DOMAIN) } })
 const other = await build()
@@ -56,8 +56,16 @@ test('a leaf that another source may do better than', () => {
 })
 
 /** One target at work, with the OCSP settings of its domain configuration. */
-function atWork(config: Readonly<Record<string, unknown>>, more: Partial<Target> = {}) {
-  const { inspection, ...work } = decided({ bound: null })
+function atWork(
+  config: Readonly<Record<string, unknown>>,
+  more: Partial<Target> = {},
+  boundPem: string | null = null,
+) {
+  const { inspection, ...work } = decided(
+    boundPem === null
+      ? { bound: null }
+      : { bound: 'A', slots: [slot('A', {}, { certificatePem: boundPem })] },
+  )
   if (!inspection.configuration) throw new Error('there is no configuration')
   const configuration = { ...inspection.configuration, serverCertificateConfig: config }
   return {
@@ -108,6 +116,24 @@ describe('the OCSP guard', () => {
     expect(lineFor(PEM, ON, 'require-url')).toMatchObject({ ...none, verdict: 'refuse' })
     expect(lineFor(PEM, ON, 'follow-certificate')).toMatchObject({ ...none, verdict: 'ok' })
     expect(lineFor(PEM, { ocsp_stapling_enable: false }, 'require-url')).toBeUndefined()
+  })
+
+  test('a chain without the issuer is refused, unless what is bound has none either', async () => {
+    const [leaf = '', middle = ''] = (await withResponder(HTTP)).split(/(?<=-----END CERTIFICATE-----\n)/)
+    const alone = {
+      new: `${HTTP}, without the issuer`,
+      reason: expect.stringContaining('without the issuer'),
+    }
+    for (const ocsp of ['require-url', 'follow-certificate'] as const) {
+      expect(lineFor(leaf, ON, ocsp)).toMatchObject({ ...alone, verdict: 'refuse' })
+      expect(lineFor(leaf + middle, ON, ocsp)).toMatchObject({ verdict: 'ok', reason: null })
+    }
+    const { given, work } = atWork(ON, {}, leaf)
+    const line = checkChain(given, work, leaf).find(({ check }) => check === 'ocsp')
+    expect(line).toMatchObject({ ...alone, verdict: 'warn', served: alone.new })
+    // What the platform shows may be less than what was uploaded.
+    const shown = checkChain(atWork(ON).given, atWork(ON).work, leaf, { mayBeCut: true })
+    expect(shown.find(({ check }) => check === 'ocsp')).toMatchObject({ verdict: 'ok' })
   })
 
   test('stapling that the bind switches off is none for a leaf that must be stapled', async () => {
