@@ -14,6 +14,7 @@ const WARNED = {
   'root-ending': ['root-ends', 'other-chains'],
   recalled: ['recalled', 'revoked'],
   'rollout-frozen': ['rollout-frozen'],
+  'devices-missing': ['devices-missing'],
 } as const satisfies Partial<Record<EventName, readonly string[]>>
 /** Warnings of a run that are told as events of their own. */
 const MOMENTS: Readonly<Record<string, EventName>> = {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { alertFailure, alertRun, noteTarget, type RunAlerting } from '../alerts/alert-run.ts'
 import { createHeartbeat, type Heartbeat } from '../alerts/heartbeat.ts'
 import type { Log } from '../base/log.ts'
+import { createPaces } from '../base/pace.ts'
 import { createTurns, inParallel } from '../base/parallel.ts'
 import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import { abortAfter, iso, MINUTE_MS, SECOND_MS, systemClock } from '../base/time.ts'
@@ -47,6 +48,8 @@ export interface Request extends SettingsRequest {
 }
 
 const TARGETS_AT_ONCE = 4
+/** SearchDevices takes one call a second of an account. */
+const COUNTS = { perSecond: 1 }
 /** What is kept for telling people, at most. */
 const TELL_MS = 10 * SECOND_MS
 /** What a run that failed before its targets has for telling people, at most. */
@@ -257,6 +260,7 @@ async function setups(
   const memory = CHANGES_NOTHING.includes(request.event.action) ? onlyRead : records.source
   const { sources } = await session.issuing(settings, memory)
   const inTurn = createTurns()
+  const countPaceOf = createPaces(COUNTS, run.clock)
   return (target, event) => {
     const spec = need(settings.certificates, target.certificate)
     return {
@@ -271,6 +275,7 @@ async function setups(
       sources,
       store,
       records,
+      countPace: countPaceOf(need(settings.access, target.name).credentials),
       rings: settings.rings,
       sharing: settings.targets.filter(t => t.certificate === target.certificate),
       inTurn,

@@ -38,6 +38,7 @@ import { proxyFrom } from './proxy.ts'
 import { createResolver, explainRemote, onlyLoopback } from './references.ts'
 import { createRemoteReader, type RemoteScheme } from './remote.ts'
 import { canaryOf } from './sections/canary.ts'
+import { toDevices } from './sections/devices.ts'
 import { checkRollout, toRings } from './sections/rollout.ts'
 import { type CertificateShape, type SettingsShape, settingsShape, type TargetShape } from './settings.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -252,7 +253,15 @@ function settle(
   }
 }
 
-function toTarget({ credentials: _c, profiles, minAge, probe, instance, ...rest }: TargetShape): Target {
+function toTarget({
+  credentials: _c,
+  profiles,
+  devices,
+  minAge,
+  probe,
+  instance,
+  ...rest
+}: TargetShape): Target {
   const { within, host, canary: _canary, ...probing } = probe
   const { caCertificates: _ca, ...address } = instance
   return {
@@ -260,6 +269,7 @@ function toTarget({ credentials: _c, profiles, minAge, probe, instance, ...rest 
     instance: address,
     probe: { ...probing, host: host ?? rest.domain, withinMs: within },
     profiles: profiles.map(toProfile),
+    devices: toDevices(devices),
     minAgeMs: minAge,
   }
 }

@@ -22,6 +22,7 @@ import { KEY_ENCODINGS } from '../model/target.ts'
 import { credentialsField, PROJECT_ID } from './credentials.ts'
 import { profilesField } from './profiles.ts'
 import { canaryField } from './sections/canary.ts'
+import { devicesField } from './sections/devices.ts'
 import { rolloutField } from './sections/rollout.ts'
 
 /**
@@ -165,6 +166,8 @@ const target = v.strictObject({
     v.strictObject({ delete: v.optional(oneOf(['superseded', 'managed', 'never']), 'superseded') }),
     {},
   ),
+  /** Counts devices online after a bind, and puts the old certificate back when they do not come back. */
+  devices: devicesField(),
   /** The devices in the field: profiles, or names of presets. */
   profiles: profilesField(),
   /** `bind`: when the bound certificate is about to expire, preflight warns instead of refusing. */

@@ -124,3 +124,9 @@ export interface Page<Item> {
   readonly items: readonly Item[]
   readonly marker: string | null
 }
+
+/** The answer of `SearchDevices` to a count. */
+export const deviceCount = v.pipe(
+  v.object({ count: v.pipe(v.number(), v.integer(), v.minValue(0)) }),
+  v.transform(wire => wire.count),
+)

@@ -69,6 +69,12 @@ export const EVENTS = {
     text: 'depends on a root or cross-sign that ends soon',
     todo: 'Plan new trust for the devices, or another chain, well before that day.',
   },
+  'devices-missing': {
+    severity: 'critical',
+    state: true,
+    text: 'has fewer devices online than usual since its certificate changed, and there is no way back',
+    todo: 'See with `iotda-cert status` how many, and whether they are reachable at all; the old certificate cannot help.',
+  },
   'rollout-frozen': {
     severity: 'warning',
     state: true,

@@ -28,11 +28,25 @@ export interface Target {
   /** `bind`: in the emergency a certificate is bound in spite of preflight. */
   readonly preflight: { readonly emergency: 'refuse' | 'bind' }
   readonly ocsp: 'require-url' | 'follow-certificate'
+  /** After a bind devices online are counted; null: they are not. */
+  readonly devices: DeviceWatch | null
   readonly slots: { readonly delete: 'superseded' | 'managed' | 'never' }
   /** Soak: a certificate is uploaded at once and bound only when it is that old. */
   readonly minAgeMs: number
   /** Change windows: when a bind may happen; empty: always. */
   readonly bindWindow: readonly BindWindow[]
+}
+
+/** How devices are counted after a bind, to see whether they came back. */
+export interface DeviceWatch {
+  /** How long after a bind. */
+  readonly watchMs: number
+  /** Share of the usual number that may be missing, 0 to 1. */
+  readonly tolerance: number
+  /** Conditions of the count, in the SQL of SearchDevices, joined by AND; null: all devices of the instance. */
+  readonly where: string | null
+  /** Where fewer are usual, a count says nothing. */
+  readonly minimum: number
 }
 
 /** A range of the week in which a bind may happen, e.g. `mon-fri 02:00-05:00 Asia/Shanghai`. */

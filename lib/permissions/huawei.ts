@@ -1,5 +1,6 @@
 import { allow, readSecrets, regionOf, urn } from '../clouds/huawei/policy.ts'
 import type { HuaweiStatement, RawEntry } from '../contracts.ts'
+import { COUNT_ACTION } from '../iotda/client.ts'
 import { type Chosen, chosenDrivers, chosenStore } from './chosen.ts'
 import { LAST_RUN } from './last-run.ts'
 import { asRaw, entriesOf, namesOf } from './raw.ts'
@@ -27,6 +28,7 @@ const instanceOf = ({ instance }: RawEntry): string => {
 function ofTargets(raw: RawEntry): readonly HuaweiStatement[] {
   const targets = entriesOf(raw.targets)
   const creates = targets.some(it => it.domainConfiguration === 'create')
+  const counts = targets.some(it => it.devices !== undefined && it.devices !== null)
   const deletes = targets.some(it => asRaw(it.slots).delete !== 'never')
   return [
     allow(
@@ -48,6 +50,7 @@ function ofTargets(raw: RawEntry): readonly HuaweiStatement[] {
       ],
       ['*'],
     ),
+    ...(counts ? [allow([COUNT_ACTION], ['*'])] : []),
   ]
 }
 

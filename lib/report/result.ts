@@ -73,6 +73,8 @@ export interface TargetResult {
   readonly kept?: ReportedKept
   /** Where devices pin keys: the key that a certificate of later has, for them to learn. */
   readonly nextKey?: ReportedNextKey
+  /** Where devices were counted: how many are online, how many are usual, and after a bind what that says. */
+  readonly online?: ReportedCount
   /** In the answers of `status`. */
   readonly devices?: DeviceOutlook
   /** In the answers of `plan` and `status`: what is in the slots, and what each address serves. */
@@ -91,6 +93,14 @@ export interface TargetResult {
   }
 }
 
+/** Devices online; `verdict` null: no bind is watched. */
+export interface ReportedCount {
+  readonly at: string
+  readonly count: number
+  readonly usual: number | null
+  readonly verdict: 'back' | 'fewer' | 'unknown' | null
+}
+
 /** What happened to a target in a run, as far as its result tells; the last of several counts. */
 export interface Happened {
   readonly steps: readonly StepRecord[]
@@ -103,6 +113,8 @@ export interface Happened {
   readonly looks: readonly (readonly Served[])[]
   /** What preflight found. */
   readonly tables: readonly (readonly CheckLine[])[]
+  /** Devices online, instants in milliseconds. */
+  readonly counts: readonly (Omit<ReportedCount, 'at'> & { readonly at: number })[]
 }
 
 interface Seen {
@@ -137,6 +149,7 @@ export function resultOf(happened: Happened, ended: Ended): TargetResult {
   const { bound, slots } = happened.inspections.at(-1) ?? { bound: null, slots: [] }
   const served = happened.looks.at(-1) ?? []
   const table = happened.tables.at(-1)
+  const count = happened.counts.at(-1)
   const before = bound?.slot?.leaf ? reportedLeaf(bound.slot.leaf, bound.serverCertificateId) : null
   return {
     target,
@@ -153,6 +166,7 @@ export function resultOf(happened: Happened, ended: Ended): TargetResult {
       served: lifeOf(firstToEnd(served)),
       slotsUsed: happened.inspections.length === 0 ? null : slotsUsed(slots, happened),
     },
+    ...(count ? { online: { ...count, at: iso(count.at) } } : {}),
     ...(ended.isSeen ? { seen: seenOf(bound, slots, served) } : {}),
     ...(nextKey
       ? { nextKey: { spki: nextKey.spki, keyType: nextKey.keyType, since: iso(nextKey.since) } }

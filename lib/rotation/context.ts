@@ -1,3 +1,4 @@
+import type { Pace } from '../base/pace.ts'
 import type { Turns } from '../base/parallel.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import type { CertificateSource, Run, StateStore } from '../contracts.ts'
@@ -28,6 +29,8 @@ export interface RotationSetup {
   readonly sources: Readonly<Record<string, CertificateSource>>
   readonly store: StateStore
   readonly records: Records
+  /** Counts of devices, no faster than the account may ask for them. */
+  readonly countPace: Pace
   /** In which order targets are given what is new to devices; null: all at once. */
   readonly rings: Rings | null
   /** Every target that shares the certificate, this one included. */

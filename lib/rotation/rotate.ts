@@ -3,6 +3,7 @@ import type { DeviceOutlook } from '../model/device-profile.ts'
 import type { Outcome, StepName } from '../model/outcomes.ts'
 import { outcomeOf, writeOutcome } from '../report/outcome.ts'
 import { type Ended, resultOf, type TargetResult } from '../report/result.ts'
+import type { TargetDocument } from '../state/documents.ts'
 import { type Lease, takeLease } from '../state/lease.ts'
 import { instanceKey } from '../state/state.ts'
 import {
@@ -20,7 +21,7 @@ import { recallOf } from './decide/renewal-window.ts'
 import { requireConfiguration } from './decide/require-configuration.ts'
 import { deviceOutlook } from './observe/device-outlook.ts'
 import { inspect } from './observe/inspect.ts'
-import { boundLeaf, describe, revokedBound, revokedText } from './observe/inspection.ts'
+import { boundLeaf, describe, type Inspection, revokedBound, revokedText } from './observe/inspection.ts'
 import { reconcileDocument } from './observe/reconcile.ts'
 import { noteInventory } from './observe/source-inventory.ts'
 import { awaitedNow } from './rings/awaited.ts'
@@ -177,7 +178,8 @@ export async function lookAndDecide(context: Context, lease: Lease | null = null
     return done(seen, describe(seen), 'ShowServerCertificate')
   })
   return traced(context, 'decide', async () => {
-    const document = await reconcileDocument(context, inspection, lease)
+    const reconciled = await reconcileDocument(context, inspection, lease)
+    const document = lease ? reconciled : await devicesWatched(context, inspection, reconciled)
     const rollout = { awaited: await awaitedNow(context, inspection), leadMs: leadMs(rings, target) }
     const asked = { now: run.clock.now(), intervalMs, spec, specHash, event }
     const facts = { ...asked, inspection, document, ...rollout }
@@ -191,6 +193,17 @@ export async function lookAndDecide(context: Context, lease: Lease | null = null
     const { due, reason, detail } = decision
     return done({ inspection, document, decision }, `${due ? 'due' : 'idle'} (${reason}): ${detail}`)
   })
+}
+
+/** The code for counting devices is loaded only where they are counted. */
+async function devicesWatched(
+  context: Context,
+  inspection: Inspection,
+  document: TargetDocument,
+): Promise<TargetDocument> {
+  if (context.target.devices === null) return document
+  const { watchDevices } = await import('./device-watch/device-watch.ts')
+  return watchDevices(context, inspection, document)
 }
 
 /** What the work on a target came to; the decision is the last one, unless another is to be told. */

@@ -21,6 +21,13 @@ interface Entries {
   readonly leaves: Leaf
   /** What preflight found. */
   readonly tables: readonly CheckLine[]
+  /** Devices online, what was usual, and after a bind what that says. */
+  readonly counts: {
+    readonly at: number
+    readonly count: number
+    readonly usual: number | null
+    readonly verdict: 'back' | 'fewer' | 'unknown' | null
+  }
   /** Kinds that a later ring waits for this target to serve. */
   readonly awaited: Kind
 }
@@ -41,6 +48,7 @@ export function createTrace(startedAt: number): Trace {
     decisions: [],
     leaves: [],
     tables: [],
+    counts: [],
     awaited: [],
   }
   return { startedAt, ...entries, add: (kind, entry) => void entries[kind].push(entry) }

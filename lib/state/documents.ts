@@ -86,6 +86,21 @@ export const TargetDocument = v.object({
   alerts: v.optional(AlertRecord, emptyAlertRecord),
   /** Of what was last seen to be served, or bound: for the days left where nothing can be seen. */
   life: v.optional(v.nullable(v.object({ notBefore: instant, notAfter: instant })), null),
+  /** While devices are counted after a bind: since and until when, counts below the tolerance in a row, the way back. */
+  watch: v.optional(
+    v.object({
+      since: instant,
+      until: instant,
+      fewer: v.number(),
+      /** The old certificate was put back, and is watched. */
+      isUndone: v.boolean(),
+      binding: PendingBinding,
+      before: v.object({
+        current: v.nullable(v.object({ ...Binding.entries, specHash: v.string() })),
+        previous: v.nullable(v.object({ ...Binding.entries, staplingOff })),
+      }),
+    }),
+  ),
   /** Where there are rings: of what kind the bound leaf is, since when it serves such, and whether the roll-out knows. */
   rollout: v.optional(
     v.object({ fingerprint: v.string(), kind: KindShape, since: instant, isTold: v.boolean() }),

@@ -6,6 +6,7 @@ import type { CertificateSpec } from '../model/certificate.ts'
 import type { Target } from '../model/target.ts'
 import { emptyAlertRecord } from './alert-record.ts'
 import { openAuthenticity, unsigned } from './authenticity.ts'
+import { DeviceCounts, noCounts } from './device-counts.ts'
 import { type Document, openDocument, parseDocument } from './document.ts'
 import {
   CertificateDocument,
@@ -28,6 +29,8 @@ import { openSealedKeys } from './sealed-keys.ts'
 export interface Records {
   target(target: Target): Document<TargetDocument>
   history(target: Target): Document<HistoryDocument>
+  /** How many of its devices are usually online. */
+  deviceCounts(target: Target): Document<DeviceCounts>
   certificate(name: string): Document<CertificateDocument>
   /** The last run, and what was told of runs as a whole. */
   run(): Document<RunDocument>
@@ -141,6 +144,7 @@ export function openRecords(
         rotations: [],
         lastSteps: [],
       }),
+    deviceCounts: target => document(`devices/${targetKey(target)}`, DeviceCounts, noCounts),
     certificate,
     run: () => document(RUN_KEY, RunDocument, newRun),
     lastRun: async () => {

@@ -4,6 +4,7 @@ import { type Answer, type Call, type Route, serve } from '../kit/http.ts'
 import { type Actions, type Bound, createActions } from './actions.ts'
 import { gatewayError, unauthorized } from './auth.ts'
 import { createRoutes } from './routes.ts'
+import { type DeviceIndex, emptyIndex, searchRoute } from './search.ts'
 import { type AccessKey, type SigningAlgorithm, verifySignature } from './signature.ts'
 import {
   createStore,
@@ -49,6 +50,8 @@ export interface Iotda {
   deleteCertificate(serverCertificateId: string): void
   /** May be changed at any time. */
   readonly switches: Switches
+  /** The devices of the instance, for SearchDevices; may be changed at any time. */
+  readonly index: DeviceIndex
   /** Calls back at every write of the binding, an equal one included; returns how to stop it. */
   onBind(listener: (bound: Bound | null) => void): () => void
   dispose(): Promise<void>
@@ -155,6 +158,7 @@ const createGate = (options: IotdaOptions, requestId: (call: Call) => string) =>
 export async function createIotda(options: IotdaOptions): Promise<Iotda> {
   const switches: Switches = { ...defaultSwitches }
   changeSwitches(switches, options.switches ?? {})
+  const index = emptyIndex()
   const store = createStore(options.now ?? Date.now)
   const actions = createActions(store, switches)
   const certificates = () => store.live().certificates.toReversed()
@@ -168,7 +172,7 @@ export async function createIotda(options: IotdaOptions): Promise<Iotda> {
   const served = await serve({
     service: 'iotda',
     faults: options.faults,
-    routes: createRoutes(store, actions, switches),
+    routes: [...createRoutes(store, actions, switches), searchRoute(index, options.now ?? Date.now)],
     admin: adminRoutes(switches, certificates, configurations),
     before: createGate(options, requestId),
     headers: call => ({ 'X-Request-Id': requestId(call) }),
@@ -186,6 +190,7 @@ export async function createIotda(options: IotdaOptions): Promise<Iotda> {
     bound: actions.bound,
     ...operator(actions, switches, configurations),
     switches,
+    index,
     onBind: actions.onBind,
   }
 }

@@ -98,6 +98,7 @@ describe('what they become', () => {
           withinMs: 180_000,
         },
         ocsp: 'require-url',
+        devices: null,
         slots: { delete: 'superseded' },
       },
     ])

@@ -100,6 +100,32 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     await s.run()
     return receiver
   },
+  'rollout-frozen': async () => {
+    const { s, receiver, configure } = await telling(due)
+    await configure(put({ rollout: { rings: [{ name: 'all', targets: ['*'] }] } }))
+    await serveWrong(s)
+    await s.run()
+    return receiver
+  },
+  'devices-missing': async () => {
+    const { s, receiver, configure } = await telling(fresh(44))
+    await configure(put({ 'targets.0.devices': { watch: '8h' }, 'certificates.iot.ari': false }))
+    const online = (count: number) => () =>
+      Array.from({ length: count }, (_, i) => ({
+        deviceId: `${i}`,
+        productId: 'p',
+        status: 'ONLINE' as const,
+      }))
+    s.iotda.index.devices = online(200)
+    for (let hour = 0; hour < 4; hour += 1) await s.run().then(() => s.clock.advance(HOUR_MS))
+    s.clock.advance(14 * DAY_MS - 4 * HOUR_MS)
+    const old = s.boundId()
+    await s.run()
+    s.iotda.deleteCertificate(old ?? '')
+    s.iotda.index.devices = online(10)
+    for (let hour = 0; hour < 2; hour += 1) await s.later(HOUR_MS)
+    return receiver
+  },
   held: async () => {
     const { s, receiver } = await telling(fresh(60))
     await s.run({ action: 'hold' })

@@ -24,6 +24,7 @@ export const targetOf = (changes: Partial<Target> = {}): Target => ({
   preflight: { emergency: 'refuse' },
   ocsp: 'require-url',
   slots: { delete: 'superseded' },
+  devices: null,
   minAgeMs: 0,
   bindWindow: [],
   ...changes,

@@ -13,6 +13,10 @@ export const EVENTS_ZH: Readonly<Record<EventName, readonly [text: string, todo:
   paused: ['暂时不能下单：受 CA 或预算限制', '到时间之前无法加速，请勿强制下单；请查明额度为何用尽。'],
   expiring: ['剩余时间不足', '请在证书到期前排除原因，然后运行 `iotda-cert rotate --force`。'],
   'root-ending': ['所依赖的根证书或交叉签名即将到期', '请提前为设备准备新的信任根，或更换证书链。'],
+  'devices-missing': [
+    '更换证书后在线设备少于平常，且无法回退',
+    '用 `iotda-cert status` 查看在线数量，并确认设备是否可达；换回旧证书无济于事。',
+  ],
   'rollout-frozen': [
     '其他目标的设备无法使用该类新证书，分批发布已冻结',
     '用 `iotda-cert rollout` 查看在哪里发生了什么；查明后运行 `iotda-cert rollout resume KIND`，或更换证书来源。',

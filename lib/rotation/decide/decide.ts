@@ -148,13 +148,20 @@ function inTheWay(facts: Facts, wanted: Wanted, emergency: boolean): Idle | null
   const held = heldNow(facts)
   if (held && !event.force && !emergencyBreaksHold(document, pressing, now)) return held
   const isAccepted = event.accept !== null && event.accept === pending?.fingerprint
-  return pressing || isAccepted ? null : backingOff(facts)
+  return pressing || isAccepted ? null : (devicesAway(facts) ?? backingOff(facts))
 }
 
 /** Said although nothing is wanted, too: a person should not forget it. */
 function heldNow({ document: { held }, specHash }: Facts): Idle | null {
   if (held?.specHash !== specHash) return null
   return idle('held', `${held.why} (since ${iso(held.since)})`, null)
+}
+
+/** Devices stay away with the old certificate, too: another one would only hide why. */
+function devicesAway({ document: { watch }, now }: Facts): Idle | null {
+  if (!watch?.isUndone || watch.fewer === 0 || watch.until <= now) return null
+  const why = 'devices stay away although the old certificate is bound again: the cause is elsewhere'
+  return idle('backing-off', `${why}; the next try is at ${iso(watch.until)} at the latest`, watch.until)
 }
 
 function backingOff({ document: { failures, retryAfter }, now }: Facts): Idle | null {

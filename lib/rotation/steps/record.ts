@@ -2,6 +2,7 @@ import type { Leaf } from '../../model/certificate.ts'
 import type { PendingBinding, TargetDocument } from '../../state/documents.ts'
 import { type Context, certificateDocument, targetDocument } from '../context.ts'
 import { backOffMs } from '../decide/back-off.ts'
+import { watchFrom } from '../device-watch/device-watch.ts'
 import { boundLeaf, type Inspection } from '../observe/inspection.ts'
 import { servedNow } from '../rings/await-turn.ts'
 import { done, type StepResult } from '../trace.ts'
@@ -53,7 +54,7 @@ export async function promote(
   await settleCertificate(context, leafOf(bound))
 }
 
-function promoted(document: TargetDocument, { event, run }: Context): TargetDocument {
+function promoted(document: TargetDocument, { event, run, target }: Context): TargetDocument {
   const { pending } = document
   if (!pending?.serverCertificateId) return document
   const { serverCertificateId, fingerprint, specHash, replaces } = pending
@@ -65,8 +66,11 @@ function promoted(document: TargetDocument, { event, run }: Context): TargetDocu
     fingerprint: replaced.fingerprint,
     ...(staplingOff ? { staplingOff } : {}),
   }
+  const { watch: _, ...kept } = document
+  const watch = event.action === 'rollback' ? null : watchFrom({ target }, document)
   return {
-    ...document,
+    ...kept,
+    ...(watch && { watch }),
     current: { serverCertificateId, fingerprint, specHash },
     previous: previous ?? document.previous,
     pending: null,
@@ -104,8 +108,11 @@ function rolledBack(
   const at = context.run.clock.now()
   const failures = document.failures + 1
   const current = slots.find(s => s.serverCertificateId === document.current?.serverCertificateId)
+  // Devices were watched: it was current already.
+  const undone = document.watch?.binding.fingerprint === pending.fingerprint ? document.watch : null
   return {
     ...document,
+    ...(undone && { ...undone.before, watch: { ...undone, fewer: 0, isUndone: true } }),
     pending: null,
     ...rolledBackNow(document, context, pending.fingerprint, why),
     failures,
