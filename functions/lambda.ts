@@ -1,4 +1,4 @@
-import { emfLines } from '../lib/present/emf.ts'
+import { emfLines, type Metrics } from '../lib/present/emf.ts'
 import { parseEvent, scheduledEvent } from './event.ts'
 import { invoke } from './invocation.ts'
 
@@ -14,15 +14,19 @@ interface LambdaContext {
  * failed, so that the platform's error metric and alarms see it; a run that only waits answers `ok: false`.
  */
 export async function handler(payload: unknown, context?: LambdaContext | null): Promise<unknown> {
+  let metrics: Metrics = 'few'
   return invoke({
     config: null,
+    configured: settings => {
+      metrics = settings.metrics
+    },
     // The keys of the function's role are in its environment, as every SDK of AWS expects them.
     runtime: {},
     remainingMs: [context?.getRemainingTimeInMillis?.()],
     requestId: context?.awsRequestId,
     answered: answer => {
       if (answer.results.some(r => r.decision.reason !== 'probed'))
-        process.stdout.write(emfLines(answer, context?.functionName ?? 'iotda-cert').join(''))
+        process.stdout.write(emfLines(answer, context?.functionName ?? 'iotda-cert', metrics).join(''))
     },
     read: () =>
       isScheduleEvent(payload)

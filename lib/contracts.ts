@@ -76,6 +76,9 @@ export interface HuaweiStatement {
 export interface PolicyContext {
   /** `aws`, `aws-cn` or `aws-us-gov`. */
   readonly partition: string
+  /** Of whoever gets the policy; `*` where it is not known. */
+  readonly region: string
+  readonly account: string
   /** Every name of every certificate. */
   readonly certificateNames: readonly string[]
   /** The page of the fleet goes into the store. */

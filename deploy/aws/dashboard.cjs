@@ -86,20 +86,39 @@ const GRAPHS = [
 const WIDTH = 12
 const HEIGHT = 6
 
-module.exports.body = JSON.stringify({
-  widgets: GRAPHS.map(([title, metrics, more], i) => ({
-    type: 'metric',
-    x: (i % 2) * WIDTH,
-    y: Math.floor(i / 2) * HEIGHT,
-    width: WIDTH,
-    height: HEIGHT,
-    properties: {
-      title,
-      metrics,
-      region: filledIn('AWS::Region'),
-      period: HOUR_S,
-      view: 'timeSeries',
-      ...more,
-    },
-  })),
-})
+/** What can be drawn of the six metrics that are printed unless the settings ask for all. */
+const FEW = [
+  [
+    'Days left of what is served and bound',
+    [overAll('DaysLeftServed', 'Minimum'), overAll('DaysLeftBound', 'Minimum')],
+    { yAxis: { left: { min: 0 } } },
+  ],
+  GRAPHS.find(([title]) => title.startsWith('Age of')),
+  [
+    'Certificates refused, and alerts that wait',
+    [overAll('ObtainFailures', 'Sum'), overAll('AlertsUndelivered', 'Maximum')],
+    {},
+  ],
+  GRAPHS.at(-1),
+]
+
+const bodyOf = graphs =>
+  JSON.stringify({
+    widgets: graphs.map(([title, metrics, more], i) => ({
+      type: 'metric',
+      x: (i % 2) * WIDTH,
+      y: Math.floor(i / 2) * HEIGHT,
+      width: WIDTH,
+      height: HEIGHT,
+      properties: {
+        title,
+        metrics,
+        region: filledIn('AWS::Region'),
+        period: HOUR_S,
+        view: 'timeSeries',
+        ...more,
+      },
+    })),
+  })
+
+module.exports = { few: bodyOf(FEW), all: bodyOf(GRAPHS) }

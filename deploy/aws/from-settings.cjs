@@ -1,6 +1,7 @@
 const { existsSync, readFileSync } = require('node:fs')
 const { join, resolve } = require('node:path')
 const { pathToFileURL } = require('node:url')
+const dashboard = require('./dashboard.cjs')
 
 /**
  * What serverless.yml takes from the settings: the role's statements, the state bucket, and the environment.
@@ -49,40 +50,51 @@ function parse(text) {
   throw new Error('the settings are no object: they begin with { and end with }')
 }
 
-function refuseReferences(settings, namesOf) {
-  const names = namesOf('env', settings).filter(name => !name.startsWith('AWS_'))
-  if (names.length > 0)
-    throw new Error(
-      `the settings refer to env:${names.join(', env:')}: put the value into Secrets Manager and write awssm:NAME`,
-    )
-  const files = namesOf('file', settings)
-  if (files.length > 0)
-    throw new Error(
-      `the settings refer to file:${files.join(', file:')}: a function has no such file. Write the text itself, or awssm:NAME for a secret`,
-    )
+/** References that nothing can follow in a function on AWS: one line for each kind, with what to write instead. */
+function deadReferences(settings, namesOf) {
+  const env = namesOf('env', settings).filter(name => !name.startsWith('AWS_'))
+  const file = namesOf('file', settings)
+  const csms = namesOf('csms', settings)
+  const { credentials } = settings
+  const keyless = Object.entries(credentials ?? {}).filter(([, it]) => (it?.accessKey ?? null) === null)
+  return [
+    ...(env.length > 0
+      ? [
+          `the settings refer to env:${env.join(', env:')}: put the value into Secrets Manager and write awssm:NAME`,
+        ]
+      : []),
+    ...(file.length > 0
+      ? [
+          `the settings refer to file:${file.join(', file:')}: a function has no such file. Write the text itself, or awssm:NAME for a secret`,
+        ]
+      : []),
+    // The environment of the function has no keys of Huawei Cloud.
+    ...(csms.length > 0
+      ? [
+          `the settings refer to csms:${csms.join(', csms:')}, which a function on AWS has no keys for: write awssm:NAME`,
+        ]
+      : []),
+    ...keyless.map(
+      ([name]) =>
+        `credentials.${name} has no keys, and a function on AWS is given none: write accessKey and secretKey as awssm:NAME`,
+    ),
+  ]
 }
 
-/** The environment of the function has no keys of Huawei Cloud. */
-function refuseKeyless(settings, namesOf) {
-  const [secret] = namesOf('csms', settings)
-  if (secret !== undefined)
-    throw new Error(
-      `the settings refer to csms:${secret}, which a function on AWS has no keys for: write awssm:NAME`,
-    )
-  const { credentials = {} } = settings
-  const keyless = Object.keys(credentials).find(name => (credentials[name].accessKey ?? null) === null)
-  if (keyless !== undefined)
-    throw new Error(
-      `credentials.${keyless} has no keys, and a function on AWS is given none: write accessKey and secretKey as awssm:NAME`,
-    )
+/** All that is wrong at once: nobody mends one thing to hear of the next. */
+function refuseAll(mistakes) {
+  if (mistakes.length > 0) throw new Error(mistakes.join('\n'))
 }
 
 function refuse(settings, namesOf) {
-  refuseReferences(settings, namesOf)
   const { type } = settings.store ?? { type: 'file' }
-  if (type === 'file') throw new Error('store.type "file" is not for a function: use s3 or secretsmanager')
-  if (type === 'csms')
-    throw new Error('store.type "csms" has no lock, and Lambda may run two at once: use s3 or secretsmanager')
+  refuseAll([
+    ...deadReferences(settings, namesOf),
+    ...(type === 'file' ? ['store.type "file" is not for a function: use s3 or secretsmanager'] : []),
+    ...(type === 'csms'
+      ? ['store.type "csms" has no lock, and Lambda may run two at once: use s3 or secretsmanager']
+      : []),
+  ])
 }
 
 /** Where the watchdog's own settings stand, if there are any. */
@@ -111,6 +123,38 @@ const filledIn = name => `\${${name}}`
 // The reference of a topic is its ARN, that of a bucket its name.
 const TOPIC = filledIn('AlarmTopic')
 const RECORD = filledIn('WatchBucket')
+const ACCOUNT = filledIn('AWS::AccountId')
+
+/** Where the state is unless the settings name a bucket: another one for each stage, account and region. */
+const bucketOf = (stage, region) => `iotda-cert-${stage.toLowerCase()}-${ACCOUNT}-${region}`
+
+/** A statement as CloudFormation takes it: what it fills in is marked. */
+const withFilledIn = statement => ({
+  ...statement,
+  Resource: statement.Resource.map(it => (it.includes('${') ? { 'Fn::Sub': it } : it)),
+})
+
+const TRACING = {
+  Sid: 'Traces',
+  Effect: 'Allow',
+  Action: ['xray:PutTraceSegments', 'xray:PutTelemetryRecords'],
+  Resource: '*',
+}
+const keyOf = arn => ({
+  Sid: 'Key',
+  Effect: 'Allow',
+  Action: ['kms:Decrypt', 'kms:GenerateDataKey'],
+  Resource: arn,
+})
+
+/** `a=b,c=d`, as --param tags has them. */
+function tagsOf(text) {
+  const pairs = (text ?? '').split(',').filter(Boolean)
+  const bad = pairs.find(it => !/^[^=]+=[^=]*$/.test(it))
+  if (bad !== undefined)
+    throw new Error(`--param tags: ${bad} is no NAME=VALUE; several are parted by commas`)
+  return Object.fromEntries(pairs.map(it => it.split('=').map(part => part.trim())))
+}
 
 const LOG = {
   Sid: 'Log',
@@ -154,12 +198,11 @@ function watchOf({ targets, store }) {
 }
 
 /** The watchdog's environment and what its role may do, besides its own bucket and the topic of the alarms. */
-async function watching(stage, rotator, { awsWatchPolicy, checkWatch, namesOf }, region) {
+async function watching({ stage, region, tracing }, rotator, { awsWatchPolicy, checkWatch, namesOf }) {
   const { settings, config } = readWatch(stage)
   if (settings) {
-    refuseReferences(settings, namesOf)
+    refuseAll(deadReferences(settings, namesOf))
     await checkWatch(JSON.stringify(settings))
-    refuseKeyless(settings, namesOf)
   }
   const chosen = settings ?? watchOf(rotator)
   if (chosen.targets.length === 0)
@@ -176,7 +219,11 @@ async function watching(stage, rotator, { awsWatchPolicy, checkWatch, namesOf },
   const own = settings ?? { ...chosen, store: undefined, notifiers: [] }
   return {
     environment: { IOTDA_CERT_WATCH: config === null ? { 'Fn::Sub': inline } : config },
-    statements: [LOG, ...(await awsWatchPolicy(own, config, region)).Statement],
+    statements: [
+      LOG,
+      ...tracing,
+      ...(await awsWatchPolicy(own, config, region, ACCOUNT)).Statement.map(withFilledIn),
+    ],
   }
 }
 
@@ -209,24 +256,46 @@ async function fromSettings({ options, resolveVariable }) {
   const settings = parse(text)
   refuse(settings, namesOf)
   await checkSettings(text)
-  refuseKeyless(settings, namesOf)
   const inline = JSON.stringify(settings)
   if (config === null && Buffer.byteLength(inline) > INLINE_AT_MOST)
     throw new Error(
       `the settings have ${Buffer.byteLength(inline)} bytes, and an environment takes ${INLINE_AT_MOST}: put them into S3 and set IOTDA_CERT_CONFIG=s3://bucket/key`,
     )
   await refuseIncomplete(settings, readWatch(stage).settings)
+  const param = name => resolveVariable(`param:${name}, null`)
   const region = await resolveVariable('self:provider.region')
-  const { type, bucket, endpoint } = settings.store
+  const { type, endpoint, bucket } = settings.store
   refuseRegion(settings.store, region)
+  const isOurs = type === 's3' && !endpoint
+  const place = isOurs ? (bucket ?? bucketOf(stage, region)) : 'none'
+  const placed = isOurs ? { ...settings, store: { ...settings.store, bucket: place } } : settings
+  const key = await param('kmsKeyArn')
+  const tracing = (await param('tracing')) === 'Active' ? [TRACING] : []
+  const { Statement } = await awsPolicy(placed, config, region, ACCOUNT)
   return {
-    statements: (await awsPolicy(settings, config, region)).Statement,
-    hasBucket: String(type === 's3' && !endpoint),
-    bucket: bucket ?? 'none',
-    environment: { IOTDA_CERT_CONFIG: config ?? inline },
-    watch: await watching(stage, settings, permissionsForDeployment, region),
+    statements: [...Statement.map(withFilledIn), ...(key ? [keyOf(key)] : [])],
+    stateBucket: isOurs ? modeOf(await param('stateBucket')) : 'none',
+    bucket: place.includes('${') ? { 'Fn::Sub': place } : place,
+    environment: {
+      IOTDA_CERT_CONFIG: config ?? inline,
+      ...(isOurs && bucket === undefined ? { IOTDA_CERT_STATE_BUCKET: { 'Fn::Sub': place } } : {}),
+    },
+    dashboard: dashboard[settings.metrics ?? 'few'],
+    tags: tagsOf(await param('tags')),
+    watch: await watching(
+      { stage, region, tracing: [...tracing, ...(key ? [keyOf(key)] : [])] },
+      placed,
+      permissionsForDeployment,
+    ),
     artifact: join(OUT, 'iotda-cert-lambda.zip'),
   }
+}
+
+const MODES = ['create', 'existing']
+function modeOf(given) {
+  const mode = given ?? 'create'
+  if (MODES.includes(mode)) return mode
+  throw new Error(`--param stateBucket: ${mode} is neither ${MODES.join(' nor ')}`)
 }
 
 /** What is refused is a mistake of whoever deploys: it is told without the place in this file. */

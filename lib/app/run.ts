@@ -45,6 +45,8 @@ export interface Request extends SettingsRequest {
   readonly signal?: AbortSignal
   /** Names this event where the platform may deliver it more than once. */
   readonly deliveryId?: string
+  /** Told of the settings that are the door's own business. */
+  readonly configured?: (settings: Pick<Settings, 'metrics'>) => void
 }
 
 const TARGETS_AT_ONCE = 4
@@ -79,6 +81,7 @@ export async function run(request: Request): Promise<Answer> {
     const settings = await settingsOf(request, left => {
       alerting = left
     })
+    request.configured?.(settings)
     const targets = chosenTargets(settings, event)
     alerting = settings
     const reservedMs =

@@ -68,6 +68,7 @@ export interface Settings extends Alerting {
   readonly rings: Rings | null
   /** After each run for all targets the page of the fleet goes into the store. */
   readonly isPublished: boolean
+  readonly metrics: 'few' | 'all'
 }
 
 type RemoteReader = (scheme: RemoteScheme, name: string) => Promise<string>
@@ -249,6 +250,7 @@ function settle(
     heartbeat: shape.heartbeat,
     intervalMs: shape.schedule.interval,
     isPublished: shape.statusPage.publish,
+    metrics: shape.metrics,
     proxy,
   }
 }

@@ -1,4 +1,4 @@
-import { allow, textOf } from '../clouds/aws/policy.ts'
+import { allow, secretPlace, textOf } from '../clouds/aws/policy.ts'
 import type { AwsStatement, PolicyContext, RawEntry } from '../contracts.ts'
 import { type Chosen, chosenDrivers, chosenStore } from './chosen.ts'
 import { LAST_RUN } from './last-run.ts'
@@ -17,9 +17,12 @@ const policyOf = (...statements: readonly (readonly AwsStatement[])[]): AwsPolic
 const partitionOf = (region: string): string =>
   region.startsWith('cn-') ? 'aws-cn' : region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws'
 
-function contextOf(raw: RawEntry, region: string): PolicyContext {
+/** `of`: the region that says the partition; `here`: that of whoever gets the policy. */
+function contextOf(raw: RawEntry, of: string, here: string, account: string): PolicyContext {
   return {
-    partition: partitionOf(region),
+    partition: partitionOf(of),
+    region: here === '' ? '*' : here,
+    account,
     certificateNames: entriesOf(raw.certificates).flatMap(({ names }) =>
       Array.isArray(names) ? names.map(String) : [],
     ),
@@ -31,13 +34,20 @@ const statementsOf = (chosen: readonly Chosen[], context: PolicyContext): readon
   chosen.flatMap(({ driver, entries }) => driver.permissions?.aws?.(entries, context) ?? [])
 
 /** Where secrets stand, and the settings themselves if that is a service of AWS. */
-function ofSecrets(raw: RawEntry, config: string | null, partition: string): readonly AwsStatement[] {
+function ofSecrets(
+  raw: RawEntry,
+  config: string | null,
+  { partition, region, account }: PolicyContext,
+): readonly AwsStatement[] {
   const [, settings] = /^awssm:(.+)$/.exec(config ?? '') ?? []
   const [, object] = /^s3:\/\/(.+)$/.exec(config ?? '') ?? []
-  const names = [...namesOf('awssm', raw), ...(settings === undefined ? [] : [settings])]
+  const references = [...namesOf('awssm', raw), ...(settings === undefined ? [] : [settings])]
+  const names = [...new Set(references.map(it => secretPlace(it).name))]
   // The service adds a hyphen and six characters to a name.
   const arns = names.map(name =>
-    name.startsWith('arn:') ? name : `arn:${partition}:secretsmanager:*:*:secret:${name}-??????`,
+    name.startsWith('arn:')
+      ? name
+      : `arn:${partition}:secretsmanager:${region}:${account}:secret:${name}-??????`,
   )
   return [
     ...(arns.length > 0 ? [allow('Secrets', ['secretsmanager:GetSecretValue'], arns)] : []),
@@ -49,14 +59,19 @@ function ofSecrets(raw: RawEntry, config: string | null, partition: string): rea
 
 /**
  * What the settings need of AWS, and nothing else. `config` is where they stand themselves, if that is a service
- * of AWS; `region` says the partition where the settings do not.
+ * of AWS; `region` and `account` are those of whoever gets the policy, where they are known.
  */
-export async function awsPolicy(settings: unknown, config: string | null, region = ''): Promise<AwsPolicy> {
+export async function awsPolicy(
+  settings: unknown,
+  config: string | null,
+  region = '',
+  account = '*',
+): Promise<AwsPolicy> {
   const raw = asRaw(settings)
-  const context = contextOf(raw, textOf(asRaw(raw.store), 'region', region))
+  const context = contextOf(raw, textOf(asRaw(raw.store), 'region', region), region, account)
   return policyOf(
     statementsOf(await chosenStore(raw.store), context),
-    ofSecrets(raw, config, context.partition),
+    ofSecrets(raw, config, context),
     statementsOf(await chosenDrivers(raw, 'solvers', 'sources', 'notifiers'), context),
   )
 }
@@ -66,18 +81,19 @@ export async function awsWatchPolicy(
   settings: unknown,
   config: string | null,
   region = '',
+  account = '*',
 ): Promise<AwsPolicy> {
   const raw = asRaw(settings)
   const { store: rotator } = asRaw(raw.rotator)
   const own = textOf(asRaw(raw.store), 'region', region)
-  const context = contextOf(raw, textOf(asRaw(rotator), 'region', own))
+  const context = contextOf(raw, textOf(asRaw(rotator), 'region', own), region, account)
   const record = statementsOf(await chosenStore(raw.store), context)
   return policyOf(
     (await chosenStore(rotator)).flatMap(
       ({ driver, entries: [entry = {}] }) => driver.permissions?.awsRead?.(entry, LAST_RUN, context) ?? [],
     ),
     record.map(it => ({ ...it, Sid: it.Sid.replace('State', 'Record') })),
-    ofSecrets(raw, config, context.partition),
+    ofSecrets(raw, config, context),
     statementsOf(await chosenDrivers(raw, 'notifiers'), context),
   )
 }

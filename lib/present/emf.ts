@@ -6,7 +6,8 @@ import type { ReportedLife, TargetResult } from '../report/result.ts'
 /**
  * Metrics as CloudWatch reads them out of the log, one JSON line each: for the run, for each target, and for each
  * source that was asked for a certificate. What has the dimension `FunctionName` alone is over all targets, so that
- * an alarm need not name them; only four metrics are for each target, since CloudWatch charges by metric.
+ * an alarm need not name them. CloudWatch charges by metric: six are metrics unless all are asked for, and the
+ * others are members of the lines, to be searched for.
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
 
@@ -17,31 +18,55 @@ type Members = Readonly<Record<string, unknown>>
 
 const FUNCTION = 'FunctionName'
 
+/** What the alarms look at, over all targets. */
+export const FEW: readonly string[] = [
+  'AlertsUndelivered',
+  'DaysLeftBound',
+  'DaysLeftServed',
+  'LastSuccessAge',
+  'ObtainFailures',
+  'TargetsUnwell',
+]
+export type Metrics = 'few' | 'all'
+type Sets = Readonly<Record<string, Values>>
+
+/** The dimensions and names that become metrics. */
+const asMetrics = (sets: Sets, metrics: Metrics) =>
+  Object.entries(sets).flatMap(([dimension, values]) => {
+    const isFew = metrics === 'few'
+    const names = Object.keys(values).filter(name => !isFew || (dimension === '' && FEW.includes(name)))
+    return names.length === 0 ? [] : [{ dimension, names }]
+  })
+
 /** One line; `sets` are metrics by their dimension besides the function's name (empty: none). */
-function line(timestamp: number, sets: Readonly<Record<string, Values>>, members: Members): string {
-  const known = Object.entries(sets).map(
-    ([dimension, values]) =>
-      [dimension, Object.entries(values).filter(([, [value]]) => value !== null)] as const,
+function line(timestamp: number, sets: Sets, members: Members, metrics: Metrics): string {
+  const known: Sets = Object.fromEntries(
+    Object.entries(sets).map(([dimension, values]) => [
+      dimension,
+      Object.fromEntries(Object.entries(values).filter(([, [value]]) => value !== null)),
+    ]),
   )
-  const CloudWatchMetrics = known.map(([dimension, values]) => ({
+  const CloudWatchMetrics = asMetrics(known, metrics).map(({ dimension, names }) => ({
     Namespace: 'IotdaCert',
     Dimensions: [dimension === '' ? [FUNCTION] : [FUNCTION, dimension]],
-    Metrics: values.map(([Name, [, Unit]]) => ({ Name, Unit })),
+    Metrics: names.map(Name => ({ Name, Unit: known[dimension]?.[Name]?.[1] })),
   }))
-  const values = known.flatMap(([, values]) => values.map(([name, [value]]) => [name, value]))
-  const _aws = { Timestamp: timestamp, CloudWatchMetrics }
-  return `${JSON.stringify({ _aws, ...members, ...Object.fromEntries(values) })}\n`
+  const values = Object.values(known).flatMap(it =>
+    Object.entries(it).map(([name, [value]]) => [name, value]),
+  )
+  const own = CloudWatchMetrics.length === 0 ? {} : { _aws: { Timestamp: timestamp, CloudWatchMetrics } }
+  return `${JSON.stringify({ ...own, ...members, ...Object.fromEntries(values) })}\n`
 }
 
 /** Every line of one answer of the function of that name. Pure. */
-export function emfLines(answer: Answer, functionName: string): readonly string[] {
+export function emfLines(answer: Answer, functionName: string, metrics: Metrics = 'few'): readonly string[] {
   const at = Date.parse(answer.finishedAt)
   const { runId, trigger, results } = answer
   const common = { [FUNCTION]: functionName, runId }
   return [
-    line(at, { '': wholeOf(answer, at) }, { ...common, trigger }),
-    ...results.map(result => targetLine(result, at, common)),
-    ...sourceLines(results, at, common),
+    line(at, { '': wholeOf(answer, at) }, { ...common, trigger }, metrics),
+    ...results.map(result => targetLine(result, at, common, metrics)),
+    ...sourceLines(results, at, common, metrics),
   ]
 }
 
@@ -63,7 +88,7 @@ function wholeOf({ ok, startedAt, results, told }: Answer, at: number): Values {
   }
 }
 
-function targetLine(result: TargetResult, at: number, common: Members): string {
+function targetLine(result: TargetResult, at: number, common: Members, metrics: Metrics): string {
   const { target, outcome, outlook, steps, error } = result
   const daysLeft = (life: ReportedLife | null) => life && (Date.parse(life.notAfter) - at) / DAY_MS
   const obtain = steps.filter(s => s.step === 'obtain')
@@ -80,18 +105,23 @@ function targetLine(result: TargetResult, at: number, common: Members): string {
     ...Object.fromEntries(steps.map(s => [`Step${pascal(s.step)}`, [s.durationMs, 'Milliseconds']] as const)),
   }
   const members = { ...common, Target: target, outcome, error: error?.code ?? null }
-  return line(at, { Target: own, '': overAll }, members)
+  return line(at, { Target: own, '': overAll }, members, metrics)
 }
 
 /** What the CAs were asked lately, where this run asked them. Targets that share a source say the same of it. */
-function sourceLines(results: readonly TargetResult[], at: number, common: Members): readonly string[] {
+function sourceLines(
+  results: readonly TargetResult[],
+  at: number,
+  common: Members,
+  metrics: Metrics,
+): readonly string[] {
   const latest = new Map(results.flatMap(({ orders }) => orders ?? []).map(it => [it.source, it]))
   return [...latest.values()].map(({ source, orders, failedValidations }) => {
     const values: Values = {
       AcmeOrders: [orders, 'Count'],
       AcmeFailedValidations: [failedValidations, 'Count'],
     }
-    return line(at, { Source: values }, { ...common, Source: source })
+    return line(at, { Source: values }, { ...common, Source: source }, metrics)
   })
 }
 

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { environmentReference } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { createAwsClient } from '../clouds/aws/client.ts'
 import { allow, prefixOf, textOf } from '../clouds/aws/policy.ts'
@@ -25,9 +26,25 @@ import { movingStore } from './shared/moving-store.ts'
 const PREFIX = 'iotda-cert/'
 
 const own = {
+  /** Default: what IOTDA_CERT_STATE_BUCKET says, as the deployment to AWS sets it. */
   bucket: v.pipe(
-    v.string('must be the name of a bucket'),
-    v.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket'),
+    v.optional(
+      v.nullable(
+        v.pipe(
+          v.string('must be the name of a bucket'),
+          v.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket'),
+        ),
+      ),
+      null,
+    ),
+    v.transform(
+      name =>
+        name ??
+        (environmentReference('IOTDA_CERT_STATE_BUCKET', {
+          secret: false,
+          optional: false,
+        }) as unknown as string),
+    ),
   ),
   /** What every object's key begins with. */
   prefix: v.optional(
@@ -156,7 +173,7 @@ const objectName = (key: string): string => {
 const pageKey = (prefix: string): string => `${prefix.replace(/\/$/, '') || 'iotda-cert'}-page/status.html`
 
 const bucketOf = (entry: RawEntry, partition: string): string =>
-  `arn:${partition}:s3:::${textOf(entry, 'bucket')}`
+  `arn:${partition}:s3:::${textOf(entry, 'bucket', 'iotda-cert-*')}`
 
 export default defineStore({
   canPublish: true,
@@ -164,7 +181,7 @@ export default defineStore({
   create,
   docs: {
     link: 'https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html',
-    says: 'a bucket of S3, or of an S3-compatible service by `endpoint`: `bucket`; `prefix`, `region`, keys',
+    says: 'a bucket of S3, or of an S3-compatible service by `endpoint`: `bucket` (default: IOTDA_CERT_STATE_BUCKET); `prefix`, `region`, keys',
   },
   permissions: {
     aws: ([entry = {}], { partition, isPublished }) => {

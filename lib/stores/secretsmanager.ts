@@ -4,7 +4,13 @@ import { RotationError } from '../base/rotation-error.ts'
 import { allow, prefixOf, textOf } from '../clouds/aws/policy.ts'
 import { createSecretsManager } from '../clouds/aws/secretsmanager.ts'
 import { type AwsSettings, awsSettings } from '../clouds/aws/settings.ts'
-import { type DriverContext, defineStore, type RawEntry, type StateStore } from '../contracts.ts'
+import {
+  type DriverContext,
+  defineStore,
+  type PolicyContext,
+  type RawEntry,
+  type StateStore,
+} from '../contracts.ts'
 import { serviceErrorOf, serviceSays } from '../http/api-call.ts'
 import { conditionalStore, PAUSES_MS } from './shared/conditional-store.ts'
 
@@ -137,8 +143,8 @@ const create = (settings: Settings, context: DriverContext): StateStore => {
   )
 }
 
-const secretArn = (entry: RawEntry, name: string, partition: string): string =>
-  `arn:${partition}:secretsmanager:${textOf(entry, 'region')}:*:secret:${prefixOf(entry, PREFIX)}${name}`
+const secretArn = (entry: RawEntry, name: string, { partition, region, account }: PolicyContext): string =>
+  `arn:${partition}:secretsmanager:${textOf(entry, 'region', region)}:${account}:secret:${prefixOf(entry, PREFIX)}${name}`
 
 export default defineStore({
   settings: awsSettings(own),
@@ -148,7 +154,7 @@ export default defineStore({
     says: 'AWS Secrets Manager: `prefix`, `region`, keys',
   },
   permissions: {
-    aws: ([entry = {}], { partition }) => [
+    aws: ([entry = {}], context) => [
       allow(
         'State',
         [
@@ -158,12 +164,12 @@ export default defineStore({
           'secretsmanager:UpdateSecretVersionStage',
           'secretsmanager:DeleteSecret',
         ],
-        [secretArn(entry, '*', partition)],
+        [secretArn(entry, '*', context)],
       ),
     ],
     // The service adds a hyphen and six characters to a name.
-    awsRead: (entry, key, { partition }) => [
-      allow('LastRun', ['secretsmanager:GetSecretValue'], [secretArn(entry, `${key}-??????`, partition)]),
+    awsRead: (entry, key, context) => [
+      allow('LastRun', ['secretsmanager:GetSecretValue'], [secretArn(entry, `${key}-??????`, context)]),
     ],
   },
 })

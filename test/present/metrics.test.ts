@@ -80,7 +80,7 @@ async function seen() {
 describe('embedded metric format', () => {
   test('lines of real runs satisfy the documented schema', async () => {
     const { rotated, failed, later } = await seen()
-    const [whole, target, source] = emfLines(rotated, 'rotate').map(judgeEmf)
+    const [whole, target, source] = emfLines(rotated, 'rotate', 'all').map(judgeEmf)
     expect(whole).toMatchObject({
       FunctionName: 'rotate',
       RunOk: 1,
@@ -98,10 +98,10 @@ describe('embedded metric format', () => {
     expect(Number(target?.DaysLeftServed)).toBeCloseTo(90, 0)
     expect(Number(target?.DaysLeftBound)).toBeCloseTo(90, 0)
     expect(target).toHaveProperty('StepObtain')
-    const [bad, badTarget] = emfLines(failed, 'rotate').map(judgeEmf)
+    const [bad, badTarget] = emfLines(failed, 'rotate', 'all').map(judgeEmf)
     expect(bad).toMatchObject({ RunOk: 0, TargetsFailed: 1, TargetsUnwell: 1 })
     expect(Number(bad?.LastSuccessAge) / 86_400).toBeCloseTo(70, 0)
-    const [waiting, waitingTarget] = emfLines(later, 'rotate').map(judgeEmf)
+    const [waiting, waitingTarget] = emfLines(later, 'rotate', 'all').map(judgeEmf)
     expect(waiting).toMatchObject({ RunOk: 0, TargetsFailed: 0, TargetsUnwell: 1, TargetsWaiting: 1 })
     expect(waitingTarget).toMatchObject({ Ok: 0, outcome: 'suspended' })
     expect(badTarget).toMatchObject({ Ok: 0, ObtainFailures: 1, error: 'unavailable' })
@@ -114,7 +114,7 @@ describe('embedded metric format', () => {
     s.faults.add({ operations: ['httpreq.Present'], status: 500, times: 999 })
     const ages: number[] = []
     for (const waitMs of [DAY_MS, DAY_MS, 0]) {
-      const [whole] = emfLines(await s.rig.run({}, { clock: s.clock }), 'rotate').map(judgeEmf)
+      const [whole] = emfLines(await s.rig.run({}, { clock: s.clock }), 'rotate', 'all').map(judgeEmf)
       ages.push(Math.round(Number(whole?.LastSuccessAge) / 3_600))
       s.clock.advance(waitMs)
     }
@@ -122,7 +122,7 @@ describe('embedded metric format', () => {
   })
 
   test('where nothing was seen no days are told', () => {
-    const [, target] = emfLines(answer(result({ outcome: 'failed' })), 'rotate').map(judgeEmf)
+    const [, target] = emfLines(answer(result({ outcome: 'failed' })), 'rotate', 'all').map(judgeEmf)
     expect(target).not.toHaveProperty('DaysLeftServed')
   })
 
@@ -148,6 +148,24 @@ describe('embedded metric format', () => {
       .filter(line => line.startsWith('{"_aws"'))
     expect(lines.map(line => judgeEmf(`${line}\n`).RunOk)).toEqual([1, undefined, 0, undefined])
     expect(new Set(lines.map(line => judgeEmf(`${line}\n`).FunctionName))).toEqual(new Set(['iotda-cert']))
+  })
+
+  test('22 custom metrics in an idle hour cost more than all the rest: six unless the settings ask for all', () => {
+    const metricsOf = (lines: readonly string[]): string[] =>
+      lines.flatMap(line =>
+        (JSON.parse(line)._aws?.CloudWatchMetrics ?? []).flatMap(({ Dimensions, Metrics }: Directive) =>
+          Metrics.map(({ Name }) => `${Dimensions} ${Name}`),
+        ),
+      )
+    const life = { fingerprint: 'a', notBefore: '2026-06-01T00:00:00Z', notAfter: '2026-09-01T00:00:00Z' }
+    const idle = { ...answer(result({ outlook: { bound: life, served: life, slotsUsed: 2 } })) }
+    const told = { ...idle, told: { sent: 0, undelivered: 0, okAt: null } }
+    const few = metricsOf(emfLines(told, 'rotate'))
+    expect(few.every(it => it.startsWith('FunctionName '))).toBe(true)
+    expect(new Set(few).size).toBeLessThanOrEqual(6)
+    expect(new Set(metricsOf(emfLines(told, 'rotate', 'all'))).size).toBeGreaterThan(15)
+    // What is no metric is in the lines all the same, to be searched for.
+    expect(emfLines(told, 'rotate').join('')).toContain('"SlotsUsed":2')
   })
 })
 

@@ -1,5 +1,6 @@
 import { RotationError } from '../../base/rotation-error.ts'
 import { type AwsClient, createAwsClient } from './client.ts'
+import { secretPlace } from './policy.ts'
 import { type AwsAccess, awsDomain } from './s3.ts'
 
 /** One operation of Secrets Manager: its parsed answer. */
@@ -37,15 +38,38 @@ export function createSecretsManager(access: AwsAccess, driver: string): Secrets
 }
 
 /**
- * The current text of a secret, by its name or ARN.
+ * The current text of a secret, by its name or ARN; with `#member` that of one member of its JSON object, as
+ * Secrets Manager's own console writes key/value pairs.
  * https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
  * @throws RotationError
  */
-export async function readSecret(name: string, access: AwsAccess): Promise<string> {
-  const driver = `awssm:${name}`
+export async function readSecret(reference: string, access: AwsAccess): Promise<string> {
+  const { name, member } = secretPlace(reference)
+  const driver = `awssm:${reference}`
   const { SecretString: text } = await createSecretsManager(access, driver)('GetSecretValue', {
     SecretId: name,
+    VersionStage: 'AWSCURRENT',
   })
-  if (typeof text === 'string') return text
-  throw new RotationError('settings-invalid', `${driver}: the secret is binary, not text`, { retry: 'never' })
+  const wrong = (why: string, hint?: string): RotationError =>
+    new RotationError('settings-invalid', `${driver}: ${why}`, { retry: 'never', ...(hint ? { hint } : {}) })
+  if (typeof text !== 'string') throw wrong('the secret is binary, not text')
+  if (member === null) return text
+  const members = jsonObject(text)
+  if (members === null)
+    throw wrong('the secret is no JSON object', `Write awssm:${name} for the text as a whole.`)
+  const value = Object.hasOwn(members, member) ? members[member] : undefined
+  if (typeof value === 'string') return value
+  throw wrong(
+    `the secret has no text named ${member}`,
+    `It has ${Object.keys(members).join(', ') || 'none'}.`,
+  )
+}
+
+function jsonObject(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null
+  } catch {
+    return null
+  }
 }
