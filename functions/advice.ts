@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { silentLog } from '../lib/base/log.ts'
 import { RotationError } from '../lib/base/rotation-error.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
+import { jsonText } from '../lib/base/visible.ts'
 import { findingsText } from '../lib/present/findings-text.ts'
 import { commands } from './commands.ts'
 import { jsonLog } from './output.ts'
@@ -48,9 +49,7 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
         deadline: systemClock.now() + 10 * MINUTE_MS,
         log: verbose ? jsonLog('debug') : silentLog,
       })
-      process.stdout.write(
-        json ? `${JSON.stringify(answer, null, 2)}\n` : findingsText(answer.findings, process.stdout.isTTY),
-      )
+      process.stdout.write(json ? jsonText(answer) : findingsText(answer.findings, process.stdout.isTTY))
       setExit(answer.ok ? 0 : 1)
     })
   cli
@@ -64,7 +63,7 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
     .action(async ({ config, cloud, watch = false }: Flags) => {
       const { permissions } = await commands.permissions()
       const policy = await permissions({ config: config ?? null, cloud: cloudOf(cloud), isWatch: watch })
-      process.stdout.write(`${JSON.stringify(policy, null, 2)}\n`)
+      process.stdout.write(jsonText(policy))
       // Standard output is the policy, to be piped.
       if (policy.Statement.some(it => 'Sid' in it && it.Sid === 'ChallengeWrite'))
         process.stderr.write(

@@ -3,6 +3,7 @@ import { run } from '../lib/app/run.ts'
 import { silentLog } from '../lib/base/log.ts'
 import { asRotationError, RotationError } from '../lib/base/rotation-error.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
+import { jsonText } from '../lib/base/visible.ts'
 import { REVOCATION_REASONS } from '../lib/model/certificate.ts'
 import { ERROR_CODES } from '../lib/model/errors.ts'
 import type { Action } from '../lib/model/outcomes.ts'
@@ -89,9 +90,7 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
   const said = action === 'status' ? await statusOutput(answer, flags) : null
   process.stdout.write(
     said ??
-      (flags.json
-        ? `${JSON.stringify(answer, null, 2)}\n`
-        : (await forms.text()).resultText(answer, action, process.stdout.isTTY)),
+      (flags.json ? jsonText(answer) : (await forms.text()).resultText(answer, action, process.stdout.isTTY)),
   )
   return exitCode(answer.results, Date.parse(answer.finishedAt))
 }
@@ -159,9 +158,7 @@ function accountCommands(cli: Command): void {
       const { rollover } = await commands.rollover()
       const answer = await rollover({ source, config: config ?? null, log, deadline })
       process.stdout.write(
-        json
-          ? `${JSON.stringify(answer, null, 2)}\n`
-          : `rolled over  ${source}: the account ${answer.account} has another key\n`,
+        json ? jsonText(answer) : `rolled over  ${source}: the account ${answer.account} has another key\n`,
       )
     })
 }
@@ -206,7 +203,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (json) {
       const { code: errorCode, message, hint } = error
       process.stdout.write(
-        `${JSON.stringify({ version: 1, ok: false, results: [], error: { code: errorCode, message, hint } }, null, 2)}\n`,
+        jsonText({ version: 1, ok: false, results: [], error: { code: errorCode, message, hint } }),
       )
     } else if (!isUsage) process.stderr.write((await forms.text()).errorText(error))
     return ERROR_CODES[error.code].exit

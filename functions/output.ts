@@ -1,6 +1,7 @@
 import type { Log } from '../lib/base/log.ts'
 import type { RotationError } from '../lib/base/rotation-error.ts'
 import { systemClock } from '../lib/base/time.ts'
+import { visibleJson } from '../lib/base/visible.ts'
 import type { Answer } from '../lib/report/answer.ts'
 
 /** A log whose lines are all out when `flush` resolves. */
@@ -27,7 +28,7 @@ export function jsonLog(level: Level): LineLog {
     const options = { level, base: null, formatters, timestamp: false }
     // A log that cannot be written must not stop a rotation.
     process.stderr.off('error', ignored).on('error', ignored)
-    logger = pino(options, { write: text => void process.stderr.write(text) })
+    logger = pino(options, { write: text => void process.stderr.write(visibleJson(text)) })
     for (const write of waiting) write()
     waiting = []
   }
@@ -55,14 +56,14 @@ const withoutStack = <E extends Error>(error: E): E =>
 
 /** What the door throws: the whole answer as its message, so that the platform's log says everything. */
 export function answerError(answer: Answer): Error {
-  const error = new Error(JSON.stringify(answer))
+  const error = new Error(visibleJson(JSON.stringify(answer)))
   error.name = 'RotationFailed'
   return withoutStack(error)
 }
 
 /** What the door throws when there is no answer: message and hint in one text. */
 export function doorError({ code, message, hint }: RotationError): Error {
-  const error = new Error(hint === null ? message : `${message}\n${hint}`)
+  const error = new Error([message, ...(hint === null ? [] : [hint])].map(visibleJson).join('\n'))
   error.name = `IotdaCertError[${code}]`
   return withoutStack(Object.assign(error, { code, hint }))
 }

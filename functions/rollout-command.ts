@@ -2,6 +2,7 @@ import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { silentLog } from '../lib/base/log.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
+import { jsonText } from '../lib/base/visible.ts'
 import { commands, forms } from './commands.ts'
 import { jsonLog } from './output.ts'
 
@@ -41,9 +42,7 @@ export function rolloutCommand(cli: Command, setExit: (code: number) => void): v
       deadline: systemClock.now() + 2 * MINUTE_MS,
     })
     const { rolloutText } = await forms.rollout()
-    process.stdout.write(
-      json ? `${JSON.stringify(answer, null, 2)}\n` : rolloutText(answer, process.stdout.isTTY),
-    )
+    process.stdout.write(json ? jsonText(answer) : rolloutText(answer, process.stdout.isTTY))
     setExit(answer.ok ? 0 : 1)
   }
   const group = cli

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { silentLog } from '../lib/base/log.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
+import { jsonText } from '../lib/base/visible.ts'
 import { watchText } from '../lib/present/watch-text.ts'
 import { commands } from './commands.ts'
 import { jsonLog } from './output.ts'
@@ -27,7 +28,7 @@ export function watchCommand(cli: Command, setExit: (code: number) => void): voi
         deadline: systemClock.now() + 2 * MINUTE_MS,
         log: verbose ? jsonLog('debug') : silentLog,
       })
-      process.stdout.write(json ? `${JSON.stringify(answer, null, 2)}\n` : watchText(answer))
+      process.stdout.write(json ? jsonText(answer) : watchText(answer))
       setExit(answer.ok && answer.undelivered === 0 ? 0 : 1)
     })
 }

@@ -1,6 +1,7 @@
 import { watch } from '../lib/app/watch.ts'
 import { asRotationError } from '../lib/base/rotation-error.ts'
 import { SECOND_MS, systemClock } from '../lib/base/time.ts'
+import { visibleJson } from '../lib/base/visible.ts'
 import type { WatchAnswer } from '../lib/watch/watch.ts'
 import { type GraphContext, runtimeOf } from './graph-runtime.ts'
 import { doorError, jsonLog } from './output.ts'
@@ -42,7 +43,7 @@ export async function handler(_payload: unknown, given?: WatchContext | null): P
 
 /** The platform's own alarm is what is left. */
 function untold(answer: WatchAnswer): Error {
-  const error = new Error(JSON.stringify(answer))
+  const error = new Error(visibleJson(JSON.stringify(answer)))
   error.name = 'WatchUntold'
   return Object.assign(error, { stack: `${error.name}: ${error.message}` })
 }

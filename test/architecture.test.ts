@@ -135,6 +135,10 @@ const RULES: readonly (readonly [name: string, rule: Rule, bad: readonly (readon
     ],
   ],
   [
+    ...owned('an answer becomes JSON where every character of it shows'),
+    [[example('functions/cli.ts', 'process.stdout.write(JSON.stringify(answer, null, 2))')]],
+  ],
+  [
     ...owned('arguments and exit codes belong to the doors'),
     [[example('lib/app/run.ts', 'process.exit(1)')], [example('lib/base/a.ts', 'process.exitCode = 1')]],
   ],

@@ -1,8 +1,8 @@
 import { iso } from '../base/time.ts'
-import { visible } from '../base/visible.ts'
-import type { AlertEvent, AlertLeaf } from '../contracts.ts'
-import { EVENTS, type EventName } from '../model/events.ts'
+import type { AlertEvent } from '../contracts.ts'
+import { EVENTS } from '../model/events.ts'
 import type { Message } from './decide.ts'
+import { fitAlert } from './fit.ts'
 
 /** What a message is about. */
 export interface Subject
@@ -23,39 +23,22 @@ export const aboutRun = (id: string, runId: string): Subject => ({
   nextTryAt: null,
 })
 
-const TEXT_AT_MOST = 600
-
-/** Mistakes in settings have a line each. Elsewhere a text may hold what a stranger wrote into a certificate. */
-const asText = (text: string, event: EventName): string => {
-  const whole = text
-    .split('\n')
-    .map(visible)
-    .join(event === 'settings-invalid' ? '\n' : ' | ')
-  return whole.length <= TEXT_AT_MOST ? whole : `${whole.slice(0, TEXT_AT_MOST - 1)}…`
-}
-
-const asLeaf = (leaf: AlertLeaf | null): AlertLeaf | null => leaf && { ...leaf, issuer: visible(leaf.issuer) }
-
 /** The alert that says a message. Pure. */
 export function composeAlert(message: Message, subject: Subject, now: number): AlertEvent {
   const { key, ...said } = message
   const { id, ...about } = subject
   const { event, kind, error, since, ends } = said
-  return {
+  return fitAlert({
     version: 1,
     ...said,
     ...about,
     // A moment is a matter of its own, also where it happens twice.
     dedupKey: kind === 'moment' ? `${id}/${key}/${about.runId}` : `${id}/${key}`,
-    reason: asText(said.reason, event),
-    error: error && { ...error, message: asText(error.message, event) },
-    before: asLeaf(about.before),
-    after: asLeaf(about.after),
     at: iso(now),
     since: since === null ? null : iso(since),
     durationMs: since === null ? null : now - since,
     nextTryAt: ends ? null : about.nextTryAt,
     whatToDo: error?.hint ?? EVENTS[event].todo,
     runbook: `RUNBOOK.md#${error?.code ?? (ends ? ends.event : event)}`,
-  }
+  })
 }

@@ -4,6 +4,7 @@ import type { AlertEvent, Run } from '../contracts.ts'
 import { EVENTS } from '../model/events.ts'
 import type { AlertRecord, OutboxEntry } from '../state/alert-record.ts'
 import type { Document } from '../state/document.ts'
+import { fitAlert } from './fit.ts'
 import { bounded, entryId, type NamedNotifier, type WithAlerts } from './outbox.ts'
 
 /** Sends what is in outboxes, over one run. */
@@ -32,7 +33,8 @@ export function createDelivery(notifiers: readonly NamedNotifier[], run: Run): D
     if (!Object.hasOwn(EVENTS, alert.event)) return false
     const to = known.get(notifier)
     if (!to || down.has(notifier) || run.signal.aborted || run.clock.now() >= run.deadline) return false
-    const error = await attempt(to, alert, run)
+    // It may have lain in the outbox.
+    const error = await attempt(to, fitAlert(alert), run)
     if (error === null) return true
     if (error.retry !== 'never') down.add(notifier)
     const about = { notifier, event: alert.event, error: error.message }

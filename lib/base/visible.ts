@@ -1,5 +1,10 @@
-/** What moves a terminal's cursor, rings its bell, or turns the direction of writing. */
-const UNSEEN = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu
+/**
+ * Texts of others (a CA, a certificate, state, a service) become visible where they leave for people, and nowhere
+ * else: words in lib/present, JSON and log lines by {@link visibleJson}, alerts in lib/alerts/fit.ts.
+ */
+
+/** What moves a terminal's cursor, rings its bell, breaks a line, or turns the direction of writing. */
+const UNSEEN = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu
 
 const escaped = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
 
@@ -19,3 +24,10 @@ export function allVisible<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, allVisible(item)])) as T
 }
+
+/** JSON whose values say only what they say, and are the same when it is read; the line breaks are its own. */
+export const visibleJson = (json: string): string =>
+  json.replaceAll(UNSEEN, char => (char === '\n' ? char : escaped(char)))
+
+/** An answer as JSON for people and programs, with a line break at its end. */
+export const jsonText = (answer: unknown): string => `${visibleJson(JSON.stringify(answer, null, 2))}\n`

@@ -1,3 +1,4 @@
+import { allVisible } from '../base/visible.ts'
 import type { Answer } from '../report/answer.ts'
 import { lifeOf, shareLeft } from '../report/health.ts'
 import type { ReportedLife } from '../report/result.ts'
@@ -21,7 +22,7 @@ const CODE: Readonly<Record<Urgency, number>> = { well: 32, watch: 33, bad: 31 }
 /** The table. Pure. */
 export function overviewText(answer: Answer, style: OverviewStyle): string {
   const now = Date.parse(answer.finishedAt)
-  const sorted = byUrgency(answer.results, now)
+  const sorted = byUrgency(allVisible(answer.results), now)
   const paint = painter(style.colour)
   const head = ['target', 'left', '', 'slots', 'state', 'next check']
   const rows = sorted.map(result => [

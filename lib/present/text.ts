@@ -53,7 +53,9 @@ export function resultText(answer: Answer, action: Action, colour = false): stri
   const paint = painter(colour)
   const now = Date.parse(answer.finishedAt)
   const targets = answer.results.map(result => targetText(allVisible(result), action, now, paint))
-  const warnings = (answer.warnings ?? []).map(it => `${paint('warning', 33)}  ${it.code}: ${it.message}\n`)
+  const warnings = allVisible(answer.warnings ?? []).map(
+    it => `${paint('warning', 33)}  ${it.code}: ${it.message}\n`,
+  )
   return [...targets, ...warnings].join('\n')
 }
 

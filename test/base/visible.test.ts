@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
-import { allVisible, quoted, visible } from '../../lib/base/visible.ts'
+import { allVisible, jsonText, quoted, visible, visibleJson } from '../../lib/base/visible.ts'
 import { findingsText } from '../../lib/present/findings-text.ts'
+import { overviewText } from '../../lib/present/overview.ts'
+import { escapeHtml } from '../../lib/present/page/html.ts'
 import { resultText } from '../../lib/present/text.ts'
 import { watchText } from '../../lib/present/watch-text.ts'
 import { answer, reported, result } from '../present/answers.ts'
@@ -42,4 +44,25 @@ test('nor where the watchdog or the doctor has read it', () => {
     expect(text).toContain('\\u001b[2Jevil')
     expect(text).not.toContain('\u001b')
   }
+})
+
+test('nor in the table of the fleet, its warnings, or the page', () => {
+  const evil = 'a\u009b2J\u202e\nrotated'
+  const many = ['1', '2', '3', '4'].map(name => result({ target: `${name}${evil}` }))
+  const shown = {
+    ...answer(many[0] ?? result({})),
+    results: many,
+    warnings: [{ code: 'store', message: evil }],
+  }
+  const table = overviewText(shown, { colour: false, width: 200, isLong: true })
+  expect(table).not.toMatch(/[\u009b\u202e]/)
+  expect(table).not.toMatch(/^rotated/m)
+  expect(escapeHtml(evil)).toBe('a\\u009b2J\\u202e\\u000arotated')
+})
+
+test('JSON for people and programs shows every character, and is the same when it is read', () => {
+  const value = { a: 'x\u009b\u202e\u2028\ny' }
+  expect(jsonText(value)).toBe('{\n  "a": "x\\u009b\\u202e\\u2028\\ny"\n}\n')
+  expect(JSON.parse(jsonText(value))).toEqual(value)
+  expect(visibleJson('{"a":1}\n')).toBe('{"a":1}\n')
 })

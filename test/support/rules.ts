@@ -131,6 +131,11 @@ const OWNERS = {
     within: LIB,
     owners: ['lib/base/time.ts'],
   },
+  'an answer becomes JSON where every character of it shows': {
+    said: /JSON\.stringify\([^()]*\bnull, ?2\)/,
+    within: /^functions\//,
+    owners: [],
+  },
   'arguments and exit codes belong to the doors': {
     said: /\bprocess\.(argv|exit|exitCode|abort)\b/,
     within: LIB,

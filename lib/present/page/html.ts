@@ -1,3 +1,5 @@
+import { visible } from '../../base/visible.ts'
+
 /** HTML as text, with everything that comes from elsewhere escaped. */
 
 /** A piece of markup that is whole. */
@@ -16,7 +18,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-export const escapeHtml = (text: string): string => text.replaceAll(/[&<>"']/g, char => ENTITIES[char] ?? '')
+export const escapeHtml = (text: string): string =>
+  visible(text).replaceAll(/[&<>"']/g, char => ENTITIES[char] ?? '')
 
 const asMarkup = (part: Part): string => {
   if (part === null || part === undefined || part === false) return ''
