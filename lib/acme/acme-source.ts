@@ -50,7 +50,8 @@ const createEnvironment = (
   const { settings, directoryUrl, memory } = where
   const accessOf = (run: Run): AccountAccess => {
     const http = context.http(account.caCertificates)
-    return { connection: { settings, directoryUrl, http, run }, account, memory }
+    const isPrivate = account.caCertificates !== null
+    return { connection: { settings, directoryUrl, isPrivate, http, run }, account, memory }
   }
   let last: Promise<unknown> = Promise.resolve()
   return {

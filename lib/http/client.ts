@@ -46,7 +46,12 @@ export function createHttp(options: HttpOptions = {}): Http {
   }
   return {
     request: async ({ method, url: text, headers = {}, body, signal, ...options }) => {
-      const { encoding = 'utf8', maxBytes = MAX_BODY_BYTES, timeoutMs = 30 * SECOND_MS } = options
+      const {
+        encoding = 'utf8',
+        maxBytes = MAX_BODY_BYTES,
+        mayConnect = () => true,
+        timeoutMs = 30 * SECOND_MS,
+      } = options
       const url = new URL(text)
       if (signal?.aborted)
         throw new HttpFailure('aborted', `the request to ${url.host} was given up`, false, signal.reason)
@@ -57,7 +62,10 @@ export function createHttp(options: HttpOptions = {}): Http {
       }
       try {
         const way = await wayTo(url)
-        return await way.exchange({ method, url, headers, body, encoding, maxBytes, signal: either, onReady })
+        return await way.exchange({
+          ...{ method, url, headers, body, encoding, maxBytes, mayConnect },
+          ...{ signal: either, onReady },
+        })
       } catch (thrown) {
         const aborted = signal?.aborted ?? false
         throw asFailure(thrown, url.host, { ready, aborted, late: either.aborted })

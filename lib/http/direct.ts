@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns'
 import {
   Agent,
   type ClientRequest,
@@ -6,8 +7,17 @@ import {
   type RequestOptions,
 } from 'node:http'
 import { request as overTls, Agent as TlsAgent } from 'node:https'
+import type { LookupFunction } from 'node:net'
 import { SECOND_MS } from '../base/time.ts'
-import { type Exchange, type HttpResponse, joinHeaders, tooLarge, type Way, type WayOptions } from './http.ts'
+import {
+  type Exchange,
+  HttpFailure,
+  type HttpResponse,
+  joinHeaders,
+  tooLarge,
+  type Way,
+  type WayOptions,
+} from './http.ts'
 
 const read = (
   answer: IncomingMessage,
@@ -54,7 +64,7 @@ const watch = (
 /** Sends one request by Node's own client, over what `connection` says. */
 export const send = (
   { method, url, headers, body, encoding, maxBytes, signal, onReady }: Exchange,
-  connection: Pick<RequestOptions, 'agent' | 'createConnection'>,
+  connection: Pick<RequestOptions, 'agent' | 'createConnection' | 'lookup'>,
   connectTimeoutMs: number,
 ): Promise<HttpResponse> =>
   new Promise((resolve, reject) => {
@@ -76,6 +86,21 @@ export const send = (
     request.end(body)
   })
 
+/** Resolves a host to addresses that may all be connected to. */
+const lookupAmong =
+  (mayConnect: Exchange['mayConnect']): LookupFunction =>
+  (hostname, options, callback) =>
+    lookup(hostname, { ...options, all: true }, (error, found) => {
+      const bad = error ? undefined : found.find(({ address }) => !mayConnect(address))
+      if (error || bad) return callback(error ?? notThere(hostname, bad?.address), '')
+      const [first] = found
+      if (options.all) callback(null, found)
+      else callback(null, first?.address ?? '', first?.family)
+    })
+
+const notThere = (host: string, address: string | undefined): HttpFailure =>
+  new HttpFailure('connect', `no connection to ${host}: it must not be at ${address}`, false)
+
 /** Keeps connections for the next request. */
 export function openDirect({ connectTimeoutMs, tls }: WayOptions): Way {
   const pool = { keepAlive: true, timeout: 10 * SECOND_MS }
@@ -83,7 +108,7 @@ export function openDirect({ connectTimeoutMs, tls }: WayOptions): Way {
   return {
     exchange: exchange => {
       const agent = agents[exchange.url.protocol === 'https:' ? 'https:' : 'http:']
-      return send(exchange, { agent }, connectTimeoutMs)
+      return send(exchange, { agent, lookup: lookupAmong(exchange.mayConnect) }, connectTimeoutMs)
     },
     close: async () => {
       for (const agent of Object.values(agents)) agent.destroy()

@@ -7,6 +7,8 @@ export interface HttpRequest {
   readonly body?: string | Uint8Array
   /** How the answer's bytes become its text; `latin1` keeps each byte. Default `utf8`. */
   readonly encoding?: 'utf8' | 'latin1'
+  /** Whether one of the host's addresses may be connected to; a proxy is not asked. Default: each may. */
+  readonly mayConnect?: (address: string) => boolean
   /** Of the answer's body. Default 4 MiB. */
   readonly maxBytes?: number
   /** From the call to the last byte of the answer. Default 30 s. */
@@ -64,6 +66,7 @@ export interface Exchange {
   readonly body: string | Uint8Array | undefined
   readonly encoding: 'utf8' | 'latin1'
   readonly maxBytes: number
+  readonly mayConnect: (address: string) => boolean
   readonly signal: AbortSignal
   /** Called when the request can have been sent from then on. */
   readonly onReady: () => void

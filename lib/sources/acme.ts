@@ -75,7 +75,13 @@ const create = (own: Settings, context: SourceContext): CertificateSource => {
     renewalInfo: async (leafPem, leaf, run) => {
       const { fetchRenewalInfo } = await import('../acme/renewal-info.ts')
       const http = context.http(own.caCertificates)
-      const connection = { settings: `sources.${context.name}`, directoryUrl: own.directory, http, run }
+      const connection = {
+        settings: `sources.${context.name}`,
+        directoryUrl: own.directory,
+        isPrivate: own.caCertificates !== null,
+        http,
+        run,
+      }
       return fetchRenewalInfo(connection, context.memory, leafPem, leaf)
     },
   }

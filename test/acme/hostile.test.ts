@@ -229,7 +229,7 @@ describe('a problem without measure', () => {
 
   it('of parts within parts', async () => {
     const deep = `${'{"subproblems":['.repeat(50_000)}${']}'.repeat(50_000)}`
-    expect(await told(deep)).toBe('sources.ca: newOrder: the CA answers status 400 [the order: unknown]')
+    expect(await told(deep)).toBe('sources.ca: newOrder: the CA answers status 400')
   })
 
   it('in its names', async () => {
@@ -242,6 +242,26 @@ describe('a problem without measure', () => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: none of them may be there
     expect(message).not.toMatch(/[\u0000-\u001f]/)
     expect(message.length).toBeLessThan(1_000)
+  })
+})
+
+describe('authorizations without measure', () => {
+  it.each([
+    ['400 of them', (one: string) => Array.from({ length: 400 }, (_, i) => `${one}?${i}`)],
+    ['one name twice', (one: string) => [one, `${one}?again`]],
+  ])('%s: nothing is written, the next run orders anew', async (_, more) => {
+    const bench = await startBench()
+    const http = withOrders(bench, order => {
+      order.authorizations = more(String((order.authorizations as string[])[0]))
+    })
+    const journal = createJournal()
+    expect(await failureOf(obtainBy(bench, http, journal))).toMatchObject({
+      code: 'order-failed',
+      message: expect.stringMatching(/^sources.ca: order: \d+ authorizations, more than one for each name$/),
+    })
+    expect(bench.solverCalls.filter(it => it.includes('present'))).toEqual([])
+    expect(bench.operations().filter(it => it === 'acme.Authorization').length).toBeLessThan(3)
+    expect(journal.notes).toEqual({})
   })
 })
 

@@ -50,7 +50,21 @@ const checkName = async (work: Work, order: Order, names: readonly string[], nam
   })
 }
 
+/** One name is validated once (RFC 8555 section 7.1.3): a CA may not have us write values without end. */
+const tooMany = async ({ client, notes, budget }: Work, order: Order): Promise<RotationError> => {
+  await notes.dropped()
+  await budget.ended()
+  const count = order.authorizations.length
+  return new RotationError(
+    'order-failed',
+    `${client.connection.settings}: order: ${count} authorizations, more than one for each name`,
+    { hint: 'The next run places a new order.' },
+  )
+}
+
 const readPending = async (work: Work, names: readonly string[], order: Order) => {
+  if (order.authorizations.length > new Set(names).size) throw await tooMany(work, order)
+  const seen = new Set<string>()
   const pending: {
     readonly authorization: Authorization
     readonly challenge: Challenge & { token: string }
@@ -58,6 +72,8 @@ const readPending = async (work: Work, names: readonly string[], order: Order) =
   for (const url of order.authorizations) {
     const authorization = await work.client.authorization(url)
     if (authorization.status !== 'pending') continue
+    if (seen.has(titled(authorization))) throw await tooMany(work, order)
+    seen.add(titled(authorization))
     await checkName(work, order, names, authorization.name)
     pending.push({ authorization, challenge: await dnsChallenge(work, order, authorization) })
   }
@@ -99,9 +115,12 @@ const hintFor = ({ type }: ProblemDocument): string => {
   return 'See that the TXT record reaches every authoritative server of the zone.'
 }
 
+/** Each is asked for. */
+const SHOWN_AT_MOST = 100
+
 const invalidChallenges = async (client: AcmeClient, order: Order) => {
   const failures: { readonly name: string; readonly problem: ProblemDocument }[] = []
-  for (const url of order.authorizations) {
+  for (const url of order.authorizations.slice(0, SHOWN_AT_MOST)) {
     const authorization = await client.authorization(url)
     if (authorization.status !== 'invalid') continue
     const failed = authorization.challenges.find(challenge => challenge.error !== null)

@@ -8,6 +8,7 @@ import { caaIdentitiesOf, metaOf } from './directory.ts'
 import { type Authorization, type Order, readAuthorization, readOrder } from './resources.ts'
 import { type AccountSetup, MOVED, openSignedRequests } from './signed-requests.ts'
 import { type AcmeAnswer, linksOf } from './transport.ts'
+import { requireWhereabouts } from './whereabouts.ts'
 
 /** What newAccount is told (RFC 8555 section 7.3). */
 export type AccountRequest =
@@ -58,7 +59,10 @@ export function createAcmeClient(setup: AccountSetup) {
   const unusable = (call: string, why: string): RotationError =>
     new RotationError('unavailable', `${connection.settings}: ${call}: ${why}`)
   const locationIn = ({ headers }: AcmeAnswer, call: string, lack: string): string => {
-    if (headers.location) return headers.location
+    if (headers.location) {
+      requireWhereabouts(connection, call, headers.location)
+      return headers.location
+    }
     throw unusable(call, lack)
   }
   const orderIn = (url: string, { data, headers }: AcmeAnswer): Order =>

@@ -36,6 +36,9 @@ export interface Authorization {
   readonly challenges: readonly Challenge[]
 }
 
+/** More than any order has names. */
+const AUTHORIZATIONS_AT_MOST = 1_000
+
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 const STATUSES: readonly string[] = ['pending', 'ready', 'processing', 'valid', 'invalid']
 
@@ -49,7 +52,9 @@ export const readOrder = (settings: string, url: string, value: unknown, retryAt
     url,
     status: status as OrderStatus,
     finalize: text(finalize),
-    authorizations: Array.isArray(authorizations) ? authorizations.map(text) : [],
+    authorizations: (Array.isArray(authorizations) ? authorizations : [])
+      .slice(0, AUTHORIZATIONS_AT_MOST)
+      .map(text),
     certificate: text(certificate) || null,
     expires: Number.isNaN(expiresAt) ? null : expiresAt,
     error: error ? readProblem(error, 0) : null,

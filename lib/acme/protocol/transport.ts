@@ -5,6 +5,7 @@ import type { Run } from '../../contracts.ts'
 import { parseJson, unanswered } from '../../http/api-call.ts'
 import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
 import { refusal, termsOf } from './problem.ts'
+import { requireWhereabouts } from './whereabouts.ts'
 
 /** How a CA's servers tell clients apart (RFC 8555 section 6.1 asks for it). */
 export const USER_AGENT = `iotda-cert/${packageJson.version}`
@@ -19,6 +20,8 @@ export interface AcmeConnection {
   /** Path of the source in the settings, for messages, e.g. `sources.letsencrypt`. */
   readonly settings: string
   readonly directoryUrl: string
+  /** Whether the settings trust roots of their own for it. */
+  readonly isPrivate?: boolean
   readonly http: Http
   readonly run: Run
 }
@@ -70,9 +73,11 @@ const askOnce = async (connection: AcmeConnection, call: string, request: Asked)
   const { http, run, settings } = connection
   const leftMs = run.deadline - run.clock.now()
   if (run.signal.aborted || leftMs <= 0) throw outOfTime(settings, call, run.signal.reason)
+  const mayConnect = requireWhereabouts(connection, call, request.url)
   try {
     return await http.request({
       ...request,
+      mayConnect,
       // Problem documents are for people, in the language of all other messages (RFC 8555 section 6.1).
       headers: { 'user-agent': USER_AGENT, 'accept-language': 'en', ...request.headers },
       timeoutMs: Math.min(REQUEST_TIMEOUT_MS, leftMs),
