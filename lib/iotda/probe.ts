@@ -61,9 +61,16 @@ export interface DeviceProbeOptions {
   readonly timeoutMs?: number
 }
 
+const NAMED_AT_MOST = 5
+
+const fewOf = (names: readonly string[]): string => {
+  const more = names.length - NAMED_AT_MOST
+  return `${names.slice(0, NAMED_AT_MOST).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
 /** `CN=… by CN=… (0123456789abcdef…)`: a leaf in one phrase. */
 export const nameOf = ({ subject, names, issuer, fingerprint }: Leaf): string =>
-  `${subject || names.join(', ')} by ${issuer} (${fingerprint.slice(0, 16)}…)`
+  `${subject || fewOf(names)} by ${issuer} (${fingerprint.slice(0, 16)}…)`
 
 type Trouble = Pick<DeviceProbe, 'problem' | 'fault' | 'untidy'>
 
@@ -78,7 +85,7 @@ function objection(chain: readonly X509Certificate[], leaf: Leaf, options: Judge
   if (expected !== null && leaf.fingerprint !== expected)
     return trouble(`it is served ${nameOf(leaf)}`, 'other-leaf')
   if (!covers(leaf.names, serverName.replace(/\.$/, ''))) {
-    const names = leaf.names.join(', ') || 'no name'
+    const names = fewOf(leaf.names) || 'no name'
     return trouble(`it is served ${nameOf(leaf)}, which is for ${names}`, 'chain')
   }
   const path = verifySent({ chain, roots: device.roots, at: clock.now() })

@@ -21,6 +21,23 @@ export interface Document<T> {
 const CONFLICTS_AT_MOST = 8
 const DEPTH_AT_MOST = 64
 
+const TEXT_AT_MOST = 600
+/** Members that say something in words, which may be those of a service or a certificate. */
+const IN_WORDS = ['why', 'failedWhy', 'reason', 'detail', 'message', 'hint']
+
+/** Stores have limits, and what somebody else says must not reach them: the rest of a long text is cut off. */
+function withShortTexts<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(withShortTexts) as T
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).map(([key, item]) => [
+    key,
+    typeof item === 'string' && IN_WORDS.includes(key) && item.length > TEXT_AT_MOST
+      ? `${item.slice(0, TEXT_AT_MOST)}…`
+      : withShortTexts(item),
+  ])
+  return Object.fromEntries(entries) as T
+}
+
 /** A store, and what vouches for what stands in it. */
 export interface Vouched {
   readonly store: StateStore
@@ -57,7 +74,7 @@ export function openDocument<T>(
       if (next === value) return value
       try {
         if (number === 0) await authenticity.begin()
-        const body = await authenticity.sign(key, next, number + 1)
+        const body = await authenticity.sign(key, withShortTexts(next), number + 1)
         const written = await store.write(key, body, revision)
         known = { value: next, revision: written, number: number + 1 }
         return next

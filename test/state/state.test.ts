@@ -24,6 +24,15 @@ describe('a document', () => {
     expect(await state.files()).toEqual({})
   })
 
+  test('what somebody else says is cut before it is written; a chain is not', async () => {
+    const [why, chainPem] = ['x'.repeat(40_000), 'y'.repeat(40_000)]
+    await document().update(d => ({ ...d, held: { since: NOW, why, specHash: 's' } }))
+    expect((await document().get()).held?.why.length).toBeLessThan(1_000)
+    const certificate = records().certificate('iot')
+    await certificate.update(d => ({ ...d, pending: pendingCertificate({ chainPem }) }))
+    expect((await records().certificate('iot').get()).pending?.chainPem).toBe(chainPem)
+  })
+
   test('is there for the next process', async () => {
     await document().update(() => settled({ failures: 3, retryAfter: NOW }))
     expect(await document().get()).toEqual(settled({ failures: 3, retryAfter: NOW }))

@@ -83,14 +83,9 @@ async function putBack(
     .catch(error => warn(context, 'state-not-written', (error as Error).message))
 }
 
-const DOWN: readonly ErrorCode[] = [
-  'unavailable',
-  'unreachable',
-  'throttled',
-  'forbidden',
-  'store-unreadable',
-]
+/** Somebody else is at work, or the run is over. */
+const OTHERS: readonly ErrorCode[] = ['store-conflict', 'lease-lost', 'changed', 'out-of-time']
 
-/** Whether the state cannot be read or written at all; another writer's word is not that. */
+/** Whether the store does not do its work, for whatever reason: devices come first then. */
 const isStoreDown = (error: unknown): error is RotationError =>
-  error instanceof RotationError && DOWN.includes(error.code)
+  error instanceof RotationError && !OTHERS.includes(error.code)
