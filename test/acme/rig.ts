@@ -123,7 +123,7 @@ export interface Bench extends Rig {
 const bare = (fqdn: string): string => fqdn.replace(/\.$/, '')
 
 /** A solver that writes into the rig's DNS. */
-const createSolver = ({ dns }: Rig, calls: string[]): DnsSolver => ({
+export const createSolver = ({ dns }: Pick<Rig, 'dns'>, calls: string[]): DnsSolver => ({
   propagation: {
     check: 'authoritative',
     resolvers: [],

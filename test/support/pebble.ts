@@ -1,14 +1,12 @@
 /** Pebble, Let's Encrypt's test CA, with challtestsrv as its DNS; both on free ports of loopback. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import { pebbleBinaries } from './pebble-binaries.ts'
+import { freePorts, start, stop } from './server-process.ts'
 
 export interface PebbleOptions {
   /** Share of the good nonces that is refused. Default 0. */
@@ -46,16 +44,6 @@ export interface Pebble {
 }
 
 const HOST = '127.0.0.1'
-const START_TRIES = 200
-const START_EVERY_MS = 50
-
-const freePorts = async (count: number): Promise<readonly number[]> => {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, HOST))
-  await Promise.all(servers.map(server => once(server, 'listening')))
-  const ports = servers.map(server => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))))
-  return ports
-}
 
 interface Reply {
   readonly status: number
@@ -78,37 +66,6 @@ const exchange = (url: string, ca: string, body: string | null = null): Promise<
     sent.on('error', reject)
     sent.end(body ?? '')
   })
-
-/** A child process that is watched until it serves, with what it wrote for the error when it does not. */
-const start = (command: string, parameters: readonly string[], env: NodeJS.ProcessEnv) => {
-  const child = spawn(command, parameters, { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  const note = (chunk: Buffer) => {
-    output = (output + chunk.toString()).slice(-4_000)
-  }
-  child.stdout.on('data', note)
-  child.stderr.on('data', note)
-  child.on('error', error => note(Buffer.from(String(error))))
-  const ready = async (probe: () => Promise<unknown>): Promise<void> => {
-    for (let tries = 0; tries < START_TRIES && child.exitCode === null; tries += 1) {
-      const up = await probe().then(
-        () => true,
-        () => false,
-      )
-      if (up) return
-      await sleep(START_EVERY_MS)
-    }
-    throw new Error(`${command} did not start:\n${output}`)
-  }
-  return { child, ready }
-}
-
-const stop = async (child: ChildProcess): Promise<void> => {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const gone = once(child, 'exit')
-  child.kill('SIGKILL')
-  await gone
-}
 
 const environment = (options: PebbleOptions): NodeJS.ProcessEnv => ({
   PATH: process.env.PATH,

@@ -1,7 +1,7 @@
 /** Software of other people that tests drive: fetched once into a cache, and written down with its version. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { appendFile, mkdir, stat, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { unpackPackage } from './apt.ts'
@@ -59,7 +59,7 @@ export async function goProgram(name: string, packageAtVersion: string): Promise
   const folder = join(CACHE, `go-${name}-${slug([packageAtVersion])}`)
   await once(
     folder,
-    `GOBIN="$1" GOFLAGS=-mod=mod go install '${packageAtVersion}'`,
+    `CGO_ENABLED=0 GOBIN="$1" GOFLAGS=-mod=mod go install '${packageAtVersion}'`,
     `These tests need Go, and ${packageAtVersion}.`,
   )
   return join(folder, name)
@@ -74,4 +74,16 @@ export async function debianTree(name: string): Promise<string> {
   })
   await writeFile(`${folder}.done`, '')
   return folder
+}
+
+/** A program of a Debian package, where the system has it or out of `debianTree`, and the environment that it needs. */
+export async function debianProgram(
+  name: string,
+): Promise<{ readonly path: string; readonly env: Readonly<Record<string, string>> }> {
+  const installed = join('/usr/bin', name)
+  if (await stat(installed).catch(() => null)) return { path: installed, env: {} }
+  const tree = await debianTree(name)
+  const libraries = join(tree, 'usr/lib')
+  const folders = (await readdir(libraries).catch(() => [])).map(it => join(libraries, it))
+  return { path: join(tree, 'usr/bin', name), env: { LD_LIBRARY_PATH: [libraries, ...folders].join(':') } }
 }
