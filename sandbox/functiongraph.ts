@@ -89,24 +89,22 @@ export async function createFunctionGraph(options: FunctionGraphOptions): Promis
       return found ? handle(found, call) : absent()
     }
 
-  const shown = (it: SimulatedFunction): Answer => {
+  const shownBody = (it: SimulatedFunction) => {
     const { encrypted_user_data: secret, ...visible } = it.config
     return {
-      status: 200,
-      body: {
-        ...visible,
-        func_urn: `${it.urn}:latest`,
-        version: 'latest',
-        code_type: 'zip',
-        code_filename: it.codeFilename,
-        digest: createHash('sha512').update(it.code).digest('hex'),
-        code_size: it.code.length,
-        strategy_config: { concurrency: it.maxInstances, concurrent_num: 1 },
-        // Encrypted values never come back.
-        ...(secret === undefined ? {} : { encrypted_user_data: '{}' }),
-      },
+      ...visible,
+      func_urn: `${it.urn}:latest`,
+      version: 'latest',
+      code_type: 'zip',
+      code_filename: it.codeFilename,
+      digest: createHash('sha512').update(it.code).digest('hex'),
+      code_size: it.code.length,
+      strategy_config: { concurrency: it.maxInstances, concurrent_num: 1 },
+      // Encrypted values never come back.
+      ...(secret === undefined ? {} : { encrypted_user_data: '{}' }),
     }
   }
+  const shown = (it: SimulatedFunction): Answer => ({ status: 200, body: shownBody(it) })
   const codeIn = (body: Record<string, unknown>): Pick<SimulatedFunction, 'code' | 'codeFilename'> | null => {
     const { file } = (body.func_code ?? {}) as { file?: unknown }
     if (body.code_type !== 'zip' || typeof body.code_filename !== 'string' || typeof file !== 'string')
@@ -136,17 +134,20 @@ export async function createFunctionGraph(options: FunctionGraphOptions): Promis
     const code = codeIn(parse(call.body))
     if (code === null) return invalid('func_code')
     Object.assign(it, code)
-    return shown(it)
+    const { func_name, runtime } = it.config
+    const { func_urn, code_type, code_filename, digest, code_size, strategy_config } = shownBody(it)
+    const changed = { func_urn, code_type, code_filename, digest, code_size, strategy_config }
+    return { status: 200, body: { ...changed, func_name, runtime } }
   })
   const remove = onFunction(it => {
     functions.delete(it.urn)
     return { status: 204 }
   })
   // A function has the one version, and no alias, until somebody publishes one.
-  const versions = onFunction(it => ({
-    status: 200,
-    body: { versions: [shown(it).body], next_marker: 1, count: 1 },
-  }))
+  const versions = onFunction(it => {
+    const { description: _, ...shown }: Record<string, unknown> = shownBody(it)
+    return { status: 200, body: { versions: [shown], next_marker: 1, count: 1 } }
+  })
   const limit = onFunction((it, call) => {
     const { max_instance_num: number } = parse(call.body)
     if (typeof number !== 'number' || number < -1 || number > 1000) return invalid('max_instance_num')
