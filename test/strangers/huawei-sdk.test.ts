@@ -107,6 +107,15 @@ describe('IoTDA', () => {
     expect(iotda.bound()?.certificatePem).toBe(ec.chainPem)
   })
 
+  test('devices that are online are counted', async () => {
+    const { iotda } = await start({ keys })
+    iotda.index.devices = () => [{ deviceId: 'd1', productId: 'p1', status: 'ONLINE' }]
+    const sql = "select count(*) from device where status = 'ONLINE'"
+    const request = { $: 'SearchDevicesRequest', instance_id: 'instance-1', body: { $: 'SearchSql', sql } }
+    const counted = await open(of(iotda.url))('search_devices', request)
+    expect(counted).toMatchObject({ status: 200, body: { count: 1 } })
+  })
+
   test('refusals are what the SDK takes them for', async () => {
     const { iotda } = await start({ keys })
     const list = { $: 'ListServerCertificateRequest' }
