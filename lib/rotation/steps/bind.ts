@@ -11,7 +11,7 @@ import { done, logFailure, type StepResult, skipped, untilNextRun, warn } from '
 import type { Uploaded } from './add.ts'
 import { lookBefore, overruled } from './baseline.ts'
 import { openingFor, timeToBindMs } from './bind-time.ts'
-import { configFor, switchesOff } from './ocsp-stapling.ts'
+import { configFor, differenceOf, switchesOff } from './ocsp-stapling.ts'
 
 /** What is bound and waits for its proof. */
 export interface Bound {
@@ -102,28 +102,25 @@ async function replacedBy(
   }
 }
 
-/** Binds by an update, and reads back that it is so. */
+/** Binds by an update, and reads back that it is so, and with the OCSP settings that were sent. */
 export async function putBinding(
-  { iotda, run }: Context,
+  context: Context,
   { configurationId }: DomainConfiguration,
   serverCertificateId: string,
   serverCertificateConfig: DomainConfiguration['serverCertificateConfig'],
 ): Promise<void> {
-  const isBound = async (): Promise<boolean> =>
-    (await iotda.showDomainConfiguration(configurationId, run.signal)).serverCertificateId ===
-    serverCertificateId
+  const { iotda, run } = context
+  const binding = { serverCertificateId, serverCertificateConfig }
+  const show = (): Promise<DomainConfiguration> => iotda.showDomainConfiguration(configurationId, run.signal)
   let failure: unknown = null
   try {
-    await iotda.updateDomainConfiguration(
-      configurationId,
-      { serverCertificateId, serverCertificateConfig },
-      run.signal,
-    )
+    await iotda.updateDomainConfiguration(configurationId, binding, run.signal)
   } catch (error) {
     if (!isUnanswered(error)) throw error
     failure = error
   }
-  if (await readBack({ run }, isBound, bound => bound)) return
+  const now = await readBack({ run }, show, it => it.serverCertificateId === serverCertificateId)
+  if (now.serverCertificateId === serverCertificateId) return mindStapling(context, binding, now)
   throw (
     failure ??
     new RotationError(
@@ -131,6 +128,25 @@ export async function putBinding(
       `iotda UpdateDomainConfiguration was accepted, but ${serverCertificateId} is not bound a minute later`,
     )
   )
+}
+
+/**
+ * There is no conditional update: what stands there after ours is told where it is not what was sent. What was on and
+ * is off at once was lost with the update, and is sent again; anything else is a person's word, which stands.
+ */
+async function mindStapling(
+  context: Context,
+  sent: Pick<DomainConfiguration, 'serverCertificateConfig'> & { readonly serverCertificateId: string },
+  { configurationId, serverCertificateConfig: found }: DomainConfiguration,
+): Promise<void> {
+  const { iotda, run } = context
+  const { said, isLost } = differenceOf(sent.serverCertificateConfig, found)
+  if (said === null) return
+  if (!isLost) return warn(context, 'ocsp-changed', `the OCSP settings were changed during the bind: ${said}`)
+  warn(context, 'ocsp-changed', `the OCSP settings were lost with the bind, and are sent again: ${said}`)
+  await iotda
+    .updateDomainConfiguration(configurationId, sent, run.signal)
+    .catch(error => logFailure(context, error, 'the OCSP settings could not be sent again'))
 }
 
 async function createBinding({ iotda, run, target }: Context, serverCertificateId: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { DomainConfiguration } from '../../iotda/client.ts'
 import type { Leaf } from '../../model/certificate.ts'
 import type { Replaced } from '../../state/documents.ts'
@@ -40,4 +41,18 @@ export function configBack(
 ): Config {
   if (before?.ocsp_stapling_enable === true) return withStapling(now)
   return staplingBack ? { ...now, ocsp_stapling_enable: false } : now
+}
+
+/** What of the settings that were sent stands there otherwise, in words; lost: all of it was on, and none is any more. */
+export function differenceOf(
+  sent: Config,
+  found: Config,
+): { readonly said: string | null; readonly isLost: boolean } {
+  const other = Object.entries(sent ?? {}).filter(
+    ([name, value]) => !isDeepStrictEqual(found?.[name] ?? null, value ?? null),
+  )
+  const text = (value: unknown): string => JSON.stringify(value ?? null).slice(0, 40)
+  const said = other.map(([name, value]) => `${name} is ${text(found?.[name])}, sent was ${text(value)}`)
+  const isLost = other.every(([name, value]) => Boolean(value) && !found?.[name])
+  return { said: said.length === 0 ? null : said.join('; '), isLost }
 }
