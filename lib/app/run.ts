@@ -275,6 +275,7 @@ async function setups(
       intervalMs: settings.intervalMs,
       iotda: createIotdaClient(huaweiClient(settings, target, http, run.clock)),
       endpoint: createEndpoint(),
+      http,
       sources,
       store,
       records,

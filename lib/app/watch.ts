@@ -22,6 +22,7 @@ export async function watch(request: WatchRequest): Promise<WatchAnswer> {
       targets: settings.targets,
       rotator: rotatorOf(settings, session),
       run: session.run,
+      http: session.http,
       notifiers: await session.notifiers(settings.notifiers),
       record: await recordOf(settings, session),
     }),

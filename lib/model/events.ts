@@ -142,6 +142,12 @@ export const EVENTS = {
     text: 'serves a certificate that devices do not trust',
     todo: 'Bind a good certificate: `iotda-cert rollback`, or in the console.',
   },
+  'watch-revoked': {
+    severity: 'critical',
+    state: true,
+    text: 'serves a certificate or intermediate that was revoked',
+    todo: 'Run `iotda-cert rotate --force`: devices that look at revocation refuse what is served.',
+  },
   'watch-wrong-name': {
     severity: 'critical',
     state: true,

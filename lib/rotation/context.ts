@@ -1,7 +1,7 @@
 import type { Pace } from '../base/pace.ts'
 import type { Turns } from '../base/parallel.ts'
 import { RotationError } from '../base/rotation-error.ts'
-import type { CertificateSource, Run, StateStore } from '../contracts.ts'
+import type { CertificateSource, DriverContext, Run, StateStore } from '../contracts.ts'
 import type { Canary } from '../devices/canary.ts'
 import type { IotdaClient } from '../iotda/client.ts'
 import type { Endpoint } from '../iotda/endpoint.ts'
@@ -25,6 +25,8 @@ export interface RotationSetup {
   readonly intervalMs: number
   readonly iotda: IotdaClient
   readonly endpoint: Endpoint
+  /** For revocation lists. */
+  readonly http: DriverContext['http']
   /** Every source of the settings, by name. */
   readonly sources: Readonly<Record<string, CertificateSource>>
   readonly store: StateStore

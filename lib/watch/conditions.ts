@@ -64,6 +64,10 @@ export function portConditions(look: Look): readonly Condition[] {
   ]
 }
 
+/** What is served was revoked. */
+export const revokedCondition = (revoked: readonly string[]): readonly Condition[] =>
+  revoked.length === 0 ? [] : [state('revoked', 'watch-revoked', [...new Set(revoked)].join('; '))]
+
 const firstToEnd = (answered: readonly Handshake[]): Leaf | null =>
   answered.flatMap(({ leaf }) => leaf ?? []).toSorted((a, b) => a.notAfter - b.notAfter)[0] ?? null
 

@@ -1,16 +1,27 @@
+import type { Condition } from '../alerts/decide.ts'
 import { inParallel } from '../base/parallel.ts'
 import { abortAfter, iso } from '../base/time.ts'
 import type { WatchedTarget } from '../config/watch.ts'
-import type { Run } from '../contracts.ts'
-import { createEndpoint } from '../iotda/endpoint.ts'
+import type { DriverContext, Run } from '../contracts.ts'
+import { createEndpoint, type Handshake } from '../iotda/endpoint.ts'
+import { type Asking, lookUpRevocation } from '../revocation/look-up.ts'
 import { alertWatch, type WatchAlerting } from './alert.ts'
-import { daysLeftOf, type Found, portConditions, type Rotator, rotatorConditions } from './conditions.ts'
+import {
+  daysLeftOf,
+  type Found,
+  portConditions,
+  type Rotator,
+  revokedCondition,
+  rotatorConditions,
+} from './conditions.ts'
 
 /** What the watchdog looks at, and who is told. */
 export interface Watching extends WatchAlerting {
   readonly targets: readonly WatchedTarget[]
   /** Null: it is not watched. */
   readonly rotator: Rotator | null
+  /** For revocation lists. */
+  readonly http: DriverContext['http']
 }
 
 /** One target as the watchdog found it. */
@@ -50,7 +61,7 @@ export async function watch(watching: Watching): Promise<WatchAnswer> {
   const startedAt = clock.now()
   const looking = abortAfter(Math.max(1_000, deadline - startedAt - ALERT_MS), run.signal)
   const found = await Promise.all([
-    inParallel(targets, AT_ONCE, target => lookAt(target, { clock, signal: looking.signal })),
+    inParallel(targets, AT_ONCE, target => lookAt(target, { clock, signal: looking.signal }, watching.http)),
     rotator ? lookAtRotator(rotator, run) : [],
   ])
   looking.clear()
@@ -75,12 +86,30 @@ const resultOf = ({ name, daysLeft, conditions }: Found): WatchedResult => ({
 })
 
 /** Never throws: what goes wrong is what is found. */
-async function lookAt(target: WatchedTarget, run: Pick<Run, 'clock' | 'signal'>): Promise<Found> {
+async function lookAt(
+  target: WatchedTarget,
+  run: Pick<Run, 'clock' | 'signal'>,
+  http: DriverContext['http'],
+): Promise<Found> {
   const { name, host, port, addresses, sni, roots, profiles } = target
   const seen = await createEndpoint().lookClosely({ host, port, addresses }, sni, run.signal)
   const now = run.clock.now()
-  const conditions = portConditions({ sni, roots, profiles, seen, now })
+  const revoked = await revokedIn(target, seen, { run, http })
+  const conditions = [...portConditions({ sni, roots, profiles, seen, now }), ...revoked]
   return { name, domain: sni, daysLeft: daysLeftOf(seen, now), conditions }
+}
+
+/** What the revocation lists that the served chains name say of them. Never throws. */
+async function revokedIn(
+  { roots, profiles }: WatchedTarget,
+  seen: readonly Handshake[],
+  asking: Pick<Asking, 'run' | 'http'>,
+): Promise<readonly Condition[]> {
+  const held = [roots, ...profiles.map(it => it.trustedRoots)].filter(pem => pem !== null)
+  const trustedRoots = held.length === 0 ? null : held.join('\n')
+  const chains = new Set(seen.flatMap(({ chainPem }) => chainPem ?? []))
+  const found = await Promise.all([...chains].map(pem => lookUpRevocation(pem, { ...asking, trustedRoots })))
+  return revokedCondition(found.flatMap(({ revoked }) => revoked))
 }
 
 async function lookAtRotator(rotator: Rotator, { clock }: Run): Promise<readonly Found[]> {

@@ -14,7 +14,13 @@ const isDriver = (file: string): boolean =>
 const LAYERS: readonly Readonly<Record<string, readonly string[]>>[] = [
   { 'lib/model/': [], 'lib/base/': ['lib/model/'] },
   { 'lib/http/': [], 'lib/x509/': [], 'lib/contracts.ts': ['lib/http/'] },
-  { 'lib/clouds/': [], 'lib/dns/': [], 'lib/devices/': [], 'lib/config/': ['lib/devices/'] },
+  {
+    'lib/clouds/': [],
+    'lib/dns/': [],
+    'lib/revocation/': [],
+    'lib/devices/': [],
+    'lib/config/': ['lib/devices/'],
+  },
   { 'lib/iotda/': [], 'lib/acme/': [], 'lib/state/': [], 'lib/report/': ['lib/state/'] },
   {
     'lib/sources/': [],

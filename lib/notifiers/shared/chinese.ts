@@ -35,6 +35,10 @@ export const EVENTS_ZH: Readonly<Record<EventName, readonly [text: string, todo:
   test: ['发送一条测试消息', '无需处理：这是测试。'],
   'watch-unreachable': ['设备端口无法访问', '请检查 DNS、网络和实例：设备同样无法连接。'],
   'watch-untrusted': ['提供的证书不被设备信任', '请绑定可用的证书：`iotda-cert rollback`，或在控制台操作。'],
+  'watch-revoked': [
+    '提供的证书或中间证书已被吊销',
+    '请运行 `iotda-cert rotate --force`：检查吊销状态的设备会拒绝它。',
+  ],
   'watch-wrong-name': ['提供的证书属于其他域名', '请检查实例的域名配置及其绑定的证书。'],
   'watch-rotator-silent': [
     '长时间没有完成一次运行',

@@ -12,6 +12,7 @@ import type { Context } from '../context.ts'
 import { checkChain, sentence } from '../decide/check-chain.ts'
 import type { Decided, DueToDeploy } from '../decide/decision.ts'
 import { boundLeaf, type Inspection } from '../observe/inspection.ts'
+import { revocationLines } from '../observe/revocation.ts'
 import { done, type StepResult, Suspension, skipped, warn } from '../trace.ts'
 import type { Material } from './obtain.ts'
 
@@ -36,7 +37,10 @@ export async function preflight(
   material: Material,
 ): Promise<StepResult<Judged>> {
   checkMaterial(context, decided.inspection, material)
-  const lines = checkChain(context, decided, material.chainPem)
+  const lines = [
+    ...checkChain(context, decided, material.chainPem),
+    ...(await revocationLines(context, material.chainPem)),
+  ]
   const table = lines.map(shown)
   context.trace.add('tables', table)
   for (const line of lines) if (isNews(line)) warn(context, 'preflight', sentence(line))

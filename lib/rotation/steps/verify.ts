@@ -5,6 +5,7 @@ import type { Served } from '../../model/certificate.ts'
 import type { Overruled, Replaced } from '../../state/documents.ts'
 import type { Context } from '../context.ts'
 import { look } from '../observe/inspect.ts'
+import { revocationOf } from '../observe/revocation.ts'
 import { done, type StepResult, skipped, untilNextRun, warn } from '../trace.ts'
 import { ANYWHERE } from './baseline.ts'
 import type { Bound, BoundAgain } from './bind.ts'
@@ -45,6 +46,10 @@ export async function verify(context: Context, bound: Bound): Promise<StepResult
   for (const { why } of state.complaints) warn(context, 'device-refuses', why)
   for (const what of state.untidy)
     warn(context, 'chain-untidy', `the port sends more than the chain: ${what}`)
+  for (const chainPem of new Set(state.served.flatMap(it => it.chainPem ?? []))) {
+    const { revoked } = await revocationOf(context, chainPem)
+    for (const why of revoked) warn(context, 'revoked', `of what is served, ${why}`)
+  }
   const times = `${target.probe.steady} times in a row, after ${took}`
   return done({ kind: 'served' }, `served at every address${toWhom(target, state.complaints)}, ${times}`)
 }

@@ -74,7 +74,8 @@ const signingAlgorithm = (keys: Keys) => {
 const pemOf = (certificate: x509.X509Certificate): string => `${certificate.toString('pem').trim()}\n`
 
 const { KeyUsageFlags } = x509
-const CRL_URL = 'http://crl.sandbox-ca.test/1.crl'
+/** Nobody listens there. */
+const CRL_URL = 'http://127.0.0.1:9/1.crl'
 
 interface AuthorityRequest {
   readonly name: string
