@@ -41,7 +41,8 @@ export interface SettingsRequest {
 export const remoteOf =
   (around: Surroundings, clock: Clock): Remote =>
   async question => {
-    const http = createHttp({ proxy: proxyFrom(around) })
+    const caCertificates = question.scheme === 'csms' ? null : question.caCertificates
+    const http = createHttp({ proxy: proxyFrom(around), caCertificates })
     try {
       if (question.scheme === 'csms') {
         const { keys, ...access } = question
@@ -60,7 +61,9 @@ const withRemote = (around: Surroundings, clock: Clock): Surroundings => ({
 })
 
 function processOf({ surroundings = processSurroundings(), runtime }: SettingsRequest): Surroundings {
-  return runtime ? functionSurroundings(surroundings, runtime) : surroundings
+  if (runtime) return functionSurroundings(surroundings, runtime)
+  const awsKeys = async () => (await import('../clouds/aws/credential-chain.ts')).credentialChain()
+  return { awsKeys, ...surroundings }
 }
 
 /** What the process stands on, with a way to what stands in a cloud service. */

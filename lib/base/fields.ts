@@ -17,6 +17,10 @@ export interface Reference {
   readonly value: string
   /** Null, and no mistake, when the environment variable is not set. */
   readonly optional?: boolean
+  /** Variables that are asked after the first, in this order. */
+  readonly or?: readonly string[]
+  /** What the variable says must be an address that keys may be sent to, or names a file, whose text is meant. */
+  readonly says?: 'url' | 'file'
   /** Nobody can write it there: a mistake in it is told of the object around it. */
   readonly implied?: boolean
 }
@@ -27,7 +31,7 @@ export const isReference = (value: unknown): value is Reference =>
 /** What an environment variable says, for a setting that nobody wrote. */
 export const environmentReference = (
   name: string,
-  as: { secret: boolean; optional: boolean; implied?: boolean },
+  as: Pick<Reference, 'or' | 'says' | 'implied'> & { secret: boolean; optional: boolean },
 ): Reference => ({
   reference: true,
   scheme: 'env',

@@ -17,6 +17,7 @@ import {
   toNotifiers,
   toStore,
 } from './alerting.ts'
+import { awsKeyLookup } from './aws-keys.ts'
 import {
   asRecord,
   type Chosen,
@@ -84,7 +85,7 @@ export async function loadSettings(
   around: Surroundings = processSurroundings(),
   salvaged: (alerting: Alerting) => void = () => {},
 ): Promise<Settings> {
-  const remote = around.remote ? createRemoteReader(around.remote, around) : null
+  const remote = remoteReader(around)
   const place = placeOf(from, around)
   const { text, where, folder, isFile = false } = await readSettings(place, around, remote)
   const proxy = proxyFrom(around)
@@ -98,7 +99,9 @@ export async function loadSettings(
   const { env, absent, isFunction = false, withoutValues = false } = around
   const read = isFunction ? null : (path: string): Promise<string> => readText(resolve(folder, path))
   const literals = onlyLoopback(raw)
-  const resolver = createResolver({ env, absent, read, remote, literals, withoutValues, mistakes })
+  const resolver = createResolver({
+    ...{ env, absent, awsKey: awsKeyLookup(around), read, remote, literals, withoutValues, mistakes },
+  })
   const shape = await resolver(parsed.output, '')
   const resolved = await resolveChosen(chosen, resolver)
   // What is whole is checked further although something else is not, so that nothing comes to light one by one.
@@ -115,6 +118,19 @@ export async function loadSettings(
     throw mistaken(inOrder(mistakes), where)
   }
   return settle(whole, resolved, folder, proxy)
+}
+
+/** Reads what stands in a cloud service; null where nobody gave a way to. */
+export function remoteReader(around: Surroundings): RemoteReader | null {
+  const { remote, env, absent, isFunction, folder } = around
+  if (!remote) return null
+  const read = isFunction ? null : (path: string): Promise<string> => readText(resolve(folder, path))
+  return createRemoteReader(remote, {
+    env,
+    ...(absent ? { absent } : {}),
+    awsKey: awsKeyLookup(around),
+    read,
+  })
 }
 
 /** Where the settings stand. @throws RotationError `usage` when nobody says so */

@@ -12,6 +12,8 @@ export interface ResolverOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Why a variable is not set, where there is more to say of it. */
   readonly absent?: Surroundings['absent'] | undefined
+  /** Keys of AWS that the environment does not hold. */
+  readonly awsKey?: ((name: string) => Promise<string | undefined>) | undefined
   /** Reads a file relative to the settings; null where nothing but the settings is there. */
   readonly read: ((path: string) => Promise<string>) | null
   /** References are only checked: nothing is looked up, and secrets are empty. */
@@ -37,15 +39,30 @@ export function createResolver(options: ResolverOptions): Resolver {
   return walk as Resolver
 }
 
+/** What the first variable that is set says, or what else is known of it. */
+async function variable({ value, or = [] }: Reference, { env, awsKey }: ResolverOptions) {
+  const name = [value, ...or].find(it => env[it])
+  if (name !== undefined) return { name, found: env[name] }
+  try {
+    return { name: value, found: await awsKey?.(value) }
+  } catch (thrown) {
+    return { name: value, why: explainRemote(thrown, value) }
+  }
+}
+
 async function resolveReference(
-  { scheme, value, secret: isSecret, optional, implied }: Reference,
+  reference: Reference,
   path: string,
   options: ResolverOptions,
 ): Promise<unknown> {
-  if (optional && scheme === 'env' && !options.env[value]) return null
+  const { scheme, secret: isSecret, optional, implied, says } = reference
+  if (optional && scheme === 'env') {
+    const isReadable = says !== 'file' || options.read !== null
+    if (!isReadable || options.withoutValues || !(await variable(reference, options)).found) return null
+  }
   const isElsewhere = scheme !== 'literal' && (scheme !== 'file' || options.read !== null)
   if (options.withoutValues && isElsewhere) return isSecret ? secret('') : ''
-  const text = await textOf(scheme, value, path, options)
+  const text = await textOf(reference, path, options)
   if (!text.ok) {
     const mistake = { path: implied ? path.replace(/\.[^.]+$/, '') : path, message: text.why }
     if (!options.mistakes.some(it => it.path === mistake.path && it.message === mistake.message))
@@ -63,18 +80,27 @@ async function resolveReference(
 
 type Text = { readonly ok: true; readonly value: string } | { readonly ok: false; readonly why: string }
 
-async function textOf(
-  scheme: Reference['scheme'],
-  value: string,
-  path: string,
-  { env, absent, read, remote }: ResolverOptions,
-): Promise<Text> {
+/** https, or this machine: keys are sent there. */
+const isSafe = (url: string): boolean =>
+  isLoopbackUrl(url) || (URL.canParse(url) && new URL(url).protocol === 'https:')
+
+async function textOf(reference: Reference, path: string, options: ResolverOptions): Promise<Text> {
+  const { absent, read, remote } = options
+  const { scheme, value, says } = reference
   const fail = (why: string): Text => ({ ok: false, why })
   if (scheme === 'literal') return { ok: true, value }
   if (scheme === 'env') {
-    const found = env[value]
-    if (found) return { ok: true, value: found }
-    return fail(absent?.(value) ?? `environment variable ${value} is not set`)
+    const { name, found, why } = await variable(reference, options)
+    if (!found)
+      return fail(
+        why ??
+          absent?.(value) ??
+          `environment variable ${[value, ...(reference.or ?? [])].join(' or ')} is not set`,
+      )
+    if (says === 'file') return textOf({ ...reference, scheme: 'file', value: found }, path, options)
+    return says === 'url' && !isSafe(found)
+      ? fail(`environment variable ${name} must be an https URL`)
+      : { ok: true, value: found }
   }
   if (scheme !== 'file') {
     if (remote === null) return fail(`references to ${scheme}: cannot be read here`)

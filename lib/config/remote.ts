@@ -1,6 +1,7 @@
 import { isLoopbackUrl } from '../base/fields.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { type Secret, secret } from '../base/secret.ts'
+import type { AwsKeyLookup } from './aws-keys.ts'
 
 /** Values that stand in a cloud service: settings as a whole, or single secrets. */
 export type RemoteScheme = 's3' | 'awssm' | 'csms'
@@ -13,6 +14,8 @@ export type RemoteQuestion =
       readonly region: string
       /** Null: the service's own address. */
       readonly endpoint: string | null
+      /** PEM of the roots to trust; null: Node's. */
+      readonly caCertificates: string | null
       readonly keys: {
         readonly accessKeyId: Secret
         readonly secretAccessKey: Secret
@@ -41,6 +44,9 @@ interface Around {
   readonly env: Env
   /** Why a variable is not set, where there is more to say of it. */
   readonly absent?: (name: string) => string | undefined
+  readonly awsKey?: AwsKeyLookup
+  /** Null in a function, which has no such file. */
+  readonly read?: ((path: string) => Promise<string>) | null
 }
 
 /** Reads each value once, however often it is referred to. */
@@ -55,11 +61,36 @@ export function createRemoteReader(remote: Remote, around: Around) {
 }
 
 async function ask(remote: Remote, around: Around, scheme: RemoteScheme, name: string): Promise<string> {
-  const { env } = around
-  const need = needFrom(around, scheme)
-  const question = scheme === 'csms' ? huaweiQuestion(name, env, need) : awsQuestion(scheme, name, env, need)
+  const env = scheme === 'csms' ? around.env : await withAwsKeys(around)
+  const need = needFrom({ ...around, env }, scheme)
+  const question =
+    scheme === 'csms'
+      ? huaweiQuestion(name, env, need)
+      : { ...awsQuestion(scheme, name, env, need), caCertificates: await caBundle(around) }
   need.check()
   return remote(question)
+}
+
+const KEYS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN']
+
+/** The environment, with keys of AWS that it does not hold itself. */
+async function withAwsKeys({ env, awsKey }: Around): Promise<Env> {
+  if (!awsKey || env.AWS_ACCESS_KEY_ID || env.AWS_SECRET_ACCESS_KEY) return env
+  const keys = await Promise.all(KEYS.map(async name => [name, await awsKey(name)] as const))
+  const known = new Map(keys)
+  return new Proxy(env, { get: (_, name) => known.get(String(name)) ?? env[String(name)] })
+}
+
+/** https://docs.aws.amazon.com/sdkref/latest/guide/feature-gen-config.html */
+async function caBundle({ env, read }: Around): Promise<string | null> {
+  const file = env.AWS_CA_BUNDLE
+  if (!file || !read) return null
+  return read(file).catch(cause => {
+    throw new RotationError('settings-invalid', `the file of AWS_CA_BUNDLE cannot be read (${cause.code})`, {
+      cause,
+      retry: 'never',
+    })
+  })
 }
 
 interface Need {
@@ -102,7 +133,7 @@ const endpointIn = (env: Env, ...names: readonly string[]): string | null => {
 const optional = (value: string | undefined): Secret | null => (value ? secret(value) : null)
 
 /** The variables of AWS's own SDKs. https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html */
-function awsQuestion(scheme: 's3' | 'awssm', name: string, env: Env, need: Need): RemoteQuestion {
+function awsQuestion(scheme: 's3' | 'awssm', name: string, env: Env, need: Need) {
   const service = scheme === 's3' ? 'S3' : 'SECRETS_MANAGER'
   // The ARN of a secret says its region.
   const [, own] = /^arn:[\w-]+:secretsmanager:([a-z0-9-]+):/.exec(name) ?? []

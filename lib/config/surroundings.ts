@@ -1,3 +1,4 @@
+import type { AwsKeys } from './aws-keys.ts'
 import { ACCESS_KEY, PROJECT_ID, SECRET_KEY, SECURITY_TOKEN } from './credentials.ts'
 import type { Remote } from './remote.ts'
 
@@ -9,6 +10,11 @@ export interface Surroundings {
   readonly folder: string
   /** How to read settings and secrets that stand in a cloud service. */
   readonly remote?: Remote
+  /**
+   * On the command line: keys of AWS from profile, SSO, web identity, container or instance.
+   * @throws RotationError that says where they were looked for
+   */
+  readonly awsKeys?: () => Promise<AwsKeys>
   /** Inside a function, whose disk is not kept. */
   readonly isFunction?: boolean
   /** The settings are only checked: what they refer to is not looked up, and its place is empty. */

@@ -12,15 +12,15 @@ import {
   toNotifiers,
   toStore,
 } from './alerting.ts'
+import { awsKeyLookup } from './aws-keys.ts'
 import { asRecord, type Chosen, inOrder, refuseInFunction } from './checks.ts'
 import { credentialsField } from './credentials.ts'
 import { chooseDrivers, type DriverSchemas } from './drivers.ts'
-import { parseJson, readSettings, readText } from './load.ts'
+import { parseJson, readSettings, readText, remoteReader } from './load.ts'
 import { explain, type Mistake, mistaken } from './mistakes.ts'
 import { checkProfiles, type ProfilesShape, profilesField, toProfile } from './profiles.ts'
 import { proxyFrom } from './proxy.ts'
 import { createResolver, onlyLoopback } from './references.ts'
-import { createRemoteReader } from './remote.ts'
 import { notifierShape } from './settings.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -98,7 +98,7 @@ export async function loadWatch(
   around: Surroundings,
 ): Promise<WatchSettings> {
   const place = watchPlace(from, around.env)
-  const remote = around.remote ? createRemoteReader(around.remote, around) : null
+  const remote = remoteReader(around)
   const { text, where, folder } = await readSettings(place, around, remote)
   const raw = parseJson(text, where)
   const parsed = v.safeParse(shape, raw)
@@ -113,6 +113,7 @@ export async function loadWatch(
   const resolver = createResolver({
     env: around.env,
     absent: around.absent,
+    awsKey: awsKeyLookup(around),
     read,
     remote,
     literals,

@@ -46,12 +46,15 @@ function publication(alert: AlertEvent, topicArn: string, language: Language): s
 
 /** A topic of Amazon SNS; `event`, `severity` and `target` are attributes that subscriptions can filter by. */
 export default defineNotifier({
-  settings: awsSettings({
-    topicArn: v.pipe(
-      v.string('must be the ARN of a topic'),
-      v.regex(TOPIC, 'must be the ARN of a topic, e.g. arn:aws:sns:eu-central-1:123456789012:alerts'),
-    ),
-  }),
+  settings: awsSettings(
+    {
+      topicArn: v.pipe(
+        v.string('must be the ARN of a topic'),
+        v.regex(TOPIC, 'must be the ARN of a topic, e.g. arn:aws:sns:eu-central-1:123456789012:alerts'),
+      ),
+    },
+    'SNS',
+  ),
   create: (settings, { name, http, clock, language }) => {
     const { topicArn, endpoint, caCertificates, accessKeyId, secretAccessKey, sessionToken } = settings
     // The ARN of a topic says its region.

@@ -177,7 +177,7 @@ const bucketOf = (entry: RawEntry, partition: string): string =>
 
 export default defineStore({
   canPublish: true,
-  settings: awsSettings(own),
+  settings: awsSettings(own, 'S3'),
   create,
   docs: {
     link: 'https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html',

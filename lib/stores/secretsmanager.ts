@@ -147,7 +147,7 @@ const secretArn = (entry: RawEntry, name: string, { partition, region, account }
   `arn:${partition}:secretsmanager:${textOf(entry, 'region', region)}:${account}:secret:${prefixOf(entry, PREFIX)}${name}`
 
 export default defineStore({
-  settings: awsSettings(own),
+  settings: awsSettings(own, 'SECRETS_MANAGER'),
   create,
   docs: {
     link: 'https://docs.aws.amazon.com/secretsmanager/latest/apireference/Welcome.html',

@@ -266,12 +266,12 @@ describe('settings', () => {
     expect(parse({}).output).toEqual({
       bucket: 'state',
       prefix: 'iotda-cert/',
-      region: from('AWS_REGION', false, false),
-      endpoint: null,
+      region: { ...from('AWS_REGION', false, false), or: ['AWS_DEFAULT_REGION'] },
+      endpoint: { ...from('AWS_ENDPOINT_URL_S3', false, true), or: ['AWS_ENDPOINT_URL'], says: 'url' },
       accessKeyId: from('AWS_ACCESS_KEY_ID', true, false),
       secretAccessKey: from('AWS_SECRET_ACCESS_KEY', true, false),
       sessionToken: from('AWS_SESSION_TOKEN', true, true),
-      caCertificates: null,
+      caCertificates: { ...from('AWS_CA_BUNDLE', false, true), says: 'file' },
     })
   })
 

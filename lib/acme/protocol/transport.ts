@@ -1,6 +1,6 @@
-import packageJson from '../../../package.json' with { type: 'json' }
 import { RotationError } from '../../base/rotation-error.ts'
 import { SECOND_MS } from '../../base/time.ts'
+import { USER_AGENT } from '../../base/user-agent.ts'
 import type { Run } from '../../contracts.ts'
 import { parseJson, unanswered } from '../../http/api-call.ts'
 import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
@@ -8,7 +8,6 @@ import { refusal, termsOf } from './problem.ts'
 import { requireWhereabouts } from './whereabouts.ts'
 
 /** How a CA's servers tell clients apart (RFC 8555 section 6.1 asks for it). */
-export const USER_AGENT = `iotda-cert/${packageJson.version}`
 
 const REQUEST_TIMEOUT_MS = 30 * SECOND_MS
 const REDIRECTS_AT_MOST = 3

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import aws4 from 'aws4'
 import type { Secret } from '../../base/secret.ts'
 import type { Clock } from '../../base/time.ts'
+import { USER_AGENT } from '../../base/user-agent.ts'
 import { type ApiResponse, type ApiTerms, callApi, sentOrNot } from '../../http/api-call.ts'
 import type { Http, HttpResponse } from '../../http/http.ts'
 import { passesByItself, repeated } from '../../http/repeat.ts'
@@ -69,7 +70,12 @@ export function createAwsClient({ http, clock, keys, region, service, driver }: 
   const signed = ({ method, url, headers, body }: AwsCall): Record<string, string> => {
     const { host, pathname, search } = new URL(url)
     const dated = new Date(clock.now()).toISOString().replaceAll(/[:-]|\.\d{3}/g, '')
-    const own = { ...headers, 'X-Amz-Date': dated, 'X-Amz-Content-Sha256': sha256(body ?? '') }
+    const own = {
+      ...headers,
+      'User-Agent': USER_AGENT,
+      'X-Amz-Date': dated,
+      'X-Amz-Content-Sha256': sha256(body ?? ''),
+    }
     const request = { method, host, path: `${pathname}${search}`, headers: own, service, region }
     const credentials = {
       accessKeyId: keys.accessKeyId.reveal(),

@@ -2,6 +2,7 @@ import { asRotationError, RotationError } from '../../base/rotation-error.ts'
 import type { Secret } from '../../base/secret.ts'
 import { stopped } from '../../base/stopped.ts'
 import { parseRetryAfter } from '../../base/time.ts'
+import { USER_AGENT } from '../../base/user-agent.ts'
 import type { Run } from '../../contracts.ts'
 import { type Called, quote, type Refusal, refused, unanswered } from '../../http/api-call.ts'
 import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
@@ -31,6 +32,7 @@ interface SdkPackage<Sdk, Client> {
 
 const optionsOf = ({ accessKeyId, secretAccessKey, sessionToken, endpoint }: SdkSettings, http: Http) => ({
   maxAttempts: 1,
+  customUserAgent: USER_AGENT,
   requestHandler: overHttp(http),
   ...(accessKeyId &&
     secretAccessKey && {
