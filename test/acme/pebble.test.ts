@@ -41,7 +41,11 @@ const bindingOf = (body: string): string => {
   return part(part(JSON.parse(body).payload).externalAccountBinding.protected).alg
 }
 
-/** Pebble is as quick as its machine; only who counts requests gives it the time between two polls. */
+/** Pebble is as quick as its machine: who counts requests gives it the time between two polls. */
+const patient: Clock = {
+  ...systemClock,
+  sleep: (durationMs, signal) => systemClock.sleep(Math.max(durationMs, 1_000), signal),
+}
 const hasty: Clock = {
   ...systemClock,
   sleep: (durationMs, signal) => systemClock.sleep(Math.min(durationMs, 100), signal),
@@ -106,7 +110,7 @@ describe('Pebble', () => {
   afterAll(() => pebble?.dispose())
 
   it('issues in eight requests with a new authorization and in five with a reused one', async () => {
-    const it = bench(pebble, {}, systemClock)
+    const it = bench(pebble, {}, patient)
     await it.obtain(['first.example.com'])
     const { requests } = it
     const start = requests.length
@@ -182,7 +186,7 @@ describe('Pebble', () => {
   })
 
   it('takes replaces, tells renewal info, and is asked again without replaces when it refuses', async () => {
-    const it = bench(pebble, {}, systemClock)
+    const it = bench(pebble, {}, patient)
     let { chainPem, leaf } = await it.obtain(['ari.example'])
     // Pebble answers 500 to `replaces` with such a serial, about one in 256: what becomes of it, test/acme/refusals tells.
     while (hasSignByte(chainPem)) ({ chainPem, leaf } = await it.obtain(['ari.example']))
@@ -203,7 +207,7 @@ describe('Pebble', () => {
   })
 
   it('takes another key for the account, whose orders go on, and knows the old one no more', async () => {
-    const it = bench(pebble, {}, systemClock)
+    const it = bench(pebble, {}, patient)
     await it.obtain(['rollover.example'])
     const old = it.memory.secrets.get('account-key')
     const url = await it.source().rollover?.(it.run())

@@ -27,6 +27,14 @@ function expectWell(answer: Answer): void {
   expect(target.Ok).toBe(1)
 }
 
+test('a port that switches at once is proven in three tenths of a second', async () => {
+  const { s } = await openVerify()
+  const { steps } = await s.runTo({ outcome: 'rotated' })
+  const verify = steps.find(({ step }) => step === 'verify')
+  // By the clock of the run, which moves by its waits alone.
+  expect(verify?.durationMs).toBe(300)
+})
+
 describe('the old certificate is still served', () => {
   test('it stays bound, and is done when a later run finds the new one', async () => {
     const { s, bound } = await openVerify()

@@ -133,6 +133,8 @@ const printsOf = (served: readonly Served[]): readonly string[] =>
 /** Nothing is asked of devices: it is enough that the leaf is served. */
 export const ANYBODY = { devices: [], before: null, overruled: [] }
 
+/** Often enough for a port that switches at once; then as slow as one that takes its time deserves. */
+const LOOK_FIRST_MS = SECOND_MS / 10
 const LOOK_EVERY_MS = 2 * SECOND_MS
 const CANARY_TRIES = 3
 
@@ -189,7 +191,7 @@ export async function watchPort(context: Context, asked: Expected): Promise<Port
   const started = run.clock.now()
   let streak: { readonly kind: PortState['kind'] | null; readonly count: number } = { kind: null, count: 0 }
   const others: Other[] = []
-  for (;;) {
+  for (let looks = 0; ; looks += 1) {
     const state = await lookOnce(context, expected)
     streak = { kind: state.kind, count: streak.kind === state.kind ? streak.count + 1 : 1 }
     const isSteady = streak.count >= steady
@@ -207,7 +209,8 @@ export async function watchPort(context: Context, asked: Expected): Promise<Port
     if (spentMs >= 2 * withinMs) return prevailing(others, state)
     if (run.clock.now() + LOOK_EVERY_MS > run.deadline)
       return { kind: 'unfinished', where: 'where' in state ? state.where : 'not steady yet' }
-    await run.clock.sleep(streak.kind === 'new' ? LOOK_EVERY_MS / 4 : LOOK_EVERY_MS, run.signal)
+    const mostMs = streak.kind === 'new' ? LOOK_EVERY_MS / 4 : LOOK_EVERY_MS
+    await run.clock.sleep(Math.min(LOOK_FIRST_MS * 2 ** looks, mostMs), run.signal)
   }
 }
 

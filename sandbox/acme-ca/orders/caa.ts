@@ -59,17 +59,17 @@ export async function caaProblem(
   const refuse = (detail: string) => problem('caa', 403, detail, { identifier })
   const { dnsServer: server, dnsTimeoutMs: timeoutMs } = ca.switches
   const labels = authorization.name.split('.')
-  for (let from = 0; from < labels.length; from += 1) {
-    const at = labels.slice(from).join('.')
-    const found = await lookupCaa(at, { server, timeoutMs, signal: ca.signal })
+  const names = labels.map((_, from) => labels.slice(from).join('.'))
+  const options = { server, timeoutMs, signal: ca.signal }
+  const looked = await Promise.all(names.map(at => lookupCaa(at, options)))
+  for (const [index, found] of looked.entries()) {
     if (found.failed !== undefined) {
       if (NOTHING.includes(found.rcode ?? '')) continue
       return refuse(`While checking CAA: ${found.failed}`)
     }
     if (found.values.length === 0) continue
-    return judge(ca, authorization, method, found.values)
-      ? null
-      : refuse(`CAA record for ${at} prevents issuance`)
+    if (judge(ca, authorization, method, found.values)) return null
+    return refuse(`CAA record for ${names[index]} prevents issuance`)
   }
   return null
 }
