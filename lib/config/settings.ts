@@ -170,8 +170,15 @@ const target = v.strictObject({
   devices: devicesField(),
   /** The devices in the field: profiles, or names of presets. */
   profiles: profilesField(),
-  /** `bind`: when the bound certificate is about to expire, preflight warns instead of refusing. */
-  preflight: v.optional(v.strictObject({ emergency: v.optional(oneOf(['refuse', 'bind']), 'refuse') }), {}),
+  preflight: v.optional(
+    v.strictObject({
+      /** `bind`: when the bound certificate is about to expire, preflight warns instead of refusing. */
+      emergency: v.optional(oneOf(['refuse', 'bind']), 'refuse'),
+      /** A certificate with names beyond those that were ordered is refused, instead of a warning. */
+      strictNames: v.optional(v.boolean('must be true or false'), false),
+    }),
+    {},
+  ),
   /** Soak: uploaded at once, bound only when that old; for devices whose clocks lag. */
   minAge: v.optional(durationField(30 * DAY_MS), '0s'),
   /** When a bind may happen; empty: always. None is shorter than `schedule.interval`. */

@@ -25,8 +25,12 @@ export interface Target {
   readonly trustedRoots: string | null
   /** What is in the field; empty: devices that trust `trustedRoots` and take the kind of key they are served today. */
   readonly profiles: readonly DeviceProfile[]
-  /** `bind`: in the emergency a certificate is bound in spite of preflight. */
-  readonly preflight: { readonly emergency: 'refuse' | 'bind' }
+  readonly preflight: {
+    /** `bind`: in the emergency a certificate is bound in spite of preflight. */
+    readonly emergency: 'refuse' | 'bind'
+    /** Names beyond those ordered are refused, not only told. */
+    readonly strictNames: boolean
+  }
   readonly ocsp: 'require-url' | 'follow-certificate'
   /** After a bind devices online are counted; null: they are not. */
   readonly devices: DeviceWatch | null

@@ -86,7 +86,7 @@ describe('what they become', () => {
         domainConfiguration: 'require',
         trustedRoots: null,
         profiles: [],
-        preflight: { emergency: 'refuse' },
+        preflight: { emergency: 'refuse', strictNames: false },
         minAgeMs: 0,
         bindWindow: [],
         probe: {

@@ -11,7 +11,7 @@ const PIN = `sha256/${Buffer.alloc(32, 7).toString('base64')}`
 describe('profiles', () => {
   test('none unless they are given', async () => {
     const [target] = (await load(sample())).targets
-    expect(target).toMatchObject({ profiles: [], preflight: { emergency: 'refuse' } })
+    expect(target).toMatchObject({ profiles: [], preflight: { emergency: 'refuse', strictNames: false } })
   })
 
   test('every key', async () => {

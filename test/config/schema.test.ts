@@ -92,7 +92,7 @@ const example = () => ({
           pins: ['sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='],
         },
       ],
-      preflight: { emergency: 'refuse' },
+      preflight: { emergency: 'refuse', strictNames: false },
       ocsp: 'require-url',
       minAge: '0s',
       bindWindow: [],

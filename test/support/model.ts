@@ -21,7 +21,7 @@ export const targetOf = (changes: Partial<Target> = {}): Target => ({
   probe: { mode: 'best-effort', host: DOMAIN, port: 8883, addresses: [], steady: 3, withinMs: 180_000 },
   trustedRoots: null,
   profiles: [],
-  preflight: { emergency: 'refuse' },
+  preflight: { emergency: 'refuse', strictNames: false },
   ocsp: 'require-url',
   slots: { delete: 'superseded' },
   devices: null,

@@ -2,14 +2,14 @@ import { type JudgeInput, type JudgeLine, judge } from '../../devices/judge.ts'
 import { profilesOf, rootsOf } from '../../devices/roots.ts'
 import type { CheckLine } from '../../model/device-profile.ts'
 import type { Target } from '../../model/target.ts'
-import { leafOf, parseChain } from '../../x509/certificate.ts'
+import { covers, leafOf, parseChain } from '../../x509/certificate.ts'
 import type { RotationSetup } from '../context.ts'
 import type { Inspection } from '../observe/inspection.ts'
 import type { Decided } from './decision.ts'
 
 /** The table: what the devices of every profile would say of a chain, and what the platform would. */
 export function checkChain(
-  context: Pick<RotationSetup, 'target' | 'run' | 'event' | 'specHash'>,
+  context: Pick<RotationSetup, 'target' | 'run' | 'event' | 'spec' | 'specHash'>,
   { inspection, decision }: Pick<Decided, 'inspection' | 'decision'>,
   chainPem: string,
   more: {
@@ -34,7 +34,11 @@ export function checkChain(
     minAgeMs: soaks ? target.minAgeMs : 0,
     stapling: config.ocsp_stapling_enable === true && !isOff,
   })
-  return [...lines, ...ocspLines(target, config, chainPem, servedPem, more.mayBeCut === true)]
+  return [
+    ...lines,
+    ...extraNames(context, chainPem, servedPem),
+    ...ocspLines(target, config, chainPem, servedPem, more.mayBeCut === true),
+  ]
 }
 
 const forEveryProfile = (
@@ -55,6 +59,39 @@ const WITHOUT_SOAK: readonly string[] = ['expired', 'no-certificate']
 /** One line in words, for a message. */
 export const sentence = ({ profile, reason, check }: CheckLine): string =>
   `${profile === null ? '' : `profile ${profile}: `}${reason ?? check}`
+
+/** Names that nobody ordered: whoever holds the key, and IoTDA does, could stand for them, too. */
+function extraNames(
+  { target, spec }: Pick<RotationSetup, 'target' | 'spec'>,
+  chainPem: string,
+  servedPem: string | null,
+): readonly JudgeLine[] {
+  const extraOf = (pem: string): string =>
+    namesIn(pem)
+      .filter(name => !covers(spec.names, name))
+      .join(', ')
+  const extra = extraOf(chainPem)
+  if (extra === '') return []
+  return [
+    {
+      ...{ check: 'extra-names', profile: null, new: extra, served: servedPem && extraOf(servedPem) },
+      verdict: target.preflight.strictNames ? 'refuse' : 'warn',
+      reason: `it has names that were not ordered: ${extra}`,
+      remedy: `see why the source gives them, or add them to certificates.${spec.name}.names`,
+      passesAt: null,
+    },
+  ]
+}
+
+/** Of the leaf; none where it cannot be read, which another check says. */
+function namesIn(pem: string): readonly string[] {
+  try {
+    const [leaf] = parseChain(pem)
+    return leaf ? leafOf(leaf).names : []
+  } catch {
+    return []
+  }
+}
 
 /** Stapling that the platform cannot do would make devices that insist on it refuse the handshake. */
 function ocspLines(

@@ -78,6 +78,34 @@ function atWork(
   }
 }
 
+describe('names that nobody ordered', async () => {
+  const named = async (...names: readonly string[]): Promise<string> => {
+    const { leaf, middle } = await build({ leaf: { extensions: leafExtensions(...names) } })
+    return leaf.pem + middle.pem
+  }
+  const more = await named(DOMAIN, 'evil.example.org')
+  const lineFor = (chainPem: string, strictNames: boolean, boundPem: string | null = null) => {
+    const { given, work } = atWork({}, { preflight: { emergency: 'refuse', strictNames } }, boundPem)
+    return checkChain(given, work, chainPem).find(({ check }) => check === 'extra-names')
+  }
+
+  test.each([
+    [false, 'warn'],
+    [true, 'refuse'],
+  ] as const)('with strictNames %s: %s', (strictNames, verdict) => {
+    expect(lineFor(more, strictNames)).toMatchObject({
+      ...{ verdict, profile: null, new: 'evil.example.org', served: null, passesAt: null },
+      reason: 'it has names that were not ordered: evil.example.org',
+    })
+  })
+
+  test('those that are served today are no news, and those ordered, in any spelling, are none of them', async () => {
+    expect(lineFor(more, false, more)).toMatchObject({ served: 'evil.example.org', verdict: 'warn' })
+    expect(lineFor(await named(DOMAIN.toUpperCase()), true)).toBeUndefined()
+    expect(lineFor('no PEM', true)).toBeUndefined()
+  })
+})
+
 describe('the OCSP guard', () => {
   const withResponder = async (url: string): Promise<string> => {
     const extensions = [...leafExtensions(DOMAIN), new AuthorityInfoAccessExtension({ ocsp: [url] })]
