@@ -184,6 +184,7 @@ const OTHER_TESTS = [
   'test/contract',
   'test/deploy',
   'test/e2e',
+  'test/fuzz',
   'test/sandbox',
   'test/strangers',
   'test/support',

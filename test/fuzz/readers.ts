@@ -1,0 +1,9 @@
+/** Every reader of what comes from outside. */
+import { acme } from './acme.ts'
+import { iotda, solvers, stores } from './answers.ts'
+import { dns, state } from './bytes.ts'
+import { der, pem } from './certificates.ts'
+import type { Reader } from './engine.ts'
+import { mqtt, tls } from './port.ts'
+
+export const READERS: readonly Reader[] = [state, dns, pem, der, iotda, stores, ...solvers, acme, mqtt, tls]
