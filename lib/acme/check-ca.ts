@@ -1,5 +1,5 @@
 import type { SourceCheck } from '../contracts.ts'
-import { type AccountAccess, rememberedAccount, termsHint } from './account/account.ts'
+import { type AccountAccess, fingerprintOf, rememberedAccount, termsHint } from './account/account.ts'
 import { caaIdentitiesOf, type Directory, fetchDirectory, metaOf } from './protocol/directory.ts'
 
 /** What a new account would lack, as far as the directory tells; null: nothing. */
@@ -12,12 +12,13 @@ const lackFor = ({ account, connection }: AccountAccess, directory: Directory) =
   return { message: 'the CA wants an external account binding', remedy }
 }
 
-/** The CA's directory, and its account as far as it can be looked at without making one. @throws those of the CA */
+/** The CA's directory, and its account as far as it can be looked at without making one. @throws those of the CA, `settings-invalid` */
 export async function checkCa(
   access: AccountAccess,
   open: () => Promise<object | null>,
 ): Promise<SourceCheck> {
-  const { connection, memory } = access
+  const { connection, account, memory } = access
+  if (account.accountKey !== null) fingerprintOf(connection.settings, account.accountKey)
   const directory = await fetchDirectory(connection)
   const remembered = await rememberedAccount(memory)
   const accountUrl = remembered !== null && (await open()) !== null ? remembered.url : null

@@ -37,6 +37,14 @@ describe('an account key that no CA takes is a mistake in the settings', () => {
     expect(bench.operations()).toEqual([])
   })
 
+  it('doctor says so, too, before there is any account', async () => {
+    const bench = await startBench()
+    const run = bench.newRun()
+    const accountKey = asSecret(pemOf(generateKeyPairSync('ed25519')))
+    const checked = bench.source(run, { accountKey }).check?.(run) ?? Promise.resolve()
+    expect(await failureOf(checked)).toMatchObject({ code: 'settings-invalid' })
+  })
+
   it('P-384 and RSA of 2048 bits are taken', async () => {
     const bench = await startBench()
     const keys = [

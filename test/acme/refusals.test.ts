@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { problemOf } from '../../lib/acme/protocol/problem.ts'
 import { createHttp } from '../../lib/http/client.ts'
+import type { Http } from '../../lib/http/http.ts'
 import { certId } from '../../lib/x509/certificate.ts'
 import { createJournal } from '../support/memory.ts'
 import { attempt, type Bench, failureOf, losing, obtained, problem, specOf, startBench } from './rig.ts'
@@ -164,6 +165,24 @@ describe('replaces', () => {
 
     bench.faults.add({ operations: ['acme.NewOrder'], status, body: problem(type, 'no'), times: 4 })
     expect(problemOf(await failureOf(renew()))).toMatchObject({ type, status })
+  })
+
+  it('a CA that answers 500 to it for good is renewed at all the same, each time in one request more', async () => {
+    const { bench, chainPem } = await renewing()
+    const { http } = bench.outside
+    const stumbling: Http = {
+      ...http,
+      request: async request => {
+        const { payload = '' } = JSON.parse(String(request.body ?? '{}')) as { payload?: string }
+        const isNamed = Buffer.from(payload, 'base64url').toString().includes('"replaces"')
+        return isNamed ? { status: 500, headers: {}, text: 'panic' } : http.request(request)
+      },
+    }
+    for (let renewal = 1; renewal <= 3; renewal += 1) {
+      const { result } = await attempt(bench, { replaces: chainPem, http: stumbling })
+      expect(result.kind).toBe('obtained')
+    }
+    expect(bench.ca.orders.map(order => order.replaces)).toEqual([null, null, null, null])
   })
 
   it('a page of a gateway instead of an answer leaves it out, too', async () => {
