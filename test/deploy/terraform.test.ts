@@ -1,4 +1,4 @@
-/** deploy/huawei as a real HCL parser reads it. That the provider takes it is not checked: that needs an account. */
+/** deploy/huawei as a real HCL parser reads it, and as the schema of Huawei's provider has it (huawei-provider.json). */
 import { readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { functionSurroundings } from '../../lib/config/surroundings.ts'
 import { loadWatch } from '../../lib/config/watch.ts'
 import { huaweiWatchPolicy } from '../../lib/permissions/huawei.ts'
 import { ROOT } from '../support/modules.ts'
+import provider from './huawei-provider.json' with { type: 'json' }
 import { type Sample, watchOnHuawei } from './sample.ts'
 
 /** By `require`: its types would bring those of browsers into the whole program. */
@@ -165,6 +166,28 @@ describe('the watchdog', () => {
       targets: [{ name: 'factory-1', sni: 'iot.example.com' }],
       rotator: { store: { type: 'csms' } },
     })
+  })
+})
+
+describe("Huawei's provider", () => {
+  // Not arguments of the provider, but of Terraform.
+  const META = ['count', 'for_each', 'depends_on', 'lifecycle']
+
+  test('takes every argument that is given, and is given what it needs', () => {
+    const wrong: string[] = []
+    for (const [type, named] of Object.entries<Sample>(blocks.resource)) {
+      const known: Sample = provider.resources[type as keyof typeof provider.resources] ?? {}
+      for (const [name, [given]] of Object.entries<Sample>(named)) {
+        const names = Object.keys(given).filter(it => !META.includes(it))
+        wrong.push(...names.filter(it => !known[it] || known[it] === 'computed').map(it => `${name}.${it}`))
+        const needed = Object.keys(known).filter(it => known[it] === 'required' || known[it].required)
+        wrong.push(...needed.filter(it => !names.includes(it)).map(it => `${name} without ${it}`))
+        for (const [inner, { members }] of Object.entries<Sample>(known).filter(([, it]) => it.members))
+          for (const block of given[inner] ?? [])
+            wrong.push(...Object.keys(block).filter(it => !members[it] || members[it] === 'computed'))
+      }
+    }
+    expect(wrong).toEqual([])
   })
 })
 
