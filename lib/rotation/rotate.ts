@@ -80,7 +80,15 @@ function perform(context: Context, lease: Lease, decided: Decided): Came | Promi
   const bound: Bound = { inspection, binding: decision.binding, deployed: null }
   return decision.plan === 'verify'
     ? prove(context, lease, bound)
-    : settle(context, lease, bound, { kind: 'bad', why: decision.why })
+    : goBack(context, lease, bound, decision.why)
+}
+
+/** A rollback that an earlier run began. */
+async function goBack(context: Context, lease: Lease, bound: Bound, why: string): Promise<Settled> {
+  const { isDoubtful } = await loadSteps()
+  return (await isDoubtful(context, bound))
+    ? prove(context, lease, bound)
+    : settle(context, lease, bound, { kind: 'bad', why })
 }
 
 /** Another certificate: obtained, judged, uploaded, bound, proven. */

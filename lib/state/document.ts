@@ -23,17 +23,17 @@ const DEPTH_AT_MOST = 64
 
 const TEXT_AT_MOST = 600
 /** Members that say something in words, which may be those of a service or a certificate. */
-const IN_WORDS = ['why', 'failedWhy', 'reason', 'detail', 'message', 'hint']
+const IN_WORDS = ['why', 'failedWhy', 'reason', 'detail', 'message', 'hint', 'otherChains']
 
 /** Stores have limits, and what somebody else says must not reach them: the rest of a long text is cut off. */
-function withShortTexts<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(withShortTexts) as T
+function withShortTexts<T>(value: T, isInWords = false): T {
+  if (typeof value === 'string')
+    return (isInWords && value.length > TEXT_AT_MOST ? `${value.slice(0, TEXT_AT_MOST)}…` : value) as T
+  if (Array.isArray(value)) return value.map(item => withShortTexts(item, isInWords)) as T
   if (typeof value !== 'object' || value === null) return value
   const entries = Object.entries(value).map(([key, item]) => [
     key,
-    typeof item === 'string' && IN_WORDS.includes(key) && item.length > TEXT_AT_MOST
-      ? `${item.slice(0, TEXT_AT_MOST)}…`
-      : withShortTexts(item),
+    withShortTexts(item, IN_WORDS.includes(key)),
   ])
   return Object.fromEntries(entries) as T
 }

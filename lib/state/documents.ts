@@ -178,6 +178,8 @@ export const CertificateDocument = v.object({
   revoked: v.optional(v.array(Revoked), []),
   /** Keys that are kept for the next certificate. */
   keptKeys: v.optional(v.array(v.string()), []),
+  /** Compromised keys, by the hash of their public key: never used again, whatever brings them. */
+  bannedKeys: v.optional(v.array(v.string()), []),
   /** The key after those, which is announced: its id, and what it must be. Absent: none. */
   nextKey: v.optional(v.object({ id: v.string(), keyType: v.string(), spki: v.string(), since: instant })),
   /** Notes of journals that are done with, whose TXT values could not be removed yet. */
@@ -291,5 +293,6 @@ export const newCertificate = (name: string): CertificateDocument => ({
   recalled: null,
   revoked: [],
   keptKeys: [],
+  bannedKeys: [],
   leftovers: [],
 })

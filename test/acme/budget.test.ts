@@ -47,6 +47,11 @@ describe('the next order', () => {
       { ...spent([DAY_MS], [], [HOUR_MS, 1]), ended: [NOW - 2 * HOUR_MS] },
       NOW + 22 * HOUR_MS,
     ],
+    [
+      'orders of the year 2099 were never placed',
+      spent([-26_000 * DAY_MS, -26_000 * DAY_MS, -26_000 * DAY_MS]),
+      null,
+    ],
     ['a clock that was put back', spent([-DAY_MS, -DAY_MS, -DAY_MS]), NOW + 8 * DAY_MS],
   ]
   it.each(cases)('%s', (_, given, at) => {

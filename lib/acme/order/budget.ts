@@ -40,9 +40,12 @@ export type Spent = v.InferOutput<typeof spentSchema>
 
 const NOTHING: Spent = { orders: [], asked: [], ended: [], failed: [], rehearse: false }
 
-/** When each stops counting, as far as it still does. */
+/** When each stops counting, as far as it still does. One that is further ahead than it would last was never spent. */
 const endsOf = (instants: readonly number[], forMs: number, now: number): readonly number[] =>
-  instants.map(at => at + forMs).filter(end => end > now)
+  instants
+    .filter(at => at <= now + forMs)
+    .map(at => at + forMs)
+    .filter(end => end > now)
 
 /** When one more fits again where `limit` are allowed at a time. Null: now. */
 const freeAt = (ends: readonly number[], limit: number): number | null =>

@@ -60,15 +60,26 @@ export async function fetchDirectory(connection: AcmeConnection): Promise<Direct
   })
 }
 
+const RESOURCES = [...NEEDED, 'newAuthz', 'revokeCert', 'keyChange', 'renewalInfo'] as const
+
+/** Whether all of a directory is where the settings say that the CA is: only the CA itself may send us elsewhere. */
+const isAtHome = (directory: Directory): boolean => {
+  const { origin } = new URL(directory.url)
+  const known = RESOURCES.map(name => resourceUrl(directory, name)).filter(url => url !== null)
+  return known.every(url => new URL(url).origin === origin)
+}
+
 /**
- * The directory out of the source's memory, fetched when it is absent, of another URL, or older than a day.
+ * The directory out of the source's memory, fetched when it is absent, of another URL, leads to another host, or is
+ * older than a day.
  * @throws RotationError as {@link fetchDirectory}
  */
 export async function loadDirectory(connection: AcmeConnection, memory: SourceMemory): Promise<Directory> {
   const { run, directoryUrl } = connection
   const cached = v.safeParse(cachedSchema, (await memory.read()).directory)
   const ageMs = cached.success ? run.clock.now() - cached.output.fetchedAt : 0
-  if (cached.success && cached.output.url === directoryUrl && ageMs >= 0 && ageMs < MAX_AGE_MS)
+  const isFresh = ageMs >= 0 && ageMs < MAX_AGE_MS
+  if (cached.success && cached.output.url === directoryUrl && isFresh && isAtHome(cached.output))
     return cached.output
   return reloadDirectory(connection, memory)
 }

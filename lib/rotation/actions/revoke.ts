@@ -5,7 +5,7 @@ import type { Leaf, RevocationReason, Slot } from '../../model/certificate.ts'
 import type { TargetResult } from '../../report/result.ts'
 import { keyIdOf, type Revoked } from '../../state/documents.ts'
 import { parseChain } from '../../x509/certificate.ts'
-import { keyFits } from '../../x509/key.ts'
+import { keyFits, spkiHashOf } from '../../x509/key.ts'
 import { type Context, certificateDocument, type RotationSetup, sourceNamed } from '../context.ts'
 import type { Inspection } from '../observe/inspection.ts'
 import { conclude, lookAndDecide } from '../rotate.ts'
@@ -39,7 +39,7 @@ async function revokeChosen(context: Context, inspection: Inspection): Promise<s
   const fields = { target: target.name, fingerprint: leaf.fingerprint, reason, askedBy: event.askedBy }
   run.log.warn(fields, 'a certificate is being revoked')
   const { source, outcome } = await tellCa(context, chosen, reason, key?.key ?? null)
-  if (reason === 'keyCompromise' && key) await banKey(context, key.id)
+  if (reason === 'keyCompromise') await banKey(context, chosen.pem, key?.id ?? null)
   await noteRevoked(context, { fingerprint: leaf.fingerprint, at: run.clock.now(), reason }, isBound)
   if (isBound)
     warn(context, 'revoked', 'the bound certificate is revoked; run `iotda-cert rotate` now: it is replaced')
@@ -49,6 +49,9 @@ async function revokeChosen(context: Context, inspection: Inspection): Promise<s
 
 /** Of a certificate so many are remembered: two can be in slots at each target. */
 const REVOKED_AT_MOST = 50
+
+/** Of compromised keys. */
+const BANNED_AT_MOST = 200
 
 /** Whoever bound it, and whatever the CA says of it later. */
 async function noteRevoked(context: Context, revoked: Revoked, isBound: boolean): Promise<void> {
@@ -130,8 +133,15 @@ async function tellCa(context: Context, { pem, leaf }: Chosen, reason: Revocatio
   throw failure
 }
 
-/** A compromised key is not kept for another certificate. */
-async function banKey(context: Context, id: string): Promise<void> {
+/** A compromised key is not kept for another certificate, and not used again though somebody puts it back. */
+async function banKey(context: Context, pem: string, id: string | null): Promise<void> {
+  const [leaf] = parseChain(pem)
+  const banned = leaf ? [spkiHashOf(leaf)] : []
+  await certificateDocument(context).update(d => ({
+    ...d,
+    bannedKeys: [...new Set([...d.bannedKeys, ...banned])].slice(-BANNED_AT_MOST),
+  }))
+  if (id === null) return
   await context.records.wipeKey(context.spec.name, id)
   await certificateDocument(context).update(d => ({ ...d, keptKeys: d.keptKeys.filter(kept => kept !== id) }))
   warn(context, 'key-wiped', 'the compromised key is wiped; the next certificate gets another one')

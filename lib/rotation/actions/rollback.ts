@@ -6,6 +6,7 @@ import { parseChain } from '../../x509/certificate.ts'
 import { type Context, type RotationSetup, targetDocument } from '../context.ts'
 import type { Decided, DueToDeploy } from '../decide/decision.ts'
 import { boundLeaf } from '../observe/inspection.ts'
+import { barredFromReturn } from '../observe/way-back.ts'
 import { conclude, cutOver, lookAndDecide } from '../rotate.ts'
 import { newBinding, type Uploaded } from '../steps/add.ts'
 import { preflightPrevious } from '../steps/preflight.ts'
@@ -38,6 +39,8 @@ async function takePrevious(context: Context, decided: Decided): Promise<Uploade
   refuseKnownBad(context, document, slot)
   const { leaf, certificatePem: chainPem, serverCertificateId } = slot
   if (!leaf || !chainPem) throw unusable(`certificate ${serverCertificateId} cannot be read`)
+  const barred = await barredFromReturn(context, slot)
+  if (barred !== null) throw unusable(`the previous certificate ${serverCertificateId} ${barred}`)
   const table = preflightPrevious(context, decided, { chainPem, leaf, staplingBack })
   const material = { chainPem, leaf, key: null, specHash }
   const binding = { ...newBinding(material, serverCertificateId), staplingBack }

@@ -1,3 +1,4 @@
+import { isPast } from '../../base/lifetime.ts'
 import { HOUR_MS } from '../../base/time.ts'
 import type { CertificateSpec } from '../../model/certificate.ts'
 import type { CertificateDocument } from '../../state/documents.ts'
@@ -15,12 +16,16 @@ export type Choice =
 
 type State = CertificateDocument['sources'][string]
 
-/** Two clocks may differ by so much. */
-const SKEW_MS = HOUR_MS
-
-/** A wait that is not over. One that was written by a clock that ran ahead would last until then: it is none. */
-const waitNow = ({ notBefore }: State, now: number): State['notBefore'] =>
-  notBefore !== null && now < notBefore.at && (notBefore.since ?? 0) <= now + SKEW_MS ? notBefore : null
+/**
+ * A wait that is not over: from when it was written it lasts no longer than `longestMs`. One that was written by a
+ * clock that ran ahead would last until then: it is none.
+ */
+function waitNow({ notBefore }: State, now: number, longestMs: number): State['notBefore'] {
+  if (notBefore === null) return null
+  const since = notBefore.since ?? notBefore.at - longestMs
+  const at = Math.min(notBefore.at, since + longestMs)
+  return now < at && isPast(since, now) ? { ...notBefore, at } : null
+}
 
 const UNTRIED: State = { failures: 0, failedForGood: false, notBefore: null }
 
@@ -31,6 +36,14 @@ export function stateOf(document: CertificateDocument, spec: CertificateSpec, so
   return { ...known, notBefore: known.notBefore ?? inherited }
 }
 
+/** When it is asked for. */
+export interface Moment {
+  readonly now: number
+  readonly emergency: boolean
+  /** What a remembered wait may last. */
+  readonly longestWaitMs: number
+}
+
 /**
  * The source to ask. The first in the order of the settings, until it has failed for good or three times; in the
  * emergency a single failure, or its word to wait, is enough. An order that is under way is finished first. When
@@ -39,13 +52,13 @@ export function stateOf(document: CertificateDocument, spec: CertificateSpec, so
 export function chooseSource(
   spec: CertificateSpec,
   document: CertificateDocument,
-  { now, emergency }: { readonly now: number; readonly emergency: boolean },
+  { now, emergency, longestWaitMs }: Moment,
 ): Choice {
   const { pending } = document
   const candidates = spec.sources.map(source => {
     const state = stateOf(document, spec, source)
     const { failures, failedForGood } = state
-    const wait = waitNow(state, now)
+    const wait = waitNow(state, now, longestWaitMs)
     const isStuck = pending?.source === source && pending.chainPem === null && now - pending.since > STUCK_MS
     const isPassed =
       failedForGood ||

@@ -1,4 +1,4 @@
-import { emergencyMs } from '../../base/lifetime.ts'
+import { emergencyMs, isPast, longestWaitMs } from '../../base/lifetime.ts'
 import { DAY_MS, formatDuration, HOUR_MS, iso } from '../../base/time.ts'
 import type { CertificateSpec, Slot } from '../../model/certificate.ts'
 import type { DueReason, IdleReason, RunEvent } from '../../model/outcomes.ts'
@@ -7,7 +7,7 @@ import { type Inspection, revokedBound, revokedText, wasRevoked } from '../obser
 import { isAnother, isNewer } from '../observe/source-inventory.ts'
 import { chooseSource } from './choose-source.ts'
 import type { Decision, DueToDeploy, DueToRepair, DueToRollBack, DueToVerify, Idle } from './decision.ts'
-import { renewalOf, validityOf } from './renewal-window.ts'
+import { lifetimeIn, renewalOf, validityOf } from './renewal-window.ts'
 
 /** All that a decision depends on. */
 export interface Facts {
@@ -140,7 +140,11 @@ function waitingToBeDeployed({ inspection, document, specHash }: Facts, slot: Sl
 function inTheWay(facts: Facts, wanted: Wanted, emergency: boolean): Idle | null {
   const { document, inspection, event, now, specHash } = facts
   const { pending } = inspection.documents.certificate
-  const choice = chooseSource(facts.spec, inspection.documents.certificate, { now, emergency })
+  const choice = chooseSource(facts.spec, inspection.documents.certificate, {
+    now,
+    emergency,
+    longestWaitMs: longestWaitMs(lifetimeIn(inspection), emergency),
+  })
   if (choice.kind === 'wait' && !obtained(pending, document, specHash)) {
     return idle('paused', `no order before ${iso(choice.until)}: ${choice.why}`, choice.until)
   }
@@ -164,8 +168,10 @@ function devicesAway({ document: { watch }, now }: Facts): Idle | null {
   return idle('backing-off', `${why}; the next try is at ${iso(watch.until)} at the latest`, watch.until)
 }
 
-function backingOff({ document: { failures, retryAfter }, now }: Facts): Idle | null {
+function backingOff({ document: { failures, retryAfter }, inspection, now }: Facts): Idle | null {
   if (retryAfter === null || now >= retryAfter) return null
+  // No failure is waited out for so long: whoever wrote that meant harm, or had a wrong clock.
+  if (retryAfter - now > longestWaitMs(lifetimeIn(inspection), false)) return null
   const after = failures === 1 ? 'a failure' : `${failures} failures`
   return idle('backing-off', `after ${after} the next try is at ${iso(retryAfter)}`, retryAfter)
 }
@@ -181,7 +187,8 @@ const obtained = (
 
 /** The emergency leaves `held` once a day. */
 function emergencyBreaksHold(document: TargetDocument, pressing: boolean, now: number): boolean {
-  return pressing && (document.emergencyAt === null || now - document.emergencyAt >= DAY_MS)
+  const { emergencyAt: at } = document
+  return pressing && (at === null || !isPast(at, now) || now - at >= DAY_MS)
 }
 
 /** The port serves another certificate than the bound one: the binding is sent again, once a run. */

@@ -11,6 +11,10 @@ export type Validity = Pick<Leaf, 'notBefore' | 'notAfter'>
 export const validityOf = ({ leaf, effectiveDate, expiryDate }: Slot): Validity =>
   leaf ?? { notBefore: effectiveDate, notAfter: expiryDate }
 
+/** Of what is bound; null: nothing is. */
+export const lifetimeIn = ({ bound }: Pick<Inspection, 'bound'>): Validity | null =>
+  bound?.slot ? validityOf(bound.slot) : null
+
 type Window = NonNullable<RenewalInfo['window']>
 
 /**
@@ -42,7 +46,8 @@ interface Suggestion {
 
 const suggestionFor = (info: RenewalInfo | null, validity: Validity, timing: Timing): Suggestion | null => {
   const window = info?.window
-  if (!window) return null
+  // To renew what has ended by then is no suggestion.
+  if (!window || window.start >= validity.notAfter) return null
   const { now, intervalMs, leadMs = 0 } = timing
   // Never in the first third of its life, or it would be renewed again and again.
   const soonest = validity.notBefore + (validity.notAfter - validity.notBefore) / 3

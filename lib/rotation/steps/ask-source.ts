@@ -1,4 +1,5 @@
 import { RotationError } from '../../base/rotation-error.ts'
+import { secret } from '../../base/secret.ts'
 import { HOUR_MS } from '../../base/time.ts'
 import type { Journal } from '../../contracts.ts'
 import type { Leaf } from '../../model/certificate.ts'
@@ -6,6 +7,7 @@ import type { ErrorCode } from '../../model/errors.ts'
 import { type CertificateDocument, keyIdOf, type PendingCertificate } from '../../state/documents.ts'
 import type { Lease } from '../../state/lease.ts'
 import { leafOf, normalizePem, parseChain } from '../../x509/certificate.ts'
+import { spkiHash } from '../../x509/key.ts'
 import { type Context, certificateDocument, sourceNamed, targetDocument } from '../context.ts'
 import { chainRefusals, checkChain, sentence, suitable } from '../decide/check-chain.ts'
 import { hasNext, stateOf } from '../decide/choose-source.ts'
@@ -40,7 +42,9 @@ export async function askSource(
   const { records, spec, run } = context
   const { inspection, decision } = decided
   const { source } = pending
-  const journal = guarded(await records.journal(spec.name, pending.id, keyIdOf(pending)), lease)
+  const written = await records.journal(spec.name, pending.id, keyIdOf(pending))
+  const { bannedKeys } = await certificateDocument(context).get()
+  const journal = guarded(withoutBanned(written, bannedKeys), lease)
   const refused = new Map<string, string>()
   const request = {
     spec,
@@ -97,6 +101,21 @@ function otherChain(pem: string, why: string): string {
   const upTo = top ? `, up to "${leafOf(top).issuer}",` : ''
   return `another chain of the CA${upTo} is not for every device: ${why}`
 }
+
+/** A compromised key that somebody put back is replaced by a new one. */
+const withoutBanned = (journal: Journal, bannedKeys: readonly string[]): Journal => ({
+  get notes() {
+    return journal.notes
+  },
+  write: journal.write,
+  privateKey: async make => {
+    const key = await journal.privateKey(make)
+    if (!bannedKeys.includes(spkiHash(key))) return key
+    await journal.adoptKey(secret(await make()))
+    return journal.privateKey(make)
+  },
+  adoptKey: journal.adoptKey,
+})
 
 /** An order may outlast the lease: whoever took it over owns the notes. */
 function guarded(journal: Journal, lease: Lease): Journal {

@@ -1,3 +1,4 @@
+import { longestWaitMs } from '../../base/lifetime.ts'
 import { RotationError } from '../../base/rotation-error.ts'
 import type { Secret } from '../../base/secret.ts'
 import { iso } from '../../base/time.ts'
@@ -9,9 +10,11 @@ import { leafOf, parseChain } from '../../x509/certificate.ts'
 import { type Context, certificateDocument, sourceNamed, targetDocument } from '../context.ts'
 import { chooseSource } from '../decide/choose-source.ts'
 import type { Decided, DueToDeploy } from '../decide/decision.ts'
+import { lifetimeIn } from '../decide/renewal-window.ts'
 import { isKeyLost, sharedKey } from '../keys/next-key.ts'
 import { boundLeaf, type Inspection, wasRevoked } from '../observe/inspection.ts'
 import { isAnother, isHolder } from '../observe/source-inventory.ts'
+import { isBanned } from '../observe/way-back.ts'
 import { done, type StepResult, Suspension, skipped } from '../trace.ts'
 import { askSource } from './ask-source.ts'
 import { noRoom, roomFor } from './slots.ts'
@@ -57,7 +60,9 @@ async function fromSources(context: Context, decided: Decided, lease: Lease): Pr
   const { inspection, decision } = decided
   for (let failure: RotationError | null = null; ; ) {
     const document = await certificateDocument(context).refresh()
-    const choice = chooseSource(spec, document, { now: run.clock.now(), emergency: decision.emergency })
+    const { emergency } = decision
+    const longest = longestWaitMs(lifetimeIn(inspection), emergency)
+    const choice = chooseSource(spec, document, { now: run.clock.now(), emergency, longestWaitMs: longest })
     if (choice.kind === 'wait') throw failure ?? new Suspension(choice.until, choice.why)
     const { source } = choice
     const pending = (await usable(context, inspection, source)) ?? (await begin(context, source))
@@ -92,6 +97,7 @@ async function usable(
     (isStale(context, inspection, pending, leaf) ||
       rolledBack.includes(leaf.fingerprint) ||
       wasRevoked(document, leaf.fingerprint) ||
+      isBanned(document.bannedKeys, pending.chainPem ?? '') ||
       leaf.fingerprint === boundLeaf(inspection)?.fingerprint)
   const keyless =
     leaf !== null &&

@@ -13,6 +13,7 @@ import { checkChain, sentence } from '../decide/check-chain.ts'
 import type { Decided, DueToDeploy } from '../decide/decision.ts'
 import { boundLeaf, type Inspection } from '../observe/inspection.ts'
 import { revocationLines } from '../observe/revocation.ts'
+import { isBanned } from '../observe/way-back.ts'
 import { done, type StepResult, Suspension, skipped, warn } from '../trace.ts'
 import type { Material } from './obtain.ts'
 
@@ -63,6 +64,7 @@ function checkMaterial(
   if (key && leafCertificate && !keyFits(key, leafCertificate))
     invalid('the private key does not belong to the leaf')
   limits(target, chainPem, key)
+  if (isBanned(inspection.documents.certificate.bannedKeys, chainPem)) invalid('its key is compromised')
   if (leaf.notBefore > run.clock.now()) invalid(`it is not valid before ${iso(leaf.notBefore)}`)
   if (leaf.notAfter <= run.clock.now()) invalid(`it expired at ${iso(leaf.notAfter)}`)
   if (!covers(leaf.names, target.domain))

@@ -1,8 +1,10 @@
 import { RotationError } from '../../base/rotation-error.ts'
+import type { Slot } from '../../model/certificate.ts'
 import type { ErrorCode } from '../../model/errors.ts'
 import type { Replaced } from '../../state/documents.ts'
 import type { Lease } from '../../state/lease.ts'
 import { type Context, changed, targetDocument } from '../context.ts'
+import { revokedHere, unfitToReturn } from '../observe/way-back.ts'
 import { freeze, kindInSlot } from '../rings/await-turn.ts'
 import { done, type StepResult, skipped, warn } from '../trace.ts'
 import { type Bound, putBinding } from './bind.ts'
@@ -18,18 +20,17 @@ export async function rollBack(
   proof: Proof,
 ): Promise<StepResult<Ending>> {
   if (proof.kind !== 'bad') return skipped(proof, 'not needed')
-  const { run } = context
   const { inspection, binding } = bound
   const { why } = proof
   const replaced = binding.replaces
   if (!replaced || replaced === 'first') throw changed('there is nothing to put back')
   const kind = binding.kind ?? kindInSlot(context, inspection, binding.serverCertificateId)
-  const predecessor = inspection.slots.find(s => s.serverCertificateId === replaced.serverCertificateId)
-  if (!predecessor || predecessor.expiryDate <= run.clock.now()) {
+  const obstacle = await inTheWayBack(context, bound, replaced)
+  if (obstacle !== null) {
     await promote(context, bound, why)
     if (kind) await freeze(context, kind, why)
     throw new RotationError('not-served', `the bound certificate is not served: ${why}`, {
-      hint: `The previous certificate ${predecessor ? 'has expired' : 'is gone'}, so there is no way back: another one is obtained after the back-off.`,
+      hint: `The previous certificate ${obstacle}, so there is no way back: another one is obtained after the back-off.`,
     })
   }
   await targetDocument(context)
@@ -53,6 +54,29 @@ export async function rollBack(
     `${replaced.serverCertificateId} is bound again: ${why}`,
     'UpdateDomainConfiguration',
   )
+}
+
+const predecessorOf = ({ inspection }: Bound, { serverCertificateId }: Replaced): Slot | undefined =>
+  inspection.slots.find(s => s.serverCertificateId === serverCertificateId)
+
+/** What is wrong with the predecessor; null: it may be put back. */
+async function inTheWayBack(context: Context, bound: Bound, replaced: Replaced): Promise<string | null> {
+  const predecessor = predecessorOf(bound, replaced)
+  if (!predecessor) return 'is gone'
+  if (predecessor.expiryDate <= context.run.clock.now()) return 'has expired'
+  // This run saw for itself what it replaced, and that devices lived with it.
+  return bound.deployed ? revokedHere(context, predecessor) : unfitToReturn(context, predecessor)
+}
+
+/**
+ * Whether a failed bind is only remembered, with a predecessor that must not be bound: then devices are asked again,
+ * since whoever wrote that down may have meant to have another certificate bound.
+ */
+export async function isDoubtful(context: Context, bound: Bound): Promise<boolean> {
+  const { replaces } = bound.binding
+  if (!replaces || replaces === 'first') return true
+  const predecessor = predecessorOf(bound, replaces)
+  return predecessor !== undefined && (await unfitToReturn(context, predecessor)) !== null
 }
 
 async function putBack(

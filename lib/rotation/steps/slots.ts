@@ -1,3 +1,4 @@
+import { isPast } from '../../base/lifetime.ts'
 import { RotationError } from '../../base/rotation-error.ts'
 import { DAY_MS, HOUR_MS, iso, MINUTE_MS } from '../../base/time.ts'
 import type { Slot } from '../../model/certificate.ts'
@@ -96,7 +97,9 @@ function mayDelete(slot: Slot, inspection: Inspection, request: RoomRequest): Ma
   if (slot.certificatePem === null) return stays('cannot be read yet', inspection.at + SERVED_WAIT_MS)
   if (isServed(slot, inspection))
     return stays('is still served on the device port', inspection.at + SERVED_WAIT_MS)
-  const quietAt = (document.lastBoundAt ?? 0) + AFTER_BIND_WAIT_MS
+  const { lastBoundAt } = document
+  const quietAt =
+    lastBoundAt !== null && isPast(lastBoundAt, inspection.at) ? lastBoundAt + AFTER_BIND_WAIT_MS : 0
   if (inspection.at < quietAt)
     return stays(`stays until ${iso(quietAt)}: a bind was less than an hour ago`, quietAt)
 

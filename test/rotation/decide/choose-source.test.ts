@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { HOUR_MS } from '../../../lib/base/time.ts'
+import { DAY_MS, HOUR_MS } from '../../../lib/base/time.ts'
 import { chooseSource, hasNext } from '../../../lib/rotation/decide/choose-source.ts'
 import type { CertificateDocument } from '../../../lib/state/documents.ts'
 import { certificateDocument, NOW, pendingCertificate, spec } from '../facts.ts'
@@ -18,7 +18,11 @@ const waiting = (ms: number, failures = 1): States[string] => ({
   notBefore: { at: NOW + ms, why: 'too many' },
 })
 const choose = (sources: States, more: Partial<CertificateDocument> = {}, emergency = false) => {
-  const choice = chooseSource(three, certificateDocument({ sources, ...more }), { now: NOW, emergency })
+  const choice = chooseSource(three, certificateDocument({ sources, ...more }), {
+    now: NOW,
+    emergency,
+    longestWaitMs: emergency ? DAY_MS : 7 * DAY_MS,
+  })
   return choice.kind === 'use' ? choice.source : choice.until - NOW
 }
 const order = (source: string, ageMs = 0) => ({
@@ -69,6 +73,33 @@ describe('which source is asked', () => {
     const notBefore = { at: NOW + HOUR_MS, why: 'too many' }
     expect(choose({}, { notBefore })).toBe(HOUR_MS)
     expect(choose({ a: failed(3) }, { notBefore })).toBe('b')
+  })
+})
+
+describe('a wait that somebody wrote into the state', () => {
+  const until2099 = (since?: number): States => ({
+    a: {
+      failures: 1,
+      failedForGood: false,
+      notBefore: { at: Date.UTC(2099, 0), why: 'no', ...(since === undefined ? {} : { since }) },
+    },
+  })
+  const one = { ...spec, sources: ['a'] }
+  const chosen = (sources: States, now: number, emergency = false) =>
+    chooseSource(one, certificateDocument({ sources }), {
+      now,
+      emergency,
+      longestWaitMs: emergency ? DAY_MS : 7 * DAY_MS,
+    })
+
+  test('ends a week after it was written, and sooner in the emergency', () => {
+    expect(chosen(until2099(NOW), NOW)).toMatchObject({ kind: 'wait', until: NOW + 7 * DAY_MS })
+    expect(chosen(until2099(NOW), NOW + 7 * DAY_MS)).toMatchObject({ kind: 'use' })
+    expect(chosen(until2099(NOW), NOW + 2 * DAY_MS, true)).toMatchObject({ kind: 'use' })
+  })
+
+  test('is none when it does not say when it was written', () => {
+    expect(chosen(until2099(), NOW)).toMatchObject({ kind: 'use' })
   })
 })
 

@@ -205,3 +205,37 @@ describe('precedence', () => {
     },
   )
 })
+
+describe('what somebody wrote into the state', () => {
+  const YEAR_2099 = Date.UTC(2099, 0)
+  const waits = {
+    notBefore: { at: YEAR_2099, why: 'no', since: NOW - 8 * DAY_MS },
+    failures: 1,
+    failedForGood: false,
+  }
+  const cases: readonly (readonly [string, Facts, object])[] = [
+    [
+      'a back-off until 2099 is none',
+      facts({ ...expiring, ...document({ failures: 1, retryAfter: YEAR_2099 }) }),
+      { due: true, reason: 'expiring' },
+    ],
+    [
+      'the CA is not waited for until 2099',
+      facts({ ...expiring, ...certificate({ sources: { sandbox: waits, letsencrypt: waits } }) }),
+      { due: true, reason: 'expiring' },
+    ],
+    [
+      'a break of the hold in 2099 does not keep the emergency from breaking it today',
+      facts({ ...ending, ...document({ held, emergencyAt: YEAR_2099 }) }),
+      { due: true, reason: 'emergency' },
+    ],
+    [
+      'a suggestion to renew in 2099 is none',
+      facts({ ...expiring, renewalInfo: suggested({ start: YEAR_2099, end: YEAR_2099 + DAY_MS }) }),
+      { due: true, reason: 'expiring' },
+    ],
+  ]
+  test.each(cases)('%s', (_, given, wanted) => {
+    expect(decide(given)).toMatchObject(wanted)
+  })
+})

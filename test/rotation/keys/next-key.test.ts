@@ -17,6 +17,10 @@ const announcing = async (death: { readonly n: number; readonly isAfter: boolean
   const { log } = createTestLog()
   const run = createRun(createTestClock(), log)
   const sealKey = async (): Promise<Secret> => secret(Buffer.alloc(32, 7).toString('base64'))
+  // Not the first document of the store, which is written with one that says so.
+  await openRecords(state.store, sealKey)
+    .run()
+    .update(d => ({ ...d, okAt: 1 }))
   let writes = 0
   const dying = {
     ...state.store,

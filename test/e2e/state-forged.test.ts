@@ -1,0 +1,171 @@
+/** Somebody can write the state: what it would have us bind, hold, wait for and send, and what comes of it. */
+import { X509Certificate } from 'node:crypto'
+import { cp, readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { forge } from '../support/forge.ts'
+import { DAY_MS, openScenario, type Scenario } from '../support/scenario.ts'
+
+const stateOf = (s: Scenario): string => join(s.rig.folder, 'state')
+
+/** Ours is bound and settled; in the other slot stands a certificate of another name. */
+async function openTwoNames() {
+  const s = await openScenario()
+  const bound = await s.bindOne(60)
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  const other = await s.upload(-1, 80, ['other.example.org'])
+  const print = (id: string) => s.iotda.certificates().find(c => c.id === id)?.fingerprint
+  return { s, bound, other, print }
+}
+
+type World = Awaited<ReturnType<typeof openTwoNames>>
+
+const replaces = ({ other, print }: World) => ({
+  serverCertificateId: other,
+  serverCertificateConfig: null,
+  fingerprint: print(other),
+  served: true,
+  reachable: true,
+})
+
+/** A document that has us put another name's certificate back. */
+const putBack =
+  (world: World, more: object = {}) =>
+  (document: Record<string, unknown>) => {
+    document.pending = {
+      fingerprint: world.print(world.bound),
+      specHash: 'x',
+      serverCertificateId: world.bound,
+      replaces: replaces(world),
+      boundAt: world.s.clock.now() - 1_000,
+      failedWhy: 'devices refuse it',
+      ...more,
+    }
+  }
+
+const REFUSED = { outcome: 'failed', error: { code: 'store-unreadable' } }
+
+describe("another name's certificate is not put back by a forged failedWhy and replaces", () => {
+  test('without the seal key nothing of it is read', async () => {
+    const world = await openTwoNames()
+    const { s, bound } = world
+    await forge(stateOf(s), 'targets/', putBack(world), { signed: false })
+    s.changes()
+    await s.runTo(REFUSED)
+    await s.runTo(REFUSED, { force: true })
+    await s.runTo(REFUSED, { action: 'rollback' })
+    expect(s.changes()).toEqual([])
+    expect(s.boundId()).toBe(bound)
+  })
+
+  test.each([
+    ['failed', {}],
+    ['not verified', { failedWhy: null }],
+    ['of a leaf that is not served', { failedWhy: null, fingerprint: 'f'.repeat(64) }],
+  ])('with it (%s), devices are asked, and the bound one stays, not held', async (_, more) => {
+    const world = await openTwoNames()
+    const { s, bound } = world
+    await forge(stateOf(s), 'targets/', putBack(world, more), { signed: true })
+    s.changes()
+    await s.run()
+    await s.run()
+    expect(s.changes()).toEqual([])
+    expect(s.boundId()).toBe(bound)
+    const status = await s.run({ action: 'status' })
+    expect(status.decision.reason).not.toBe('held')
+  })
+
+  test.each([
+    ['as previous', null],
+    ['as previous, and accepted', 'accept'],
+  ])('nor by hand, %s', async (_, accept) => {
+    const world = await openTwoNames()
+    const { s, bound, other, print } = world
+    const previous = { serverCertificateId: other, fingerprint: print(other) }
+    await forge(stateOf(s), 'targets/', d => Object.assign(d, { previous }), { signed: true })
+    s.changes()
+    const event = { action: 'rollback', accept: accept && (print(other) ?? null) } as const
+    await s.runTo({ error: { code: 'nothing-to-roll-back' } }, event)
+    expect(s.changes()).toEqual([])
+    expect(s.boundId()).toBe(bound)
+  })
+
+  test('a good predecessor is put back all the same', async () => {
+    const world = await openTwoNames()
+    const { s } = world
+    s.iotda.deleteCertificate(world.other)
+    const good = await s.upload(-2, 50)
+    const own = { ...world, other: good }
+    await forge(stateOf(s), 'targets/', putBack(own), { signed: true })
+    await s.runTo({ outcome: 'rolled-back' })
+    expect(s.boundId()).toBe(good)
+  })
+})
+
+test('a revoked predecessor is not put back, by hand either', async () => {
+  const s = await openScenario()
+  await s.bindOne(20)
+  expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  const bound = s.boundId()
+  const [older] = s.iotda.certificates().filter(c => c.id !== bound)
+  expect(older).toBeDefined()
+  await forge(
+    stateOf(s),
+    'certificates/',
+    d => {
+      d.revoked = [{ fingerprint: older?.fingerprint, at: s.clock.now(), reason: 'superseded' }]
+    },
+    { signed: true },
+  )
+  s.changes()
+  await s.runTo({ error: { code: 'nothing-to-roll-back' } }, { action: 'rollback' })
+  expect(s.changes()).toEqual([])
+  expect(s.boundId()).toBe(bound)
+})
+
+test('what version 0.1.0 left is taken over once, and said so', async () => {
+  const s = await openScenario()
+  await s.bindOne(60)
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  const none = { signed: false }
+  for (const prefix of ['targets/', 'runs/last']) await forge(stateOf(s), prefix, () => {}, none)
+  const files = await readdir(stateOf(s))
+  for (const name of files.filter(it => it.startsWith('state.'))) await rm(join(stateOf(s), name))
+  for (const folder of ['certificates', 'sources'])
+    await rm(join(stateOf(s), folder), { recursive: true, force: true })
+
+  const answer = await s.rig.run({}, { clock: s.clock })
+  expect(answer.warnings).toMatchObject([{ code: 'state-taken-over' }])
+  const again = await s.rig.run({}, { clock: s.clock })
+  expect(again.warnings ?? []).toEqual([])
+  await forge(stateOf(s), 'targets/', d => Object.assign(d, { failures: 9 }), none)
+  await s.runTo(REFUSED)
+})
+
+test('a wiped key that somebody puts back is not used again', async () => {
+  const s = await openScenario({
+    change: settings => Object.assign(settings.certificates.iot, { reuseKey: true, keyType: 'ec-256' }),
+  })
+  await s.bindOne(20)
+  expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  const keys = join(stateOf(s), 'certificates', 'iot')
+  const kept = join(s.rig.folder, 'kept')
+  await cp(keys, kept, { recursive: true })
+  const revoke = { certificate: null, reason: 'keyCompromise' as const }
+  const fingerprint = s.iotda.certificates().find(c => c.id === s.boundId())?.fingerprint ?? null
+  await s.runTo(
+    { outcome: 'revoked' },
+    { action: 'revoke', force: true, revoke: { ...revoke, certificate: fingerprint } },
+  )
+  const compromised = spkiOf(s)
+  await cp(kept, keys, { recursive: true })
+  s.clock.advance(2 * DAY_MS)
+  await s.runTo({ outcome: 'rotated' })
+  expect(spkiOf(s)).not.toBe(compromised)
+  expect(await readFile(join(keys, (await readdir(keys))[0] ?? ''), 'utf8')).toMatch(/^v1\./)
+})
+
+const spkiOf = (s: Scenario): string => {
+  const pem = s.iotda.certificates().find(c => c.id === s.boundId())?.certificatePem ?? ''
+  return new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' }).toString('hex')
+}
