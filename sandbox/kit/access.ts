@@ -60,6 +60,7 @@ export const NEEDS: Readonly<Record<string, Needs>> = {
   'iotda.ShowServerCertificate': [['iotda:servercertificate:query', EVERYTHING]],
   'iotda.CreateServerCertificate': [['iotda:servercertificate:create', EVERYTHING]],
   'iotda.DeleteServerCertificate': [['iotda:servercertificate:delete', EVERYTHING]],
+  'iotda.SearchDevices': [['iotda:devices:queryList', EVERYTHING]],
   // https://support.huaweicloud.com/intl/en-us/api-dns/Permission.html
   'huaweidns.ListZones': [['dns:zone:list', EVERYTHING]],
   'huaweidns.ListRecordSets': [['dns:recordset:list', zone]],

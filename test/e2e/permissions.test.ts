@@ -96,6 +96,7 @@ describe('under its own policy, nothing is refused and nothing that is granted i
         useHuaweiDns(rig)(settings)
         settings.solvers.dns.zoneIds = zone ? [zoneIdOf(zone)] : []
         settings.store = store
+        settings.targets[0].devices = { watch: '24h' }
       })
       const statements = await granted(rig)
       faults.allowOnly(statements)
