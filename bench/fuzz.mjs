@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
 
@@ -17,7 +17,7 @@ const { values } = parseArgs({
   },
 })
 const PAGE = 'bench/results/fuzz.md'
-const PROGRAM = 'node_modules/.cache/fuzz.mjs'
+const PROGRAM = `node_modules/.cache/fuzz-${process.pid}.mjs`
 /** An input that takes longer is one that never ends. */
 const HANG_MS = 60_000
 const durationMs = Number(values.minutes) * 60_000
@@ -99,6 +99,7 @@ seed makes the same inputs: \`npm run fuzz -- --only NAME --seed N\`.
 |-|-:|-:|-:|-:|-:|-:|-:|
 ${rows.join('\n')}
 `
+rmSync(PROGRAM)
 if (values.only === undefined) writeFileSync(PAGE, page)
 console.log(page)
 process.exit(faulty === 0 ? 0 : 1)

@@ -1,6 +1,6 @@
 import { createPublicKey, verify, type X509Certificate } from 'node:crypto'
 import { iso, MINUTE_MS } from '../base/time.ts'
-import { type Tlv, tbsFields, tlvs } from '../x509/certificate.ts'
+import { eachTlv, type Tlv, tbsFields, tlvs } from '../x509/certificate.ts'
 
 /**
  * Certificate revocation lists (RFC 5280 section 5), read with the DER reader of x509/: @peculiar/x509 1.14 reads none
@@ -179,7 +179,7 @@ export function readRevocation(
     if (!fields[ISSUER_FIELD]?.content.equals(list.issuer)) throw new Unusable('another CA signed it')
     const until = checkList(list, issuer, { url, isCa: certificate.ca, now })
     const serial = fields[SERIAL_FIELD]?.content ?? NOTHING
-    for (const { content } of tlvs(list.revoked)) {
+    for (const { content } of eachTlv(list.revoked)) {
       // Most entries are of others: only the serial number is read of them.
       if (!content.subarray(2, 2 + serial.length).equals(serial) || content[1] !== serial.length) continue
       const [, at, extensions] = tlvs(content)

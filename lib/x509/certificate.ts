@@ -32,13 +32,30 @@ const readTlv = (der: Buffer, at: number): Tlv & { readonly end: number } => {
   return { tag, content: der.subarray(start, start + length), end: start + length }
 }
 
-/** The elements of a constructed value, in order. @throws RotationError `certificate-invalid` when malformed */
-export function tlvs(content: Buffer): readonly Tlv[] {
-  const elements: Tlv[] = []
+/**
+ * The elements of a constructed value, in order, each when it is asked for: for lists of millions.
+ * @throws RotationError `certificate-invalid` when malformed
+ */
+export function* eachTlv(content: Buffer): Generator<Tlv> {
   for (let at = 0; at < content.length; ) {
     const { end, ...element } = readTlv(content, at)
-    elements.push(element)
+    yield element
     at = end
+  }
+}
+
+/** As many as a chain of the largest size could hold. */
+const ELEMENTS_AT_MOST = 32_768
+
+/**
+ * The elements of a constructed value, in order. @throws RotationError `certificate-invalid` when malformed, or more
+ * than any certificate has
+ */
+export function tlvs(content: Buffer): readonly Tlv[] {
+  const elements: Tlv[] = []
+  for (const element of eachTlv(content)) {
+    if (elements.length === ELEMENTS_AT_MOST) throw malformed()
+    elements.push(element)
   }
   return elements
 }

@@ -1,10 +1,13 @@
 /** Readers of PEM, bundles and certificates; each text is judged as every preset would. */
+import { webcrypto } from 'node:crypto'
+import * as x509 from '@peculiar/x509'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import { secret } from '../../lib/base/secret.ts'
 import { calendar } from '../../lib/devices/calendar.ts'
 import { judge } from '../../lib/devices/judge.ts'
 import { PRESETS } from '../../lib/devices/presets.ts'
 import { rootsOf } from '../../lib/devices/roots.ts'
+import { readRevocation } from '../../lib/revocation/list.ts'
 import { readLeaf } from '../../lib/rotation/observe/inspect.ts'
 import { readBundle } from '../../lib/x509/bundle.ts'
 import { certId, normalizePem, parseChain } from '../../lib/x509/certificate.ts'
@@ -68,6 +71,30 @@ export const pem: Reader = {
       }
     }
     if (refusals.length > 0) throw refusals[0]
+  },
+}
+
+const crl = await x509.X509CrlGenerator.create(
+  {
+    issuer: 'CN=Middle',
+    thisUpdate: new Date(NOW - 1_000),
+    nextUpdate: new Date(NOW + 86_400_000),
+    entries: [{ serialNumber: '0102', revocationDate: new Date(NOW), reason: 1 }],
+    signingAlgorithm: { hash: 'SHA-256', ...middle.keys.privateKey.algorithm } as never,
+    signingKey: middle.keys.privateKey,
+  },
+  webcrypto as never,
+)
+
+export const lists: Reader = {
+  name: 'revocation lists: DER',
+  samples: [Buffer.from(crl.rawData)],
+  read: input => {
+    for (const [one, by] of [
+      [leaf, middle],
+      [middle, root],
+    ] as const)
+      readRevocation(input, one.certificate, by.certificate, { url: 'http://ca.example/1.crl', now: NOW })
   },
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { fuzz } from './engine.ts'
 import { READERS } from './readers.ts'
 
-const LIMITS = { inputs: 150, durationMs: 20_000 }
+const LIMITS = { inputs: 100, durationMs: 20_000 }
 
 describe('whatever comes from outside is read, or refused with a RotationError', () => {
   test.each(READERS.map(reader => [reader.name, reader] as const))('%s', async (_, reader) => {

@@ -2,8 +2,20 @@
 import { acme } from './acme.ts'
 import { iotda, solvers, stores } from './answers.ts'
 import { dns, state } from './bytes.ts'
-import { der, pem } from './certificates.ts'
+import { der, lists, pem } from './certificates.ts'
 import type { Reader } from './engine.ts'
 import { mqtt, tls } from './port.ts'
 
-export const READERS: readonly Reader[] = [state, dns, pem, der, iotda, stores, ...solvers, acme, mqtt, tls]
+export const READERS: readonly Reader[] = [
+  state,
+  dns,
+  pem,
+  der,
+  lists,
+  iotda,
+  stores,
+  ...solvers,
+  acme,
+  mqtt,
+  tls,
+]

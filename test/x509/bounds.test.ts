@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { RotationError } from '../../lib/base/rotation-error.ts'
 import { readLeaf } from '../../lib/rotation/observe/inspect.ts'
-import { parseCertificates, parseChain } from '../../lib/x509/certificate.ts'
+import { parseCertificates, parseChain, tlvs } from '../../lib/x509/certificate.ts'
 import { parseRoots } from '../../lib/x509/path.ts'
 import { extraneousIn } from '../../lib/x509/sent.ts'
 import { isSignedBy, openBudget } from '../../lib/x509/signed-by.ts'
@@ -134,6 +134,13 @@ describe('signature checks', () => {
 })
 
 describe('reading', () => {
+  test('of elements without end ends', () => {
+    expect(tlvs(Buffer.from('0500'.repeat(32_768), 'hex'))).toHaveLength(32_768)
+    expect(thrownBy(() => tlvs(Buffer.from('0500'.repeat(32_769), 'hex')))).toMatchObject({
+      code: 'certificate-invalid',
+    })
+  })
+
   test('the same text again costs nothing: it is the same certificates', async () => {
     const { middle, leaf } = await build()
     const pem = pemOf(leaf, middle)
