@@ -220,6 +220,11 @@ export interface CertificateSource {
    * instant. @throws RotationError `ca-rejected` when there is no account whose key is the source's own
    */
   rollover?(run: Run): Promise<string>
+  /**
+   * What will keep names from being validated by then, as far as it shows already, one sentence each. Asks DNS; changes
+   * nothing. What cannot be found out is no trouble. MUST NOT throw for it.
+   */
+  outlook?(names: readonly string[], until: number, run: Run): Promise<readonly string[]>
   /** Looks at the way to it by its smallest calls. Changes nothing there. */
   check?(run: Run): Promise<SourceCheck>
 }

@@ -132,7 +132,7 @@ const obtainBy =
 export function openAcmeSource(
   own: AcmeSettings,
   context: SourceContext,
-): Required<Pick<CertificateSource, 'obtain' | 'abandon' | 'revoke' | 'check' | 'rollover'>> {
+): Required<Pick<CertificateSource, 'obtain' | 'abandon' | 'outlook' | 'revoke' | 'check' | 'rollover'>> {
   const { memory } = context
   const settings = `sources.${context.name}`
   const production = createEnvironment(own, context, { settings, directoryUrl: own.directory, memory })
@@ -154,6 +154,7 @@ export function openAcmeSource(
       await abandonOrder(openStaging, dns, rehearsalJournal(journal), run)
       await abandonOrder(() => production.open(run, KNOWN), dns, mainJournal(journal), run)
     },
+    outlook: (names, until, run) => dns01(run).outlook(names, until),
     revoke: (revocation, run) => revokeCertificate(production.accessOf(run), revocation),
     check: run => checkCa(production.accessOf(run), () => production.open(run, KNOWN)),
     rollover: run => rolloverAccount(production.accessOf(run)),

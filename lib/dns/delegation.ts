@@ -1,10 +1,11 @@
 import { RotationError } from '../base/rotation-error.ts'
+import { iso } from '../base/time.ts'
 import type { SolverZone } from '../contracts.ts'
 import { type Location, type NameServer, wildcardOver } from './locate.ts'
 import { bareName } from './name.ts'
 import { askServer } from './resolve/ask-server.ts'
 import { type DnsAccess, openLookup } from './resolve/lookup.ts'
-import type { Resolved } from './resolve/response.ts'
+import type { Resolved, Signature } from './resolve/response.ts'
 import { addressesOf } from './zone-cut.ts'
 
 /** Whether what a solver writes would be seen where DNS leads. */
@@ -105,17 +106,33 @@ export async function zoneError(error: unknown, location: Location, access: DnsA
   )
 }
 
-/** The servers in the delegation that do not serve the zone, each with what it says. Waits for all of them. */
+const signaturesIn = (resolved: Resolved<unknown>): readonly Signature[] =>
+  resolved.kind === 'failed' ? [] : (resolved.signatures ?? [])
+
+/**
+ * The servers in the delegation that do not serve the zone, or not as signed as the others, each with what it says.
+ * Waits for all of them.
+ */
 export async function lameServers(
   { zone, servers }: Location,
   { run }: DnsAccess,
 ): Promise<readonly { readonly server: NameServer; readonly why: string }[]> {
   if (zone === null) return []
   const asked = await Promise.all(
-    servers.map(async server => ({ server, ...(await askServer(server, zone, 'SOA', run)) })),
+    servers.map(async server => ({
+      server,
+      ...(await askServer(server, zone, 'SOA', run, { signatures: true })),
+    })),
   )
+  const now = run.clock.now()
+  const isSigned = asked.some(({ resolved }) => signaturesIn(resolved).length > 0)
   return asked.flatMap(({ server, resolved, message }) => {
     if (resolved.kind === 'failed') return [{ server, why: resolved.why }]
-    return message?.isAuthoritative ? [] : [{ server, why: 'it is no authority for the zone' }]
+    if (!message?.isAuthoritative) return [{ server, why: 'it is no authority for the zone' }]
+    const signatures = signaturesIn(resolved)
+    if (isSigned && signatures.length === 0)
+      return [{ server, why: 'it gives no DNSSEC signatures, unlike others' }]
+    const ended = signatures.find(({ endsAt }) => endsAt <= now)
+    return ended ? [{ server, why: `its DNSSEC signatures ended at ${iso(ended.endsAt)}` }] : []
   })
 }

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { formatDuration } from '../base/time.ts'
+import { formatDuration, iso } from '../base/time.ts'
 import type { DnsSolver } from '../contracts.ts'
 import { caaPermission, type Issuer, relevantCaa } from '../dns/caa.ts'
 import { lameServers, requireSameZone, zoneError } from '../dns/delegation.ts'
 import { locate, serverLabel } from '../dns/locate.ts'
 import { awaitPropagation } from '../dns/propagation.ts'
-import type { DnsAccess } from '../dns/resolve/lookup.ts'
+import { type DnsAccess, openLookup } from '../dns/resolve/lookup.ts'
+import { endsTooSoon, SIGN_AGAIN, signedUntil, zoneSignatures } from '../dns/signatures.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
 
 /** One name of a certificate, as DNS must be for it. */
@@ -39,6 +40,33 @@ async function zoneFinding({ domain, access }: CheckedName, location: Located): 
   return warn(about, `${message}; but ${said}`, `Correct the NS records of ${zone}, or mend these servers.`)
 }
 
+const BLIND =
+  'Set propagation.resolvers to resolvers that validate; without, a broken chain is first seen by the CA.'
+
+/** Of zones that are signed: until when, and whether their resolver would see that the chain of trust is broken. */
+async function dnssecFindings(
+  { domain, access }: CheckedName,
+  location: Located,
+): Promise<readonly Finding[]> {
+  const about = { check: 'dnssec', subject: domain }
+  const now = access.run.clock.now()
+  const zones = await zoneSignatures(domain, location, access)
+  return Promise.all(
+    zones
+      .filter(it => it.signatures.length > 0)
+      .map(async it => {
+        const ending = endsTooSoon(it, now, Number.POSITIVE_INFINITY)
+        if (ending !== null) return warn(about, ending, SIGN_AGAIN)
+        const signed = `${it.zone} is signed until ${iso(signedUntil(it) ?? now)}`
+        if (it.isValidated) return ok(about, `${signed}, and the resolver validates it`)
+        const signers = await (await openLookup(access))('DS', it.zone)
+        return signers.kind === 'records'
+          ? warn(about, `${signed}, but the resolver does not validate`, BLIND)
+          : ok(about, `${signed}, and the zone above has no DS record of it`)
+      }),
+  )
+}
+
 /** The zone of the challenge's name, behind aliases, and whether the solver may write there. */
 async function zoneFindings(name: CheckedName): Promise<{
   readonly fqdn: string
@@ -55,7 +83,8 @@ async function zoneFindings(name: CheckedName): Promise<{
     await requireSameZone(location, zone, access)
     return ok({ check: 'dns-solver', subject: domain }, 'the solver finds the zone and may work in it')
   })
-  return { fqdn, findings: [delegation, ...writable] }
+  const dnssec = await looked({ check: 'dnssec', subject: domain }, () => dnssecFindings(name, location))
+  return { fqdn, findings: [delegation, ...dnssec, ...writable] }
 }
 
 /** Writes a value that no CA asked for, waits until every server shows it, and removes it. */

@@ -22,6 +22,7 @@ import { requireConfiguration } from './decide/require-configuration.ts'
 import { deviceOutlook } from './observe/device-outlook.ts'
 import { inspect } from './observe/inspect.ts'
 import { boundLeaf, describe, type Inspection, revokedBound, revokedText } from './observe/inspection.ts'
+import { lookAhead, lookAheadDaily } from './observe/look-ahead.ts'
 import { reconcileDocument } from './observe/reconcile.ts'
 import { noteInventory } from './observe/source-inventory.ts'
 import { awaitedNow } from './rings/awaited.ts'
@@ -47,6 +48,7 @@ async function lookAndRotate(context: Context, lock: () => Promise<Lease>): Prom
   const { event, run, target } = context
   const seen = await lookAndDecide(context)
   noteInventory(context, seen)
+  if (event.action === 'plan') await lookAhead(context, seen.inspection)
   if (!seen.decision.due) return { outcome: idleOutcome(seen.decision) }
   if (event.action !== 'rotate') {
     const { planSteps } = await loadSteps()
@@ -287,6 +289,8 @@ async function finish(context: Context, ended: Ended): Promise<DeviceOutlook | n
   const inspection = trace.inspections.at(-1)
   if (ended.outcome === 'idle' && event.action === 'rotate') {
     await settleLeftover(context)
+    if (inspection)
+      await lookAheadDaily(context, inspection).catch(e => logFailure(context, e, 'no look ahead'))
     await sweep(context)
   }
   if (ended.outcome !== 'suspended' && event.action === 'rotate') await announceNext(context)

@@ -69,6 +69,7 @@ const create = (own: Settings, context: SourceContext): CertificateSource => {
     obtain: async (...given) => (await source()).obtain(...given),
     abandon: async (...given) => (await source()).abandon(...given),
     revoke: async (...given) => (await source()).revoke(...given),
+    outlook: async (...given) => (await source()).outlook(...given),
     check: async run => (await source()).check(run),
     rollover: async run => (await source()).rollover(run),
     /** Asked a few times a day: a run that still knows the answer loads nothing of ACME. */

@@ -176,6 +176,8 @@ export const CertificateDocument = v.object({
   recalled: v.optional(v.nullable(v.object({ fingerprint: v.string(), at: instant })), null),
   /** What a person had revoked here, newest last: a CA without renewal info never says so again. */
   revoked: v.optional(v.array(Revoked), []),
+  /** What will keep the next certificate from being obtained, as it was last looked for. */
+  ahead: v.optional(v.object({ at: instant, said: v.array(v.string()) })),
   /** Keys that are kept for the next certificate. */
   keptKeys: v.optional(v.array(v.string()), []),
   /** Compromised keys, by the hash of their public key: never used again, whatever brings them. */

@@ -5,6 +5,7 @@ import { requireSameZone, zoneError } from '../../dns/delegation.ts'
 import { type Location, locate } from '../../dns/locate.ts'
 import { awaitPropagation, type Propagated } from '../../dns/propagation.ts'
 import type { DnsAccess } from '../../dns/resolve/lookup.ts'
+import { endsTooSoon, zoneSignatures } from '../../dns/signatures.ts'
 
 /** One TXT value that answers a dns-01 challenge. */
 export interface TxtValue {
@@ -105,6 +106,22 @@ export function createDns01(solverFor: SolverFor, http: DriverContext['http'], r
         ])
         for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
       }
+    },
+    /** What DNSSEC will keep from being validated at that instant, as far as it shows already. */
+    outlook: async (names: readonly string[], until: number): Promise<readonly string[]> => {
+      const said = new Set<string>()
+      for (const domain of new Set(names.map(baseOf))) {
+        try {
+          const zones = await zoneSignatures(domain, await locationOf(domain), accessFor(domain))
+          for (const zone of zones) said.add(endsTooSoon(zone, run.clock.now(), until) ?? '')
+        } catch (thrown) {
+          const { code, message } = asRotationError(thrown)
+          if (run.signal.aborted) throw thrown
+          if (code === 'dnssec-broken') said.add(message)
+          run.log.debug({ domain, code }, `dns: the look ahead: ${message}`)
+        }
+      }
+      return [...said].filter(text => text !== '')
     },
     /** Where the values go; the same value on the same name once. */
     locate: async (values: readonly Omit<TxtValue, 'fqdn'>[]): Promise<readonly TxtValue[]> => {
