@@ -321,3 +321,19 @@ describe('the calendar of roots', () => {
     expect(new X509Certificate(s.ca.rootPem).ca).toBe(true)
   })
 })
+
+test('IoTDA refuses a certificate without CN: the bound one stays, and the run goes on once it takes one', async () => {
+  const { s, bound } = await openDue()
+  s.ca.options.commonName = false
+  s.iotda.switches.withoutCommonName = 'refuse'
+  const refused = await s.run()
+  expect(refused).toMatchObject({
+    outcome: 'failed',
+    error: { code: 'service-refused', message: expect.stringContaining('IOTDA.014326') },
+  })
+  expect(s.boundId()).toBe(bound)
+  expect(s.ids()).toContain(bound)
+  s.iotda.switches.withoutCommonName = 'accept'
+  await s.later(2 * HOUR_MS)
+  expect(s.boundId()).not.toBe(bound)
+})
