@@ -12,10 +12,12 @@ locals {
   ]
 
   watch_policy = local.watches == 0 ? "" : jsonencode(jsondecode(file(var.watch_policy_file)))
+  # One that reads no state and tells by a webhook needs nothing, and a policy without a statement is none.
+  watch_agencies = length(try(jsondecode(local.watch_policy).Statement, [])) == 0 ? 0 : 1
 }
 
 resource "huaweicloud_identity_policy" "watch" {
-  count = local.watches
+  count = local.watch_agencies
 
   name            = "${var.name}-watch"
   description     = "What the watchdog of iotda-cert does: reads of its state, and alerts."
@@ -23,7 +25,7 @@ resource "huaweicloud_identity_policy" "watch" {
 }
 
 resource "huaweicloud_identity_trust_agency" "watch" {
-  count = local.watches
+  count = local.watch_agencies
 
   name         = "${var.name}-watch"
   description  = "Permissions of the function ${var.name}-watch."
@@ -46,7 +48,7 @@ resource "huaweicloud_fgs_function" "watch" {
   app                   = "default"
   description           = "Looks at the device ports of iotda-cert, and at its last run."
   functiongraph_version = "v2"
-  agency                = huaweicloud_identity_trust_agency.watch[0].name
+  agency                = one(huaweicloud_identity_trust_agency.watch[*].name)
 
   runtime          = var.runtime
   handler          = "index.handler"
