@@ -5,6 +5,7 @@ import * as v from 'valibot'
 import { RotationError } from '../base/rotation-error.ts'
 import { newSealKey } from '../base/seal.ts'
 import { type Secret, secret } from '../base/secret.ts'
+import { DAY_MS } from '../base/time.ts'
 import { defineStore, type StateStore, type StoredDocument } from '../contracts.ts'
 import { storeConflict } from './shared/conditional-store.ts'
 import { requireDocumentKey } from './shared/document-key.ts'
@@ -78,11 +79,14 @@ const putFile = async (file: string, body: string, writer: string): Promise<bool
   }
 }
 
-/** Removes temporary files of writers that are gone. */
-const sweep = async (folder: string): Promise<void> => {
+/** Removes temporary files of writers that are gone, and what is a day older than a file just written: writing takes no time. */
+const sweep = async (folder: string, justWritten: string): Promise<void> => {
+  const { mtimeMs: now } = await stat(justWritten)
   for (const name of await readdir(folder)) {
     const [, encoded] = TEMPORARY.exec(name) ?? []
-    if (encoded !== undefined && isGoneWriter(Buffer.from(encoded, 'base64url').toString()))
+    if (encoded === undefined) continue
+    const isGone = isGoneWriter(Buffer.from(encoded, 'base64url').toString())
+    if (isGone || now - (await stat(join(folder, name))).mtimeMs > DAY_MS)
       await rm(join(folder, name), { force: true })
   }
 }
@@ -200,7 +204,7 @@ const tidy = async (place: Place, current: number): Promise<void> => {
     if (!revisions.includes(current)) return
     for (const revision of revisions)
       if (revision < current) await rm(fileOf(place, revision), { force: true })
-    await sweep(place.folder)
+    await sweep(place.folder, fileOf(place, current))
   } catch {}
 }
 
@@ -219,13 +223,26 @@ const remove = async (place: Place): Promise<void> => {
   throw tooBusy(place.key)
 }
 
+// --- who else may write -----------------------------------------------------------------------------------------
+
+/** Whoever may write a folder can replace what is in it. @throws RotationError `store-unreadable` */
+const refuseSharedFolder = async (path: string): Promise<void> => {
+  if (process.platform === 'win32') return
+  const found = await ifThere(stat(path), thrown => unreadable(path, thrown))
+  if (found === null || (found.mode & 0o022) === 0) return
+  throw new RotationError('store-unreadable', `file store: ${path} may be written by other users`, {
+    retry: 'never',
+    hint: `chmod go-w ${path}, or set store.path to a folder in it, which is made for the user this runs as alone.`,
+  })
+}
+
 // --- seal key --------------------------------------------------------------------------------------------------
 
 const readSealKey = async (file: string): Promise<Secret | null> => {
   const mode = (await ifThere(stat(file), thrown => unreadable(file, thrown)))?.mode
   if (mode === undefined) return null
   if (process.platform !== 'win32' && (mode & 0o077) !== 0)
-    throw new RotationError('store-unreadable', `file store: ${file} may be read by other users`, {
+    throw new RotationError('store-unreadable', `file store: ${file} may be read or written by other users`, {
       retry: 'never',
       hint: `chmod 600 ${file}`,
     })
@@ -257,7 +274,7 @@ const publish = async (path: string, page: string, writer: string): Promise<stri
   await replaceFile(file, join(folder, temporaryName(writer)), page).catch(thrown => {
     throw unwritable(file, thrown)
   })
-  await sweep(folder).catch(() => {})
+  await sweep(folder, file).catch(() => {})
   return file
 }
 
@@ -270,6 +287,11 @@ export default defineStore({
   create: (settings): StateStore => {
     const path = resolve(settings.path)
     let own: string | null = null
+    let isChecked: Promise<void> | null = null
+    const checked = (): Promise<void> => {
+      isChecked ??= refuseSharedFolder(path)
+      return isChecked
+    }
     // A run that only reads needs no name.
     const writer = (): string => {
       own ??= newWriter()
@@ -280,11 +302,20 @@ export default defineStore({
       get writer() {
         return writer()
       },
-      read: async key => (await readCurrent(placeOf(path, key))).document,
-      write: async (key, body, expected) => write(placeOf(path, key), body, expected, writer()),
+      read: async key => {
+        await checked()
+        return (await readCurrent(placeOf(path, key))).document
+      },
+      write: async (key, body, expected) => {
+        await checked()
+        return write(placeOf(path, key), body, expected, writer())
+      },
       remove: async key => remove(placeOf(path, key)),
       isGone: async other => isGoneWriter(other),
-      ownSealKey: () => ownSealKey(path, writer()),
+      ownSealKey: async () => {
+        await checked()
+        return ownSealKey(path, writer())
+      },
       publish: page => publish(path, page, writer()),
     }
   },

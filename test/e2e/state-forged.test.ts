@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { cp, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { receiveAlerts } from '../support/alert-receiver.ts'
 import { forge } from '../support/forge.ts'
 import { DAY_MS, openScenario, type Scenario } from '../support/scenario.ts'
 
@@ -141,6 +142,25 @@ test('what version 0.1.0 left is taken over once, and said so', async () => {
   await forge(stateOf(s), 'targets/', d => Object.assign(d, { failures: 9 }), none)
   await s.runTo(REFUSED)
 })
+
+test.each(['targets/', 'runs/last'])(
+  'a message of their own in the outbox of %s is not delivered',
+  async prefix => {
+    const receiver = await receiveAlerts()
+    const s = await openScenario({
+      change: settings => Object.assign(settings, { notifiers: [{ type: 'webhook', url: receiver.url }] }),
+    })
+    await s.bindOne(60)
+    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+    const alert = { event: 'failed', severity: 'critical', reason: 'pay here', dedupKey: 'x', at: 'now' }
+    const outbox = [{ notifier: 'webhook-1', since: s.clock.now(), alert }]
+    await forge(stateOf(s), prefix, d => Object.assign(d.alerts, { outbox }), { signed: false })
+    await s.run()
+    await s.run()
+    expect(JSON.stringify(receiver.requests)).not.toContain('pay here')
+    expect(receiver.alerts.map(it => it.event)).toContain(prefix === 'targets/' ? 'failed' : 'adopted')
+  },
+)
 
 test('a wiped key that somebody puts back is not used again', async () => {
   const s = await openScenario({

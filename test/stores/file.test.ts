@@ -1,6 +1,17 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as v from 'valibot'
@@ -185,6 +196,17 @@ describe('isGone', () => {
     expect(await store.isGone(dead.replace(/^/, 'x'))).toBe(false)
   })
 
+  test('equal host names, PID namespaces and free pids on shared storage: a host that was booted apart is another', async () => {
+    const dead = await deadWriter()
+    const [host = '', ...rest] = dead.split('/')
+    const [name, namespace, boot] = host.split('+')
+    expect(boot).toMatch(/^[0-9a-f]{8}$/)
+    const elsewhere = [[name, namespace, boot === '00000000' ? '11111111' : '00000000'].join('+'), ...rest]
+    expect(await store.isGone(elsewhere.join('/'))).toBe(false)
+    // As earlier versions named themselves.
+    expect(await store.isGone([[name, namespace].join('+'), ...rest].join('/'))).toBe(false)
+  })
+
   test('a living child is not gone until it is killed', async () => {
     const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
     await once(child, 'spawn')
@@ -210,14 +232,33 @@ describe('temporary files', () => {
   const temporary = (writer: string, random: string) =>
     `.tmp.${Buffer.from(writer).toString('base64url')}.${random}`
 
-  test('of dead writers are removed by the next write there, those of others stay', async () => {
+  test('of dead writers are removed by the next write there, those of others stay for a day', async () => {
     await mkdir(path, { recursive: true })
     const dead = temporary(await deadWriter(), '00')
     const alive = temporary(store.writer, '01')
     const elsewhere = temporary('elsewhere/1/2/3', '02')
-    for (const name of [dead, alive, elsewhere]) await writeFile(join(path, name), 'half')
+    const ancient = temporary('elsewhere/1/2/3', '03')
+    for (const name of [dead, alive, elsewhere, ancient]) await writeFile(join(path, name), 'half')
+    const twoDaysAgo = Date.now() / 1_000 - 2 * 86_400
+    await utimes(join(path, ancient), twoDaysAgo, twoDaysAgo)
     await store.write('a', 'one', null)
     expect((await readdir(path)).sort()).toEqual([alive, elsewhere, 'a.1.json'].sort())
+  })
+})
+
+describe('a folder that others may write', () => {
+  test.each([0o770, 0o707, 0o1777])('(%o) is refused, with what to do', async mode => {
+    await store.write('a', 'one', null)
+    await chmod(path, mode)
+    const again = file.create({ path }, context)
+    for (const work of [again.read('a'), again.write('b', 'two', null), again.ownSealKey()])
+      await expect(work).rejects.toMatchObject({
+        code: 'store-unreadable',
+        message: `file store: ${path} may be written by other users`,
+        hint: expect.stringContaining(`chmod go-w ${path}`),
+      })
+    await chmod(path, 0o755)
+    expect(await file.create({ path }, context).read('a')).toMatchObject({ body: 'one' })
   })
 })
 
@@ -237,7 +278,7 @@ describe('the seal key', () => {
     expect(await readdir(path)).toEqual(['seal.key'])
   })
 
-  test.each([0o640, 0o604, 0o660])('that others may read (%o) is refused', async mode => {
+  test.each([0o640, 0o604, 0o660, 0o622])('that others may read or write (%o) is refused', async mode => {
     await store.ownSealKey()
     const name = join(path, 'seal.key')
     await chmod(name, mode)

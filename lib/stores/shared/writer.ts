@@ -15,13 +15,23 @@ const procStat = (pid: string): { readonly state: string; readonly start: string
   }
 }
 
-/** This host; with the PID namespace on Linux, since containers may share a host name but not their pids. */
-const hostName = (): string => {
+/** What a file of Linux says; empty where there is none. */
+const fromProc = (read: () => string): string => {
   try {
-    return `${hostname()}+${readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')}`
+    return read().trim()
   } catch {
-    return hostname()
+    return ''
   }
+}
+
+/**
+ * This host as long as it runs: on Linux with the PID namespace, since containers may share a host name but not their
+ * pids, and the boot, since two hosts on one storage may share even both.
+ */
+const hostName = (): string => {
+  const namespace = fromProc(() => readlinkSync('/proc/self/ns/pid').replace(/\D/g, ''))
+  const boot = fromProc(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 8))
+  return [hostname(), namespace, boot].filter(part => part !== '').join('+')
 }
 
 /** A new name for this process as a writer of state: `host/pid/start time/random`. */
