@@ -19,11 +19,18 @@ const idsOf = (keyType: string): readonly string[] => PLACES.map(it => `next-${k
 const isOfType = (id: string, keyType: string): boolean =>
   id === `reused-${keyType}` || idsOf(keyType).includes(id)
 
-/** Whether the sealed key is there, and the one that was announced. */
-async function isWhole({ records, spec }: Keys, { id, spki }: NextKey): Promise<boolean> {
+/** What the sealed key under an id is; null: there is none, or a person called it compromised. */
+async function sealedSpki(context: Keys, id: string): Promise<string | null> {
+  const { records, spec } = context
+  const { bannedKeys } = await certificateDocument(context).get()
   const key = await records.privateKey(spec.name, id)
-  return key !== null && spkiHash(key) === spki
+  const spki = key && spkiHash(key)
+  return spki === null || bannedKeys.includes(spki) ? null : spki
 }
+
+/** Whether the sealed key is there, and the one that was announced. */
+const isWhole = async (context: Keys, { id, spki }: NextKey): Promise<boolean> =>
+  (await sealedSpki(context, id)) === spki
 
 /** Whether the key of a pending certificate was announced, and is another by now, or gone. */
 export async function isKeyLost(context: Keys, { keyId }: PendingCertificate): Promise<boolean> {
@@ -44,6 +51,8 @@ export async function announceKey(context: Keys, lost: NextKey | null = null): P
   const id = idsOf(keyType).find(it => !used.includes(it))
   if (id === undefined) return null
   if (nextKey) await records.wipeKey(name, nextKey.id)
+  // One that a crash left here is taken, but not one that somebody put back.
+  if ((await sealedSpki(context, id)) === null) await records.wipeKey(name, id)
   const key = await records.ensureKey(name, id, () => generateKey(keyType))
   const fresh: NextKey = { id, keyType, spki: spkiHash(key), since: run.clock.now() }
   const after = await certificateDocument(context).update(d => {
@@ -56,11 +65,11 @@ export async function announceKey(context: Keys, lost: NextKey | null = null): P
 
 /** The id of the key that the next certificate shares with others; nothing: it has one of its own. */
 export async function sharedKey(context: Keys): Promise<{ readonly keyId?: string }> {
-  const { records, spec, run } = context
+  const { spec, run } = context
   if (!spec.reuseKey) return {}
   const { keptKeys } = await certificateDocument(context).get()
   const kept = keptKeys.find(id => isOfType(id, spec.keyType))
-  const present = kept !== undefined && (await records.privateKey(spec.name, kept)) !== null ? kept : null
+  const present = kept !== undefined && (await sealedSpki(context, kept)) !== null ? kept : null
   if (typeof spec.reuseKey !== 'object') return { keyId: present ?? `reused-${spec.keyType}` }
   const known = await announceKey(context)
   const next = known && !(await isWhole(context, known)) ? await announceKey(context, known) : known

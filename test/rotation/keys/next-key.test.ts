@@ -2,9 +2,9 @@
 import { expect, test } from 'vitest'
 import type { Secret } from '../../../lib/base/secret.ts'
 import { secret } from '../../../lib/base/secret.ts'
-import { announceKey } from '../../../lib/rotation/keys/next-key.ts'
+import { announceKey, sharedKey } from '../../../lib/rotation/keys/next-key.ts'
 import { openRecords } from '../../../lib/state/state.ts'
-import { spkiHash } from '../../../lib/x509/key.ts'
+import { generateKey, spkiHash } from '../../../lib/x509/key.ts'
 import { createRun, createTestClock, createTestLog } from '../../solvers/rig.ts'
 import { specOf } from '../../support/model.ts'
 import { newState } from '../state.ts'
@@ -45,6 +45,35 @@ const announcing = async (death: { readonly n: number; readonly isAfter: boolean
 }
 
 const sealedIn = (files: readonly string[]): readonly string[] => files.filter(it => it.includes('next-'))
+
+test('a key that a person called compromised is never used, whoever puts it back', async () => {
+  const state = await newState()
+  const { log } = createTestLog()
+  const clock = createTestClock()
+  const run = createRun(clock, log)
+  const sealKey = async (): Promise<Secret> => secret(Buffer.alloc(32, 7).toString('base64'))
+  const records = openRecords(state.store, sealKey)
+  const context = { records, spec, run }
+  const bad = await generateKey('ec-256')
+  const ban = spkiHash(secret(bad))
+  for (const place of ['a', 'b', 'c'])
+    await records.ensureKey(spec.name, `next-ec-256-${place}`, async () => bad)
+  const kept = { keptKeys: ['next-ec-256-a'], bannedKeys: [ban] }
+  await records.certificate(spec.name).update(d => ({ ...d, ...kept }))
+  // The present one is banned, and what stands at the other places as well: another key is made and used.
+  const { keyId = '' } = await sharedKey(context)
+  const used = await records.privateKey(spec.name, keyId)
+  expect(keyId).not.toBe('next-ec-256-a')
+  expect(used && spkiHash(used)).not.toBe(ban)
+  const { nextKey } = await records.certificate(spec.name).get()
+  expect(nextKey).toMatchObject({ id: keyId, spki: used && spkiHash(used) })
+  // One that was announced and is compromised now is announced no more.
+  const spki = nextKey?.spki ?? ''
+  await records.certificate(spec.name).update(d => ({ ...d, bannedKeys: [...d.bannedKeys, spki] }))
+  const again = await sharedKey(context)
+  const other = await records.privateKey(spec.name, again.keyId ?? '')
+  expect([ban, spki]).not.toContain(other && spkiHash(other))
+})
 
 test('it is written down after the key, and stays the same', async () => {
   const { writes, before, after, key, files } = await announcing(null)
