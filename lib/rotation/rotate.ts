@@ -21,7 +21,7 @@ import { recallOf } from './decide/renewal-window.ts'
 import { requireConfiguration } from './decide/require-configuration.ts'
 import { deviceOutlook } from './observe/device-outlook.ts'
 import { inspect } from './observe/inspect.ts'
-import { boundLeaf, describe, type Inspection, revokedBound, revokedText } from './observe/inspection.ts'
+import { boundLeaf, describe, type Inspection, revokedBound } from './observe/inspection.ts'
 import { lookAhead, lookAheadDaily } from './observe/look-ahead.ts'
 import { reconcileDocument } from './observe/reconcile.ts'
 import { noteInventory } from './observe/source-inventory.ts'
@@ -198,7 +198,7 @@ export async function lookAndDecide(context: Context, lease: Lease | null = null
     const recall = recallOf(inspection, facts)
     if (recall) warn(context, 'recalled', recall.message)
     const revoked = revokedBound(inspection)
-    if (revoked) warn(context, 'revoked', revokedText(revoked))
+    if (revoked) warn(context, 'revoked', revoked)
     requireConfiguration(target, inspection, decision)
     const { due, reason, detail } = decision
     return done({ inspection, document, decision }, `${due ? 'due' : 'idle'} (${reason}): ${detail}`)

@@ -3,7 +3,7 @@ import { DAY_MS, formatDuration, HOUR_MS, iso } from '../../base/time.ts'
 import type { CertificateSpec, Slot } from '../../model/certificate.ts'
 import type { DueReason, IdleReason, RunEvent } from '../../model/outcomes.ts'
 import type { CertificateDocument, TargetDocument } from '../../state/documents.ts'
-import { type Inspection, revokedBound, revokedText, wasRevoked } from '../observe/inspection.ts'
+import { type Inspection, revokedBound, wasRevoked } from '../observe/inspection.ts'
 import { isAnother, isNewer } from '../observe/source-inventory.ts'
 import { chooseSource } from './choose-source.ts'
 import type { Decision, DueToDeploy, DueToRepair, DueToRollBack, DueToVerify, Idle } from './decision.ts'
@@ -95,7 +95,7 @@ function wantedBecause(facts: Facts, emergency: boolean): Wanted | null {
   if (ends <= now) return due('expired', `the bound certificate expired ${formatDuration(now - ends)} ago`)
   if (emergency) return due('emergency', `the bound certificate ends in ${formatDuration(ends - now)}`)
   const revoked = revokedBound(inspection)
-  if (revoked) return due('revoked', revokedText(revoked))
+  if (revoked) return due('revoked', revoked)
   if (event.force) return due('forced', 'a person asked for it')
   if (slot.leaf && document.rolledBack.includes(slot.leaf.fingerprint))
     return due('resume', 'the bound certificate was found unusable, and there is nothing to go back to')

@@ -3,7 +3,9 @@ import { iso } from '../../base/time.ts'
 import type { Inventory } from '../../contracts.ts'
 import type { DomainConfiguration } from '../../iotda/client.ts'
 import type { RenewalInfo, Served, Slot } from '../../model/certificate.ts'
-import type { CertificateDocument, Revoked, TargetDocument } from '../../state/documents.ts'
+import type { CertificateDocument, TargetDocument } from '../../state/documents.ts'
+import { parseChain } from '../../x509/certificate.ts'
+import { spkiHashOf } from '../../x509/key.ts'
 
 /** One look at the outside. */
 export interface Inspection {
@@ -27,20 +29,29 @@ export interface Inspection {
 /** The leaf that is bound; null when nothing is, or it cannot be read. */
 export const boundLeaf = ({ bound }: Pick<Inspection, 'bound'>) => bound?.slot?.leaf ?? null
 
-/** What is written down of the bound certificate's revocation; null: nobody had it revoked here. */
-export function revokedBound(inspection: Pick<Inspection, 'bound' | 'documents'>): Revoked | null {
-  const leaf = boundLeaf(inspection)
-  const { revoked } = inspection.documents.certificate
-  return revoked.find(({ fingerprint }) => fingerprint === leaf?.fingerprint) ?? null
-}
-
 /** Whether a person had it revoked here. */
 export const wasRevoked = ({ revoked }: CertificateDocument, fingerprint: string): boolean =>
   revoked.some(one => one.fingerprint === fingerprint)
 
-/** What people are told of it. */
-export const revokedText = ({ at, reason }: Revoked): string =>
-  `the bound certificate was revoked at ${iso(at)} (${reason})`
+/** Whether the leaf of a chain has one of these keys. */
+export function isBanned(bannedKeys: readonly string[], chainPem: string): boolean {
+  if (bannedKeys.length === 0) return false
+  const [leaf] = parseChain(chainPem)
+  return leaf !== undefined && bannedKeys.includes(spkiHashOf(leaf))
+}
+
+/**
+ * Why the bound certificate is not to stay, in words: a person had it, or another one with its key, revoked here. Null:
+ * nobody had.
+ */
+export function revokedBound(inspection: Pick<Inspection, 'bound' | 'documents'>): string | null {
+  const { revoked, bannedKeys } = inspection.documents.certificate
+  const slot = inspection.bound?.slot
+  const noted = revoked.find(({ fingerprint }) => fingerprint === slot?.leaf?.fingerprint)
+  if (noted) return `the bound certificate was revoked at ${iso(noted.at)} (${noted.reason})`
+  const isCompromised = slot?.leaf && slot.certificatePem && isBanned(bannedKeys, slot.certificatePem)
+  return isCompromised ? 'the key of the bound certificate was compromised, as one before it' : null
+}
 
 /** What a look showed, in one line. */
 export function describe({ bound, slots, served }: Inspection): string {

@@ -1,9 +1,8 @@
 import { iso } from '../../base/time.ts'
 import type { Slot } from '../../model/certificate.ts'
-import { covers, parseChain } from '../../x509/certificate.ts'
-import { spkiHashOf } from '../../x509/key.ts'
+import { covers } from '../../x509/certificate.ts'
 import { type Context, certificateDocument } from '../context.ts'
-import { wasRevoked } from './inspection.ts'
+import { isBanned, wasRevoked } from './inspection.ts'
 import { revocationOf } from './revocation.ts'
 import { wrongWithAdopted } from './wrong-with-adopted.ts'
 
@@ -14,13 +13,6 @@ export async function revokedHere(context: Context, { leaf, certificatePem }: Sl
   return certificatePem !== null && isBanned(document.bannedKeys, certificatePem)
     ? 'has a compromised key'
     : null
-}
-
-/** Whether the leaf of a chain has one of these keys. */
-export function isBanned(bannedKeys: readonly string[], chainPem: string): boolean {
-  if (bannedKeys.length === 0) return false
-  const [leaf] = parseChain(chainPem)
-  return leaf !== undefined && bannedKeys.includes(spkiHashOf(leaf))
 }
 
 /**
