@@ -47,6 +47,18 @@ describe('a certificate that nobody can use is no reason to ask for it for ever'
     await obtained(bench, journal)
   })
 
+  it('a chain of more certificates than anybody takes is not verified', async () => {
+    const bench = await startBench()
+    const body = bench.ca.rootPem.repeat(21)
+    bench.faults.add({ operations: ['acme.Certificate'], status: 200, body, times: 1 })
+    const journal = createJournal()
+    expect(await failureOf(obtained(bench, journal))).toMatchObject({
+      code: 'certificate-invalid',
+      message: expect.stringContaining('the chain has 21 certificates, more than 20'),
+    })
+    await obtained(bench, journal)
+  })
+
   it('none, of an order that is valid: the next run orders anew', async () => {
     const bench = await startBench()
     const journal = createJournal()

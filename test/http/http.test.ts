@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import { createServer as createTcpServer } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { createHttp } from '../../lib/http/client.ts'
 import type { HttpFailure, HttpOptions, HttpRequest } from '../../lib/http/http.ts'
@@ -148,6 +149,25 @@ describe('no answer', () => {
 
   test('an answer that is not HTTP', async () => {
     const { port } = await listen(createTcpServer(socket => socket.resume().end('SSH-2.0-x\r\n\r\n')))
+    expect(await failureOf(get(`http://127.0.0.1:${port}/`))).toMatchObject({ reason: 'dropped', sent: true })
+  })
+
+  test('a compressed body, which nobody asked for, is not unpacked', async () => {
+    const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024))
+    const url = await serve((request, response) => {
+      expect(request.headers['accept-encoding']).toBeUndefined()
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb)
+    })
+    expect(Buffer.from((await get(url, { encoding: 'latin1' })).text, 'latin1')).toEqual(bomb)
+  })
+
+  test('headers without measure are no answer', async () => {
+    const { port } = await listen(
+      createTcpServer(socket => {
+        socket.on('error', () => {}).resume()
+        socket.write(`HTTP/1.1 200 OK\r\nx: ${'a'.repeat(1_000_000)}\r\n\r\n`)
+      }),
+    )
     expect(await failureOf(get(`http://127.0.0.1:${port}/`))).toMatchObject({ reason: 'dropped', sent: true })
   })
 
