@@ -1,4 +1,4 @@
-import { type KeyObject, X509Certificate } from 'node:crypto'
+import { createHash, type KeyObject, X509Certificate } from 'node:crypto'
 import { RotationError } from '../base/rotation-error.ts'
 import type { Leaf } from '../model/certificate.ts'
 
@@ -345,3 +345,9 @@ export function covers(names: readonly string[], domain: string): boolean {
     return given === wanted || (parent !== undefined && given === `*${parent}`)
   })
 }
+
+/** SHA-256 of its public key (SubjectPublicKeyInfo) in base64, as `spkiHash` of key.ts has it of a private one. */
+export const spkiHashOf = ({ publicKey }: X509Certificate): string =>
+  createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('base64')

@@ -31,12 +31,6 @@ export const spkiHash = (privateKey: Secret): string =>
     .update(createPublicKey(readKey(privateKey)).export({ type: 'spki', format: 'der' }))
     .digest('base64')
 
-/** The same of a certificate's key. */
-export const spkiHashOf = ({ publicKey }: X509Certificate): string =>
-  createHash('sha256')
-    .update(publicKey.export({ type: 'spki', format: 'der' }))
-    .digest('base64')
-
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const PASSPHRASE_LENGTH = 48
 

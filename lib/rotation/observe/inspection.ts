@@ -4,8 +4,7 @@ import type { Inventory } from '../../contracts.ts'
 import type { DomainConfiguration } from '../../iotda/client.ts'
 import type { RenewalInfo, Served, Slot } from '../../model/certificate.ts'
 import type { CertificateDocument, TargetDocument } from '../../state/documents.ts'
-import { parseChain } from '../../x509/certificate.ts'
-import { spkiHashOf } from '../../x509/key.ts'
+import { parseChain, spkiHashOf } from '../../x509/certificate.ts'
 
 /** One look at the outside. */
 export interface Inspection {
