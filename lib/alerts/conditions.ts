@@ -13,6 +13,7 @@ export const RENEWAL = 'renewal'
 const WARNED = {
   'root-ending': ['root-ends', 'other-chains'],
   recalled: ['recalled', 'revoked'],
+  'dnssec-ending': ['dnssec'],
   'rollout-frozen': ['rollout-frozen'],
   'devices-missing': ['devices-missing'],
 } as const satisfies Partial<Record<EventName, readonly string[]>>

@@ -81,6 +81,12 @@ export const EVENTS = {
     text: 'is not given what devices of another target could not use',
     todo: 'See what happened where with `iotda-cert rollout`; then `iotda-cert rollout resume KIND`, or change the source.',
   },
+  'dnssec-ending': {
+    severity: 'warning',
+    state: true,
+    text: 'will not be renewed: DNSSEC of its names is broken, or ends before',
+    todo: 'Let the DNS service sign the zone anew, and mend its DS records, before the next renewal.',
+  },
   recalled: {
     severity: 'warning',
     state: true,

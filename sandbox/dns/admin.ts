@@ -14,7 +14,7 @@ export interface RecordsBody {
 
 /**
  * Switches of the DNS over HTTP, for a server's `admin` routes:
- * `POST /_sandbox/dns/nodes` {address, down, servfail, lagMs}, `POST /_sandbox/dns/records`,
+ * `POST /_sandbox/dns/nodes` {address, down, servfail, bogus, lagMs}, `POST /_sandbox/dns/records`,
  * `GET /_sandbox/dns/records`, `GET` and `DELETE /_sandbox/dns/queries`.
  */
 export function dnsAdmin(dns: Dns): readonly Route[] {

@@ -31,6 +31,8 @@ export interface NodeSwitches {
   readonly down?: boolean
   /** SERVFAIL to everything, or to these record types. */
   readonly servfail?: boolean | readonly string[]
+  /** As a resolver that validates, of a broken chain of trust: SERVFAIL to whoever does not set the CD bit (RFC 4035). */
+  readonly bogus?: boolean
   /** Later changes reach this address so much later; a shorter lag also hurries those under way. */
   readonly lagMs?: number
 }
@@ -221,13 +223,14 @@ const handleWith =
     if (!query || !question || query.questions?.length !== 1) return formErr(message)
     const { name, type } = question
     log({ address, transport, name: normalizeName(name), type })
-    const { down, servfail } = switches.get(address) ?? {}
+    const { down, servfail, bogus } = switches.get(address) ?? {}
     if (down) return null
     const isResolver = resolvers.has(address)
     const answer = (resolution: Resolution): Buffer => encode(query, resolution, isResolver, transport)
     if (((query.flags ?? 0) & FLAG.opcode) !== 0) return answer(bare(RCODE.notImp))
     const fails = typeof servfail === 'object' ? servfail.includes(type) : servfail
-    if (fails) return answer(bare(RCODE.servFail))
+    const isBogus = bogus && query.flag_rd && !query.flag_cd
+    if (fails || isBogus) return answer(bare(RCODE.servFail))
     return answer(resolve(zones, { name, type, address, recursive: isResolver && query.flag_rd }))
   }
 

@@ -180,6 +180,12 @@ const stories: Readonly<Partial<Record<EventName, () => Promise<AlertReceiver>>>
     await s.run()
     return receiver
   },
+  'dnssec-ending': async () => {
+    const { s, receiver } = await telling(fresh(40))
+    s.rig.sandbox.dns.setNode('127.0.0.1', { bogus: true })
+    await s.runTo({ outcome: 'idle' })
+    return receiver
+  },
   'next-key': async () => {
     const { s, receiver, configure } = await telling(fresh(60))
     await configure(put({ 'certificates.iot.reuseKey': { next: '30d' } }))

@@ -109,6 +109,32 @@ describe('CAA', () => {
   })
 })
 
+test('a broken DNSSEC chain of trust: no order until it is mended, but in the emergency', async () => {
+  const s = await open()
+  const { dns } = s.rig.sandbox
+  dns.setNode(DNS, { bogus: true })
+  await refused(
+    s,
+    'dnssec-broken',
+    `the chain of trust to ${s.domain} is broken`,
+    'CAs see nothing in the zone',
+  )
+  dns.setNode(DNS, { bogus: false })
+  await rotates(s)
+
+  const pressed = await open()
+  pressed.rig.sandbox.dns.setNode(DNS, { bogus: true })
+  await refused(pressed, 'dnssec-broken')
+  // It is our resolver that is wrong: the one of the CA validates.
+  pressed.faults.onCall(({ operation }) => {
+    if (operation === 'acme.NewOrder') pressed.rig.sandbox.dns.setNode(DNS, { bogus: false })
+  })
+  expect(await pressed.later(16 * DAY_MS)).toMatchObject({
+    outcome: 'rotated',
+    decision: { reason: 'emergency' },
+  })
+})
+
 describe('several CAs', () => {
   const openTwo = async (): Promise<{ s: Scenario; second: AcmeCa; faults: Faults }> => {
     const s = await open()

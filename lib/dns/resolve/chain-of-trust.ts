@@ -54,6 +54,11 @@ const SIGN_ANEW = 'Let the DNS service sign the zone anew, on every server, and 
 
 /** The delegation: DS records above, and the keys they mean. */
 function causeAbove({ zone, signers, keys }: Evidence): Cause | null {
+  if (signers.length === 0 && keys.length === 0)
+    return {
+      why: `${zone} is not signed, and the zone above does not prove that it need not be`,
+      remedy: 'Let whoever holds the zone above sign it anew (NSEC or NSEC3), or sign the zone.',
+    }
   if (signers.length === 0) return null
   const remove = `Where ${zone} is registered, remove the DS records`
   if (keys.length === 0)

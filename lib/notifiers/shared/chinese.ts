@@ -21,6 +21,10 @@ export const EVENTS_ZH: Readonly<Record<EventName, readonly [text: string, todo:
     '其他目标的设备无法使用该类新证书，分批发布已冻结',
     '用 `iotda-cert rollout` 查看在哪里发生了什么；查明后运行 `iotda-cert rollout resume KIND`，或更换证书来源。',
   ],
+  'dnssec-ending': [
+    '将无法续期：域名的 DNSSEC 已断开，或在续期前失效',
+    '请在下次续期之前让 DNS 服务重新签名，并修正 DS 记录。',
+  ],
   recalled: ['CA 要求立即更换其证书', '无需处理：证书会被更换，除非上一张也被召回。请查看证书是否已被吊销。'],
   adopted: ['绑定了他人上传的证书，今后一并维护', '请确认这是有意的操作。'],
   unverified: ['从这里无法访问设备端口：更改未经验证', '请在能访问设备端口的地方运行 `iotda-cert probe`。'],
