@@ -167,7 +167,11 @@ async function collect(where: string): Promise<void> {
     emit(`${where}: state ${path}`, text)
     const key = path.replace(/\.\d+\.json$/, '')
     if (sealKey && text.startsWith('v1.'))
-      keep(`the sealed ${key}`, unseal(secret(sealKey), text, key).reveal())
+      // The key of a certificate is the one that is uploaded, in whatever form.
+      keep(
+        key.startsWith('certificates/') ? 'a private key' : `the sealed ${key}`,
+        unseal(secret(sealKey), text, key).reveal(),
+      )
   }
   for (const { operation, path } of rig.sandbox.faults.calls) emit(`${where}: URL of ${operation}`, path)
   rig.sandbox.faults.clearCalls()
