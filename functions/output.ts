@@ -26,9 +26,8 @@ export function jsonLog(level: Level): LineLog {
     const formatters = { level: (label: string) => ({ level: label }) }
     // The time of a line is when it was said, not when the logger was there.
     const options = { level, base: null, formatters, timestamp: false }
-    // A log that cannot be written must not stop a rotation.
     process.stderr.off('error', ignored).on('error', ignored)
-    logger = pino(options, { write: text => void process.stderr.write(visibleJson(text)) })
+    logger = pino(options, { write })
     for (const write of waiting) write()
     waiting = []
   }
@@ -49,6 +48,15 @@ export function jsonLog(level: Level): LineLog {
 }
 
 const ignored = (): void => {}
+
+/** A log that cannot be written must not stop a rotation. */
+function write(text: string): void {
+  try {
+    process.stderr.write(visibleJson(text))
+  } catch {
+    // It is a runtime's own function that failed.
+  }
+}
 
 /** A runtime prints the stack of what is thrown; the message says everything that a person can act on. */
 const withoutStack = <E extends Error>(error: E): E =>

@@ -164,4 +164,19 @@ describe('what a door puts out', () => {
     ])
     expect(written.every(line => line.endsWith('\n'))).toBe(true)
   })
+
+  test('a log that cannot be written stops nothing', async () => {
+    const spy = vi.spyOn(process.stderr, 'write').mockImplementation(() => {
+      throw new Error('the runtime is not well')
+    })
+    try {
+      const log = jsonLog('info')
+      log.error({}, 'a failure')
+      await log.flush()
+      expect(() => log.error({}, 'another')).not.toThrow()
+      expect(spy).toHaveBeenCalledTimes(2)
+    } finally {
+      spy.mockRestore()
+    }
+  })
 })
