@@ -1,0 +1,96 @@
+/** moto, a simulator of AWS that nobody here wrote: whole deployments by osls, and the drivers that talk to AWS. */
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { onAws, type Sample } from '../deploy/sample.ts'
+import { type Built, sharedBuild } from '../support/built.ts'
+import { ROOT } from '../support/modules.ts'
+import { pythonVersions, ran } from '../support/strangers.ts'
+import { boto, ENV, type Moto, REGION, startMoto } from './moto.ts'
+
+const run = promisify(execFile)
+const OSLS = join(ROOT, 'node_modules', '.bin', 'osls')
+
+let built: Built
+let folder: string
+let moto: Moto
+beforeAll(async () => {
+  ;[moto, built] = await Promise.all([
+    startMoto('`osls deploy`, again after `remove`, and for a second stage'),
+    sharedBuild(),
+  ])
+  folder = await mkdtemp(join(tmpdir(), 'moto-'))
+  await mkdir(join(folder, 'home'))
+  const versions = await pythonVersions(moto.python)
+  await ran('cfn-lint', versions['cfn-lint'] ?? '', 'the packaged template: no finding')
+})
+afterAll(async () => {
+  await moto.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** `osls` as the README has it, against moto; what it says. */
+async function osls(args: readonly string[], settings: Sample = onAws()): Promise<string> {
+  const file = join(folder, 'settings.json')
+  await writeFile(file, JSON.stringify(settings))
+  const env = {
+    ...{
+      PATH: process.env.PATH,
+      HOME: join(folder, 'home'),
+      OUTDIR: built.folder,
+      IOTDA_CERT_SETTINGS: file,
+    },
+    ...{ ...ENV, AWS_ENDPOINT_URL: moto.url, AWS_EC2_METADATA_DISABLED: 'true', SLS_TELEMETRY_DISABLED: '1' },
+  }
+  const { stdout, stderr } = await run(OSLS, [...args], { cwd: ROOT, env }).catch(error => error)
+  return `${stdout}${stderr}`
+}
+
+const bucketsNow = async (): Promise<readonly string[]> =>
+  (await boto(moto, 's3', 'list_buckets')).Buckets.map((it: Sample) => it.Name)
+
+describe('a whole deployment', () => {
+  const BUCKET = 'example-iotda-cert-state'
+
+  test('is made, removed, made again beside the bucket that stayed, and made for a second stage', async () => {
+    expect(await osls(['deploy', '--stage', 'prod'])).toContain('Service deployed to stack iotda-cert-prod')
+    const { Configuration } = await boto(moto, 'lambda', 'get_function', {
+      FunctionName: 'iotda-cert-prod-rotate',
+    })
+    expect(Configuration).toMatchObject({ Handler: 'lambda.handler', Timeout: 900 })
+    expect(await bucketsNow()).toContain(BUCKET)
+
+    expect(await osls(['remove', '--stage', 'prod'])).toContain('has been successfully removed')
+    // moto does not know RetainExceptOnCreate: the bucket that AWS keeps is put back.
+    if (!(await bucketsNow()).includes(BUCKET))
+      await boto(moto, 's3', 'create_bucket', {
+        Bucket: BUCKET,
+        CreateBucketConfiguration: { LocationConstraint: REGION },
+      })
+    await boto(moto, 's3', 'put_object', { Bucket: BUCKET, Key: 'iotda-cert/targets/t', Body: 'state' })
+    expect(await osls(['deploy', '--stage', 'prod'])).toMatch(/failed to deploy|already|not available/i)
+    await osls(['remove', '--stage', 'prod'])
+    const again = await osls(['deploy', '--stage', 'prod', '--param', 'stateBucket=existing'])
+    expect(again).toContain('Service deployed to stack iotda-cert-prod')
+    const kept = await boto(moto, 's3', 'list_objects_v2', { Bucket: BUCKET })
+    expect(kept.Contents.map((it: Sample) => it.Key)).toEqual(['iotda-cert/targets/t'])
+
+    const unnamed = onAws(settings => {
+      delete settings.store.bucket
+    })
+    expect(await osls(['deploy', '--stage', 'second'], unnamed)).toContain('stack iotda-cert-second')
+    expect(await bucketsNow()).toContain(`iotda-cert-second-123456789012-${REGION}`)
+  }, 240_000)
+})
+
+test('cfn-lint finds nothing in the packaged template, W8003 included', async () => {
+  const out = join(folder, 'package')
+  await osls(['package', '--stage', 'test', '--package', out])
+  const template = join(out, 'cloudformation-template-update-stack.json')
+  expect(JSON.parse(await readFile(template, 'utf8')).Resources).toHaveProperty('RotateLambdaFunction')
+  const { stdout } = await run(join(moto.python, '..', 'cfn-lint'), [template]).catch(error => error)
+  expect(stdout.trim()).toBe('')
+}, 120_000)
