@@ -135,8 +135,10 @@ test('lego issues and revokes, with names in capitals', async () => {
   await world.run(lego, [...common, ...dns, ...names, 'run'], env)
   await world.run(lego, [...common, ...names, 'revoke', '--keep'], env)
   expectDone(world, NAMES, 1)
-  const version = await world.run(lego, ['--version'])
-  await ran('lego', version.trim().split('\n').at(-1) ?? '?', 'issued and revoked at the sandbox CA')
+  // Debian's build calls itself `dev`.
+  const policy = await world.run('apt-cache', ['policy', 'lego'])
+  const version = /(?:Installed|Candidate): (\d\S*)/.exec(policy)?.[1] ?? '?'
+  await ran('lego', version, 'issued and revoked at the sandbox CA')
 }, 240_000)
 
 test('dehydrated issues and revokes', async () => {
