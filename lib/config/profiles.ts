@@ -2,7 +2,7 @@ import { getCiphers } from 'node:tls'
 import * as v from 'valibot'
 import { durationField, flagField, nameField, oneOf, pemField } from '../base/fields.ts'
 import type { RotationError } from '../base/rotation-error.ts'
-import { PRESETS } from '../devices/presets.ts'
+import { PRESETS, type Preset } from '../devices/presets.ts'
 import { KEY_TYPES } from '../model/certificate.ts'
 import { type DeviceProfile, TLS_VERSIONS, type TlsVersion } from '../model/device-profile.ts'
 import { parseCertificates } from '../x509/certificate.ts'
@@ -154,9 +154,10 @@ export const unreadable = (pem: string): string | null => {
 /** A profile as the program uses it, with its preset filled in. */
 export function toProfile(given: ProfilesShape[number]): DeviceProfile {
   const { name, preset, trustedRoots, tls, ciphers: suites, clockLag, pins, ...own } = asProfile(given)
-  const stack = preset === undefined ? {} : (PRESETS[preset] ?? {})
+  const stack: Partial<Preset> = preset === undefined ? {} : (PRESETS[preset] ?? {})
   return {
     name,
+    stack: stack.stack ?? null,
     trustedRoots: trustedRoots?.join('\n') ?? null,
     tls: tls === undefined ? null : tlsRange(tls),
     ciphers: suites ?? null,

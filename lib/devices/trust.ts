@@ -1,11 +1,15 @@
 import type { X509Certificate } from 'node:crypto'
 import { formatDuration, iso, SECOND_MS } from '../base/time.ts'
-import type { DeviceProfile } from '../model/device-profile.ts'
-import { leafOf } from '../x509/certificate.ts'
-import { isSelfIssued, pinOf, rareCriticalExtension, signatureAlgorithmOf } from '../x509/details.ts'
+import type { DeviceProfile, StackName } from '../model/device-profile.ts'
+import { EXTENSION, extensionElements, leafOf } from '../x509/certificate.ts'
+import { isSelfIssued, pinOf, rareCriticalExtension, SHA224, signatureAlgorithmOf } from '../x509/details.ts'
 import { extraneousIn, verifySent } from '../x509/sent.ts'
-import { type Check, caution, type Objection, refuse } from './check.ts'
+import { openBudget } from '../x509/signed-by.ts'
+import { type Check, type Circumstances, caution, type Objection, refuse } from './check.ts'
 import { familyOf, type PresentedChain, pathOf } from './presented-chain.ts'
+import { factsOf, type StackInput } from './stacks/facts.ts'
+import { STACKS } from './stacks/index.ts'
+import { explicitCurve, unknownStack } from './stacks/unknown.ts'
 
 /** Checks of the whole chain: does it lead to a root that the devices hold, for how long, and can they read it? */
 
@@ -43,6 +47,42 @@ const algorithmsOf = (seen: PresentedChain): readonly string[] => [
 const extraneousOf = ({ chain, roots }: PresentedChain): X509Certificate | null =>
   extraneousIn(chain, roots.certificates)
 
+/** Where there is no path for anybody, there is nothing to add. */
+function stackObjection(
+  { chain, roots, at, path }: PresentedChain,
+  { profile, domain, served }: Circumstances,
+): Objection | null {
+  if (!path.ok) return null
+  const stack = profile?.stack ?? null
+  const input: StackInput = {
+    chain: chain.map(factsOf),
+    roots: roots.certificates.map(factsOf),
+    path: path.path.map(factsOf),
+    at,
+    domain,
+    // What devices live with today is no news.
+    needsWholeChain: profile?.needsWholeChain === true && (served === null || extraneousOf(served) === null),
+    budget: openBudget(),
+  }
+  const explicit = explicitCurve(input.path)
+  if (explicit)
+    return refuse(
+      `"${titleOf(explicit.certificate)}" spells out the parameters of its curve, which no stack takes`,
+      'have it issued with a named curve',
+    )
+  const why = (stack === null ? unknownStack : STACKS[stack])(input)
+  if (why === null) return null
+  return stack === null
+    ? caution(
+        `${why}: some stacks (wolfSSL, GnuTLS) refuse that`,
+        'say what these devices are built on: a preset',
+      )
+    : refuse(
+        `${stack} refuses it by rules of its own: ${why}`,
+        'have the source give another chain, or, if these devices were built otherwise, describe them without the preset',
+      )
+}
+
 const bytesOf = ({ chain }: PresentedChain): number => chain.reduce((sum, { raw }) => sum + raw.length, 0)
 
 export const TRUST_CHECKS: readonly Check[] = [
@@ -50,9 +90,9 @@ export const TRUST_CHECKS: readonly Check[] = [
     // RFC 5280 section 6, from exactly the certificates sent.
     check: 'path',
     value: ({ path }) => (path.ok ? path.path.map(titleOf).join(' < ') : `none (${path.code})`),
-    object: ({ path, roots }) =>
+    object: ({ path, roots }, { profile }) =>
       path.ok
-        ? doubtful(path)
+        ? doubtful(path, profile?.stack ?? null)
         : refuse(
             `${path.message} (checked against ${roots.whose})`,
             path.code === 'incomplete'
@@ -73,6 +113,12 @@ export const TRUST_CHECKS: readonly Check[] = [
       // What devices live with today must not end renewals.
       return served !== null && extraneousOf(served) !== null ? caution(said, remedy) : refuse(said, remedy)
     },
+  },
+  {
+    // Of the stack's own sources; see lib/devices/stacks.
+    check: 'stack',
+    value: (_, { profile }) => profile?.stack ?? 'not known',
+    object: stackObjection,
   },
   {
     check: 'trusted-until',
@@ -229,6 +275,12 @@ function issuerKeyObjection(seen: PresentedChain, profile: DeviceProfile | null)
 
 /** A stack that was built for one family of keys need not be able to check the other's signatures. */
 function foreignFamily(seen: PresentedChain, keyTypes: readonly string[] | null) {
+  const short = signedOnPath(seen).find(one => SHA224.includes(signatureAlgorithmOf(one)))
+  if (short)
+    return caution(
+      `"${titleOf(short)}" is signed with ${signatureAlgorithmOf(short)}, which some stacks (Mbed TLS 3) refuse`,
+      'say what these devices can check in signatureAlgorithms, or have the source give a chain that is signed otherwise',
+    )
   const families = new Set((keyTypes ?? []).map(familyOf))
   if (families.size !== 1) return null
   const foreign = algorithmsOf(seen).find(name =>
@@ -243,12 +295,17 @@ function foreignFamily(seen: PresentedChain, keyTypes: readonly string[] | null)
 }
 
 /** A path that is right, and that some stacks refuse by their defaults all the same. */
-function doubtful({ path, untidy }: Extract<PresentedChain['path'], { ok: true }>): Objection | null {
+function doubtful(
+  { path, untidy }: Extract<PresentedChain['path'], { ok: true }>,
+  stack: StackName | null,
+): Objection | null {
   if (untidy !== null)
     return caution(
       `${untidy}: most clients pass over it, and some (wolfSSL) refuse it`,
       'see what the port adds to the chain that was uploaded',
     )
+  // What it is built on is known, and says the rest.
+  if (stack !== null && stack !== 'wolfssl') return null
   // https://github.com/Mbed-TLS/mbedtls/issues/4060
   for (const certificate of path) {
     const rare = rareCriticalExtension(certificate)
@@ -258,8 +315,14 @@ function doubtful({ path, untidy }: Extract<PresentedChain['path'], { ok: true }
         'have it issued by another CA, or try it on such a device',
       )
   }
-  // Without X509_V_FLAG_PARTIAL_CHAIN. https://docs.openssl.org/3.0/man1/openssl-verification-options/
   const anchor = path.at(-1) as X509Certificate
+  // Debian's wolfSSL 5.5, built for OpenSSL's interface, does not take such a root (bench/results/stacks.md).
+  if (extensionElements(anchor, EXTENSION.nameConstraints) !== null)
+    return caution(
+      `the root "${titleOf(anchor)}" has name constraints, which some builds of wolfSSL refuse of a root`,
+      'try it on such a device, or give the devices another root',
+    )
+  // Without X509_V_FLAG_PARTIAL_CHAIN. https://docs.openssl.org/3.0/man1/openssl-verification-options/
   return isSelfIssued(anchor)
     ? null
     : caution(

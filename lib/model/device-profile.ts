@@ -3,9 +3,15 @@
 export const TLS_VERSIONS = ['TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const
 export type TlsVersion = (typeof TLS_VERSIONS)[number]
 
+/** Stacks whose own rules are followed, each by what it does without further settings. */
+export const STACK_NAMES = ['mbedtls-2', 'mbedtls-3', 'esp-bundle', 'wolfssl', 'openssl'] as const
+export type StackName = (typeof STACK_NAMES)[number]
+
 /** One kind of device in the field: what it trusts and what it understands. Null: not limited. */
 export interface DeviceProfile {
   readonly name: string
+  /** Whose rules it follows beyond RFC 5280; null: not known. */
+  readonly stack: StackName | null
   /** PEM of the roots burnt in; null: the target's. */
   readonly trustedRoots: string | null
   readonly tls: { readonly min: TlsVersion; readonly max: TlsVersion } | null

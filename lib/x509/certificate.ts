@@ -247,7 +247,29 @@ const CURVE_BITS: Readonly<Record<string, string>> = {
   secp521r1: '521',
 }
 
-const keyTypeOf = (key: KeyObject): string => {
+/** RFC 9881 section 2: the last arc of 2.16.840.1.101.3.4.3 names the parameter set. */
+const ML_DSA = /^6086480165030403(11|12|13)$/
+const ML_DSA_NAMES: Readonly<Record<string, string>> = { '11': '44', '12': '65', '13': '87' }
+
+/** Of keys that node:crypto cannot read only the algorithm is known: ML-DSA, or its OID in hex. */
+const unreadKeyType = (certificate: X509Certificate): string => {
+  const [algorithm] = tlvs(tbsFields(certificate)[SPKI_FIELD]?.content ?? NOTHING)
+  const oid = tlvs(algorithm?.content ?? NOTHING)[0]?.content.toString('hex') ?? ''
+  const [, set = ''] = ML_DSA.exec(oid) ?? []
+  return set === '' ? `unknown-${oid}` : `ml-dsa-${ML_DSA_NAMES[set]}`
+}
+const SPKI_FIELD = 5
+
+/** A chain may hold more than anybody checks: that a key cannot be read is said where it is needed. */
+const keyTypeOf = (certificate: X509Certificate): string => {
+  try {
+    return knownKeyType(certificate.publicKey)
+  } catch {
+    return unreadKeyType(certificate)
+  }
+}
+
+const knownKeyType = (key: KeyObject): string => {
   const { modulusLength, namedCurve = '' } = key.asymmetricKeyDetails ?? {}
   if (key.asymmetricKeyType === 'rsa') return `rsa-${modulusLength}`
   if (key.asymmetricKeyType === 'ec') return `ec-${CURVE_BITS[namedCurve] ?? namedCurve}`
@@ -295,7 +317,7 @@ export function leafOf(certificate: X509Certificate): Leaf {
     names: dnsNamesOf(certificate),
     notBefore: instantOf(certificate.validFrom),
     notAfter: instantOf(certificate.validTo),
-    keyType: keyTypeOf(certificate.publicKey),
+    keyType: keyTypeOf(certificate),
     ocspUrl: ocspUrlOf(certificate),
   }
   if (leaves.size >= LEAVES_AT_MOST) leaves.clear()

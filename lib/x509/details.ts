@@ -19,6 +19,9 @@ const SIGNATURES: Readonly<Record<string, string>> = {
   '2b6571': 'ED448',
 }
 
+/** RSA and ECDSA with SHA-224, which some stacks take and some do not. */
+export const SHA224: readonly string[] = ['sha224WithRSAEncryption', 'ecdsa-with-SHA224']
+
 /** RSA and ECDSA with SHA-256 and longer hashes. */
 export const SHA256_AND_UP: readonly string[] = [
   'sha256WithRSAEncryption',
@@ -79,10 +82,20 @@ export function mustStaple(certificate: X509Certificate): boolean {
   return features.some(({ content }) => content.length === 1 && content[0] === STATUS_REQUEST)
 }
 
+const SPKI_FIELD = 5
+
+/** As it stands in the certificate, whether or not node:crypto can read the key. */
+function publicKeyInfo(certificate: X509Certificate): Buffer {
+  const content = tbsFields(certificate)[SPKI_FIELD]?.content ?? Buffer.alloc(0)
+  const { length } = content
+  const header =
+    length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff]
+  return Buffer.concat([Buffer.from([0x30, ...header]), content])
+}
+
 /** The pin of a certificate's key (RFC 7469 section 2.4): SHA-256 of its SubjectPublicKeyInfo in base64. */
 export function pinOf(certificate: X509Certificate): string {
-  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' })
-  return createHash('sha256').update(spki).digest('base64')
+  return createHash('sha256').update(publicKeyInfo(certificate)).digest('base64')
 }
 
 /** Whether subject and issuer are the same name. */

@@ -12,7 +12,7 @@ import {
   signatureOf,
   tlvs,
 } from './certificate.ts'
-import { isSelfIssued, keyUsageOf, SHA256_AND_UP, signatureAlgorithmOf } from './details.ts'
+import { isSelfIssued, keyUsageOf, SHA224, SHA256_AND_UP, signatureAlgorithmOf } from './details.ts'
 import { comparisonsOf, nameConstraintsBroken } from './name-constraints.ts'
 import { isSignedBy, openBudget, type SignatureBudget } from './signed-by.ts'
 
@@ -75,8 +75,13 @@ const UNDERSTOOD: ReadonlySet<string> = new Set([
 ])
 
 /** Signature algorithms that clients still accept; SHA-1 and MD5 are none of them. */
-const STRONG_SIGNATURES = new Set([...SHA256_AND_UP, 'ED25519', 'ED448'])
-const STRONG_HASHES = new Set(['608648016503040201', '608648016503040202', '608648016503040203'])
+const STRONG_SIGNATURES = new Set([...SHA224, ...SHA256_AND_UP, 'ED25519', 'ED448'])
+const STRONG_HASHES = new Set([
+  '608648016503040201',
+  '608648016503040202',
+  '608648016503040203',
+  '608648016503040204',
+])
 
 const subjectOf = (certificate: X509Certificate): string => {
   const { subject, names, fingerprint } = leafOf(certificate)

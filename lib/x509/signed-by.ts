@@ -28,10 +28,19 @@ export function isSignedBy(
   const pair = `${certificate.fingerprint256} ${issuer.fingerprint256}`
   const before = known.get(pair)
   if (before !== undefined) return before
-  const { publicKey } = issuer
-  const { modulusLength = 0 } = publicKey.asymmetricKeyDetails ?? {}
-  const isSigned = modulusLength <= KEY_BITS_AT_MOST && certificate.verify(publicKey)
+  const isSigned = verifies(certificate, issuer)
   if (known.size >= KNOWN_AT_MOST) known.clear()
   known.set(pair, isSigned)
   return isSigned
+}
+
+/** A key that node:crypto cannot read has signed nothing that anybody here could check. */
+function verifies(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  try {
+    const { publicKey } = issuer
+    const { modulusLength = 0 } = publicKey.asymmetricKeyDetails ?? {}
+    return modulusLength <= KEY_BITS_AT_MOST && certificate.verify(publicKey)
+  } catch {
+    return false
+  }
 }

@@ -36,6 +36,7 @@ describe('profiles', () => {
     expect(target?.profiles).toEqual([
       {
         name: 'meter-v1',
+        stack: null,
         trustedRoots: `${root.trim()}\n${root}`,
         tls: { min: 'TLSv1.1', max: 'TLSv1.2' },
         ciphers: 'ECDHE-RSA-AES128-GCM-SHA256:AES128-SHA',

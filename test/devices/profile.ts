@@ -3,6 +3,7 @@ import type { DeviceProfile } from '../../lib/model/device-profile.ts'
 
 export const profile = (more: Partial<DeviceProfile> = {}): DeviceProfile => ({
   name: 'meter-v1',
+  stack: null,
   trustedRoots: null,
   tls: null,
   ciphers: null,

@@ -187,6 +187,7 @@ const OTHER_TESTS = [
   'test/fuzz',
   'test/sandbox',
   'test/strangers',
+  'test/strangers/stacks',
   'test/support',
 ]
 export const testsMirrorTheProgram =

@@ -1,7 +1,7 @@
 /** Software of other people that tests drive: fetched once into a cache, and written down with its version. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { appendFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { unpackPackage } from './apt.ts'
@@ -86,4 +86,39 @@ export async function debianProgram(
   const libraries = join(tree, 'usr/lib')
   const folders = (await readdir(libraries).catch(() => [])).map(it => join(libraries, it))
   return { path: join(tree, 'usr/bin', name), env: { LD_LIBRARY_PATH: [libraries, ...folders].join(':') } }
+}
+
+/** The source of a crate, as crates.io serves it, with its version; the folder. */
+export async function crate(name: string, version: string): Promise<string> {
+  const manifest = `[package]\nname = "fetch"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\n${name} = "=${version}"\n`
+  const folder = await once(
+    join(CACHE, `crate-${name}-${version}`),
+    `cd "$1" && mkdir -p src && : > src/lib.rs && printf '%s' '${manifest}' > Cargo.toml && cargo vendor --quiet vendor > config.toml`,
+    `These tests need cargo, and the crate ${name} ${version}.`,
+  )
+  return join(folder, 'vendor', name)
+}
+
+/** A folder that a script fills once; its name is "$1" to the script. */
+export const built = (name: string, script: string, needs: string): Promise<string> =>
+  once(join(CACHE, `built-${name}-${slug([script])}`), script, needs)
+
+/** A program of one C file of ours; compiled anew when the file or the flags change. */
+export async function compiled(
+  name: string,
+  folder: string,
+  source: string,
+  flags: readonly string[],
+): Promise<string> {
+  const texts = await Promise.all(
+    (await readdir(folder))
+      .filter(file => /\.[ch]$/.test(file))
+      .map(file => readFile(join(folder, file), 'utf8')),
+  )
+  const made = await once(
+    join(CACHE, `c-${name}-${slug([source, ...texts, ...flags])}`),
+    `cc -O1 -Wall -Werror -o "$1/${name}" '${join(folder, source)}' ${flags.map(it => `'${it}'`).join(' ')}`,
+    `These tests need a C compiler (cc) and the library that ${source} is built on.`,
+  )
+  return join(made, name)
 }

@@ -1,0 +1,30 @@
+import type { Facts, Stack } from './facts.ts'
+import { titleOf } from './facts.ts'
+
+/**
+ * Where nobody says what devices are built on: what at least two of the stacks that are run against (docs/devices.md;
+ * GnuTLS 3.7 among them) refuse although RFC 5280 allows it.
+ */
+export const unknownStack: Stack = ({ path }) => {
+  for (const [index, facts] of path.entries()) {
+    const { key } = facts
+    const issuer = path[index + 1]
+    if (!isCommonKey(facts))
+      return `${titleOf(facts)} has an ${key.type} key${key.form === 'named' ? '' : ` (${key.form})`}`
+    if (issuer === undefined) continue
+    // `gnutls_x509_crt_check_issuer` and wolfSSL compare bytes.
+    if (!facts.issuer.equals(issuer.subject))
+      return `${titleOf(facts)} writes the name of its issuer otherwise than ${titleOf(issuer)} does`
+    if (facts.subject.equals(facts.issuer))
+      return `${titleOf(facts)} bears the name of its own issuer below the root`
+  }
+  return null
+}
+
+const isCommonKey = ({ key }: Facts): boolean =>
+  key.family === 'rsa' ||
+  (key.family === 'ec' ? key.form === 'named' && /^ec-(256|384|521)$/.test(key.type) : /^ed/.test(key.type))
+
+/** Domain parameters in place of the name of a curve: no stack takes them (RFC 5480 section 2.1.1). */
+export const explicitCurve = (path: readonly Facts[]): Facts | null =>
+  path.find(({ key }) => key.form === 'explicit') ?? null

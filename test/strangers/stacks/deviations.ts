@@ -1,0 +1,14 @@
+/** What may be special about a chain. */
+import { ALGORITHMS } from './algorithms.ts'
+import { CHAINS } from './chains.ts'
+import { EXTENSIONS } from './extensions.ts'
+import type { Deviation } from './levels.ts'
+import { NAMES, SERVER_NAMES } from './names.ts'
+
+export const DEVIATIONS: readonly Deviation[] = [
+  ...EXTENSIONS,
+  ...ALGORITHMS,
+  ...NAMES,
+  ...CHAINS,
+  ...SERVER_NAMES,
+]
