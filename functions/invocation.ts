@@ -13,6 +13,8 @@ export interface Invocation extends Pick<Request, 'config' | 'runtime' | 'config
   readonly requestId: unknown
   /** Parses the payload. @throws RotationError `usage` */
   readonly read: () => Pick<Request, 'event' | 'trigger'>
+  /** What each line of the log says besides, by the names of the platform. */
+  readonly logged?: object
   /** Told of the answer, whatever becomes of it. */
   readonly answered?: (answer: Answer) => void
 }
@@ -33,7 +35,7 @@ export const warm = keepWarm()
  * `ok: false`.
  */
 export async function invoke(invocation: Invocation): Promise<Answer> {
-  const log = jsonLog('info')
+  const log = jsonLog('info', invocation.logged)
   try {
     const answer = await inTime(invocation, log)
     invocation.answered?.(answer)

@@ -24,6 +24,12 @@ export async function handler(payload: unknown, context?: LambdaContext | null):
     runtime: {},
     remainingMs: [context?.getRemainingTimeInMillis?.()],
     requestId: context?.awsRequestId,
+    // https://docs.aws.amazon.com/powertools/typescript/latest/features/logger/
+    logged: {
+      service: 'iotda-cert',
+      function_name: context?.functionName ?? 'iotda-cert',
+      function_request_id: context?.awsRequestId ?? null,
+    },
     answered: answer => {
       if (answer.results.some(r => r.decision.reason !== 'probed'))
         process.stdout.write(emfLines(answer, context?.functionName ?? 'iotda-cert', metrics).join(''))

@@ -15,9 +15,9 @@ type Level = (typeof LEVELS)[number]
 /**
  * JSON lines on standard error, one object each, by `process.stderr.write`: FunctionGraph's runtime collects what
  * goes through it, and nothing that is written to the file descriptor itself. The logger is loaded at the first line:
- * most runs of a function find nothing to do and say nothing.
+ * most runs of a function find nothing to do and say nothing. `own`: what each line says besides.
  */
-export function jsonLog(level: Level): LineLog {
+export function jsonLog(level: Level, own: object = {}): LineLog {
   let waiting: (() => void)[] = []
   let loading: Promise<void> | null = null
   let logger: Log | null = null
@@ -33,7 +33,14 @@ export function jsonLog(level: Level): LineLog {
   }
   const line = (of: Level) => (fields: object, message: string) => {
     if (LEVELS.indexOf(of) < LEVELS.indexOf(level)) return
-    const timed = { time: systemClock.now(), ...fields }
+    const { runId } = fields as { readonly runId?: unknown }
+    const timed = {
+      time: systemClock.now(),
+      ...own,
+      // The id of the run by the name that Powertools for AWS has for what belongs together.
+      ...(isEmpty(own) || runId === undefined ? {} : { correlation_id: runId }),
+      ...fields,
+    }
     if (logger) return logger[of](timed, message)
     waiting.push(() => logger?.[of](timed, message))
     loading ??= load()
@@ -48,6 +55,7 @@ export function jsonLog(level: Level): LineLog {
 }
 
 const ignored = (): void => {}
+const isEmpty = (fields: object): boolean => Object.keys(fields).length === 0
 
 /** A log that cannot be written must not stop a rotation. */
 function write(text: string): void {

@@ -122,3 +122,15 @@ export async function compiled(
   )
   return join(made, name)
 }
+
+/** Packages of npm in a folder of their own, e.g. `node@24`; that folder's node_modules. */
+export async function npmPackages(name: string, ...packages: readonly string[]): Promise<string> {
+  const folder = join(CACHE, `npm-${name}-${slug(packages)}`)
+  const wanted = packages.map(it => `'${it}'`).join(' ')
+  await once(
+    folder,
+    `npm install --no-save --no-audit --no-fund --prefix "$1" ${wanted} > "$1/npm.log" 2>&1`,
+    `These tests need ${packages.join(', ')} of npm; what is built on the way needs autoconf, automake, libtool, cmake, make and g++ (apt-get install).`,
+  )
+  return join(folder, 'node_modules')
+}
