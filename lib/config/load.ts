@@ -134,12 +134,14 @@ export function remoteReader(around: Surroundings): RemoteReader | null {
 }
 
 /** Where the settings stand. @throws RotationError `usage` when nobody says so */
-export function placeOf(from: string | null, { env }: Surroundings): string {
+export function placeOf(from: string | null, { env, isFunction }: Surroundings): string {
   const place = from ?? env.IOTDA_CERT_CONFIG
   if (place) return place
   throw new RotationError('usage', 'no settings are given', {
     retry: 'never',
-    hint: 'Use --config FILE, or set IOTDA_CERT_CONFIG to the path of a settings file, to inline JSON, or to s3://bucket/key, csms:NAME or awssm:NAME.',
+    hint: isFunction
+      ? 'Set the environment variable IOTDA_CERT_CONFIG of the function to the settings in JSON, or to s3://bucket/key, csms:NAME or awssm:NAME.'
+      : 'Use --config FILE, or set IOTDA_CERT_CONFIG to the path of a settings file, to inline JSON, or to s3://bucket/key, csms:NAME or awssm:NAME.',
   })
 }
 

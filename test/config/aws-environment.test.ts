@@ -135,3 +135,14 @@ test('the command line asks AWS’s own chain: a profile of the shared files', a
     /store\.accessKeyId: there are no keys of AWS: .*AWS_PROFILE/s,
   )
 })
+
+test('in a function "no settings" hinted at --config FILE, which it has not', async () => {
+  const error = await failureOf(
+    loadSettings(null, driverSchemas, functionSurroundings({ env: {}, folder: '.' }, {})),
+  )
+  expect(error.hint).toContain('environment variable IOTDA_CERT_CONFIG of the function')
+  expect(error.hint).not.toContain('--config')
+  expect((await failureOf(loadSettings(null, driverSchemas, { env: {}, folder: '.' }))).hint).toContain(
+    '--config',
+  )
+})
