@@ -32,7 +32,8 @@ export function judge(input: JudgeInput): readonly JudgeLine[] {
   const served = readServed(servedPem, roots, at)
   const circumstances = { ...around, served }
   try {
-    const seen = presentedChain(chainPem, { roots, at, asSent })
+    const anyOrder = around.profile?.stack === 'openssl'
+    const seen = presentedChain(chainPem, { roots, at, asSent, anyOrder })
     return [...TRUST_CHECKS, ...IDENTITY_CHECKS, FORM_CHECK]
       .filter(({ applies }) => applies === undefined || applies(seen, circumstances))
       .map(check => lineOf(check, seen, circumstances))

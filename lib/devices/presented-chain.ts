@@ -13,6 +13,15 @@ export interface PresentedChain {
   readonly path: SentResult
   readonly roots: Roots
   readonly at: number
+  /** The devices build their path of certificates in any order. */
+  readonly anyOrder: boolean
+}
+
+interface Presented {
+  readonly roots: Roots
+  readonly at: number
+  readonly asSent: boolean
+  readonly anyOrder?: boolean
 }
 
 /**
@@ -21,11 +30,11 @@ export interface PresentedChain {
  */
 export function presentedChain(
   chainPem: string,
-  { roots, at, asSent }: { readonly roots: Roots; readonly at: number; readonly asSent: boolean },
+  { roots, at, asSent, anyOrder = false }: Presented,
 ): PresentedChain {
   const chain = parseChain(chainPem)
   const leaf = chain[0] as X509Certificate
-  const input = { chain, roots: roots.certificates, at }
+  const input = { chain, roots: roots.certificates, at, anyOrder }
   const strict = asSent ? null : verifyPath(input)
   return {
     chain,
@@ -34,6 +43,7 @@ export function presentedChain(
     path: strict === null ? verifySent(input) : strict.ok ? { ...strict, untidy: null } : strict,
     roots,
     at,
+    anyOrder,
   }
 }
 

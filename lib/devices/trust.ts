@@ -25,6 +25,7 @@ function trustEnd({
   info,
   path,
   at,
+  anyOrder,
 }: PresentedChain): { readonly at: number; readonly by: string } | null {
   if (!path.ok) return null
   const others = [...chain.slice(1), ...roots.certificates].map(certificate => ({
@@ -32,7 +33,9 @@ function trustEnd({
     at: leafOf(certificate).notAfter,
   }))
   const ends = others.filter(end => end.at >= at && end.at < info.notAfter).toSorted((a, b) => a.at - b.at)
-  const first = ends.find(end => !verifySent({ chain, roots: roots.certificates, at: end.at + SECOND_MS }).ok)
+  const first = ends.find(
+    end => !verifySent({ chain, roots: roots.certificates, at: end.at + SECOND_MS, anyOrder }).ok,
+  )
   return first ?? { at: info.notAfter, by: titleOf(chain[0] as X509Certificate) }
 }
 

@@ -2,6 +2,7 @@ import type { X509Certificate } from 'node:crypto'
 import { covers, DNS_NAME, EXTENSION, extensionElements, type Tlv, tbsFields, tlvs } from './certificate.ts'
 
 const DIRECTORY_NAME = 0xa4
+const IP_ADDRESS = 0x87
 const PERMITTED = 0xa0
 const EXCLUDED = 0xa1
 
@@ -33,23 +34,35 @@ interface Comparable {
   readonly tag: number
   readonly dns: string | null
   readonly directory: readonly string[] | null
+  /** An address, or of a constraint the network and its mask. */
+  readonly address: Buffer | null
 }
 
 const comparable = ({ tag, content }: Tlv, directoryIn: (content: Buffer) => Buffer): Comparable => ({
   tag,
   dns: tag === DNS_NAME ? content.toString('latin1').toLowerCase() : null,
   directory: tag === DIRECTORY_NAME ? relativeNames(directoryIn(content)) : null,
+  address: tag === IP_ADDRESS ? content : null,
 })
 
 const asIs = (content: Buffer): Buffer => content
 /** A base has its name in a tag of its own. */
 const unwrapped = (content: Buffer): Buffer => tlvs(content)[0]?.content ?? Buffer.alloc(0)
 
+/** A network of the other version of IP holds no address of this one. */
+const addressWithin = (address: Buffer, base: Buffer): boolean =>
+  base.length === 2 * address.length &&
+  address.every((byte, i) => {
+    const mask = base[address.length + i] ?? 0
+    return (byte & mask) === ((base[i] ?? 0) & mask)
+  })
+
 /** Whether a name lies in the subtree of a constraint of the same kind; null for a kind that is not judged here. */
 const isWithin = (name: Comparable, base: Comparable, excluding: boolean): boolean | null => {
   if (name.dns !== null && base.dns !== null)
     // A wildcard is excluded as soon as one of the names it stands for is.
     return dnsWithin(name.dns, base.dns) || (excluding && covers([name.dns], base.dns.replace(/^\./, '')))
+  if (name.address !== null && base.address !== null) return addressWithin(name.address, base.address)
   return base.directory?.every((it, index) => it === name.directory?.[index]) ?? null
 }
 
@@ -58,7 +71,9 @@ const shown = (name: Tlv): string =>
     ? `the name ${name.content.toString('latin1')}`
     : name.tag === DIRECTORY_NAME
       ? 'the subject'
-      : 'a name that is no DNS name'
+      : name.tag === IP_ADDRESS
+        ? `the address ${[...name.content].join('.')}`
+        : 'a name that is neither a DNS name nor an address'
 
 /** The bases of the permitted or of the excluded subtrees. */
 const basesOf = (constraints: readonly Tlv[], kind: number): readonly Tlv[] =>
@@ -76,7 +91,7 @@ export function comparisonsOf(ca: X509Certificate, certificate: X509Certificate)
 
 /**
  * What a CA's name constraints forbid in a certificate below it (RFC 5280 section 4.2.1.10), in words; null
- * when nothing. DNS names and subjects are judged; of other kinds any name that has a constraint is refused.
+ * when nothing. DNS names, addresses and subjects are judged; of other kinds any name that has a constraint is refused.
  * @throws RotationError `certificate-invalid` when malformed
  */
 export function nameConstraintsBroken(ca: X509Certificate, certificate: X509Certificate): string | null {

@@ -56,15 +56,22 @@ describe('name constraints', () => {
     })
   })
 
-  test('on addresses refuse a leaf with an address, which is not judged', async () => {
+  test.each([
+    ['of another version of IP', Buffer.alloc(32), false],
+    ['that holds it', Buffer.from([10, 0, 0, 0, 255, 0, 0, 0]), true],
+    ['that does not', Buffer.from([10, 1, 0, 0, 255, 255, 0, 0]), false],
+    ['of all', Buffer.alloc(8), true],
+  ])('on addresses: a network %s', async (_, network, isAllowed) => {
     const address = extension(
       '2.5.29.17',
       der(0x30, dnsName('a.test'), der(0x87, Buffer.from([10, 0, 0, 1]))),
     )
     const { root, middle, leaf } = await build({
-      middle: { extensions: [...caExtensions(), constraints([der(0x87, Buffer.alloc(8))])] },
+      middle: { extensions: [...caExtensions(), constraints([der(0x87, network)])] },
       leaf: { extensions: [basic(false), usage(digitalSignature), extended(SERVER_AUTH), address] },
     })
-    expect(verify([leaf, middle], [root])).toMatchObject({ ok: false, code: 'name-constraints' })
+    expect(verify([leaf, middle], [root])).toMatchObject(
+      isAllowed ? { ok: true } : { ok: false, code: 'name-constraints' },
+    )
   })
 })

@@ -119,7 +119,7 @@ export const STACKS: readonly {
     preset: 'openssl',
     name: 'OpenSSL, newest',
     open: async () =>
-      start('OpenSSL, newest', await pythonWith('pyOpenSSL==26.3.0', 'cryptography==49.0.0'), [
+      start('OpenSSL, newest', await pythonWith('pyOpenSSL==26.4.0', 'cryptography==50.0.2'), [
         join(HERE, 'openssl_client.py'),
       ]),
   },
