@@ -26,7 +26,7 @@ describe('the zips', () => {
   test.each([
     ['lambda', 500_000],
     ['functiongraph', 465_000],
-    ['functiongraph-watch', 380_000],
+    ['functiongraph-watch', 400_000],
   ] as const)('%s: at most %i bytes', async (name, atMost) => {
     expect((await stat(built.zip(name))).size).toBeLessThan(atMost)
   })
