@@ -220,7 +220,12 @@ export type RunDocument = v.InferOutput<typeof RunDocument>
 export const newRun: RunDocument = { schema: 1, last: null, okAt: null, alerts: emptyAlertRecord }
 
 /** What the watchdog told, where it has a store of its own. */
-export const WatchDocument = v.object({ schema, alerts: AlertRecord })
+export const WatchDocument = v.object({
+  schema,
+  alerts: AlertRecord,
+  /** The rotator had finished a run by then. */
+  sawRun: v.optional(v.boolean()),
+})
 export type WatchDocument = v.InferOutput<typeof WatchDocument>
 
 /** Ids of the events that must not be done twice, newest last. */

@@ -7,7 +7,8 @@ import type { Handshake } from '../iotda/endpoint.ts'
 import type { Leaf } from '../model/certificate.ts'
 import type { DeviceProfile } from '../model/device-profile.ts'
 import type { EventName } from '../model/events.ts'
-import type { RunDocument } from '../state/documents.ts'
+import type { Document } from '../state/document.ts'
+import type { RunDocument, WatchDocument } from '../state/documents.ts'
 import { covers, parseChain } from '../x509/certificate.ts'
 import { parseRoots } from '../x509/path.ts'
 import { verifySent } from '../x509/sent.ts'
@@ -26,6 +27,8 @@ export interface Look {
 export interface Rotator {
   readonly silentAfterMs: number
   readonly lastRun: () => Promise<RunDocument['last']>
+  /** The watchdog's own record; null: it has none. */
+  readonly record?: Document<WatchDocument> | null
 }
 
 /** One target with what is wrong with it. */
@@ -122,13 +125,18 @@ export function daysLeftOf(seen: readonly Handshake[], now: number): number | nu
 
 /** What is wrong with the rotator. Never throws: that its state cannot be read is wrong, too. */
 export async function rotatorConditions(
-  { silentAfterMs, lastRun }: Rotator,
+  { silentAfterMs, lastRun, record = null }: Rotator,
   clock: Pick<Clock, 'now'>,
 ): Promise<readonly Condition[]> {
   const silent = (reason: string): readonly Condition[] => [state('rotator', 'watch-rotator-silent', reason)]
   try {
     const last = await lastRun()
-    if (last === null) return silent('no run is written down')
+    if (last === null) {
+      const found = silent('no run is written down')
+      // A watchdog may be there before the first run: it is silent when none comes in time.
+      return (await hasSeenRuns(record)) ? found : found.map(it => ({ ...it, graceMs: silentAfterMs }))
+    }
+    await noteRuns(record)
     const now = clock.now()
     const agoMs = now - last.at
     if (Math.abs(agoMs) < silentAfterMs) return []
@@ -140,4 +148,15 @@ export async function rotatorConditions(
   } catch (error) {
     return silent(`its state cannot be read: ${(error as Error).message}`)
   }
+}
+
+/** Whether there were runs before, as far as is remembered: nobody who remembers nothing may wait. */
+async function hasSeenRuns(record: Document<WatchDocument> | null): Promise<boolean> {
+  const kept = record && (await record.get().catch(() => null))
+  return kept === null || kept.sawRun === true
+}
+
+/** That it cannot be remembered is said where alerts are written down. */
+async function noteRuns(record: Document<WatchDocument> | null): Promise<void> {
+  await record?.update(d => (d.sawRun ? d : { ...d, sawRun: true })).catch(() => {})
 }

@@ -62,7 +62,7 @@ export async function watch(watching: Watching): Promise<WatchAnswer> {
   const looking = abortAfter(Math.max(1_000, deadline - startedAt - ALERT_MS), run.signal)
   const found = await Promise.all([
     inParallel(targets, AT_ONCE, target => lookAt(target, { clock, signal: looking.signal }, watching.http)),
-    rotator ? lookAtRotator(rotator, run) : [],
+    rotator ? lookAtRotator({ ...rotator, record: watching.record }, run) : [],
   ])
   looking.clear()
   const all = found.flat()

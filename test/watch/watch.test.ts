@@ -334,6 +334,7 @@ describe('the rotator', () => {
   test('its store is deleted, and its settings and credentials are broken: the targets are watched all the same', async () => {
     const w = await openWatched(withRotator)
     await w.s.run()
+    await w.look()
     await w.s.configure(it => {
       it.credentials = {}
     })
@@ -345,6 +346,15 @@ describe('the rotator', () => {
       ['watch-rotator-silent'],
     ])
     expect(w.said()).toHaveLength(2)
+  })
+
+  test('no run before the first look is no alarm; none in time is one', async () => {
+    const w = await openWatched(withRotator)
+    expect((await w.look()).results[1]).toMatchObject({ target: 'rotator', ok: false })
+    await w.look(11 * HOUR_MS)
+    expect(w.said()).toEqual([])
+    await w.look(2 * HOUR_MS)
+    expect(w.said()).toEqual(['new watch-rotator-silent critical rotator'])
   })
 
   test('its store is none at all', async () => {
