@@ -119,6 +119,10 @@ export function authorityKeyId({ certificate }: Facts): Buffer | null {
   return parts.find(part => part.tag === 0x80)?.content ?? null
 }
 
+/** An authority key identifier that names nothing. */
+export const isEmptyAuthority = ({ certificate }: Facts): boolean =>
+  extensionElements(certificate, EXTENSION.authorityKeyIdentifier)?.length === 0
+
 /** Relative names, each of its attributes: type in hex, and the string with its tag. */
 export const relativeNames = (
   name: Buffer,
@@ -143,6 +147,14 @@ export function pssHash({ certificate }: Facts): string | null {
  */
 export const isUsableLeafKey = ({ key }: Facts): boolean =>
   key.family !== 'ec' || (/^ec-(256|384|521)$/.test(key.type) && key.form === 'named')
+
+/** Bytes of salt of RSASSA-PSS parameters (RFC 4055 section 3.1); 20 when nothing is said. */
+export function pssSalt({ certificate }: Facts): number {
+  const { parameters } = signatureOf(certificate)
+  const salt = parameters && tlvs(parameters.content).find(part => part.tag === 0xa2)
+  const [length] = salt ? tlvs(salt.content) : []
+  return length === undefined ? 20 : Number(`0x${length.content.toString('hex')}`)
+}
 
 export const KEY_CERT_SIGN = 0x04
 

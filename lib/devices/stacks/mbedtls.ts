@@ -2,7 +2,9 @@ import { EXTENSION, tlvs } from '../../x509/certificate.ts'
 import { DIGITAL_SIGNATURE } from '../../x509/details.ts'
 import { isSignedBy } from '../../x509/signed-by.ts'
 import {
+  extensionIn,
   type Facts,
+  isEmptyAuthority,
   isUsableLeafKey,
   KEY_CERT_SIGN,
   pssHash,
@@ -80,6 +82,8 @@ function unreadable(facts: Facts, build: Build): string | null {
     return 'a name of a string type that it does not read'
   if (!isReadableKey(facts, build))
     return `a key (${facts.key.type}, ${facts.key.form}) that it does not read`
+  // `x509_get_authority_key_id`, read since 3.5.
+  if (build.version === 3 && isEmptyAuthority(facts)) return 'an empty authority key identifier'
   return unreadableExtension(facts, build)
 }
 
@@ -147,7 +151,7 @@ function isParent(parent: Facts, { child, depth, selfIssued }: Step, isRoot: boo
   if (!isSameName(child.issuer, parent.subject)) return false
   if (isRoot && parent.isVersion1) return true
   const usage = usageOf(parent)
-  if (!parent.isCa || (usage !== null && (usage & KEY_CERT_SIGN) === 0)) return false
+  if (!parent.isCa || (usage !== null && (usage & KEY_CERT_SIGN) === 0) || isForOneWay(parent)) return false
   return parent.pathLength === null || parent.pathLength >= depth - 1 - selfIssued
 }
 
@@ -217,10 +221,19 @@ function wayRefusal(sent: readonly Facts[], input: StackInput, build: Build): st
   return null
 }
 
+const ENCIPHER_ONLY = 0x01
+/** `mbedtls_x509_crt_check_key_usage`: encipherOnly and decipherOnly (the second byte) rule out any other use. */
+function isForOneWay(facts: Facts): boolean {
+  const extension = extensionIn(facts, EXTENSION.keyUsage)
+  const [, first = 0, second = 0] = extension ? (tlvs(extension.value)[0]?.content ?? []) : []
+  return (first & ENCIPHER_ONLY) !== 0 || (second & 0x80) !== 0
+}
+
 /** `mbedtls_ssl_check_cert_usage` of `ssl_tls.c`: signatures are what (EC)DHE and TLS 1.3 need. */
 const leafRefusal = (leaf: Facts, build: Build): string | null => {
   const usage = usageOf(leaf)
   if (usage !== null && (usage & DIGITAL_SIGNATURE) === 0) return 'its key usage lacks digitalSignature'
+  if (isForOneWay(leaf)) return 'its key usage has encipherOnly or decipherOnly'
   return isStrongKey(leaf, build) && isUsableLeafKey(leaf)
     ? null
     : `it has an ${leaf.key.type} key (${leaf.key.form})`

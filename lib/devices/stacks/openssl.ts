@@ -1,4 +1,15 @@
-import { authorityKeyId, type Facts, isUsableLeafKey, type Stack, subjectKeyId, titleOf } from './facts.ts'
+import { pinOf } from '../../x509/details.ts'
+import { verifyPath } from '../../x509/path.ts'
+import {
+  authorityKeyId,
+  type Facts,
+  factsOf,
+  isUsableLeafKey,
+  type Stack,
+  type StackInput,
+  subjectKeyId,
+  titleOf,
+} from './facts.ts'
 
 /**
  * OpenSSL beyond RFC 5280: `crypto/x509/x509_vfy.c` and `v3_purp.c` of 3.0 and 4.0, at security level 2
@@ -22,32 +33,45 @@ const isStrongKey = ({ key }: Facts): boolean =>
     ? key.bits >= 2048
     : key.family !== 'ec' || (key.form !== 'explicit' && !/^ec-\w*1[0-9]{2}/.test(key.type))
 
-/** Up from a certificate that is held, through others that are, to one that signed itself (`build_chain`). */
-function rootAbove(from: Facts, roots: readonly Facts[]): Facts | null {
-  let last = from
-  for (const _ of roots) {
-    if (isRoot(last)) return last
-    const next = roots.find(root => root !== last && last.certificate.checkIssued(root.certificate))
-    if (next === undefined) return null
-    last = next
-  }
-  return isRoot(last) ? last : null
+/** Past a certificate that is held and no root, `build_chain` goes on to one that is. */
+function wholePath({ path, roots, at }: StackInput): readonly Facts[] | null {
+  const anchor = path.at(-1)
+  if (anchor === undefined || isRoot(anchor)) return path
+  const chain = path.map(({ certificate }) => certificate)
+  const verdict = verifyPath({ chain, roots: roots.filter(isRoot).map(root => root.certificate), at })
+  return verdict.ok ? verdict.path.map(factsOf) : null
 }
 
+/** `get1_trusted_issuer` may take what is held and no root in place of a root of the same name, and then ends there. */
+const deadEnd = ({ path, roots }: StackInput): Facts | null =>
+  roots.find(
+    held =>
+      !isRoot(held) &&
+      path.some(({ certificate }) => certificate.checkIssued(held.certificate)) &&
+      !roots.some(root => root !== held && held.certificate.checkIssued(root.certificate)),
+  ) ?? null
+
+const isSameKey = (one: Facts, other: Facts | undefined): boolean =>
+  other !== undefined && pinOf(one.certificate) === pinOf(other.certificate)
+
 /** See above. */
-export const openssl: Stack = ({ chain, path, roots }) => {
-  const anchor = path.at(-1)
-  if (anchor === undefined) return null
+export const openssl: Stack = input => {
+  const path = wholePath(input)
   // Without X509_V_FLAG_PARTIAL_CHAIN, https://docs.openssl.org/3.0/man1/openssl-verification-options/
-  if (rootAbove(anchor, roots) === null)
-    return `it is trusted by ${titleOf(anchor)}, which is no root (no certificate that signed itself and says so)`
+  if (path === null) {
+    const [anchor] = input.path.slice(-1) as [Facts]
+    return `it is trusted by ${titleOf(anchor)}, which is no root (no certificate that signed itself and says so), and leads to none`
+  }
+  const dead = deadEnd(input)
+  if (dead) return `${titleOf(dead)} is held, is no root, and leads to none that is held`
   const weak = path.find(one => !isStrongKey(one))
   if (weak) return `${titleOf(weak)} has an ${weak.key.type} key (${weak.key.form})`
-  // 4.0 takes it for one that signed itself, and looks no further.
-  const between = path.slice(0, -1).find(isSelfIssued)
-  if (between && anchor !== between)
-    return `${titleOf(between)} bears the name of its own issuer below the root`
-  const [leaf] = chain
+  // 4.0.1 takes it for one that signed itself, and looks no further; a root that was sent is passed over.
+  const between = path
+    .slice(0, -1)
+    .find((one, index) => isSelfIssued(one) && !isSameKey(one, path[index + 1]))
+  if (between) return `${titleOf(between)} bears the name of its own issuer below the root`
+  const [leaf] = input.chain
   return leaf === undefined || isUsableLeafKey(leaf)
     ? null
     : `it has an ${leaf.key.type} key (${leaf.key.form})`

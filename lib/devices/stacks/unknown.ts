@@ -1,5 +1,12 @@
-import type { Facts, Stack } from './facts.ts'
-import { titleOf } from './facts.ts'
+import { type Facts, pssHash, pssSalt, type Stack, titleOf } from './facts.ts'
+
+/** By the OID of the hash in hex. */
+const HASH_BYTES: Readonly<Record<string, number>> = {
+  '608648016503040201': 32,
+  '608648016503040202': 48,
+  '608648016503040203': 64,
+  '608648016503040204': 28,
+}
 
 /**
  * Where nobody says what devices are built on: what at least two of the stacks that are run against (docs/devices.md;
@@ -12,6 +19,9 @@ export const unknownStack: Stack = ({ path }) => {
     if (!isCommonKey(facts))
       return `${titleOf(facts)} has an ${key.type} key${key.form === 'named' ? '' : ` (${key.form})`}`
     if (issuer === undefined) continue
+    // RFC 8446 section 4.2.3 has a salt as long as the hash, and GnuTLS takes no other.
+    if (facts.signature === 'rsassaPss' && pssSalt(facts) !== HASH_BYTES[pssHash(facts) ?? ''])
+      return `${titleOf(facts)} is signed with RSASSA-PSS and a salt that is not as long as its hash`
     // `gnutls_x509_crt_check_issuer` and wolfSSL compare bytes.
     if (!facts.issuer.equals(issuer.subject))
       return `${titleOf(facts)} writes the name of its issuer otherwise than ${titleOf(issuer)} does`

@@ -5,6 +5,7 @@ import {
   authorityKeyId,
   extensionIn,
   type Facts,
+  isEmptyAuthority,
   isUsableLeafKey,
   KEY_CERT_SIGN,
   pssHash,
@@ -45,6 +46,8 @@ const isKnownKey = ({ key }: Facts): boolean =>
 const isKnownSignature = ({ signature }: Facts): boolean =>
   /^sha\d+WithRSAEncryption$|^ecdsa-with-SHA\d+$|^rsassaPss$/.test(signature)
 
+const NUMERIC_STRING = 0x12
+
 const isSelfIssued = ({ subject, issuer }: Facts): boolean => subject.equals(issuer)
 
 /** What `DecodeCert` fails on. */
@@ -52,6 +55,9 @@ function unreadable(facts: Facts): string | null {
   const { serial, extensions } = facts
   const names = [...relativeNames(facts.issuer), ...relativeNames(facts.subject)]
   if (names.some(attributes => attributes.length > 1)) return 'a name with several attributes in one part'
+  // `GetRDN` and `GetASN_AltName`: NumericString is no string of theirs.
+  if (names.flat().some(({ value }) => value.tag === NUMERIC_STRING)) return 'a name with a numeric string'
+  if (isEmptyAuthority(facts)) return 'an empty authority key identifier'
   // `wc_GetSerialNumber` and `CheckCertSerial`: RFC 5280 section 4.1.2.2; a root may have it.
   if (serial.every(byte => byte === 0) && !isSelfIssued(facts)) return 'the serial number 0'
   if (!isKnownKey(facts)) return `a key (${facts.key.type}, ${facts.key.form}) that it does not know`

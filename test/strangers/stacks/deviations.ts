@@ -4,6 +4,7 @@ import { CHAINS } from './chains.ts'
 import { EXTENSIONS } from './extensions.ts'
 import type { Deviation } from './levels.ts'
 import { NAMES, SERVER_NAMES } from './names.ts'
+import { RARER } from './rarer.ts'
 
 export const DEVIATIONS: readonly Deviation[] = [
   ...EXTENSIONS,
@@ -11,4 +12,5 @@ export const DEVIATIONS: readonly Deviation[] = [
   ...NAMES,
   ...CHAINS,
   ...SERVER_NAMES,
+  ...RARER,
 ]

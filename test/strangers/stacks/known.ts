@@ -133,4 +133,40 @@ export const KNOWN: readonly Known[] = [
     'the server of the test does not send it in TLS 1.2; in TLS 1.3 OpenSSL takes it',
   ),
   warned(/GnuTLS/, ALL, 'no preset of its own: judged as a device of which nothing is known, with a warning'),
+  warned(
+    /OpenSSL/,
+    /the held one last/,
+    'a port that sends it: OpenSSL follows the first of two issuers of one name, and does not come back',
+  ),
+  warned(
+    /wolfSSL/,
+    /permitted everything/,
+    'wolfSSL takes the empty name of a constraint for no name; no CA is constrained to everything',
+  ),
+  stricter(
+    ALL,
+    /empty authority|authority key identifier|wrong serial/,
+    'an authority key identifier that fits nothing, or holds nothing, is refused by another stack',
+  ),
+  stricter(
+    ALL,
+    /a critical .* key identifier/,
+    'RFC 5280 wants key identifiers not critical, and other stacks refuse it',
+  ),
+  stricter(
+    /OpenSSL, newest/,
+    /one name|self-issued|named as the root/,
+    'OpenSSL 4.0.1 refuses it, 4.0.3 does not',
+  ),
+  stricter(
+    ALL,
+    /no key identifier in any CA/,
+    'wolfSSL finds an issuer without it only where the identifier is made of its key in the usual way',
+  ),
+  stricter(
+    ALL,
+    /excluded (everything|the organization)/,
+    'name constraints count, critical or not, whether a stack looks at them or not',
+  ),
+  stricter(ALL, /a leaf that signed itself/, 'a chain leads to a CA'),
 ]

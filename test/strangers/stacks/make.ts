@@ -142,10 +142,17 @@ const ALONE: Readonly<Record<string, string>> = {
 
 const hashLength = (hash: string): number => createHash(hash).digest().length
 
-const pssParameters = (hash: string): Buffer => {
+/** Of `pss-sha256-20`: the hash and the length of the salt, which is the hash's otherwise. */
+const pssOf = (sig: string): { readonly hash: string; readonly salt: number } => {
+  const [hash = '', salt] = sig.replace('pss-', '').split('-')
+  return { hash, salt: salt === undefined ? hashLength(hash) : Number(salt) }
+}
+
+const pssParameters = (sig: string): Buffer => {
+  const { hash, salt: bytes } = pssOf(sig)
   const algorithm = seq(oid(HASHES[hash]?.oid ?? ''), NULL)
   const generator = seq(oid('1.2.840.113549.1.1.8'), algorithm)
-  const salt = der(0x02, Buffer.from([hashLength(hash)]))
+  const salt = der(0x02, Buffer.from([bytes]))
   return seq(der(0xa0, algorithm), der(0xa1, generator), der(0xa2, salt))
 }
 
@@ -154,7 +161,7 @@ const algorithmOf = ({ type }: Keys, sig: string): Buffer => {
   const alone = ALONE[type]
   if (alone !== undefined) return seq(oid(alone))
   if (sig.startsWith('pss-') || type.startsWith('rsa-pss'))
-    return seq(oid('1.2.840.113549.1.1.10'), pssParameters(sig.replace('pss-', '')))
+    return seq(oid('1.2.840.113549.1.1.10'), pssParameters(sig))
   const hash = HASHES[sig] ?? HASHES.sha256
   return type.startsWith('rsa')
     ? seq(oid(`1.2.840.113549.1.1.${hash?.rsa}`), NULL)
@@ -165,10 +172,10 @@ const signed = (tbs: Buffer, keys: Keys, sig: string): Buffer => {
   const { privateKey, type } = keys
   if (privateKey === null) return Buffer.alloc(3309, 9)
   if (type.startsWith('ed')) return sign(null, tbs, privateKey)
-  const hash = sig.replace('pss-', '')
+  const { hash, salt } = pssOf(sig)
   if (type === 'dsa') return sign('sha256', tbs, privateKey)
   if (!sig.startsWith('pss-') && !type.startsWith('rsa-pss')) return sign(hash, tbs, privateKey)
-  return sign(hash, tbs, { key: privateKey, padding: 6, saltLength: hashLength(hash) })
+  return sign(hash, tbs, { key: privateKey, padding: 6, saltLength: salt })
 }
 
 export interface Extension {

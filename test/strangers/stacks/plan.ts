@@ -53,6 +53,8 @@ export interface Plan {
   holds: ('root' | 'old' | 'middle' | 'leaf' | 'beyond' | Spec)[]
   /** Last touches to the list that is sent, in DER. */
   arrange: ((sent: Buffer[]) => Buffer[])[]
+  /** A certificate of the same name and key by another issuer. */
+  signedBy: (spec: Spec, issuer: Spec) => Buffer[]
 }
 
 export const EXT = {
@@ -151,6 +153,7 @@ export function usualPlan(): Plan {
     sends: ['leaf', 'middles'],
     holds: ['root'],
     arrange: [],
+    signedBy: () => [],
   }
 }
 
@@ -198,6 +201,7 @@ const issue = (made: Spec, issuer: Spec, now: number): Buffer => {
 /** The chain as PEM, the leaf's key, and what the devices hold. */
 export function make(plan: Plan, now: number): Made {
   const { leaf, middles, root, beyond, old } = plan
+  plan.signedBy = (spec, issuer) => [issue({ ...spec, serial: der(0x04, Buffer.from([5, 5])) }, issuer, now)]
   const above = [...middles, root]
   const all = {
     leaf: [issue(leaf, above[0] as Spec, now)],
