@@ -100,7 +100,12 @@ function isSameString(a: { tag: number; content: Buffer }, b: { tag: number; con
   return isText && folded(a.content) === folded(b.content)
 }
 
+/** Names that are the same are as long: only letters and types of strings may differ. */
+const mayBeNamed = (root: Facts, sent: readonly Facts[]): boolean =>
+  sent.some(({ issuer }) => issuer.length === root.subject.length)
+
 function isSameName(a: Buffer, b: Buffer): boolean {
+  if (a.length !== b.length) return false
   if (a.equals(b)) return true
   const [left, right] = [relativeNames(a), relativeNames(b)]
   return (
@@ -190,9 +195,9 @@ function bundleRefusal(last: Facts, { roots, budget }: StackInput): string | nul
 
 function wayRefusal(sent: readonly Facts[], input: StackInput, build: Build): string | null {
   const { roots, at, budget } = input
-  const held = build.bundle
-    ? []
-    : roots.filter(root => unreadable(root, build) === null && isKnownSignature(root))
+  // Of many roots few are asked for: whether they can be read is seen then.
+  const isHeld = (root: Facts): boolean => unreadable(root, build) === null && isKnownSignature(root)
+  const held = build.bundle ? [] : roots.filter(root => mayBeNamed(root, sent)).filter(isHeld)
   let child = sent[0]
   let selfIssued = 0
   for (let depth = 1; child !== undefined; depth += 1) {

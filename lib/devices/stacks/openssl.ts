@@ -20,6 +20,17 @@ const isSelfIssued = ({ subject, issuer }: Facts): boolean => subject.equals(iss
 
 /** `ossl_x509v3_cache_extensions`: who signed itself names itself in the authority key identifier, if it has one. */
 function isRoot(facts: Facts): boolean {
+  const known = rootness.get(facts)
+  if (known !== undefined) return known
+  const found = signedItself(facts)
+  rootness.set(facts, found)
+  return found
+}
+
+/** Devices hold many, and profile by profile the same. */
+const rootness = new WeakMap<Facts, boolean>()
+
+function signedItself(facts: Facts): boolean {
   const [names, own] = [authorityKeyId(facts), subjectKeyId(facts)]
   return (
     facts.certificate.subject === facts.certificate.issuer &&
@@ -47,7 +58,7 @@ const deadEnd = ({ path, roots }: StackInput): Facts | null =>
   roots.find(
     held =>
       !isRoot(held) &&
-      path.some(({ certificate }) => certificate.checkIssued(held.certificate)) &&
+      path.some(one => one !== held && one.certificate.checkIssued(held.certificate)) &&
       !roots.some(root => root !== held && held.certificate.checkIssued(root.certificate)),
   ) ?? null
 

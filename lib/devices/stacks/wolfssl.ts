@@ -137,7 +137,9 @@ export const wolfssl: Stack = input => {
   if (leaf === undefined) return null
   const early = leafRefusal(leaf) ?? nameRefusal(leaf, input) ?? lengthRefusal(input)
   if (early !== null) return early
-  const signers = roots.filter(root => isHeld(root, at))
+  const signers = roots.filter(
+    root => chain.some(({ issuer }) => issuer.equals(root.subject)) && isHeld(root, at),
+  )
   for (const [back, facts] of chain.toReversed().entries()) {
     const index = chain.length - 1 - back
     const why = refusalOf(facts, index, signers, input)
