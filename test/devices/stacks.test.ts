@@ -91,6 +91,7 @@ const REFUSED: readonly (readonly [string, string, readonly string[], RegExp])[]
   ['6: names', 'version 1: root', ['wolfssl'], /nothing that it knows issues/],
   ['6: names', 'serial 0: leaf', ['wolfssl'], /the serial number 0/],
   ['6: names', 'subject two attributes in one: leaf', ['wolfssl'], /several attributes/],
+  ['6: names', 'permitted everything: middle', ['wolfssl'], /permits the empty name/],
   ['6: names', 'wildcard and an IDN: leaf', ['wolfssl'], /no name with xn--/],
   ['7: an expired root is not loaded', 'only an expired one', ['wolfssl'], /expired/],
   ['8: self-issued CAs', 'zero, a self-issued CA below', EVERY, /./],

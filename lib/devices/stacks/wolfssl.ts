@@ -1,4 +1,4 @@
-import { covers, EXTENSION, leafOf } from '../../x509/certificate.ts'
+import { covers, DNS_NAME, EXTENSION, extensionElements, leafOf, tlvs } from '../../x509/certificate.ts'
 import { DIGITAL_SIGNATURE } from '../../x509/details.ts'
 import { isSignedBy } from '../../x509/signed-by.ts'
 import {
@@ -115,6 +115,21 @@ function lengthRefusal({ path }: StackInput): string | null {
   return null
 }
 
+const PERMITTED = 0xa0
+/** `MatchBaseName`: the empty name of a permitted subtree holds no name, though RFC 5280 has it hold all. */
+function constraintRefusal({ path }: StackInput): string | null {
+  const isEmpty = (ca: Facts): boolean => {
+    const parts = extensionElements(ca.certificate, EXTENSION.nameConstraints) ?? []
+    const trees = parts.flatMap(part => (part.tag === PERMITTED ? tlvs(part.content) : []))
+    return trees.some(tree => {
+      const [base] = tlvs(tree.content)
+      return base?.tag === DNS_NAME && base.content.length === 0
+    })
+  }
+  const ca = path.find(isEmpty)
+  return ca ? `${titleOf(ca)} permits the empty name, which it takes for none` : null
+}
+
 /** `MatchDomainName`: a wildcard stands for no label of an IDN. */
 const nameRefusal = (leaf: Facts, { domain }: StackInput): string | null => {
   const { names } = leafOf(leaf.certificate)
@@ -135,7 +150,8 @@ export const wolfssl: Stack = input => {
   const { chain, roots, at, needsWholeChain } = input
   const [leaf] = chain
   if (leaf === undefined) return null
-  const early = leafRefusal(leaf) ?? nameRefusal(leaf, input) ?? lengthRefusal(input)
+  const early =
+    leafRefusal(leaf) ?? nameRefusal(leaf, input) ?? lengthRefusal(input) ?? constraintRefusal(input)
   if (early !== null) return early
   const signers = roots.filter(
     root => chain.some(({ issuer }) => issuer.equals(root.subject)) && isHeld(root, at),

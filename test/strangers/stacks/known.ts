@@ -138,11 +138,6 @@ export const KNOWN: readonly Known[] = [
     /the held one last/,
     'a port that sends it: OpenSSL follows the first of two issuers of one name, and does not come back',
   ),
-  warned(
-    /wolfSSL/,
-    /permitted everything/,
-    'wolfSSL takes the empty name of a constraint for no name; no CA is constrained to everything',
-  ),
   stricter(
     ALL,
     /empty authority|authority key identifier|wrong serial/,
