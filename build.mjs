@@ -95,6 +95,7 @@ const [esm, cjs, watch] = await Promise.all([
       sandbox: 'sandbox/sandbox.ts',
       sequence: 'sandbox/sequence.ts',
       s3: 'sandbox/stores/s3.ts',
+      pki: 'sandbox/kit/pki.ts',
     },
     outdir: `${out}/sandbox`,
     outExtension: { '.js': '.mjs' },

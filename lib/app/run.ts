@@ -49,7 +49,6 @@ export interface Request extends SettingsRequest {
   readonly configured?: (settings: Pick<Settings, 'metrics'>) => void
 }
 
-const TARGETS_AT_ONCE = 4
 /** SearchDevices takes one call a second of an account. */
 const COUNTS = { perSecond: 1 }
 /** What is kept for telling people, at most. */
@@ -160,10 +159,10 @@ async function perform(work: Work): Promise<Answer> {
   const setupOf = await setups(work, state)
   const startedAt = run.clock.now()
   // The order counts where not all can start at once.
-  const ordered = targets.length > TARGETS_AT_ONCE ? await byUrgency(targets, records) : targets
+  const ordered = targets.length > settings.concurrency ? await byUrgency(targets, records) : targets
   const { event, warnings } = await asDelivered(request, records, startedAt)
   const seen: Seen[] = []
-  const results = await inParallel(ordered, TARGETS_AT_ONCE, async target => {
+  const results = await inParallel(ordered, settings.concurrency, async target => {
     const setup = setupOf(target, event)
     const result = await byAction(setup)
     await noteTarget({ run, records, notifiers, intervalMs: settings.intervalMs }, target, result)

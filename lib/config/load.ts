@@ -67,6 +67,8 @@ export interface Settings extends Alerting {
   readonly store: ChosenStore
   /** In which order targets are given what is new to devices; null: all at once. */
   readonly rings: Rings | null
+  /** How many targets a run looks after at once. */
+  readonly concurrency: number
   /** After each run for all targets the page of the fleet goes into the store. */
   readonly isPublished: boolean
   readonly metrics: 'few' | 'all'
@@ -269,6 +271,7 @@ function settle(
     intervalMs: shape.schedule.interval,
     isPublished: shape.statusPage.publish,
     metrics: shape.metrics,
+    concurrency: shape.schedule.concurrency,
     proxy,
   }
 }

@@ -277,6 +277,14 @@ const store = v.pipe(
   ),
 )
 
+const concurrency = () =>
+  v.pipe(
+    v.number('must be a number'),
+    v.integer('must be whole'),
+    v.minValue(1, 'must be 1 to 100'),
+    v.maxValue(100, 'must be 1 to 100'),
+  )
+
 /** The whole file. */
 export const settingsShape = v.strictObject({
   $schema: v.optional(v.string()),
@@ -297,7 +305,14 @@ export const settingsShape = v.strictObject({
   metrics: v.optional(oneOf(['few', 'all']), 'few'),
   statusPage: v.optional(v.strictObject({ publish: v.optional(flagField(), false) }), {}),
   rollout: rolloutField(),
-  schedule: v.optional(v.strictObject({ interval: v.optional(durationField(), '30m') }), {}),
+  schedule: v.optional(
+    v.strictObject({
+      interval: v.optional(durationField(), '30m'),
+      /** How many targets a run looks after at once. */
+      concurrency: v.optional(concurrency(), 16),
+    }),
+    {},
+  ),
 })
 
 export type SettingsShape = v.InferOutput<typeof settingsShape>

@@ -1,5 +1,11 @@
 import type { X509Certificate } from 'node:crypto'
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
+import {
+  type ConnectionOptions,
+  connect,
+  createSecureContext,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls'
 import { SECOND_MS } from '../base/time.ts'
 
 /** What a client offers in its hello. */
@@ -78,8 +84,16 @@ const connectionOptions = ({ address, port, serverName, hello }: SessionOptions)
   // certificate must be seen as what it is.
   rejectUnauthorized: false,
   // No roots: Node would append a root of its own to the chain, which the peer has not sent.
-  ca: [],
+  ...(hello ? { ca: [] } : { secureContext: withoutRoots() }),
 })
+
+let shared: SecureContext | null = null
+
+/** Made once: thousands of looks offer the same. Sessions are not kept in it, so that each handshake is a whole one. */
+function withoutRoots(): SecureContext {
+  shared ??= createSecureContext({ ca: [] })
+  return shared
+}
 
 /**
  * Opens one new TLS session, lets `use` have it, and closes it whatever happens. Node judges nothing about the

@@ -184,7 +184,7 @@ export async function lookAndDecide(context: Context, lease: Lease | null = null
   const { run, target, spec, specHash, event, intervalMs, trace, rings } = context
   if (run.clock.now() >= run.deadline) throw outOfTime()
   const inspection = await traced(context, 'inspect', async () => {
-    const seen = await inspect(context)
+    const seen = await inspect(context, lease)
     return done(seen, describe(seen), 'ShowServerCertificate')
   })
   return traced(context, 'decide', async () => {

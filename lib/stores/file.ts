@@ -10,6 +10,7 @@ import { defineStore, type StateStore, type StoredDocument } from '../contracts.
 import { storeConflict } from './shared/conditional-store.ts'
 import { requireDocumentKey } from './shared/document-key.ts'
 import { codeOf, makeFolder, replaceFile, syncFolder, writeNew } from './shared/durable.ts'
+import { createListing } from './shared/listing.ts'
 import { isGoneWriter, newWriter } from './shared/writer.ts'
 
 /**
@@ -109,13 +110,30 @@ const placeOf = (path: string, key: string): Place => {
 
 const fileOf = ({ folder, name }: Place, revision: number): string => join(folder, `${name}.${revision}.json`)
 
+const list = createListing()
+
+/** By document, of one listing: ten thousand documents are not searched for each of them. */
+const sorted = new WeakMap<readonly string[], ReadonlyMap<string, readonly number[]>>()
+
+function byName(entries: readonly string[]): ReadonlyMap<string, readonly number[]> {
+  const found = new Map<string, number[]>()
+  for (const entry of entries) {
+    const [, name = '', revision] = /^(.+)\.([1-9]\d{0,14})\.json$/.exec(entry) ?? []
+    if (revision === undefined) continue
+    const revisions = found.get(name) ?? []
+    revisions.push(Number(revision))
+    found.set(name, revisions)
+  }
+  for (const revisions of found.values()) revisions.sort((a, b) => a - b)
+  return found
+}
+
 const revisionsOnce = async ({ folder, name }: Place): Promise<readonly number[]> => {
-  const entries = (await ifThere(readdir(folder), thrown => unreadable(folder, thrown))) ?? []
-  return entries
-    .filter(entry => entry.startsWith(`${name}.`))
-    .map(entry => Number(/^\.([1-9]\d{0,14})\.json$/.exec(entry.slice(name.length))?.[1] ?? 0))
-    .filter(revision => revision > 0)
-    .sort((a, b) => a - b)
+  const entries = await ifThere(list(folder), thrown => unreadable(folder, thrown))
+  if (entries === null) return []
+  const names = sorted.get(entries) ?? byName(entries)
+  sorted.set(entries, names)
+  return names.get(name) ?? []
 }
 
 const MAX_TRIES = 100

@@ -73,7 +73,7 @@ describe('unknown keys', () => {
     ],
     [
       raw => Object.assign(raw, { schedule: { cron: '* * * * *' } }),
-      'schedule.cron: is not a setting (known here: interval)',
+      'schedule.cron: is not a setting (known here: interval, concurrency)',
     ],
     [
       target({ slots: { remove: 'never' } }),
@@ -119,7 +119,7 @@ describe('values', () => {
     [target({ trustedRoots: 'MIIB' }), 'targets[0].trustedRoots: must be PEM text or file:PATH'],
     [
       target({ profiles: ['x'] }),
-      'targets[0].profiles[0]: must be a profile, or the name of a preset: mbedtls-2, mbedtls-3, esp-idf, wolfssl, openssl',
+      'targets[0].profiles[0]: must be a profile, or the name of a preset: mbedtls-2, mbedtls-3, esp-idf, esp-idf-pem, wolfssl, openssl',
     ],
     [target({ minAge: '1y' }), 'targets[0].minAge: must be a duration such as 30d, 6h or 90s'],
     [
@@ -215,6 +215,17 @@ describe('values', () => {
     [
       raw => Object.assign(raw, { schedule: { interval: 'hourly' } }),
       'schedule.interval: must be a duration such as 30d, 6h or 90s',
+    ],
+    ...[0, 101, -1].map(
+      (concurrency): Case => [
+        raw => Object.assign(raw, { schedule: { concurrency } }),
+        'schedule.concurrency: must be 1 to 100',
+      ],
+    ),
+    [raw => Object.assign(raw, { schedule: { concurrency: 1.5 } }), 'schedule.concurrency: must be whole'],
+    [
+      raw => Object.assign(raw, { schedule: { concurrency: '16' } }),
+      'schedule.concurrency: must be a number',
     ],
   ]
   found(cases)

@@ -141,7 +141,7 @@ const example = () => ({
     },
   ],
   heartbeat: { url: 'env:HEARTBEAT_URL' },
-  schedule: { interval: '30m' },
+  schedule: { interval: '30m', concurrency: 16 },
 })
 
 test('the interface with every key satisfies it, and the loader’s shape', async () => {

@@ -128,6 +128,7 @@ const OWNERS = {
       'lib/config/load.ts',
       'lib/stores/file.ts',
       'lib/stores/shared/durable.ts',
+      'lib/stores/shared/listing.ts',
       'lib/stores/shared/writer.ts',
       'functions/status.ts',
     ],

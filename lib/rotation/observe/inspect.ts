@@ -2,8 +2,9 @@ import { RotationError } from '../../base/rotation-error.ts'
 import type { DomainConfiguration, ServerCertificate } from '../../iotda/client.ts'
 import type { Leaf, Served, Slot } from '../../model/certificate.ts'
 import type { Target } from '../../model/target.ts'
+import type { Lease } from '../../state/lease.ts'
 import { leafOf, parseChain } from '../../x509/certificate.ts'
-import { type Context, certificateDocument, targetDocument } from '../context.ts'
+import { type Context, certificateDocument, isOnlyAsked, targetDocument } from '../context.ts'
 import type { Inspection } from './inspection.ts'
 import { renewalInfo } from './renewal-info.ts'
 import { readInventory } from './source-inventory.ts'
@@ -11,17 +12,19 @@ import { readInventory } from './source-inventory.ts'
 /**
  * One look at everything: the binding, the slots, what is served, what is written down. Two sequential round
  * trips to IoTDA (lists, then every certificate); whatever does not depend on another runs beside it. What is served
- * is traced although the rest fails: how long it lasts must be known when nothing else is.
+ * is traced although the rest fails: how long it lasts must be known when nothing else is. What is written down is read
+ * anew under the lease; before, a certificate that many targets share is read once.
  */
-export async function inspect(context: Context): Promise<Inspection> {
-  const { run, trace } = context
+export async function inspect(context: Context, lease: Lease | null = null): Promise<Inspection> {
+  const { run, trace, event } = context
   const looking = look(context)
+  const isUnderLease = lease !== null || !(event.action === 'rotate' || isOnlyAsked(context))
   const reading = Promise.all([
     readInstance(context),
     looking,
     readInventory(context),
-    targetDocument(context).refresh(),
-    certificateDocument(context).refresh(),
+    isUnderLease ? targetDocument(context).refresh() : targetDocument(context).get(),
+    isUnderLease ? certificateDocument(context).refresh() : certificateDocument(context).get(),
   ])
   const [{ configuration, slots }, served, inventory, target, certificate] = await reading.catch(
     async thrown => {

@@ -1,0 +1,137 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+/**
+ * `node bench/fleet.mjs [--targets 100,1000,10000] [--concurrency 16] [--latency 100] [--rate 0]` (after
+ * `node build.mjs`): idle runs of the built command over so many targets, each IoTDA answer late by the latency.
+ * Wall time, CPU and peak memory of the command alone; the world is another process.
+ */
+const option = (name, otherwise) => {
+  const at = process.argv.indexOf(`--${name}`)
+  return at < 0 ? otherwise : process.argv[at + 1]
+}
+const COUNTS = option('targets', '100,1000').split(',').map(Number)
+const CONCURRENCY = option('concurrency', null)
+const LATENCY_MS = Number(option('latency', 100))
+const RATE = Number(option('rate', 0))
+const CLI = fileURLToPath(new URL('../dist/cli.mjs', import.meta.url))
+const WORLD = fileURLToPath(new URL('./fleet-world.mjs', import.meta.url))
+const RESULTS = fileURLToPath(new URL('./results/fleet.md', import.meta.url))
+
+/** Tells at its end what it used. */
+const METER = `process.on('exit', () => { const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
+  require('node:fs').writeSync(2, '\\nUSED ' + JSON.stringify({ maxRSS, cpu: userCPUTime + systemCPUTime })) })`
+
+async function openWorld(count) {
+  const child = spawn(process.execPath, [WORLD, String(count), String(LATENCY_MS), String(RATE)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [line] = await once(createInterface({ input: child.stdout }), 'line')
+  return { ...JSON.parse(line), stop: () => child.kill() }
+}
+
+const settingsOf = ({ url, devicePort, rootPem }, count) => ({
+  version: 1,
+  targets: Array.from({ length: count }, (_, i) => ({
+    name: `t${i}`,
+    domain: `t${i}.fleet.example.com`,
+    credentials: 'cn',
+    instance: {
+      region: 'cn-north-4',
+      projectId: '0123456789abcdef0123456789abcdef',
+      instanceId: `${String(i).padStart(8, '0')}-0000-0000-0000-000000000000`,
+      endpoint: url,
+    },
+    certificate: 'fleet',
+    trustedRoots: rootPem,
+    probe: { port: devicePort, addresses: ['127.0.0.1'] },
+  })),
+  certificates: { fleet: { names: ['*.fleet.example.com'], keyType: 'ec-256', source: 'ca', ari: false } },
+  sources: {
+    ca: {
+      type: 'acme',
+      directory: 'http://127.0.0.1:9/directory',
+      email: 'ops@example.com',
+      termsOfServiceAgreed: true,
+      solver: 'dns',
+    },
+  },
+  solvers: { dns: { type: 'webhook', url: 'http://127.0.0.1:9' } },
+  credentials: { cn: { type: 'huaweicloud', accessKey: 'AKFLEET', secretKey: 'sk-fleet' } },
+  store: { type: 'file', path: './state' },
+  ...(CONCURRENCY === null ? {} : { schedule: { concurrency: Number(CONCURRENCY) } }),
+})
+
+async function runOnce(folder) {
+  const started = performance.now()
+  const child = spawn(
+    process.execPath,
+    [
+      ...(process.env.PROF ? ['--cpu-prof', '--cpu-prof-dir', process.env.PROF] : []),
+      '--require',
+      join(folder, 'meter.cjs'),
+      CLI,
+      'rotate',
+      '--config',
+      join(folder, 'settings.json'),
+      '--json',
+    ],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  let [out, err] = ['', '']
+  child.stdout.on('data', chunk => {
+    out += chunk
+  })
+  child.stderr.on('data', chunk => {
+    err += chunk
+  })
+  const [code] = await once(child, 'close')
+  const seconds = (performance.now() - started) / 1_000
+  const used = JSON.parse(err.slice(err.lastIndexOf('USED ') + 5) || '{}')
+  const answer = JSON.parse(out)
+  const outcomes = {}
+  for (const { outcome } of answer.results) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
+  return {
+    code,
+    seconds,
+    cpu: used.cpu / 1e6,
+    mb: used.maxRSS / 1_024,
+    outcomes,
+    counted: answer.counted ?? null,
+    bytes: out.length,
+  }
+}
+
+const rows = []
+for (const count of COUNTS) {
+  const folder = await mkdtemp(join(tmpdir(), 'iotda-cert-fleet-'))
+  const world = await openWorld(count)
+  try {
+    await mkdir(join(folder, 'state'))
+    await writeFile(join(folder, 'settings.json'), JSON.stringify(settingsOf(world, count)))
+    await writeFile(join(folder, 'meter.cjs'), METER)
+    // What is bound is adopted first.
+    const first = await runOnce(folder)
+    const idle = await runOnce(folder)
+    console.log(count, 'first', JSON.stringify(first), '\n', 'idle', JSON.stringify(idle))
+    rows.push([count, idle])
+  } finally {
+    world.stop()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+if (process.argv.includes('--write')) {
+  const lines = rows.map(
+    ([count, { seconds, cpu, mb }]) =>
+      `| ${count} | ${seconds.toFixed(1)} s | ${cpu.toFixed(1)} s | ${Math.round(mb)} MB | ${((cpu / count) * 1_000).toFixed(1)} ms |`,
+  )
+  await writeFile(
+    RESULTS,
+    `# Idle targets\n\n\`node bench/fleet.mjs --write\`: an idle run of the built command, each answer of IoTDA ${LATENCY_MS} ms late, ${CONCURRENCY ?? 'by default 16'} targets at once, state in files. Node ${process.versions.node}, two cores; the world is another process on the same two.\n\n| targets | time | CPU | peak memory | CPU for each |\n|-|-|-|-|-|\n${lines.join('\n')}\n`,
+  )
+}
