@@ -20,13 +20,18 @@ const LOOK = 'device.Handshake + iotda.ListDomainConfigurations + iotda.ListServ
 const READ = 'iotda.ShowServerCertificate × 2'
 
 const IDLE = [
-  [LOOK, 'what the port serves, what is bound, what is in the slots: none of them waits for another'],
-  [READ, 'the lists name no fingerprint: only the certificate itself tells what it is and when it ends'],
+  [
+    LOOK,
+    'what the port serves, what is bound, what is in the slots: none of them waits for another. An id stands for one leaf for ever; where the bound id is known, its leaf is served and the dates of the list agree, the certificates are not asked for',
+  ],
 ]
 
 const ROTATION = [
   [LOOK, 'is anything due? As in an idle check'],
-  [READ, 'the same'],
+  [
+    READ,
+    'forced, so that nothing is taken as known: the lists name no fingerprint, only the certificate itself tells what it is',
+  ],
   [LOOK, 'once more, now under the lease: another run may have finished the work in between'],
   [READ, 'the same'],
   [
@@ -82,7 +87,6 @@ const ROTATION = [
 const READ_ONE = ['iotda.ShowServerCertificate', 'the one certificate that is there']
 const STALE = [
   [LOOK, 'as above'],
-  READ_ONE,
   ['acme.RenewalInfo', 'when does the CA want it renewed? A plain GET, kept as long as the CA says'],
 ]
 const NEEDLESS =

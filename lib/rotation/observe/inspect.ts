@@ -6,32 +6,28 @@ import type { Lease } from '../../state/lease.ts'
 import { leafOf, parseChain } from '../../x509/certificate.ts'
 import { type Context, certificateDocument, isOnlyAsked, targetDocument } from '../context.ts'
 import type { Inspection } from './inspection.ts'
+import { isSettled, knownSlots } from './known-slots.ts'
 import { renewalInfo } from './renewal-info.ts'
 import { readInventory } from './source-inventory.ts'
 
 /**
  * One look at everything: the binding, the slots, what is served, what is written down. Two sequential round
- * trips to IoTDA (lists, then every certificate); whatever does not depend on another runs beside it. What is served
- * is traced although the rest fails: how long it lasts must be known when nothing else is. What is written down is read
- * anew under the lease; before, a certificate that many targets share is read once.
+ * trips to IoTDA (lists, then every certificate); whatever does not depend on another runs beside it. Before the lease
+ * the second is left out where {@link knownSlots} knows what it would say. What is served is traced although the rest
+ * fails: how long it lasts must be known when nothing else is. What is written down is read anew under the lease;
+ * before, a certificate that many targets share is read once.
  */
 export async function inspect(context: Context, lease: Lease | null = null): Promise<Inspection> {
   const { run, trace, event } = context
   const looking = look(context)
-  const isUnderLease = lease !== null || !(event.action === 'rotate' || isOnlyAsked(context))
-  const reading = Promise.all([
-    readInstance(context),
-    looking,
-    readInventory(context),
-    isUnderLease ? targetDocument(context).refresh() : targetDocument(context).get(),
-    isUnderLease ? certificateDocument(context).refresh() : certificateDocument(context).get(),
-  ])
-  const [{ configuration, slots }, served, inventory, target, certificate] = await reading.catch(
-    async thrown => {
-      trace.add('looks', await looking.catch(() => []))
-      throw thrown
-    },
-  )
+  const isAnew = lease !== null || !(event.action === 'rotate' || isOnlyAsked(context))
+  const documents = readDocuments(context, isAnew)
+  const known = lease === null ? { looking, documents } : null
+  const reading = Promise.all([readInstance(context, known), looking, readInventory(context), documents])
+  const [{ configuration, slots }, served, inventory, written] = await reading.catch(async thrown => {
+    trace.add('looks', await looking.catch(() => []))
+    throw thrown
+  })
   const bound = boundOf(configuration, slots)
   const inspection = {
     at: run.clock.now(),
@@ -39,17 +35,33 @@ export async function inspect(context: Context, lease: Lease | null = null): Pro
     bound,
     slots,
     served,
-    renewalInfo: await renewalInfo(context, certificate, bound?.slot ?? null),
+    renewalInfo: await renewalInfo(context, written.certificate, bound?.slot ?? null),
     inventory,
-    documents: { target, certificate },
+    documents: written,
   }
   trace.add('looks', served)
   trace.add('inspections', inspection)
   return inspection
 }
 
+async function readDocuments(context: Context, isAnew: boolean): Promise<Inspection['documents']> {
+  const [target, certificate] = await Promise.all(
+    isAnew
+      ? [targetDocument(context).refresh(), certificateDocument(context).refresh()]
+      : [targetDocument(context).get(), certificateDocument(context).get()],
+  )
+  return { target, certificate }
+}
+
+/** What may stand in for a look at each certificate, as it is read beside the lists. */
+interface Beside {
+  readonly looking: Promise<readonly Served[]>
+  readonly documents: Promise<Inspection['documents']>
+}
+
 async function readInstance(
   context: Context,
+  beside: Beside | null,
 ): Promise<{ configuration: DomainConfiguration | null; slots: readonly Slot[] }> {
   const { iotda, run } = context
   const [configurations, certificates] = await Promise.all([
@@ -57,8 +69,14 @@ async function readInstance(
     iotda.listServerCertificates(run.signal),
   ])
   const configuration = onlyConfiguration(context.target, configurations)
-  const slots = await Promise.all(certificates.map(certificate => readSlot(context, certificate)))
   const id = configuration?.serverCertificateId
+  const documents = beside && (await beside.documents)
+  // The port is waited for only where its word can count.
+  if (beside && documents && isSettled(context, documents)) {
+    const slots = knownSlots({ id, certificates, documents, served: await beside.looking })
+    if (slots) return { configuration, slots }
+  }
+  const slots = await Promise.all(certificates.map(certificate => readSlot(context, certificate)))
   if (!id || slots.some(s => s.serverCertificateId === id)) return { configuration, slots }
   // Bound, but not in the list: a list may lag behind an upload.
   const shown = await iotda.showServerCertificate(id, run.signal)
