@@ -6,6 +6,7 @@ import { notifiers } from '../lib/notifiers/index.ts'
 import { solvers } from '../lib/solvers/index.ts'
 import { sources } from '../lib/sources/index.ts'
 import { stores } from '../lib/stores/index.ts'
+import { settingsReference } from './settings-reference.ts'
 
 /** What the settings are, for editors and readers: made from what the loader checks with, and what drivers say. */
 
@@ -86,7 +87,7 @@ export async function schemaText(): Promise<string> {
   return `${JSON.stringify(schema, null, 2)}\n`
 }
 
-// --- README ------------------------------------------------------------------------------------------------
+// --- documents ----------------------------------------------------------------------------------------------
 
 const TABLES: Readonly<Record<string, readonly [heading: string, Registry]>> = {
   sources: ['`sources.*.type`', sources],
@@ -103,15 +104,30 @@ async function tableOf([heading, registry]: readonly [string, Registry]): Promis
   return [`| ${heading} | |`, '|-|-|', ...rows].join('\n')
 }
 
-/** README with the tables of drivers between their markers as they are now. */
-export async function withTables(readme: string): Promise<string> {
-  let text = readme
-  for (const [name, table] of Object.entries(TABLES)) {
+/** Pages, each with what is written into it between its markers. */
+const PAGES: Readonly<Record<string, readonly string[]>> = {
+  'docs/settings.md': ['stores', 'settings'],
+  'docs/sources-and-dns.md': ['sources', 'solvers'],
+  'docs/alerts-and-metrics.md': ['notifiers'],
+}
+
+/** The pages that have something from here, by their path in the repository. */
+export const pagesWritten = Object.keys(PAGES)
+
+const written = async (name: string): Promise<string> => {
+  const table = TABLES[name]
+  return table ? tableOf(table) : settingsReference(await schemaText())
+}
+
+/** A page with its tables, between their markers, as they are now. */
+export async function withTables(path: string, page: string): Promise<string> {
+  let text = page
+  for (const name of PAGES[path] ?? []) {
     const [begin, end] = [`<!-- ${name}: by npm run schema -->\n`, `\n<!-- end of ${name} -->`]
     const from = text.indexOf(begin)
     const to = text.indexOf(end)
-    if (from < 0 || to < from) throw new Error(`README has no place for the table of ${name}`)
-    text = text.slice(0, from + begin.length) + (await tableOf(table)) + text.slice(to)
+    if (from < 0 || to < from) throw new Error(`${path} has no place for the table of ${name}`)
+    text = text.slice(0, from + begin.length) + (await written(name)) + text.slice(to)
   }
   return text
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 
-/** `npm run schema`: writes settings.schema.json and the tables of drivers in README. */
+/** `npm run schema`: writes settings.schema.json, and the tables of settings and drivers in docs/. */
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = join(root, 'node_modules', '.cache', 'iotda-cert')
 const outfile = join(folder, 'interface.mjs')
@@ -16,7 +16,9 @@ await build({
   format: 'esm',
   packages: 'external',
 })
-const { schemaText, withTables } = await import(pathToFileURL(outfile).href)
+const { pagesWritten, schemaText, withTables } = await import(pathToFileURL(outfile).href)
 await writeFile(join(root, 'settings.schema.json'), await schemaText())
-const readme = join(root, 'README.md')
-await writeFile(readme, await withTables(await readFile(readme, 'utf8')))
+for (const path of pagesWritten) {
+  const page = join(root, path)
+  await writeFile(page, await withTables(path, await readFile(page, 'utf8')))
+}

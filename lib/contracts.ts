@@ -47,7 +47,7 @@ export interface Driver<Schema extends GenericSchema, Context, Made> {
   /** Validates the driver's own settings, without `type`. */
   readonly settings: Schema
   readonly create: (settings: InferOutput<Schema>, context: Context) => Made
-  /** Its line in README: what it is, in Markdown, and where its service is described. */
+  /** Its line in docs/: what it is, in Markdown, and where its service is described. */
   readonly docs: { readonly says: string; readonly link: string }
   /** What its choice needs of a cloud; absent: nothing. */
   readonly permissions?: DriverPermissions

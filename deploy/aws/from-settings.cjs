@@ -35,7 +35,8 @@ function read(stage) {
   const own = place && !isElsewhere(place) && !isInline(place) ? [place] : []
   const files = named ? [named] : own.length > 0 ? own : [`settings.${stage}.json`, 'settings.json']
   const text = firstOf(files)
-  if (text === null) throw new Error(`there are no settings: write ${files.join(' or ')} (see README)`)
+  if (text === null)
+    throw new Error(`there are no settings: write ${files.join(' or ')} (see docs/settings.md)`)
   return { text, config: isElsewhere(place) ? place : null }
 }
 
@@ -207,7 +208,7 @@ async function watching({ stage, region, tracing }, rotator, { awsWatchPolicy, c
   const chosen = settings ?? watchOf(rotator)
   if (chosen.targets.length === 0)
     throw new Error(
-      'there is nothing to watch (probe.mode is "off" everywhere): write watch.json (see README)',
+      'there is nothing to watch (probe.mode is "off" everywhere): write watch.json (see docs/settings.md)',
     )
   // What a person wrote is taken as it is: `${` is no placeholder there.
   const text = JSON.stringify(chosen)

@@ -70,7 +70,7 @@ variable "alarm_emails" {
 # --- the watchdog ------------------------------------------------------------------------------------------------
 
 variable "watch_file" {
-  description = "What the watchdog is told (README, Know in time); with it, a second function is made. Empty: none."
+  description = "What the watchdog is told (docs/alerts-and-metrics.md); with it, a second function is made. Empty: none."
   type        = string
   default     = ""
 }

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Ajv } from 'ajv'
 import * as v from 'valibot'
 import { expect, test } from 'vitest'
-import { schemaText, withTables } from '../../deploy/interface.ts'
+import { pagesWritten, schemaText, withTables } from '../../deploy/interface.ts'
 import { settingsShape } from '../../lib/config/settings.ts'
 import { notifiers } from '../../lib/notifiers/index.ts'
 import { solvers } from '../../lib/solvers/index.ts'
@@ -25,18 +25,19 @@ test('settings.schema.json says what the loader accepts', async () => {
 })
 
 test('npm run schema writes what is there', async () => {
-  const written = ['settings.schema.json', 'README.md']
+  const written = ['settings.schema.json', ...pagesWritten]
   const before = await Promise.all(written.map(committed))
   execFileSync(process.execPath, [fileURLToPath(new URL('../../deploy/schema.mjs', import.meta.url))])
   expect(await Promise.all(written.map(committed))).toEqual(before)
 })
 
-test('README has a line of every driver, as the driver says it', async () => {
-  const readme = await committed('README.md')
-  expect(await withTables(readme), 'npm run schema').toBe(readme)
+test('docs have a line of every driver, as the driver says it, and of every key', async () => {
+  const pages = await Promise.all(pagesWritten.map(async path => [path, await committed(path)] as const))
+  for (const [path, page] of pages) expect(await withTables(path, page), 'npm run schema').toBe(page)
+  const all = pages.map(([, page]) => page).join('\n')
   for (const registry of [sources, solvers, stores, notifiers])
     for (const type of Object.keys(registry))
-      expect(readme).toMatch(new RegExp(`^\\| \\[\`${type}\`\\]\\(https://`, 'm'))
+      expect(all).toMatch(new RegExp(`^\\| \\[\`${type}\`\\]\\(https://`, 'm'))
 })
 
 /** What is wrong with settings by the schema. */

@@ -592,9 +592,9 @@ describe('settings are taken', () => {
   }, 120_000)
 })
 
-test('the sample of the README has several references that AWS refuses: all are named at once', async () => {
+test('the sample of the documents has several references that AWS refuses: all are named at once', async () => {
   const [, sample = ''] = /```json\n(\{\n {2}"version": 1,\n {2}"targets"[\s\S]*?)```/.exec(
-    await readFile(join(ROOT, 'README.md'), 'utf8'),
+    await readFile(join(ROOT, 'docs', 'settings.md'), 'utf8'),
   ) ?? ['']
   const said = await refusal(JSON.parse(sample))
   for (const part of ['env:ALERT_URL, env:HUAWEICLOUD_SDK_AK', 'file:roots.pem', 'store.type "file"'])
