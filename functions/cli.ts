@@ -12,6 +12,7 @@ import { exitCode } from '../lib/report/health.ts'
 import { adviceCommands } from './advice.ts'
 import { commands, forms } from './commands.ts'
 import { parseEvent } from './event.ts'
+import { initCommand } from './init/command.ts'
 import { jsonLog } from './output.ts'
 import { parseHost } from './probe-host.ts'
 import { rolloutCommand, userName } from './rollout-command.ts'
@@ -138,6 +139,7 @@ function program(argv: readonly string[], setExit: (code: number) => void): Comm
   adviceCommands(cli, setExit)
   rolloutCommand(cli, setExit)
   watchCommand(cli, setExit)
+  initCommand(cli)
   return cli
 }
 

@@ -131,6 +131,7 @@ const OWNERS = {
       'lib/stores/shared/listing.ts',
       'lib/stores/shared/writer.ts',
       'functions/status.ts',
+      'functions/init/command.ts',
     ],
   },
   'the clock is read by time.ts': {

@@ -1,0 +1,139 @@
+/** `iotda-cert init`: options of a script, and a person at a pseudo-terminal (of python3). */
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { driverSchemas } from '../../lib/app/drivers.ts'
+import { loadSettings } from '../../lib/config/load.ts'
+import { CLI, spawnCli } from '../support/command.ts'
+
+let folder = ''
+let file = ''
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'iotda-cert-init-'))
+  file = join(folder, 'settings.json')
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+/** Nothing listens there: what cannot be reached is said. */
+const CLOSED = 'https://127.0.0.1:9'
+const OPTIONS = [
+  ...['--domain', 'iot.example.com', '--endpoint', CLOSED, '--region', 'cn-north-4'],
+  ...[
+    '--dns',
+    'cloudflare',
+    '--email',
+    'ops@example.com',
+    '--ca',
+    `${CLOSED}/directory`,
+    '--devices',
+    'esp-idf',
+  ],
+]
+const NO_KEYS = { HUAWEICLOUD_SDK_AK: '', HUAWEICLOUD_SDK_SK: '' }
+const init = (...args: string[]) => spawnCli(['init', '-o', file, ...args], NO_KEYS)
+
+/** Types each line when a question is there; returns what the terminal showed, and the exit code. */
+const PTY = `
+import os, pty, re, sys, json
+cmd, lines = json.loads(sys.argv[1])
+pid, fd = pty.fork()
+if pid == 0: os.execvp(cmd[0], cmd)
+seen = b''
+while True:
+    try: data = os.read(fd, 4096)
+    except OSError: break
+    if not data: break
+    seen += data
+    if re.search(rb'(: )(\\x1b\\[[0-9]*[A-Za-z])*$', seen) and lines:
+        sys.stdout.buffer.write(seen); seen = b''
+        os.write(fd, lines.pop(0).encode())
+sys.stdout.buffer.write(seen); sys.stdout.flush()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`
+const typed = (
+  lines: readonly string[],
+  ...args: string[]
+): Promise<{ code: number | null; shown: string }> =>
+  new Promise((resolve, reject) => {
+    const command = [process.execPath, CLI, 'init', '-o', file, ...args]
+    const child = spawn('python3', ['-c', PTY, JSON.stringify([command, lines])], {
+      env: { ...process.env, ...NO_KEYS },
+    })
+    let shown = ''
+    child.stdout.on('data', chunk => {
+      shown += chunk
+    })
+    child.once('error', reject)
+    child.once('close', code => resolve({ code, shown }))
+  })
+
+test.each(['here', 'aws', 'functiongraph'])('for %s: settings that load, without a secret', async where => {
+  const { code, stdout, stderr } = await init(
+    ...OPTIONS,
+    '--where',
+    where,
+    '--project-id',
+    'p1',
+    '--agree-terms',
+    '--anyway',
+  )
+  expect(stderr).toContain('cannot be reached')
+  expect({ code, stderr }).toMatchObject({ code: 0 })
+  expect(stdout).toContain(`iotda-cert doctor --config ${file}`)
+  const around = { env: {}, folder, withoutValues: true }
+  const { targets } = await loadSettings(file, driverSchemas, around)
+  expect(targets.map(it => it.domain)).toEqual(['iot.example.com'])
+})
+
+test('without a terminal it says which options are missing', async () => {
+  const { code, stderr } = await init('--domain', 'iot.example.com')
+  expect(code).toBe(2)
+  expect(stderr).toContain('missing --endpoint, --region, --dns, --email, --agree-terms')
+  expect(existsSync(file)).toBe(false)
+})
+
+test('what cannot be reached stops a script that did not say --anyway', async () => {
+  const { code } = await init(...OPTIONS, '--agree-terms')
+  expect([code, existsSync(file)]).toEqual([2, false])
+})
+
+test('FunctionGraph keeps its state in a project: without its id nothing is written', async () => {
+  const { code, stderr } = await init(...OPTIONS, '--where', 'functiongraph', '--agree-terms', '--anyway')
+  expect([code, existsSync(file)]).toEqual([2, false])
+  expect(stderr).toContain('--project-id')
+})
+
+test('a file that is there stays', async () => {
+  writeFileSync(file, 'mine')
+  const { code } = await init(...OPTIONS, '--agree-terms', '--anyway')
+  expect([code, readFileSync(file, 'utf8')]).toEqual([2, 'mine'])
+})
+
+const ANSWERS = [
+  ...['not a domain\r', 'iot.example.com\r', `${CLOSED}\r`, 'y\r', 'cn-north-4\r', '\r', '\r'],
+  ...[
+    'cloudflare\r',
+    'esp-idf\r',
+    '\r',
+    'slack\r',
+    'ops@example.com\r',
+    `${CLOSED}/directory\r`,
+    'y\r',
+    'y\r',
+  ],
+]
+
+test('a person answers, a wrong answer is asked again', async () => {
+  const { code, shown } = await typed(ANSWERS)
+  expect({ code, shown }).toMatchObject({ code: 0 })
+  expect(shown).toContain('must be a domain name')
+  expect(JSON.parse(readFileSync(file, 'utf8')).notifiers[0].url).toBe('env:ALERT_URL')
+})
+
+test('Ctrl-C at any question: nothing is written', async () => {
+  const ended = await Promise.all(ANSWERS.map((_, at) => typed([...ANSWERS.slice(0, at), '\x03'])))
+  expect(ended.map(({ code }) => code)).toEqual(ANSWERS.map(() => 2))
+  expect(existsSync(file)).toBe(false)
+})
