@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { driverSchemas } from '../../lib/app/drivers.ts'
 import { loadSettings } from '../../lib/config/load.ts'
+import { fillSlots, startSandbox } from '../../sandbox/sandbox.ts'
 import { CLI, spawnCli } from '../support/command.ts'
 
 let folder = ''
@@ -136,4 +137,25 @@ test('Ctrl-C at any question: nothing is written', async () => {
   const ended = await Promise.all(ANSWERS.map((_, at) => typed([...ANSWERS.slice(0, at), '\x03'])))
   expect(ended.map(({ code }) => code)).toEqual(ANSWERS.map(() => 2))
   expect(existsSync(file)).toBe(false)
+})
+
+test('with keys in the environment the instance says how it is signed for, and whether the domain is there', async () => {
+  const sandbox = await startSandbox()
+  try {
+    await fillSlots(sandbox)
+    const { projectId, instanceId } = sandbox.settings().targets[0].instance
+    const { accessKey, secretKey } = sandbox.keys
+    const more = ['--endpoint', sandbox.iotda.url, '--project-id', projectId, '--instance-id', instanceId]
+    const { stderr } = await spawnCli(
+      ['init', '-o', file, ...OPTIONS, ...more, '--agree-terms', '--anyway'],
+      { HUAWEICLOUD_SDK_AK: accessKey, HUAWEICLOUD_SDK_SK: secretKey },
+    )
+    expect(stderr).toContain('the instance has the domain iot.example.com')
+    const text = readFileSync(file, 'utf8')
+    expect(JSON.parse(text).targets[0].instance.signing).toBe('derived')
+    expect(text).not.toContain(accessKey)
+    expect(text).not.toContain(secretKey)
+  } finally {
+    await sandbox.dispose()
+  }
 })

@@ -1,3 +1,4 @@
+import { isLoopbackUrl } from '../../base/fields.ts'
 import { PRESETS } from '../../devices/presets.ts'
 
 /** What `iotda-cert init` asks, in order; each is an option of the same name, too. */
@@ -58,7 +59,10 @@ const fits = (pattern: RegExp, otherwise: string) => (answer: string) =>
 const oneOf = (known: readonly string[]) => (answer: string) =>
   known.includes(answer) ? null : `must be one of ${known.join(', ')}`
 
-const isOrigin = (text: string): boolean => URL.canParse(text) && /^https:\/\/[^/?#@\s]+\/?$/.test(text)
+const isOrigin = (text: string): boolean =>
+  URL.canParse(text) &&
+  (text.startsWith('https:') || isLoopbackUrl(text)) &&
+  /^https?:\/\/[^/?#@\s]+\/?$/.test(text)
 const isDirectory = (text: string): boolean => /^https:\/\/[^?#@\s]+$/.test(text) && URL.canParse(text)
 
 /** The names of presets in an answer. */
