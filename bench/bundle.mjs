@@ -144,9 +144,11 @@ async function measure({ args, env }, what) {
   const durationMs = performance.now() - startedAt
   if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${stdout}${stderr}`)
   const calls = sandbox.faults.calls.slice(before)
-  // The metrics of the function, a line each.
-  const said = stdout.replaceAll(/^\{"_aws".*\n/gm, '')
-  const [outcome, maxRssKb] = said.startsWith('{') ? [JSON.parse(said).results[0].outcome] : said.split(' ')
+  // Before it come metrics and log of the function, a line each.
+  const last = stdout.trimEnd().split('\n').at(-1)
+  const [outcome, maxRssKb] = /^\w+ \d+$/.test(last)
+    ? last.split(' ')
+    : [JSON.parse(stdout).results[0].outcome]
   return {
     outcome,
     maxRssKb: Number(maxRssKb),
