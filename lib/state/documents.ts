@@ -134,6 +134,8 @@ export const CertificateDocument = v.object({
       notes: v.record(v.string(), v.unknown()),
       chainPem: v.nullable(v.string()),
       fingerprint: v.nullable(v.string()),
+      /** No device would have refused its chain when it was obtained. */
+      suitable: v.optional(v.boolean()),
     }),
   ),
   current: v.nullable(

@@ -123,3 +123,16 @@ test('there is no such chain: renewed while devices live with it, refused once t
   expect(await s.run({ accept, force: true })).toMatchObject({ outcome: 'rotated' })
   expect(boundChain()).toHaveLength(3)
 })
+
+test('a root is taken out of the settings while a certificate waits: another chain is obtained, once', async () => {
+  s.ca.options.chains = ['short', 'cross-signed']
+  const trust = (...roots: readonly (string | null)[]) =>
+    s.configure(put({ 'targets.0.trustedRoots': roots.join(''), 'targets.0.minAge': '2d' }))
+  await trust(s.ca.rootPem, s.ca.newRootPem)
+  expect(await s.run()).toMatchObject({ outcome: 'suspended' })
+  await trust(s.ca.rootPem)
+  expect(await s.later(DAY_MS)).toMatchObject({ outcome: 'suspended' })
+  expect(await s.later(3 * DAY_MS)).toMatchObject({ outcome: 'rotated' })
+  expect(boundChain()).toHaveLength(3)
+  expect(ordered()).toBe(2)
+})

@@ -5,7 +5,7 @@ import type { Target } from '../../model/target.ts'
 import { covers, leafOf, parseChain } from '../../x509/certificate.ts'
 import type { RotationSetup } from '../context.ts'
 import type { Inspection } from '../observe/inspection.ts'
-import type { Decided } from './decision.ts'
+import { type Decided, WITHOUT_WAIT } from './decision.ts'
 
 /** The table: what the devices of every profile would say of a chain, and what the platform would. */
 export function checkChain(
@@ -20,7 +20,7 @@ export function checkChain(
   } = {},
 ): readonly JudgeLine[] {
   const { target, run, event } = context
-  const soaks = !event.force && !decision.emergency && !WITHOUT_SOAK.includes(decision.reason)
+  const soaks = !event.force && !decision.emergency && !WITHOUT_WAIT.includes(decision.reason)
   const configured = inspection.configuration?.serverCertificateConfig ?? {}
   const config = more.staplingBack ? { ...configured, ocsp_stapling_enable: true } : configured
   // What the bind switches off for want of a responder is off for devices that insist on it.
@@ -52,9 +52,6 @@ const forEveryProfile = (
 /** Whether a person changed the settings since the bound certificate was asked for: another key type is wanted then. */
 const otherSpecAsked = (specHash: string, { documents: { target } }: Inspection): boolean =>
   target.current !== null && target.current.specHash !== specHash
-
-/** A certificate that is missed already is bound without waiting. */
-const WITHOUT_SOAK: readonly string[] = ['expired', 'no-certificate']
 
 /** One line in words, for a message. */
 export const sentence = ({ profile, reason, check }: CheckLine): string =>

@@ -34,6 +34,9 @@ export type DueToRepair = DueFor<'repair'> & { readonly leaf: Leaf }
 /** Due, or idle; always with a reason. */
 export type Decision = Idle | DueToDeploy | DueToVerify | DueToRollBack | DueToRepair
 
+/** Devices have nothing that they should trust: neither age nor change windows are waited for. */
+export const WITHOUT_WAIT: readonly Decision['reason'][] = ['expired', 'no-certificate', 'revoked']
+
 /** What was seen, what is written down after it was reconciled with that, and what is to be done. */
 export interface Decided<D extends Decision = Decision> {
   readonly inspection: Inspection

@@ -21,7 +21,7 @@ export interface TurnFacts {
 /** Whether a target may bind what is new to devices now. */
 export type Turn =
   | { readonly turn: 'now'; readonly why: string }
-  /** It would wait, but devices are about to be left with nothing. */
+  /** It would wait, but devices are about to be left with nothing, or are served a key that others may have. */
   | { readonly turn: 'overridden'; readonly why: string }
   /** `ring`: which is waited for; `until`: when it is over; null: nobody can tell. */
   | { readonly turn: 'waits'; readonly ring: string; readonly until: number | null; readonly why: string }
@@ -33,12 +33,16 @@ export const ringOf = (rings: Rings, target: Target): number =>
 
 /**
  * What is new to devices reaches a target only when every target of the rings before has served that kind, and been
- * well, for their soak; what one target could not use stops everywhere. Only the emergency goes on. Pure.
+ * well, for their soak; what one target could not use stops everywhere. Only the emergency goes on; one that was revoked
+ * waits for no ring, but for a freeze. Pure.
  */
 export function turnOf(facts: TurnFacts): Turn {
   const { rollout, kind, boundKind, decision } = facts
   if (boundKind === kind.id) return { turn: 'now', why: 'devices know this kind' }
   const turn = inOrder(facts)
+  // A key that others may have is not served while devices elsewhere try the next one; what is frozen stays so.
+  if (turn.turn === 'waits' && decision.reason === 'revoked')
+    return { turn: 'overridden', why: `bound all the same, since what is bound was revoked: ${turn.why}` }
   const isPressing =
     decision.emergency || decision.reason === 'expired' || decision.reason === 'no-certificate'
   if (turn.turn === 'now' || !isPressing) return turn

@@ -72,6 +72,7 @@ export async function askSource(
     const isOther = ([pem]: readonly [string, string]): boolean =>
       pem !== obtained.chainPem && !isHolder(context, source)
     const otherChains = [...refused].filter(isOther).map(([pem, why]) => otherChain(pem, why))
+    const isSuitable = chainRefusals(context, inspection, chainPem).length === 0
     const document = await certificateDocument(context).update(d =>
       d.pending?.id === pending.id
         ? {
@@ -80,7 +81,7 @@ export async function askSource(
             sources: {},
             recalled: recalledNow(inspection, timing, d.recalled),
             otherChains,
-            pending: { ...d.pending, chainPem, fingerprint, notes },
+            pending: { ...d.pending, chainPem, fingerprint, notes, suitable: isSuitable },
           }
         : d,
     )

@@ -3,7 +3,7 @@ import { nextOpening } from '../../base/window.ts'
 import type { Leaf } from '../../model/certificate.ts'
 import type { Target } from '../../model/target.ts'
 import type { Context, RotationSetup } from '../context.ts'
-import type { Decision } from '../decide/decision.ts'
+import { type Decision, WITHOUT_WAIT } from '../decide/decision.ts'
 import { Suspension, warn } from '../trace.ts'
 
 /** What a bind must leave of the run: verify's own time, and a rollback's. */
@@ -23,15 +23,15 @@ export function warnOfTime(context: Context): void {
 }
 
 /**
- * Soak and change windows: uploaded, but not bound before they open; null: it may be bound now. A person's force and
- * the emergency do not wait.
+ * Soak and change windows: uploaded, but not bound before they open; null: it may be bound now. A person's force, the
+ * emergency, and what replaces a revoked certificate do not wait.
  */
 export function openingFor(
   { target, run, event, intervalMs }: Pick<RotationSetup, 'target' | 'run' | 'event' | 'intervalMs'>,
   { emergency, reason }: Pick<Decision, 'emergency' | 'reason'>,
   leaf: Leaf,
 ): Suspension | null {
-  if (event.force || emergency || reason === 'expired' || reason === 'no-certificate') return null
+  if (event.force || emergency || WITHOUT_WAIT.includes(reason)) return null
   const now = run.clock.now()
   // What preflight was overruled on would be waited for beyond its end.
   const isPossible = target.minAgeMs < leaf.notAfter - leaf.notBefore

@@ -47,6 +47,66 @@ describe('after a bind', () => {
   })
 })
 
+/** Each way in which a count misleads, as a row of counts by the hour after a bind; docs/rollout.md tells of them. */
+describe('what misleads', () => {
+  /** Verdicts of counts at each hour after a bind at `boundAt`, each kept as the watch keeps it. */
+  function watched(before: DeviceCounts, boundAt: number, row: readonly number[]): readonly string[] {
+    let counts = before
+    return row.map((count, hour) => {
+      const at = boundAt + (hour + 1) * HOUR_MS
+      const { kind, usual } = compare(counts, settings, { at, count, boundAt })
+      counts = counted(counts, { at, count, usual, isUsual: kind === 'back' })
+      return kind
+    })
+  }
+  const evening = NOW + 7 * HOUR_MS
+  const until = (end: number): DeviceCounts => {
+    let counts = history(14)
+    for (let at = NOW; at <= end; at += HOUR_MS)
+      counts = counted(counts, { at, count: asUsual(at), usual: usualAt(counts, at), isUsual: true })
+    return counts
+  }
+
+  test('everyone goes to sleep after the bind, as every evening', () => {
+    expect(watched(until(evening), evening, [40, 40, 39])).toEqual(['back', 'back', 'back'])
+  })
+
+  test('they sleep for the first time, on a holiday: fewer, which only a longer history or a tolerance helps', () => {
+    expect(watched(until(NOW), NOW, [40, 40])).toEqual(['fewer', 'fewer'])
+  })
+
+  test('the count lags: the first is still of before, and says no more than that', () => {
+    expect(watched(until(NOW), NOW, [200, 200, 60, 60])).toEqual(['back', 'back', 'fewer', 'fewer'])
+  })
+
+  test('a mass reconnect: one count in the midst of it is no two in a row', () => {
+    expect(watched(until(NOW), NOW, [90, 199, 200])).toEqual(['fewer', 'back', 'back'])
+  })
+
+  test('an outage of the network begins with the bind: it cannot be told from the certificate', () => {
+    expect(watched(until(NOW), NOW, [3, 2])).toEqual(['fewer', 'fewer'])
+  })
+
+  test('a plant is switched off an hour before the bind: not missed after', () => {
+    const off = counted(until(NOW - HOUR_MS), { at: NOW, count: 100, usual: 200, isUsual: true })
+    expect(watched(off, NOW, [98, 101, 99])).toEqual(['back', 'back', 'back'])
+  })
+
+  test('a plant is switched off an hour after the bind: it is missed, since nobody said that it would be', () => {
+    expect(watched(until(NOW), NOW, [199, 100, 100])).toEqual(['back', 'fewer', 'fewer'])
+  })
+
+  test('a plant that was off comes back after the bind: more than expected is no fault', () => {
+    const off = counted(until(NOW - HOUR_MS), { at: NOW, count: 100, usual: 200, isUsual: true })
+    expect(watched(off, NOW, [200, 200])).toEqual(['back', 'back'])
+  })
+
+  test('an outage that was over when it was bound, and the last count was in it: what comes back is not missed', () => {
+    const down = counted(until(NOW - HOUR_MS), { at: NOW, count: 0, usual: 200, isUsual: true })
+    expect(watched(down, NOW, [0, 0])).toEqual(['unknown', 'unknown'])
+  })
+})
+
 test('what is kept stays below 4 KB, however long and however many', () => {
   let counts = noCounts
   for (let at = NOW - 60 * DAY_MS; at < NOW; at += HOUR_MS)

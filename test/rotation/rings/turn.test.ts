@@ -61,6 +61,16 @@ describe('turn', () => {
       { turn: 'waits', ring: 'some', until: NOW + DAY_MS },
     ],
     ['through all rings', facts({}, servedBy(all)), { turn: 'now' }],
+    [
+      'what is bound was revoked: no ring is waited for',
+      facts({ decision: { emergency: false, reason: 'revoked' } }),
+      { turn: 'overridden' },
+    ],
+    [
+      'what is bound was revoked, and devices could not use the kind',
+      facts({ decision: { emergency: false, reason: 'revoked' } }, { frozen }),
+      { turn: 'frozen' },
+    ],
     ['frozen, in the first ring too', facts({ target: two }, { frozen }), { turn: 'frozen' }],
     ['frozen although it was approved', facts({}, { frozen, approved: ['*'] }), { turn: 'frozen' }],
     ['approved for its ring', facts({}, { approved: ['rest'] }), { turn: 'now' }],

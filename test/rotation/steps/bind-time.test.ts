@@ -8,3 +8,10 @@ test('a change window that never opens is waited for, and never taken for an ope
   const wait = openingFor(context({ target: { ...target, bindWindow: [never] } }), decision, leaf('b'))
   expect(wait).toMatchObject({ until: NOW + 1_800_000 })
 })
+
+test('what replaces a revoked certificate waits neither for its age nor for a change window', () => {
+  const never = { text: 'never', days: [], from: 0, to: 60, timeZone: 'UTC' }
+  const { decision } = decided({}, { reason: 'revoked' })
+  const where = context({ target: { ...target, bindWindow: [never], minAgeMs: 3_600_000 } })
+  expect(openingFor(where, decision, leaf('b'))).toBeNull()
+})
