@@ -56,3 +56,8 @@ for (const [name, { outputs }, entryPoints] of [
   await writeFile(join(out, `iotda-cert-${name}.maps.zip`), zip(await read(maps, folder)))
   console.log(`${out}/iotda-cert-${name}.zip  ${files.length} files, ${Math.ceil(archive.length / 1000)} KB`)
 }
+
+/** The command line is a package of npm: its licences stand beside it. */
+const cli = [...reach(meta.esm.outputs, outputOf(meta.esm.outputs, 'functions/cli.ts'))]
+const inputs = cli.flatMap(file => Object.keys(meta.esm.outputs[file].inputs))
+await writeFile(join(out, 'THIRD-PARTY.txt'), await thirdParty(inputs))

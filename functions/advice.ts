@@ -5,7 +5,7 @@ import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
 import { jsonText } from '../lib/base/visible.ts'
 import { findingsText } from '../lib/present/findings-text.ts'
 import { commands } from './commands.ts'
-import { jsonLog } from './output.ts'
+import { isColoured, jsonLog } from './output.ts'
 
 interface Flags {
   readonly config?: string
@@ -49,7 +49,7 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
         deadline: systemClock.now() + 10 * MINUTE_MS,
         log: verbose ? jsonLog('debug') : silentLog,
       })
-      process.stdout.write(json ? jsonText(answer) : findingsText(answer.findings, process.stdout.isTTY))
+      process.stdout.write(json ? jsonText(answer) : findingsText(answer.findings, isColoured()))
       setExit(answer.ok ? 0 : 1)
     })
   cli

@@ -9,13 +9,15 @@ import { ERROR_CODES } from '../lib/model/errors.ts'
 import type { Action } from '../lib/model/outcomes.ts'
 import type { Answer } from '../lib/report/answer.ts'
 import { exitCode } from '../lib/report/health.ts'
+import about from '../package.json' with { type: 'json' }
 import { adviceCommands } from './advice.ts'
 import { commands, forms } from './commands.ts'
 import { parseEvent } from './event.ts'
 import { initCommand } from './init/command.ts'
-import { jsonLog } from './output.ts'
+import { isColoured, jsonLog } from './output.ts'
 import { parseHost } from './probe-host.ts'
 import { rolloutCommand, userName } from './rollout-command.ts'
+import { completionCommand } from './shell/completion.ts'
 import { statusOptions, statusOutput } from './status.ts'
 import { watchCommand } from './watch-command.ts'
 
@@ -90,8 +92,7 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
         })
   const said = action === 'status' ? await statusOutput(answer, flags) : null
   process.stdout.write(
-    said ??
-      (flags.json ? jsonText(answer) : (await forms.text()).resultText(answer, action, process.stdout.isTTY)),
+    said ?? (flags.json ? jsonText(answer) : (await forms.text()).resultText(answer, action, isColoured())),
   )
   return exitCode(answer.results, Date.parse(answer.finishedAt))
 }
@@ -102,7 +103,7 @@ function program(argv: readonly string[], setExit: (code: number) => void): Comm
   const named = actions.filter(([action]) => action === argv[0])
   const cli = new Command('iotda-cert')
     .description('Keeps the TLS server certificate of a Huawei Cloud IoTDA custom domain fresh.')
-    .version('0.1.0')
+    .version(about.version)
     .addHelpText('after', EXIT_HELP)
     .showHelpAfterError('(iotda-cert --help lists the commands)')
     .exitOverride()
@@ -140,6 +141,7 @@ function program(argv: readonly string[], setExit: (code: number) => void): Comm
   rolloutCommand(cli, setExit)
   watchCommand(cli, setExit)
   initCommand(cli)
+  completionCommand(cli)
   return cli
 }
 

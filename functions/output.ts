@@ -83,3 +83,6 @@ export function doorError({ code, message, hint }: RotationError): Error {
   error.name = `IotdaCertError[${code}]`
   return withoutStack(Object.assign(error, { code, hint }))
 }
+
+/** Whether what is said may have colours: on a terminal, unless its user wants none (https://no-color.org). */
+export const isColoured = (): boolean => Boolean(process.stdout.isTTY) && !process.env.NO_COLOR

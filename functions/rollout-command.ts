@@ -4,7 +4,7 @@ import { silentLog } from '../lib/base/log.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
 import { jsonText } from '../lib/base/visible.ts'
 import { commands, forms } from './commands.ts'
-import { jsonLog } from './output.ts'
+import { isColoured, jsonLog } from './output.ts'
 
 interface Flags {
   readonly config?: string
@@ -42,7 +42,7 @@ export function rolloutCommand(cli: Command, setExit: (code: number) => void): v
       deadline: systemClock.now() + 2 * MINUTE_MS,
     })
     const { rolloutText } = await forms.rollout()
-    process.stdout.write(json ? jsonText(answer) : rolloutText(answer, process.stdout.isTTY))
+    process.stdout.write(json ? jsonText(answer) : rolloutText(answer, isColoured()))
     setExit(answer.ok ? 0 : 1)
   }
   const group = cli

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { RotationError } from '../lib/base/rotation-error.ts'
 import type { Answer } from '../lib/report/answer.ts'
 import { forms } from './commands.ts'
+import { isColoured } from './output.ts'
 
 interface Flags {
   readonly json?: boolean
@@ -32,9 +33,9 @@ export async function statusOutput(answer: Answer, flags: Flags): Promise<string
   if (flags.prometheus) return (await forms.prometheus()).prometheusText(answer)
   if (flags.json) return null
   const { overviewText } = await forms.overview()
-  const { isTTY, columns } = process.stdout
+  const { columns } = process.stdout
   return overviewText(answer, {
-    colour: Boolean(isTTY),
+    colour: isColoured(),
     width: columns ?? 100,
     isLong: Boolean(flags.verbose),
   })
