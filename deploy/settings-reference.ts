@@ -34,6 +34,10 @@ function kindOf(schema: Schema): string {
   return `${schema.type ?? 'anything'}${isBounded ? ` ${minimum} to ${maximum}` : ''}`
 }
 
+/** Each driver has keys of its own: `(route53)`. */
+const driverOf = ({ properties }: Schema): string =>
+  properties?.type?.const === undefined ? '' : `(${properties.type.const})`
+
 /** What stands below a key: its own members, those of a list's items, of named entries, or of the kinds it may be. */
 function membersOf(path: string, schema: Schema): readonly (readonly [string, Schema, boolean])[] {
   const of = (at: string, { properties = {}, required = [] }: Schema) =>
@@ -44,7 +48,7 @@ function membersOf(path: string, schema: Schema): readonly (readonly [string, Sc
     ...of(dot, schema),
     ...(schema.items ? membersOf(`${path}[]`, schema.items) : []),
     ...(named ? membersOf(`${path}.*`, named) : []),
-    ...choices(schema).flatMap(it => membersOf(path, it)),
+    ...choices(schema).flatMap(it => membersOf(`${path}${driverOf(it)}`, it)),
   ]
 }
 

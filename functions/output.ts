@@ -84,5 +84,5 @@ export function doorError({ code, message, hint }: RotationError): Error {
   return withoutStack(Object.assign(error, { code, hint }))
 }
 
-/** Whether what is said may have colours: on a terminal, unless its user wants none (https://no-color.org). */
-export const isColoured = (): boolean => Boolean(process.stdout.isTTY) && !process.env.NO_COLOR
+/** Whether what is said may have colours: on a terminal, unless its user wants none (Node heeds https://no-color.org). */
+export const isColoured = (): boolean => Boolean(process.stdout.isTTY) && process.stdout.hasColors()

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { rename, writeFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import type { Command } from 'commander'
 import { RotationError } from '../../lib/base/rotation-error.ts'
@@ -42,7 +42,13 @@ function person() {
 }
 
 async function write(file: string, text: string, mayReplace: boolean): Promise<void> {
-  await writeFile(file, text, { flag: mayReplace ? 'w' : 'wx' }).catch((error: NodeJS.ErrnoException) => {
+  const put = async (): Promise<void> => {
+    if (!mayReplace) return writeFile(file, text, { flag: 'wx' })
+    // The old file stays whole until the new one is.
+    await writeFile(`${file}.new`, text)
+    await rename(`${file}.new`, file)
+  }
+  await put().catch((error: NodeJS.ErrnoException) => {
     throw error.code === 'EEXIST'
       ? refused(`${file} is there already: nothing was written`, 'Give another file with --output.')
       : refused(`${file} cannot be written (${error.code})`, 'Give a file in a folder that is there.')

@@ -114,23 +114,28 @@ test('a file that is there stays', async () => {
 
 const ANSWERS = [
   ...['not a domain\r', 'iot.example.com\r', `${CLOSED}\r`, 'y\r', 'cn-north-4\r', '\r', '\r'],
-  ...[
-    'cloudflare\r',
-    'esp-idf\r',
-    '\r',
-    'slack\r',
-    'ops@example.com\r',
-    `${CLOSED}/directory\r`,
-    'y\r',
-    'y\r',
-  ],
+  ...['cloudflare\r', 'esp-idf\r', '\r', 'slack\r', 'ops@example.com\r', `${CLOSED}/directory\r`, 'y\r'],
 ]
 
 test('a person answers, a wrong answer is asked again', async () => {
-  const { code, shown } = await typed(ANSWERS)
+  const { code, shown } = await typed(ANSWERS, '--agree-terms')
   expect({ code, shown }).toMatchObject({ code: 0 })
   expect(shown).toContain('must be a domain name')
   expect(JSON.parse(readFileSync(file, 'utf8')).notifiers[0].url).toBe('env:ALERT_URL')
+})
+
+test('terms that cannot be shown are agreed to by nobody at a terminal', async () => {
+  const { code, shown } = await typed(ANSWERS)
+  expect([code, existsSync(file)]).toEqual([2, false])
+  expect(shown).toContain('could not be shown')
+})
+
+test('a person may have a file replaced, or not', async () => {
+  writeFileSync(file, 'mine')
+  expect((await typed(['n\r'])).code).toBe(2)
+  expect(readFileSync(file, 'utf8')).toBe('mine')
+  expect((await typed(['y\r', ...ANSWERS], '--agree-terms')).code).toBe(0)
+  expect(JSON.parse(readFileSync(file, 'utf8')).version).toBe(1)
 })
 
 test('Ctrl-C at any question: nothing is written', async () => {

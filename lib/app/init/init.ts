@@ -67,7 +67,13 @@ async function presetFor({ key, preset }: Question, answers: Partial<Answers>): 
 async function agreeToTerms(ca: string, asked: Asked): Promise<void> {
   const look = await lookAtCa(directoryOf(ca))
   await decide(look, asked)
-  asked.say(`  terms of the CA: ${look.terms ?? 'it names none'}`)
+  // Nobody agrees to what could not be shown, but who says so ahead.
+  if (!look.isWell && !asked.isAgreed)
+    throw usage(
+      'nothing was written: the terms of the CA could not be shown',
+      'Mend the way to the CA, or read them elsewhere and give --agree-terms.',
+    )
+  asked.say(`  terms of the CA: ${look.terms ?? (look.isWell ? 'it names none' : 'could not be asked for')}`)
   if (asked.isAgreed || (await agreed('Do you agree to the terms?', asked))) return
   throw usage('nothing was written: the terms of the CA are not agreed to', 'Choose another CA with --ca.')
 }
