@@ -20,7 +20,7 @@ const refused = ({ settings }: Home, call: string, url: string, why: string): Ro
   })
 
 const isName = (hostname: string): boolean => reachOf(hostname) === null
-const isOwnMachine = (hostname: string): boolean => /^localhost$|\.localhost$/.test(hostname)
+const isOwnMachine = (hostname: string): boolean => /(^|\.)localhost\.?$/.test(hostname)
 
 /**
  * Where a CA may have us connect to: by https, and not into our own network. Where the directory is, which the settings
