@@ -100,6 +100,15 @@ test('they stay away with the old certificate, too: said, and nothing is changed
   expect(s.changes()).toEqual([])
 })
 
+test('an hour of which nothing is known does not end the wait for devices that stay away', async () => {
+  const { s, old } = await openWatched()
+  await s.runTo({ outcome: 'rotated' })
+  const reasons: string[] = []
+  for (let hour = 1; hour < HOURS + 2; hour += 1) reasons.push((await devicesAfter(s, 10)).decision.reason)
+  expect(reasons.slice(2)).toEqual(Array(HOURS - 1).fill('backing-off'))
+  expect(s.boundId()).toBe(old)
+})
+
 const unknown: Readonly<Record<string, (s: Scenario) => void | Promise<void>>> = {
   'no permission': s => void s.faults.add({ operations: ['iotda.SearchDevices'], status: 403, times: 100 }),
   'the call fails': s => void s.faults.add({ operations: ['iotda.SearchDevices'], status: 500, times: 100 }),

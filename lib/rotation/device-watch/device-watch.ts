@@ -77,9 +77,11 @@ async function conclude(
   comparison: Comparison,
 ): Promise<TargetDocument> {
   if (comparison.kind === 'unknown') warn(context, 'devices-unknown', comparison.why)
-  const fewer = comparison.kind === 'fewer' ? watch.fewer + 1 : 0
+  // With the old certificate back, what is not known is no sign that they came.
+  const kept = comparison.kind === 'unknown' && watch.isUndone ? watch.fewer : 0
+  const fewer = comparison.kind === 'fewer' ? watch.fewer + 1 : kept
   if (comparison.kind === 'fewer') warn(context, 'devices-fewer', `${comparison.why} (${fewer} in a row)`)
-  const isOver = fewer >= FEWER_AT_MOST
+  const isOver = comparison.kind === 'fewer' && fewer >= FEWER_AT_MOST
   const obstacle = isOver ? noWayBack(context, inspection, watch) : null
   if (isOver && obstacle !== null) warn(context, 'devices-missing', `${comparison.why}; ${obstacle}`)
   if (fewer === watch.fewer && !isOver) return document
