@@ -3,8 +3,9 @@ import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { freePort, HOST, startNamed } from './bind.ts'
+import { freePort, HOST, serialOf, startNamed } from './bind.ts'
 import { bindBinaries, type SigningTools, signingTools } from './bind-binaries.ts'
 
 const run = promisify(execFile)
@@ -143,6 +144,9 @@ export async function startSignedWorld(zones: readonly SignedZone[]): Promise<Si
     serve: async next => {
       await write(authority.folder, next)
       authority.reload()
+      // Zone by zone: a resolver that asks meanwhile sees a parent and a child that do not fit.
+      for (const zone of [TOP, ...next.map(it => it.name)])
+        while ((await serialOf(authority.port, zone)) !== serial) await sleep(10)
     },
     dispose: async () => {
       for (const end of opened.splice(0)) await end()

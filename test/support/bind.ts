@@ -61,6 +61,16 @@ const configText = (folder: string, port: number, { zones, keys, allowUpdate }: 
   return [`options { ${options.join(' ')} };`, 'controls { };', ...keyTexts, ...zoneTexts, ''].join('\n')
 }
 
+/** The serial of a zone as a server has it; null while it has none, or does not answer in 100 ms. */
+export async function serialOf(port: number, zone: string): Promise<number | null> {
+  const question = packet.encode({
+    ...{ type: 'query', id: 1, flags: packet.RECURSION_DESIRED },
+    questions: [{ type: 'SOA', name: zone }],
+  })
+  const [soa] = (await ask(port, question, HOST, 100))?.answers ?? []
+  return soa?.type === 'SOA' ? (soa.data.serial ?? null) : null
+}
+
 /** One question over UDP; null when there is no answer within the time. */
 const ask = (port: number, message: Buffer, from: string, withinMs: number): Promise<packet.Packet | null> =>
   new Promise((resolve, reject) => {
@@ -82,16 +92,12 @@ const started = async (
   zone: string,
   said: () => string,
 ): Promise<boolean> => {
-  const question = packet.encode({
-    ...{ type: 'query', id: 1, flags: packet.RECURSION_DESIRED },
-    questions: [{ type: 'SOA', name: zone }],
-  })
   for (let attempt = 0; attempt < 200; attempt += 1) {
     if (child.exitCode !== null) {
       if (said().includes('address in use')) return false
       throw new Error(`BIND ended:\n${said()}`)
     }
-    if ((await ask(port, question, HOST, 100))?.answers?.length) return true
+    if ((await serialOf(port, zone)) !== null) return true
     await sleep(20)
   }
   throw new Error(`BIND does not answer:\n${said()}`)
