@@ -46,3 +46,29 @@ export const AlertRecord = v.object({
 export type AlertRecord = v.InferOutput<typeof AlertRecord>
 
 export const emptyAlertRecord: AlertRecord = { open: {}, ended: {}, outbox: [] }
+
+/**
+ * What a record is believed for that others may have written: that states were told, and no words. What waits in its
+ * outbox is forgotten, and so is the state it is about, which is told anew where it is found again; the rest loses
+ * its texts, but for names of targets that are known. Pure; the same object where nothing is taken away.
+ */
+export function withoutWords(
+  record: AlertRecord,
+  isKnown: (name: string) => boolean = () => false,
+): AlertRecord {
+  const waiting = record.outbox
+    .filter(({ alert }) => alert.event !== 'recovered')
+    .map(({ alert }) => String(alert.dedupKey))
+  const open = Object.entries(record.open)
+    .filter(([key]) => !waiting.some(it => it.endsWith(`/${key}`)))
+    .map(([key, firing]) => [key, wordless(firing, isKnown)] as const)
+  const isSame = record.outbox.length === 0 && open.every(([key, firing]) => firing === record.open[key])
+  return isSame ? record : { ...record, open: Object.fromEntries(open), outbox: [] }
+}
+
+function wordless(firing: Firing, isKnown: (name: string) => boolean): Firing {
+  const { targets, ...rest } = firing
+  const names = (targets?.names ?? []).filter(isKnown)
+  if (firing.error === null && (!targets || names.length === targets.names.length)) return firing
+  return { ...rest, error: null, ...(targets ? { targets: { count: targets.count, names } } : {}) }
+}

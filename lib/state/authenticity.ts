@@ -5,6 +5,7 @@ import { RotationError } from '../base/rotation-error.ts'
 import type { Secret } from '../base/secret.ts'
 import type { StateStore, StoredDocument } from '../contracts.ts'
 import { isConflict } from './conflict.ts'
+import { disarmed } from './disarmed.ts'
 
 /**
  * Whoever can write the store is not thereby trusted: each document carries a MAC in its first lines, which covers
@@ -15,7 +16,8 @@ import { isConflict } from './conflict.ts'
  *
  * Version 0.1.0 wrote documents without a MAC. They are taken over once: the document {@link MARKER} lists the hashes
  * of all that stood there, written before the first document with a MAC. From then on a document without one is
- * read only if it is still exactly what was taken over.
+ * read only if it is still exactly what was taken over. No words of theirs reach people (disarmed.ts): whoever empties
+ * the store may have put them there.
  */
 export interface Authenticity {
   /** The text to write for a document. `revision`: one more than that of the document it replaces. */
@@ -159,7 +161,7 @@ export function openAuthenticity(
     if (plain[key] !== digest)
       throw unreadable(key, 'it carries no MAC, and was not there without one', RESTORE)
     hasMetPlain = true
-    return { text: body, revision: 0, isStale: true }
+    return { text: disarmed(body), revision: 0, isStale: true }
   }
 
   const begin: Authenticity['begin'] = async () => {

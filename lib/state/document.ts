@@ -4,6 +4,7 @@ import { RotationError } from '../base/rotation-error.ts'
 import type { StateStore } from '../contracts.ts'
 import type { Authenticity } from './authenticity.ts'
 import { isConflict } from './conflict.ts'
+import { DEPTH_AT_MOST } from './documents.ts'
 
 /** One document of the state: read once, then changed by functions, each change written under compare-and-swap. */
 export interface Document<T> {
@@ -19,7 +20,6 @@ export interface Document<T> {
 }
 
 const CONFLICTS_AT_MOST = 8
-const DEPTH_AT_MOST = 64
 
 const TEXT_AT_MOST = 600
 /** Members that say something in words, which may be those of a service or a certificate. */

@@ -7,6 +7,9 @@ import { KindShape } from './rollout-documents.ts'
  * bound"; unreadable means "fail and change nothing". Instants are milliseconds since the epoch.
  */
 
+/** Levels of objects and lists within each other that a document may have. */
+export const DEPTH_AT_MOST = 64
+
 const instant = v.number()
 const schema = v.literal(1)
 

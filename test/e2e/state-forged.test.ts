@@ -162,6 +162,31 @@ test.each(['targets/', 'runs/last'])(
   },
 )
 
+test.each(['targets/', 'runs/last'])(
+  'nor where they emptied the store, and %s looks as if version 0.1.0 had left it',
+  async prefix => {
+    const receiver = await receiveAlerts()
+    const s = await openScenario({
+      change: settings => Object.assign(settings, { notifiers: [{ type: 'webhook', url: receiver.url }] }),
+    })
+    await s.bindOne(60)
+    expect(await s.run()).toMatchObject({ outcome: 'idle' })
+    const alert = { event: 'failed', severity: 'critical', reason: 'pay here', dedupKey: 'x', at: 'now' }
+    const outbox = [{ notifier: 'webhook-1', since: s.clock.now(), alert }]
+    const held = { since: s.clock.now(), why: 'pay here', specHash: 'x' }
+    await forge(stateOf(s), prefix, d => Object.assign(d, { held, alerts: { ...d.alerts, outbox } }), {
+      signed: false,
+    })
+    const [kept = ''] = prefix.split('/')
+    for (const name of await readdir(stateOf(s)))
+      if (![kept, 'seal.key'].includes(name)) await rm(join(stateOf(s), name), { recursive: true })
+    const answer = await s.rig.run({}, { clock: s.clock })
+    expect(answer.warnings).toMatchObject([{ code: 'state-taken-over' }])
+    await s.run()
+    expect(JSON.stringify(receiver.requests)).not.toContain('pay here')
+  },
+)
+
 test('a wiped key that somebody puts back is not used again', async () => {
   const s = await openScenario({
     change: settings => Object.assign(settings.certificates.iot, { reuseKey: true, keyType: 'ec-256' }),

@@ -4,7 +4,7 @@ import { newSealKey } from '../../lib/base/seal.ts'
 import type { Secret } from '../../lib/base/secret.ts'
 import type { StateStore, StoredDocument } from '../../lib/contracts.ts'
 import { MARKER } from '../../lib/state/authenticity.ts'
-import { newTarget } from '../../lib/state/documents.ts'
+import { newCertificate, newTarget } from '../../lib/state/documents.ts'
 import { documentKeys, openRecords, targetKey } from '../../lib/state/state.ts'
 import { target as anyTarget } from '../rotation/facts.ts'
 
@@ -224,6 +224,96 @@ describe('documents of version 0.1.0', () => {
     expect(JSON.parse(textOf(MARKER))).toMatchObject({ plain: {} })
     put(`targets/${targetKey(TWO)}`, plainOf(newTarget('factory-2')))
     await expect(open().target(TWO).get()).rejects.toMatchObject(REFUSED)
+  })
+
+  describe('made up by whoever emptied the store: no words of theirs are believed', () => {
+    const EVIL = 'pay at https://evil.example'
+    const firing = {
+      since: 1,
+      toldAt: 1,
+      severity: 'critical' as const,
+      event: 'failed',
+      error: { code: 'unavailable', message: EVIL, hint: EVIL },
+      signatures: ['*/failed/unavailable'],
+      level: 7,
+      targets: { count: 1, names: [EVIL] },
+    }
+    const alert = { event: 'failed', reason: EVIL, dedupKey: 'x/waiting' }
+    const alerts = {
+      open: { renewal: firing, waiting: firing, [`*/${EVIL}`]: firing },
+      ended: {},
+      outbox: [{ notifier: 'chat', since: 1, alert }],
+    }
+    const madeUp: readonly (readonly [string, object])[] = [
+      [
+        KEY,
+        {
+          ...newTarget('factory-1'),
+          alerts,
+          held: { since: 1, why: EVIL, specHash: 'x' },
+          lastResult: { runId: 'r', at: 1, outcome: EVIL, error: EVIL },
+        },
+      ],
+      [
+        `${KEY}/history`,
+        { schema: 1, rotations: [], lastSteps: [{ step: EVIL, status: 'done', durationMs: 1 }] },
+      ],
+      ['runs/last', { schema: 1, last: null, okAt: 1, alerts }],
+      [
+        'certificates/iot',
+        {
+          ...newCertificate('iot'),
+          otherChains: [EVIL],
+          notBefore: { at: 1, why: EVIL },
+          ahead: { at: 1, said: [EVIL] },
+          renewalInfo: {
+            fingerprint: 'f',
+            window: null,
+            explanationUrl: 'https://evil.example',
+            nextFetchAt: 1,
+          },
+          revoked: [{ fingerprint: 'f', at: 1, reason: 'keyCompromise' }],
+        },
+      ],
+    ]
+    const evil = () => {
+      const kept = memoryStore()
+      for (const [key, value] of madeUp) kept.put(key, plainOf(value))
+      return kept
+    }
+
+    test('where they are read', async () => {
+      const records = evil().open()
+      const target = await records.target(ONE).get()
+      expect(target).toMatchObject({ held: { since: 1, specHash: 'x' }, alerts: { outbox: [] } })
+      // That it was told is remembered, lest each state is told twice.
+      expect(Object.keys(target.alerts.open)).toEqual(['renewal'])
+      const certificate = await records.certificate('iot').get()
+      expect(certificate.revoked).toMatchObject([{ reason: 'keyCompromise' }])
+      const read = [target, certificate, await records.history(ONE).get(), await records.run().get()]
+      expect(JSON.stringify(read)).not.toContain('evil')
+    })
+
+    test('nor where they were only given a MAC', async () => {
+      const { open, textOf } = evil()
+      const records = open()
+      await records.history(TWO).get()
+      await records.deviceCounts(TWO).update(d => ({ ...d }))
+      await records.target(ONE).get()
+      await records.renew()
+      for (const [key] of madeUp) expect(hasMac(textOf(key))).toBe(true)
+      expect(madeUp.map(([key]) => textOf(key)).join()).not.toContain('evil')
+    })
+
+    test('a run without readable settings that was told does not tell it again', async () => {
+      const { store } = memoryStore()
+      const blind = () => openRecords(store, async () => SEAL_KEY, null, null)
+      const { targets: _, ...alone } = firing
+      await blind()
+        .run()
+        .update(d => ({ ...d, alerts: { open: { run: { ...alone, error: null } }, ended: {}, outbox: [] } }))
+      expect((await blind().run().get()).alerts.open).toMatchObject({ run: { toldAt: 1 } })
+    })
   })
 
   const WRITES = 5

@@ -106,7 +106,14 @@ const documents = (): Readonly<Record<string, ReturnType<typeof handle>>> => ({
 const pendingOf = async (name: string) =>
   (await records.certificate(name).get()).pending ?? expect.unreachable(`${name} is pending`)
 
-test('every document there is one that this program reads, and what it says is all there', async () => {
+/** What a document says, but for words and what people were told. */
+function factsOf(text: string): object {
+  const { alerts: _, ...facts } = JSON.parse(text)
+  if (facts.held) facts.held.why = expect.stringContaining('without a MAC')
+  return facts
+}
+
+test('every document there is one that this program reads, and all it says is there, but for its words', async () => {
   const texts = await written()
   const sealed = [...texts.keys()].filter(key => texts.get(key)?.startsWith('v1.'))
   const others = ['deliveries', 'sources/sandbox']
@@ -115,7 +122,7 @@ test('every document there is one that this program reads, and what it says is a
   expect([...known, ...sealed, ...others, ...leases].sort()).toEqual([...texts.keys()].sort())
   expect([sealed.length, leases.length]).toEqual([4, 8])
   for (const [key, document] of Object.entries(documents())) {
-    const before = JSON.parse(texts.get(key) ?? '')
+    const before = factsOf(texts.get(key) ?? '')
     expect(await document.get()).toMatchObject(before)
     // Written again, it says the same.
     await document.rewrite()
@@ -137,8 +144,8 @@ test('targets: rotated, held, bound and not yet verified, failed', async () => {
     held: null,
   })
   expect(one?.previous?.serverCertificateId).not.toBe(one?.current?.serverCertificateId)
-  expect(two?.held).toMatchObject({ why: 'stopped after obtain, as asked' })
-  expect(three?.held).toMatchObject({ why: 'held by hand' })
+  for (const { held } of [two, three].flatMap(it => it ?? []))
+    expect(held).toMatchObject({ since: expect.any(Number), specHash: expect.any(String) })
   expect(four?.pending).toMatchObject({
     serverCertificateId: four?.added[0],
     replaces: {
@@ -169,20 +176,12 @@ test('the history of the target that was rotated', async () => {
   expect(lastSteps).toMatchObject([{ step: 'inspect', status: 'failed' }])
 })
 
-test('messages that were not delivered, and what was told of many targets at once', async () => {
+test('no message that waited there is sent, and what was told of many targets at once is told anew', async () => {
   const { alerts, last } = await records.run().get()
   expect(last?.ok).toBe(false)
-  const cause = '*/failed/unavailable/iotda'
-  expect(alerts.open[cause]).toMatchObject({ event: 'failed', targets: { count: 5 } })
-  expect(alerts.outbox).toMatchObject([
-    { notifier: 'chat', alert: { event: 'failed', dedupKey: `iotda-cert/${cause}` } },
-  ])
-  const three = await records.target(targetOf(3)).get()
-  expect(three.alerts.open.renewal).toMatchObject({ shared: { cause, alone: false } })
-  const one = await records.target(targetOf(1)).get()
-  expect(one.alerts.outbox).toMatchObject([
-    { notifier: 'chat', alert: { event: 'adopted', target: 'factory-1' } },
-  ])
+  expect(alerts).toEqual({ open: {}, ended: {}, outbox: [] })
+  for (const n of NUMBERS)
+    expect((await records.target(targetOf(n)).get()).alerts).toMatchObject({ open: {}, outbox: [] })
 })
 
 test.each(['iot-2', 'iot-4'])('%s: the sealed key opens, and is that of the pending chain', async name => {
