@@ -1,9 +1,8 @@
 import { RotationError } from '../base/rotation-error.ts'
 import type { SolverReference } from '../contracts.ts'
 import huaweicloud from './huaweicloud.ts'
-import webhook from './webhook.ts'
 
-/** Every DNS solver by its `type` in the settings; loaded when chosen, the usual ones with everything else. */
+/** Every DNS solver by its `type` in the settings; loaded when chosen, the usual one with everything else. */
 export const solvers = {
   acmedns: () => import('./acmedns.ts'),
   alidns: () => import('./alidns.ts'),
@@ -13,7 +12,7 @@ export const solvers = {
   rfc2136: () => import('./rfc2136.ts'),
   route53: () => import('./route53.ts'),
   tencentcloud: () => import('./tencentcloud.ts'),
-  webhook: async () => ({ default: webhook }),
+  webhook: () => import('./webhook.ts'),
 } as const
 
 /** The `type` of a solver in the settings. */

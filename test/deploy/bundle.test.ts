@@ -1,7 +1,10 @@
 /** What is deployed: sizes, sameness, and what an idle check loads of it. Times are for bench/bundle.mjs. */
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -24,9 +27,9 @@ beforeAll(async () => {
 
 describe('the zips', () => {
   test.each([
-    ['lambda', 500_000],
-    ['functiongraph', 465_000],
-    ['functiongraph-watch', 400_000],
+    ['lambda', 480_000],
+    ['functiongraph', 430_000],
+    ['functiongraph-watch', 350_000],
   ] as const)('%s: at most %i bytes', async (name, atMost) => {
     expect((await stat(built.zip(name))).size).toBeLessThan(atMost)
   })
@@ -110,25 +113,30 @@ async function loadedFrom(folder: string): Promise<{ readonly names: string; rea
   return { names: files.map(it => basename(it)).join(' '), bytes: sizes.reduce((sum, size) => sum + size, 0) }
 }
 
-test('an idle check on Lambda loads at most 250 KB, and neither the logger nor ACME', async () => {
-  const rig = await openFunctionRig(60)
+/** Runs the handler of an unpacked zip once, for a schedule, and gives the outcome of the one target. */
+async function openLambda(work: string) {
   const folder = await unpack(built.zip('lambda'))
-  const work = await mkdtemp(join(tmpdir(), 'iotda-cert-idle-'))
-  try {
-    const script = `const { handler } = await import(${JSON.stringify(join(folder, 'lambda.mjs'))})
+  const script = `const { handler } = await import(${JSON.stringify(join(folder, 'lambda.mjs'))})
 const context = { awsRequestId: 'a', getRemainingTimeInMillis: () => 900_000 }
 const { results } = await handler({ source: 'aws.events' }, context)
 process.stdout.write(results[0].outcome)`
-    await writeFile(join(work, 'drive.mjs'), script)
-    const drive = async (more: Record<string, string>) => {
-      const env = { PATH: process.env.PATH, IOTDA_CERT_CONFIG: rig.config(), ...more }
-      const { stdout } = await run(process.execPath, [join(work, 'drive.mjs')], { cwd: work, env })
-      // Metrics come before it, a line each.
-      return stdout.split('\n').at(-1)
-    }
+  await writeFile(join(work, 'drive.mjs'), script)
+  return async (config: string, more: Record<string, string> = {}) => {
+    const env = { PATH: process.env.PATH, IOTDA_CERT_CONFIG: config, ...more }
+    const { stdout } = await run(process.execPath, [join(work, 'drive.mjs')], { cwd: work, env })
+    // Metrics come before it, a line each.
+    return stdout.split('\n').at(-1)
+  }
+}
+
+test('an idle check on Lambda loads at most 250 KB, and neither the logger nor ACME', async () => {
+  const rig = await openFunctionRig(60)
+  const work = await mkdtemp(join(tmpdir(), 'iotda-cert-idle-'))
+  try {
+    const drive = await openLambda(work)
     // The first run asks the CA when it wants a renewal.
-    expect(await drive({})).toBe('idle')
-    expect(await drive({ NODE_V8_COVERAGE: join(work, 'coverage') })).toBe('idle')
+    expect(await drive(rig.config())).toBe('idle')
+    expect(await drive(rig.config(), { NODE_V8_COVERAGE: join(work, 'coverage') })).toBe('idle')
     const { names, bytes } = await loadedFrom(join(work, 'coverage'))
     expect(names).toMatch(/^lambda\.mjs chunk-/)
     expect(names.split(' ').length, names).toBeLessThan(6)
@@ -137,6 +145,40 @@ process.stdout.write(results[0].outcome)`
     )
     expect(bytes, names).toBeLessThan(250 * KB)
   } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+})
+
+test('on Lambda a CA behind a proxy is asked through a tunnel', async () => {
+  const rig = await openFunctionRig(60)
+  const work = await mkdtemp(join(tmpdir(), 'iotda-cert-proxy-'))
+  const asked: (string | undefined)[] = []
+  const proxy = createServer().on('connect', (request, client) => {
+    asked.push(request.url)
+    client.end('HTTP/1.1 503 Closed\r\nContent-Length: 0\r\n\r\n')
+  })
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  try {
+    const { port } = proxy.address() as AddressInfo
+    const env: Record<string, string> = { HTTPS_PROXY: `http://127.0.0.1:${port}` }
+    // Where a host is not this machine, secrets may not stand in the settings.
+    const hide = (entry: Record<string, unknown>, ...keys: readonly string[]): void => {
+      for (const key of keys) {
+        env[key] = String(entry[key])
+        entry[key] = `env:${key}`
+      }
+    }
+    const config = rig.config(({ sources, credentials, store }) => {
+      sources.sandbox.directory = 'https://ca.example.com/directory'
+      hide(credentials.cn, 'accessKey', 'secretKey')
+      hide(store, 'accessKeyId', 'secretAccessKey', 'sessionToken', 'sealKey')
+    })
+    const drive = await openLambda(work)
+    expect(await drive(config, env)).toBe('idle')
+    expect([...new Set(asked)]).toEqual(['ca.example.com:443'])
+  } finally {
+    proxy.close()
     await rm(work, { recursive: true, force: true })
   }
 })
