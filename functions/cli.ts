@@ -4,6 +4,7 @@ import { silentLog } from '../lib/base/log.ts'
 import { asRotationError, RotationError } from '../lib/base/rotation-error.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
 import { jsonText } from '../lib/base/visible.ts'
+import type { Language } from '../lib/contracts.ts'
 import { REVOCATION_REASONS } from '../lib/model/certificate.ts'
 import { ERROR_CODES } from '../lib/model/errors.ts'
 import type { Action } from '../lib/model/outcomes.ts'
@@ -81,7 +82,12 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
   const isSilent = flags.json || flags.prometheus
   const progress = isSilent ? {} : { progress: (await forms.text()).progressPrinter(process.stderr) }
   const log = flags.verbose ? jsonLog('debug') : silentLog
-  const ask = (): Promise<Answer> => run({ ...common, event, trigger: 'manual', log, ...progress })
+  let language: Language = 'en'
+  const configured = (settings: { readonly pageLanguage: Language }): void => {
+    language = settings.pageLanguage
+  }
+  const ask = (): Promise<Answer> =>
+    run({ ...common, event, trigger: 'manual', log, configured, ...progress })
   const answer =
     host === undefined
       ? await ask()
@@ -90,7 +96,7 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
           ...parseHost(host, flags.sni),
           profiles: profile ?? [],
         })
-  const said = action === 'status' ? await statusOutput(answer, flags) : null
+  const said = action === 'status' ? await statusOutput(answer, flags, language) : null
   process.stdout.write(
     said ?? (flags.json ? jsonText(answer) : (await forms.text()).resultText(answer, action, isColoured())),
   )

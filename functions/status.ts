@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { RotationError } from '../lib/base/rotation-error.ts'
+import type { Language } from '../lib/contracts.ts'
 import type { Answer } from '../lib/report/answer.ts'
 import { forms } from './commands.ts'
 import { isColoured } from './output.ts'
@@ -19,8 +20,8 @@ export function statusOptions(command: Command): void {
     .option('--prometheus', 'metrics in the text format of Prometheus')
 }
 
-/** What goes to standard output; null: what every command says. Writes the page. @throws RotationError `usage` */
-export async function statusOutput(answer: Answer, flags: Flags): Promise<string | null> {
+/** What goes to standard output; null: what every command says. Writes the page, in its language. @throws RotationError `usage` */
+export async function statusOutput(answer: Answer, flags: Flags, language: Language): Promise<string | null> {
   if (flags.prometheus && flags.json)
     throw new RotationError('usage', '--prometheus and --json are two forms: give one of them', {
       retry: 'never',
@@ -28,7 +29,7 @@ export async function statusOutput(answer: Answer, flags: Flags): Promise<string
     })
   if (flags.html !== undefined) {
     const { pageOf } = await forms.page()
-    await writePage(flags.html, pageOf(answer))
+    await writePage(flags.html, pageOf(answer, language))
   }
   if (flags.prometheus) return (await forms.prometheus()).prometheusText(answer)
   if (flags.json) return null

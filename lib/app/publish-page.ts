@@ -1,6 +1,6 @@
 import { inParallel } from '../base/parallel.ts'
 import { asRotationError, RotationError } from '../base/rotation-error.ts'
-import type { Run, StateStore } from '../contracts.ts'
+import type { Language, Run, StateStore } from '../contracts.ts'
 import type { StepName, Warning } from '../model/outcomes.ts'
 import { pageOf } from '../present/page/page.ts'
 import type { TargetResult } from '../report/result.ts'
@@ -20,19 +20,20 @@ export interface Publication {
   readonly seen: readonly Seen[]
   readonly store: StateStore
   readonly run: Run
+  readonly language: Language
 }
 
 const AT_ONCE = 4
 
 /** Puts the page of the fleet into the store. Never throws: a warning says why it is not there. */
 export async function publishPage(publication: Publication): Promise<Warning | null> {
-  const { runId, finishedAt, seen, store, run } = publication
+  const { runId, finishedAt, seen, store, run, language } = publication
   try {
     const results = await inParallel(seen, AT_ONCE, one => asStatus(one, run))
     if (run.signal.aborted || run.clock.now() >= run.deadline)
       throw new RotationError('out-of-time', 'the run has no time left for it')
     if (!store.publish) throw new RotationError('internal', 'the store keeps no page')
-    const place = await store.publish(pageOf({ runId, finishedAt, results }))
+    const place = await store.publish(pageOf({ runId, finishedAt, results }, language))
     run.log.debug({ place }, 'the page is published')
     return null
   } catch (thrown) {

@@ -46,7 +46,7 @@ export interface Request extends SettingsRequest {
   /** Names this event where the platform may deliver it more than once. */
   readonly deliveryId?: string
   /** Told of the settings that are the door's own business. */
-  readonly configured?: (settings: Pick<Settings, 'metrics'>) => void
+  readonly configured?: (settings: Pick<Settings, 'metrics' | 'pageLanguage'>) => void
 }
 
 /** SearchDevices takes one call a second of an account. */
@@ -208,7 +208,14 @@ async function finish(
     const told = isTold(request) ? await alertRun(alerting, ended) : null
     await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
     const warning = isPublished(request, settings)
-      ? await (await publishing()).publishPage({ runId, finishedAt, seen, store, run })
+      ? await (await publishing()).publishPage({
+          runId,
+          finishedAt,
+          seen,
+          store,
+          run,
+          language: settings.pageLanguage,
+        })
       : null
     const lastRun = request.event.action === 'status' ? await lastRunIn(records) : {}
     const warnings = [...(warning ? [warning] : []), ...(await vouchedFor(request, records))]

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
 import { isDeeperThan } from '../base/deep.ts'
 import { RotationError } from '../base/rotation-error.ts'
+import type { Language } from '../contracts.ts'
 import type { Canary } from '../devices/canary.ts'
 import type { HttpProxy } from '../http/http.ts'
 import type { CertificateSpec } from '../model/certificate.ts'
@@ -71,6 +72,8 @@ export interface Settings extends Alerting {
   readonly concurrency: number
   /** After each run for all targets the page of the fleet goes into the store. */
   readonly isPublished: boolean
+  /** Of that page. */
+  readonly pageLanguage: Language
   readonly metrics: 'few' | 'all'
 }
 
@@ -270,6 +273,7 @@ function settle(
     heartbeat: shape.heartbeat,
     intervalMs: shape.schedule.interval,
     isPublished: shape.statusPage.publish,
+    pageLanguage: shape.statusPage.language,
     metrics: shape.metrics,
     concurrency: shape.schedule.concurrency,
     proxy,

@@ -300,10 +300,17 @@ export const settingsShape = v.strictObject({
   store,
   notifiers: v.optional(v.array(notifierShape, 'must be a list of notifiers'), []),
   heartbeat: orNull(heartbeat),
-  /** `publish`: after each run for all targets, the page of `status --html` is put beside the state, as private as that. */
   /** Which metrics the Lambda function prints: what the alarms look at, or all (CloudWatch charges by metric). */
   metrics: v.optional(oneOf(['few', 'all']), 'few'),
-  statusPage: v.optional(v.strictObject({ publish: v.optional(flagField(), false) }), {}),
+  statusPage: v.optional(
+    v.strictObject({
+      /** After each run for all targets, the page of `status --html` is put beside the state, as private as that. */
+      publish: v.optional(flagField(), false),
+      /** Of that page, and of the one of `status --html`. */
+      language: v.optional(oneOf(LANGUAGES), 'en'),
+    }),
+    {},
+  ),
   rollout: rolloutField(),
   schedule: v.optional(
     v.strictObject({

@@ -4,7 +4,16 @@ import { lifeOf, shareLeft } from '../report/health.ts'
 import type { ReportedLife } from '../report/result.ts'
 import { painter } from './paint.ts'
 import { resultText } from './text.ts'
-import { byUrgency, conditionOf, countsOf, leftText, type Urgency, urgencyOf } from './urgency.ts'
+import {
+  byUrgency,
+  conditionOf,
+  conditionText,
+  countsOf,
+  leftOf,
+  leftText,
+  type Urgency,
+  urgencyOf,
+} from './urgency.ts'
 
 /** The fleet in one table, most urgent first. */
 
@@ -27,10 +36,10 @@ export function overviewText(answer: Answer, style: OverviewStyle): string {
   const head = ['target', 'left', '', 'slots', 'state', 'next check']
   const rows = sorted.map(result => [
     result.target,
-    leftText(lifeOf(result), now),
+    leftText(leftOf(lifeOf(result), now)),
     barOf(lifeOf(result), now),
     `${result.outlook.slotsUsed ?? '?'}/2`,
-    conditionOf(result, now),
+    conditionText(conditionOf(result, now)),
     (result.kept?.retryAfter ?? result.decision.nextCheckAt ?? '')
       .replace(/:\d\d(\.\d+)?Z$/, 'Z')
       .replace('T', ' '),

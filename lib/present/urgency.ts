@@ -1,5 +1,6 @@
 import { formatDuration } from '../base/time.ts'
-import { healthOf, isNearEnd, lifeOf, STATES, shareLeft, stateOf } from '../report/health.ts'
+import type { Outcome } from '../model/outcomes.ts'
+import { healthOf, isNearEnd, lifeOf, STATES, type StateName, shareLeft, stateOf } from '../report/health.ts'
 import type { ReportedLife, TargetResult } from '../report/result.ts'
 
 /** How soon a person should look at a target, what to say of it, and which comes first. Pure. */
@@ -35,27 +36,72 @@ export function countsOf(results: readonly TargetResult[], now: number): readonl
   return (['bad', 'watch', 'well'] as const).map(it => [it, all.filter(other => other === it).length])
 }
 
-/** What to say of a target in a few words. */
-export function conditionOf(result: TargetResult, now: number): string {
+/** What to say of a target in a few words, for each language to say. */
+export type Condition =
+  /** Of this run. */
+  | { readonly is: 'error'; readonly code: string }
+  /** Of an earlier run. */
+  | { readonly is: 'ended'; readonly outcome: string; readonly code: string }
+  | { readonly is: 'refused'; readonly profile: string }
+  | { readonly is: 'failures'; readonly count: number }
+  | { readonly is: 'due'; readonly reason: string }
+  | { readonly is: 'outcome'; readonly outcome: Outcome }
+  | { readonly is: 'state'; readonly state: StateName }
+
+export function conditionOf(result: TargetResult, now: number): Condition {
   const { kept, error, decision, outcome, devices } = result
   const state = stateOf(result, now)
-  const { health, why } = STATES[state]
   const last = kept?.lastResult
-  if (error) return error.code
-  if (health === 'unwell' && last?.error) return `${last.outcome}: ${last.error}`
+  if (error) return { is: 'error', code: error.code }
+  if (STATES[state].health === 'unwell' && last?.error)
+    return { is: 'ended', outcome: last.outcome, code: last.error }
   if (state === 'refused-by-devices') {
     const profile = devices?.verdicts.find(({ ok }) => !ok)?.profile
-    return profile ? `${profile} refuses it` : why
+    return profile ? { is: 'refused', profile } : { is: 'state', state }
   }
-  if (state === 'failing' && kept && kept.failures > 0) return `${kept.failures} failures`
-  if (state !== 'held' && decision.due) return decision.reason
-  return state === 'fine' && outcome !== 'idle' && outcome !== 'planned' ? outcome : why
+  if (state === 'failing' && kept && kept.failures > 0) return { is: 'failures', count: kept.failures }
+  if (state !== 'held' && decision.due) return { is: 'due', reason: decision.reason }
+  return state === 'fine' && outcome !== 'idle' && outcome !== 'planned'
+    ? { is: 'outcome', outcome }
+    : { is: 'state', state }
+}
+
+/** In English, by the names that the answer has for them. */
+export function conditionText(condition: Condition): string {
+  switch (condition.is) {
+    case 'error':
+      return condition.code
+    case 'ended':
+      return `${condition.outcome}: ${condition.code}`
+    case 'refused':
+      return `${condition.profile} refuses it`
+    case 'failures':
+      return `${condition.count} failures`
+    case 'due':
+      return condition.reason
+    case 'outcome':
+      return condition.outcome
+    case 'state':
+      return STATES[condition.state].why
+  }
+}
+
+/** In the largest unit; negative: how long ago it ended. */
+export interface Left {
+  readonly amount: number
+  readonly unit: string
+}
+
+/** How long it lasts yet; null: it was not seen. */
+export function leftOf(life: ReportedLife | null, now: number): Left | null {
+  if (!life) return null
+  const leftMs = Date.parse(life.notAfter) - now
+  const [, amount = '0', unit = 's'] = /^(\d+)(\w+)/.exec(formatDuration(leftMs)) ?? []
+  return { amount: Number(amount) * (leftMs < 0 ? -1 : 1), unit }
 }
 
 /** `12d`, `5h`, or `ended 2d ago`. */
-export function leftText(life: ReportedLife | null, now: number): string {
-  if (!life) return 'not seen'
-  const leftMs = Date.parse(life.notAfter) - now
-  const [unit = '0s'] = formatDuration(leftMs).split(' ')
-  return leftMs < 0 ? `ended ${unit} ago` : unit
+export function leftText(left: Left | null): string {
+  if (!left) return 'not seen'
+  return left.amount < 0 ? `ended ${-left.amount}${left.unit} ago` : `${left.amount}${left.unit}`
 }

@@ -70,6 +70,21 @@ describe('in the file store', () => {
     expect(page).toContain('look at it: unavailable')
   })
 
+  test('in the language of the settings, as is the one of status --html', async () => {
+    const s = await openScenario({
+      change: settings => {
+        settings.statusPage = { publish: true, language: 'zh' }
+      },
+    })
+    await s.bindOne(60)
+    await s.run()
+    expect(await pageOf(s)).toMatch(/<html lang="zh-CN">[\s\S]*所提供的证书有效期至/)
+    const file = join(s.rig.folder, 'status.html')
+    const { code } = await cli(s.rig, ['status', '--html', file])
+    expect(code).toBe(0)
+    expect(await readFile(file, 'utf8')).toMatch(/<html lang="zh-CN">[\s\S]*所提供的证书有效期至/)
+  })
+
   test('a run for some targets, a plan and a status publish nothing', async () => {
     const s = await openScenario({ change: publish })
     await s.bindOne(60)

@@ -1,10 +1,15 @@
-/** The page in a real browser: content, console, contrast, width, load; with 1, 30 and 500 targets. */
+/** The page in a real browser: content, console, contrast, width, load; with 1, 30 and 500 targets; in both languages. */
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Language } from '../../lib/contracts.ts'
+import { ERROR_CODES } from '../../lib/model/errors.ts'
+import { STEPS } from '../../lib/model/outcomes.ts'
 import { overviewText } from '../../lib/present/overview.ts'
+import { CHINESE } from '../../lib/present/page/chinese.ts'
+import { ENGLISH } from '../../lib/present/page/english.ts'
 import { pageOf } from '../../lib/present/page/page.ts'
 import { byUrgency } from '../../lib/present/urgency.ts'
 import { openChromium } from '../support/chromium.ts'
@@ -29,9 +34,12 @@ interface Opened {
   readonly noises: readonly string[]
 }
 
-async function open(size: number, options: BrowserContextOptions = {}): Promise<Opened> {
-  const file = join(folder, `${size}.html`)
-  await writeFile(file, pageOf(fleet(size)))
+async function open(
+  size: number,
+  { language = 'en', ...options }: BrowserContextOptions & { readonly language?: Language } = {},
+): Promise<Opened> {
+  const file = join(folder, `${size}-${language}.html`)
+  await writeFile(file, pageOf(fleet(size), language))
   const context = await browser.newContext({ viewport: { width: 1_280, height: 900 }, ...options })
   const page = await context.newPage()
   const noises: string[] = []
@@ -53,9 +61,23 @@ const loadMsOf = (page: Page): Promise<number> =>
 const groundOf = (page: Page): Promise<string> =>
   page.evaluate('getComputedStyle(document.body).backgroundColor')
 
-describe.each([1, 30, 500])('%d targets', size => {
+interface Row {
+  readonly size: number
+  readonly language: Language
+  readonly title: string
+  readonly timeline: string
+}
+const ROWS: readonly Row[] = [
+  { size: 1, language: 'en', title: 'iotda-cert: 1 target', timeline: 'Time line: ' },
+  { size: 30, language: 'en', title: 'iotda-cert: 30 targets', timeline: 'Time line: ' },
+  { size: 500, language: 'en', title: 'iotda-cert: 500 targets', timeline: 'Time line: ' },
+  { size: 1, language: 'zh', title: 'iotda-cert: 1 个目标', timeline: '时间线：' },
+  { size: 30, language: 'zh', title: 'iotda-cert: 30 个目标', timeline: '时间线：' },
+]
+
+describe.each(ROWS)('$size targets, $language', ({ size, language, title, timeline }) => {
   test('whole, silent, in time, most urgent first; with enough contrast, light and dark', async () => {
-    const { page, noises } = await open(size, { colorScheme: 'light' })
+    const { page, noises } = await open(size, { language, colorScheme: 'light' })
     const loads = [await loadMsOf(page)]
     // The best of three: other work on the machine is no fault of the page.
     for (let again = 0; again < 2; again += 1) {
@@ -63,9 +85,9 @@ describe.each([1, 30, 500])('%d targets', size => {
       loads.push(await loadMsOf(page))
     }
     expect(Math.min(...loads)).toBeLessThan(1_000)
-    expect(await page.title()).toBe(`iotda-cert: ${size === 1 ? '1 target' : `${size} targets`}`)
+    expect(await page.title()).toBe(title)
     expect(await page.locator('details.target').count()).toBe(size)
-    expect(await page.locator('details.target svg[role=img][aria-label^="Time line"]').count()).toBe(size)
+    expect(await page.locator(`details.target svg[role=img][aria-label^="${timeline}"]`).count()).toBe(size)
     const names = await page.locator('summary h3').allTextContents()
     expect(names).toEqual(byUrgency(fleet(size).results, NOW).map(r => r.target))
     await openAll(page)
@@ -80,6 +102,7 @@ describe.each([1, 30, 500])('%d targets', size => {
 
   test('at phone width nothing sticks out', async () => {
     const { page, noises } = await open(size, {
+      language,
       viewport: { width: 360, height: 740 },
       deviceScaleFactor: 2,
       hasTouch: true,
@@ -107,6 +130,66 @@ test('contrast is judged: bad ones are found', async () => {
   )
   expect(await page.evaluate(LOW_CONTRAST)).toEqual([expect.stringMatching(/^P "pale" 2\.8/)])
   await page.close()
+})
+
+describe('in Chinese', () => {
+  const leavesOf = (value: unknown, path = ''): readonly (readonly [string, unknown])[] =>
+    typeof value === 'object' && value !== null
+      ? Object.entries(value).flatMap(([key, item]) => leavesOf(item, `${path}.${key}`))
+      : [[path, value]]
+
+  test('no word of the table is left in English', () => {
+    const english = leavesOf(ENGLISH).filter(([, text]) => typeof text === 'string')
+    const chinese = new Map(leavesOf(CHINESE))
+    expect(english.length).toBeGreaterThan(20)
+    for (const [path, text] of english) expect(chinese.get(path), path).not.toBe(text)
+  })
+
+  test('what is English is named so: codes, names, and what others said', async () => {
+    const { page } = await open(30, { language: 'zh' })
+    await openAll(page)
+    expect(await page.evaluate('document.documentElement.lang')).toBe('zh-CN')
+    expect(await page.locator('[lang=en]').count()).toBeGreaterThan(40)
+    const own: readonly string[] = await page.locator('body').evaluate(body => {
+      const all = [...body.querySelectorAll('*:not([lang=en]):not([lang=en] *):not(.mono):not(style)')]
+      const ownText = all.flatMap(it => [...it.childNodes].filter(n => n.nodeType === 3))
+      const labels = all.map(it => it.getAttribute('aria-label') ?? '')
+      return [...ownText.map(n => n.textContent ?? ''), ...labels]
+    })
+    const words = new Set(own.flatMap(text => text.match(/[a-z][a-z-]{2,}/gi) ?? []))
+    const codes = new Set<string>([
+      ...Object.keys(ERROR_CODES),
+      ...STEPS,
+      'path',
+      'trusted-until',
+      'root-ends',
+    ])
+    const names =
+      /^(iotda-cert|RUNBOOK|TXT|UTC|SHA-|sha|rsa-|factory-|plant-|meter-v|esp-idf|iot-|iot|example|com|CN|Test|Let|Encrypt|run-|audit|the|for|held|hand|more)/
+    expect([...words].filter(it => !codes.has(it) && !names.test(it))).toEqual([])
+  })
+
+  test('a target: condition, what is left, state, verdicts, slots, steps, history', async () => {
+    const { page } = await open(30, { language: 'zh' })
+    const failing = page.locator('details.target', { hasText: 'plant-002' })
+    await failing.locator('summary').click()
+    for (const said of [
+      '立即处理：失败：TXT 记录没有到达所有权威服务器（propagation-timeout）',
+      '剩余 13 天',
+      '连续失败 4 次',
+      '自 2026-06-09 12:00 UTC 起告警：续期失败（警告）',
+      '需要处理，证书即将到期：13d left',
+      '已绑定',
+      '获取证书（obtain）',
+      'esp-idf 接受 192.0.2.10 提供的证书',
+    ])
+      await expect(failing.getByText(said).first().isVisible(), said).resolves.toBe(true)
+    expect(await failing.getByRole('cell', { name: '已更换' }).count()).toBe(4)
+    const ended = page.locator('details.target', { hasText: 'plant-006' })
+    expect(await ended.locator('summary').textContent()).toContain('已过期 2 天')
+    const held = page.locator('details.target', { hasText: 'plant-004' })
+    expect(await held.locator('summary').textContent()).toContain('需要留意：已暂停，等待人工确认')
+  })
 })
 
 describe('a page of thirty, by keyboard, mouse and on paper', () => {

@@ -1,6 +1,9 @@
+import type { Language } from '../../contracts.ts'
 import { lifeOf, shareLeft } from '../../report/health.ts'
 import type { ReportedLeaf, TargetResult } from '../../report/result.ts'
-import { byUrgency, conditionOf, countsOf, leftText, type Urgency, urgencyOf } from '../urgency.ts'
+import { byUrgency, conditionOf, countsOf, leftOf, urgencyOf } from '../urgency.ts'
+import { CHINESE } from './chinese.ts'
+import { ENGLISH, type Words } from './english.ts'
 import { html, type Markup, raw } from './html.ts'
 import { STYLE } from './style.ts'
 import { timelineOf } from './timeline.ts'
@@ -14,118 +17,128 @@ export interface Fleet {
   readonly results: readonly TargetResult[]
 }
 
-const SAYS: Readonly<Record<Urgency, string>> = { bad: 'act now', watch: 'look at it', well: 'well' }
+const WORDS: Readonly<Record<Language, Words>> = { en: ENGLISH, zh: CHINESE }
 const HISTORY_AT_MOST = 20
 /** Details are open from the start only where there are few. */
 const OPEN_AT_MOST = 3
 
+/** The same in every language, as in alerts and in the log. */
 const instant = (text: string): Markup =>
   html`<time datetime="${text}">${text.replace('T', ' ').replace(/(:\d\d)(\.\d+)?Z$/, '')} UTC</time>`
 
 /** The whole document. Pure. */
-export function pageOf(answer: Fleet): string {
+export function pageOf(answer: Fleet, language: Language = 'en'): string {
+  const words = WORDS[language]
   const now = Date.parse(answer.finishedAt)
   const sorted = byUrgency(answer.results, now)
   const counts = countsOf(sorted, now).map(
-    ([urgency, count]) => html`<li class="${urgency}"><b>${count}</b>${SAYS[urgency]}</li>`,
+    ([urgency, count]) => html`<li class="${urgency}"><b>${count}</b>${words.urgency[urgency]}</li>`,
   )
-  const size = sorted.length === 1 ? '1 target' : `${sorted.length} targets`
+  const size = words.size(sorted.length)
   const csp = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+  const isOpen = sorted.length <= OPEN_AT_MOST
   const page = html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<html lang="${words.lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="${csp}"><meta name="robots" content="noindex"><link rel="icon" href="data:,">
 <title>iotda-cert: ${size}</title><style>${raw(STYLE)}</style></head>
-<body><header><h1>iotda-cert</h1><p class="soft">${size}, as of ${instant(answer.finishedAt)}; most urgent first</p>
-<ul class="counts" aria-label="Summary">${counts}</ul></header>
-<main><h2>Fleet</h2>${sorted.map(result => targetOf(result, now, sorted.length <= OPEN_AT_MOST))}</main>
-<footer><p>Run ${answer.runId}. What each state means and what to do about it stands in RUNBOOK.md.</p></footer></body></html>
+<body><header><h1>iotda-cert</h1><p class="soft">${words.heading(size, instant(answer.finishedAt))}</p>
+<ul class="counts" aria-label="${words.summary}">${counts}</ul></header>
+<main><h2>${words.fleet}</h2>${sorted.map(result => targetOf(result, now, isOpen, words))}</main>
+<footer><p>${words.footer(answer.runId)}</p></footer></body></html>
 `
   return page.markup
 }
 
-function targetOf(result: TargetResult, now: number, isOpen: boolean): Markup {
+function targetOf(result: TargetResult, now: number, isOpen: boolean, words: Words): Markup {
   const urgency = urgencyOf(result, now)
   const life = lifeOf(result)
   const percent = life ? Math.round(shareLeft(life, now) * 100) : 0
   const next = result.kept?.retryAfter ?? result.decision.nextCheckAt
+  const isServed = result.outlook.served !== null
+  const condition = words.condition(conditionOf(result, now))
   return html`<details class="target"${raw(isOpen ? ' open' : '')}><summary><h3>${result.target}</h3>
-<span class="bar" role="img" aria-label="${percent} percent of its lifetime left"><i class="${urgency}" style="width:${percent}%"></i></span>
-<span><b>${leftText(life, now)}</b>${life && percent > 0 ? ' left' : ''}</span>
-<span class="says ${urgency}">${SAYS[urgency]}: ${conditionOf(result, now)}</span></summary>
-<div class="body">${timelineOf(result, now, urgency)}
-${life && html`<p>${result.outlook.served ? 'Served' : 'Bound'} until ${instant(life.notAfter)}${next && html`; next check ${instant(next)}`}.</p>`}
-${notesOf(result)}${devicesOf(result)}${slotsOf(result)}${stepsOf(result)}${historyOf(result)}</div></details>
+<span class="bar" role="img" aria-label="${words.shareLeft(percent)}"><i class="${urgency}" style="width:${percent}%"></i></span>
+<span>${words.left(leftOf(life, now))}</span>
+<span class="says ${urgency}">${words.says(words.urgency[urgency], condition)}</span></summary>
+<div class="body">${timelineOf(result, now, urgency, words)}
+${life && html`<p>${words.lasts(isServed, instant(life.notAfter), next === null ? null : instant(next))}</p>`}
+${PARTS.map(part => part(result, words))}</div></details>
 `
 }
 
-function notesOf({ kept, error, warnings, decision, devices, nextKey }: TargetResult): Markup {
+type Section = (result: TargetResult, words: Words) => Markup | null
+
+const notesOf: Section = ({ kept, error, warnings, decision, devices, nextKey }, words) => {
   // Roots that end have a list of their own.
   const news = warnings.filter(({ code }) => code !== 'root-ends' || !devices)
   const { held, trouble, failures = 0 } = kept ?? {}
-  return html`<h4>State</h4><ul class="notes">${[
-    error && html`<li class="bad">${error.code}: ${error.message}${error.hint && ` ${error.hint}`}</li>`,
-    held && watch(html`Held since ${instant(held.since)}: ${held.why}`),
-    trouble && watch(html`Told since ${instant(trouble.since)}: ${trouble.event}, ${trouble.severity}`),
-    failures > 0 && watch(html`${failures} failures in a row`),
-    news.map(({ code, message }) => watch(html`${code}: ${message}`)),
+  return html`<h4>${words.headings.state}</h4><ul class="notes">${[
+    error && html`<li class="bad">${words.error(error)}</li>`,
+    held && watch(words.held(instant(held.since), held.why)),
+    trouble && watch(words.trouble(instant(trouble.since), trouble.event, trouble.severity)),
+    failures > 0 && watch(words.failures(failures)),
+    news.map(({ code, message }) => watch(words.warning(code, message))),
     nextKey &&
-      html`<li>Next key, announced since ${instant(nextKey.since)}: <span class="mono">sha256/${nextKey.spki}</span></li>`,
-    html`<li>${decision.due ? 'Due' : 'Idle'}: ${decision.detail}</li>`,
+      html`<li>${words.nextKey(instant(nextKey.since), html`<span class="mono">sha256/${nextKey.spki}</span>`)}</li>`,
+    html`<li>${words.decision(decision)}</li>`,
   ]}</ul>`
 }
 
 const watch = (said: Markup): Markup => html`<li class="watch">${said}</li>`
 
-const leafText = ({ subject, names, issuer, keyType }: ReportedLeaf): string =>
-  `${subject || names.join(', ')}, ${keyType}, by ${issuer}`
-
-function slotsOf({ seen }: TargetResult): Markup | null {
+const slotsOf: Section = ({ seen }, words) => {
   if (!seen) return null
+  const { headings, columns } = words
+  const leafText = ({ subject, names, issuer, keyType }: ReportedLeaf): string =>
+    words.leaf(subject || names.join(', '), keyType, issuer)
   const rows = seen.slots.map(
     ({ serverCertificateId, bound, leaf, expiryDate }) =>
-      html`<tr><th scope="row">${bound ? 'bound' : 'spare'}</th><td>${leaf ? leafText(leaf) : 'cannot be read'}</td><td>${instant(leaf?.notAfter ?? expiryDate)}</td><td class="mono hide-small">${leaf ? leaf.fingerprint.slice(0, 16) : serverCertificateId}</td></tr>`,
+      html`<tr><th scope="row">${bound ? words.bound : words.spare}</th><td>${leaf ? leafText(leaf) : words.unread}</td><td>${instant(leaf?.notAfter ?? expiryDate)}</td><td class="mono hide-small">${leaf ? leaf.fingerprint.slice(0, 16) : serverCertificateId}</td></tr>`,
   )
   const served = seen.served.map(
     ({ address, leaf, error }) =>
-      html`<tr><th scope="row">${address}</th><td>${leaf ? leafText(leaf) : (error ?? 'nothing')}</td><td>${leaf && instant(leaf.notAfter)}</td><td class="mono hide-small">${leaf?.fingerprint.slice(0, 16)}</td></tr>`,
+      html`<tr><th scope="row">${address}</th><td>${leaf ? leafText(leaf) : error === null ? words.nothing : words.foreign(error)}</td><td>${leaf && instant(leaf.notAfter)}</td><td class="mono hide-small">${leaf?.fingerprint.slice(0, 16)}</td></tr>`,
   )
-  return html`<h4>Slots and what is served</h4><div class="scroll"><table><thead><tr><th scope="col">where</th><th scope="col">certificate</th><th scope="col">until</th><th scope="col" class="hide-small">SHA-256</th></tr></thead><tbody>${rows}${served}</tbody></table></div>`
+  return html`<h4>${headings.slots}</h4><div class="scroll"><table><thead><tr><th scope="col">${columns.where}</th><th scope="col">${columns.certificate}</th><th scope="col">${columns.until}</th><th scope="col" class="hide-small">SHA-256</th></tr></thead><tbody>${rows}${served}</tbody></table></div>`
 }
 
 /** What each kind of device makes of the chain that it is given. */
-function devicesOf({ devices }: TargetResult): Markup | null {
+const devicesOf: Section = ({ devices }, words) => {
   if (!devices || devices.verdicts.length === 0) return null
-  const verdicts = devices.verdicts.map(({ profile, address, ok, lines }) => {
+  const verdicts = devices.verdicts.map(verdict => {
+    const { ok, lines } = verdict
     const mark = ok ? (lines.length > 0 ? 'watch' : 'well') : 'bad'
-    const why = lines.map(
-      ({ check, reason, remedy }) => html`<li>${check}: ${reason}${remedy && `. To do: ${remedy}`}</li>`,
-    )
-    return html`<li><b>${profile ?? 'any device'}</b> <span class="${mark}">${ok ? 'accepts' : 'refuses'}</span> what is ${address === null ? 'bound' : `served at ${address}`}${lines.length > 0 && html`<ul class="notes">${why}</ul>`}</li>`
+    const why = lines.map(({ check, reason, remedy }) => html`<li>${words.check(check, reason, remedy)}</li>`)
+    return html`<li>${words.verdict(verdict, mark)}${lines.length > 0 && html`<ul class="notes">${why}</ul>`}</li>`
   })
-  const ends = devices.ends.map(({ at, what }) => watch(html`${instant(at)}: ${what}`))
-  return html`<h4>What devices make of it</h4><ul class="notes">${verdicts}</ul>${ends.length > 0 && html`<h4>Trust that ends</h4><ul class="notes">${ends}</ul>`}`
+  const ends = devices.ends.map(({ at, what }) => watch(html`${instant(at)}: ${words.foreign(what)}`))
+  return html`<h4>${words.headings.devices}</h4><ul class="notes">${verdicts}</ul>${ends.length > 0 && html`<h4>${words.headings.ends}</h4><ul class="notes">${ends}</ul>`}`
 }
 
 const tookText = (durationMs: number): string =>
   durationMs >= 1_000 ? `${(durationMs / 1_000).toFixed(1)} s` : `${durationMs} ms`
 
-function stepsOf({ kept }: TargetResult): Markup | null {
+const stepsOf: Section = ({ kept }, words) => {
   if (!kept || kept.lastSteps.length === 0) return null
+  const { headings, columns } = words
   const rows = kept.lastSteps.map(
     ({ step, status, durationMs }) =>
-      html`<tr><th scope="row">${step}</th><td>${status}</td><td class="number">${tookText(durationMs)}</td></tr>`,
+      html`<tr><th scope="row">${words.step(step)}</th><td>${words.status(status)}</td><td class="number">${tookText(durationMs)}</td></tr>`,
   )
-  return html`<h4>Steps of the last run that did something</h4><table class="narrow"><thead><tr><th scope="col">step</th><th scope="col">status</th><th scope="col" class="number">took</th></tr></thead><tbody>${rows}</tbody></table>`
+  return html`<h4>${headings.steps}</h4><table class="narrow"><thead><tr><th scope="col">${columns.step}</th><th scope="col">${columns.status}</th><th scope="col" class="number">${columns.took}</th></tr></thead><tbody>${rows}</tbody></table>`
 }
 
-function historyOf({ kept }: TargetResult): Markup | null {
+const historyOf: Section = ({ kept }, words) => {
   if (!kept || kept.history.length === 0) return null
+  const { headings, columns } = words
   const rows = kept.history
     .toReversed()
     .slice(0, HISTORY_AT_MOST)
     .map(
       ({ at, outcome, reason, error, until }) =>
-        html`<tr><th scope="row">${instant(at)}</th><td>${outcome}</td><td>${error ?? reason}</td><td class="hide-small">${until && instant(until)}</td></tr>`,
+        html`<tr><th scope="row">${instant(at)}</th><td>${words.outcome(outcome)}</td><td>${words.why(error ?? reason)}</td><td class="hide-small">${until && instant(until)}</td></tr>`,
     )
-  return html`<h4>History</h4><div class="scroll"><table><thead><tr><th scope="col">when</th><th scope="col">outcome</th><th scope="col">why</th><th scope="col" class="hide-small">new until</th></tr></thead><tbody>${rows}</tbody></table></div>`
+  return html`<h4>${headings.history}</h4><div class="scroll"><table><thead><tr><th scope="col">${columns.when}</th><th scope="col">${columns.outcome}</th><th scope="col">${columns.why}</th><th scope="col" class="hide-small">${columns.newUntil}</th></tr></thead><tbody>${rows}</tbody></table></div>`
 }
+
+const PARTS: readonly Section[] = [notesOf, devicesOf, slotsOf, stepsOf, historyOf]
