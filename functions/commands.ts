@@ -1,7 +1,7 @@
 /** What only some commands need: each is loaded by its own. */
 export const commands = {
   doctor: () => import('../lib/app/doctor.ts'),
-  init: () => import('../lib/app/init/init.ts'),
+  init: () => import('./init/init.ts'),
   permissions: () => import('../lib/app/permissions.ts'),
   probePort: () => import('../lib/app/probe-port.ts'),
   rollout: () => import('../lib/app/rollout.ts'),

@@ -1,9 +1,18 @@
 /** `iotda-cert init`: options of a script, and a person at a pseudo-terminal (of python3). */
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { driverSchemas } from '../../lib/app/drivers.ts'
 import { loadSettings } from '../../lib/config/load.ts'
 import { fillSlots, startSandbox } from '../../sandbox/sandbox.ts'
@@ -58,7 +67,8 @@ const typed = (
   ...args: string[]
 ): Promise<{ code: number | null; shown: string }> =>
   new Promise((resolve, reject) => {
-    const command = [process.execPath, CLI, 'init', '-o', file, ...args]
+    const output = args.includes('--from') ? [] : ['-o', file]
+    const command = [process.execPath, CLI, 'init', ...output, ...args]
     const child = spawn('python3', ['-c', PTY, JSON.stringify([command, lines])], {
       env: { ...process.env, ...NO_KEYS },
     })
@@ -83,6 +93,9 @@ test.each(['here', 'aws', 'functiongraph'])('for %s: settings that load, without
   expect(stderr).toContain('cannot be reached')
   expect({ code, stderr }).toMatchObject({ code: 0 })
   expect(stdout).toContain(`iotda-cert doctor --config ${file}`)
+  expect(stdout).toContain(
+    where === 'here' ? 'iotda-cert rotate' : `iotda-cert deploy ${where} --settings ${file}`,
+  )
   const around = { env: {}, folder, withoutValues: true }
   const { targets } = await loadSettings(file, driverSchemas, around)
   expect(targets.map(it => it.domain)).toEqual(['iot.example.com'])
@@ -91,7 +104,7 @@ test.each(['here', 'aws', 'functiongraph'])('for %s: settings that load, without
 test('without a terminal it says which options are missing', async () => {
   const { code, stderr } = await init('--domain', 'iot.example.com')
   expect(code).toBe(2)
-  expect(stderr).toContain('missing --endpoint, --region, --dns, --email, --agree-terms')
+  expect(stderr).toContain('missing --endpoint, --region, --email, --dns, --agree-terms')
   expect(existsSync(file)).toBe(false)
 })
 
@@ -114,14 +127,19 @@ test('a file that is there stays', async () => {
 
 const ANSWERS = [
   ...['not a domain\r', 'iot.example.com\r', `${CLOSED}\r`, 'y\r', 'cn-north-4\r', '\r', '\r'],
-  ...['cloudflare\r', 'esp-idf\r', '\r', 'slack\r', 'ops@example.com\r', `${CLOSED}/directory\r`, 'y\r'],
+  ...['\r', 'cloudflare\r', 'v1.0-literal-token\r', '\r', 'esp-idf\r', 'slack\r', '\r'],
+  ...['ops@example.com\r', `${CLOSED}/directory\r`, 'y\r'],
 ]
 
 test('a person answers, a wrong answer is asked again', async () => {
   const { code, shown } = await typed(ANSWERS, '--agree-terms')
   expect({ code, shown }).toMatchObject({ code: 0 })
   expect(shown).toContain('must be a domain name')
-  expect(JSON.parse(readFileSync(file, 'utf8')).notifiers[0].url).toBe('env:ALERT_URL')
+  const text = readFileSync(file, 'utf8')
+  expect(JSON.parse(text).notifiers[0].url).toBe('env:ALERT_URL')
+  expect(JSON.parse(text).solvers.dns.apiToken).toBe('env:CLOUDFLARE_API_TOKEN')
+  expect(text).not.toContain('literal-token')
+  expect(shown).toContain('It needs:')
 })
 
 test('terms that cannot be shown are agreed to by nobody at a terminal', async () => {
@@ -142,6 +160,90 @@ test('Ctrl-C at any question: nothing is written', async () => {
   const ended = await Promise.all(ANSWERS.map((_, at) => typed([...ANSWERS.slice(0, at), '\x03'])))
   expect(ended.map(({ code }) => code)).toEqual(ANSWERS.map(() => 2))
   expect(existsSync(file)).toBe(false)
+})
+
+describe('another target for settings that are there', () => {
+  const ANOTHER = [
+    ...[
+      'iot.example.com\r',
+      'eu.example.com\r',
+      'https://127.0.0.1:10\r',
+      'y\r',
+      'eu-west-101\r',
+      '\r',
+      'i-2\r',
+    ],
+    ...['\r', '\r', '\r', '\r', 'y\r'],
+  ]
+  let before = ''
+  beforeEach(async () => {
+    await init(...OPTIONS, '--agree-terms', '--anyway')
+    before = readFileSync(file, 'utf8').replace('"version": 1', '"version":1.0')
+    writeFileSync(file, before)
+    chmodSync(file, 0o600)
+  })
+  const from = (...args: string[]) => spawnCli(['init', '--from', file, ...args], NO_KEYS)
+  const given = [
+    ...['--domain', 'eu.example.com', '--endpoint', 'https://127.0.0.1:10', '--region', 'eu-west-101'],
+    ...['--instance-id', 'i-2', '--anyway'],
+  ]
+
+  test('a person is shown what is added, and asked', async () => {
+    const { code, shown } = await typed(ANOTHER, '--from', file)
+    expect({ code, shown }).toMatchObject({ code: 0 })
+    expect(shown).toContain('is the domain of the target "iot.example.com" already')
+    expect(shown).toContain('+ targets: eu.example.com')
+    const text = readFileSync(file, 'utf8')
+    expect(text).toContain('"version":1.0')
+    expect(JSON.parse(text).targets.map((it: { name: string }) => it.name)).toEqual([
+      ...['iot.example.com', 'eu.example.com'],
+    ])
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+  })
+
+  test('who says no, or Ctrl-C at any question: the file stays as it was, and nothing is left beside it', async () => {
+    const ways = [
+      ...ANOTHER.map((_, at) => [...ANOTHER.slice(0, at), '\x03']),
+      [...ANOTHER.slice(0, -1), 'n\r'],
+    ]
+    const ended = await Promise.all(ways.map(lines => typed(lines, '--from', file)))
+    expect(ended.map(({ code }) => code)).toEqual(ways.map(() => 2))
+    expect(readFileSync(file, 'utf8')).toBe(before)
+    expect(readdirSync(folder)).toEqual(['settings.json'])
+  })
+
+  test('a script names the file twice, or another one', async () => {
+    expect(await from(...given)).toMatchObject({ code: 2, stderr: expect.stringContaining('--output') })
+    expect(readFileSync(file, 'utf8')).toBe(before)
+    const other = join(folder, 'other.json')
+    expect(await from(...given, '--output', other)).toMatchObject({ code: 0 })
+    expect([readFileSync(file, 'utf8'), JSON.parse(readFileSync(other, 'utf8')).targets.length]).toEqual([
+      before,
+      2,
+    ])
+    expect(await from(...given, '--output', other)).toMatchObject({ code: 2 })
+    expect(await from(...given, '--output', file)).toMatchObject({ code: 0 })
+    expect(readFileSync(file, 'utf8')).toBe(readFileSync(other, 'utf8'))
+  })
+
+  test('settings with a mistake are mended first', async () => {
+    writeFileSync(file, before.replace('"targets"', '"target"'))
+    expect(await from(...given, '--output', file)).toMatchObject({
+      ...{ code: 2, stderr: expect.stringContaining('settings-invalid') },
+    })
+  })
+
+  test('what only new settings, or only another target, is asked is no option of the other', async () => {
+    expect(await from(...given, '--tell', 'slack')).toMatchObject({
+      ...{ code: 2, stderr: expect.stringContaining('--tell is said by the settings already') },
+    })
+    expect(await init(...OPTIONS, '--source', 'x')).toMatchObject({
+      ...{ code: 2, stderr: expect.stringContaining('--source is for another target') },
+    })
+    expect(await init(...OPTIONS, '--set', 'v1.0-literal-token')).toMatchObject({
+      ...{ code: 2, stderr: expect.not.stringContaining('literal-token') },
+    })
+  })
 })
 
 test('with keys in the environment the instance says how it is signed for, and whether the domain is there', async () => {

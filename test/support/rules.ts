@@ -131,7 +131,7 @@ const OWNERS = {
       'lib/stores/shared/listing.ts',
       'lib/stores/shared/writer.ts',
       'functions/status.ts',
-      'functions/init/command.ts',
+      'functions/init/init.ts',
     ],
   },
   'the clock is read by time.ts': {

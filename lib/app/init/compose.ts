@@ -1,4 +1,5 @@
-import { type Answers, CAS, DNS_SERVICES, devicesOf, directoryOf } from './questions.ts'
+import type { DriverEntry } from './interview.ts'
+import { type Answers, CAS, devicesOf, directoryOf, type Place } from './questions.ts'
 
 /** What a look at the answers found besides. */
 export interface Found {
@@ -6,67 +7,83 @@ export interface Found {
   readonly signing: 'standard' | 'derived' | null
 }
 
+/** The parts that the answers come to; no secret is in any of them. */
+export type Entry = Readonly<Record<string, unknown>>
+
 const SEAL_KEY = { aws: 'awssm:iotda-cert/seal-key', functiongraph: 'env:SEAL_KEY' } as const
 
-function storeOf({ where, region, project }: Answers): object {
+function storeOf({ where, region, project }: Answers): Entry {
   if (where === 'aws') return { type: 's3', sealKey: SEAL_KEY.aws }
   if (where === 'here') return { type: 'file', path: './state' }
   return { type: 'csms', credentials: 'cn', region, projectId: project, sealKey: SEAL_KEY.functiongraph }
 }
 
-function credentialsOf({ where }: Answers): object {
-  if (where === 'functiongraph') return { type: 'functiongraph' }
-  const [accessKey, secretKey] =
-    where === 'aws'
-      ? ['awssm:iotda-cert/ak', 'awssm:iotda-cert/sk']
-      : ['env:HUAWEICLOUD_SDK_AK', 'env:HUAWEICLOUD_SDK_SK']
-  return { type: 'huaweicloud', accessKey, secretKey }
+/** Where the keys of Huawei Cloud usually stand; null: the function has them of its agency. */
+export function usualKeys(where: Place): { readonly accessKey: string; readonly secretKey: string } | null {
+  if (where === 'functiongraph') return null
+  return where === 'aws'
+    ? { accessKey: 'awssm:iotda-cert/ak', secretKey: 'awssm:iotda-cert/sk' }
+    : { accessKey: 'env:HUAWEICLOUD_SDK_AK', secretKey: 'env:HUAWEICLOUD_SDK_SK' }
 }
 
-/** The settings as a text; no secret is in it. The person has agreed to the terms of the CA. */
-export function settingsText(answers: Answers, { signing }: Found): string {
-  const { domain, endpoint, region, project, instance, devices, tell, email, dns, ca } = answers
-  const source = Object.hasOwn(CAS, ca) ? ca : 'ca'
+const credentialsOf = (where: Place): Entry => {
+  const keys = usualKeys(where)
+  return keys === null ? { type: 'functiongraph' } : { type: 'huaweicloud', ...keys }
+}
+
+type OfTarget = Pick<Answers, 'domain' | 'endpoint' | 'region' | 'project' | 'instance' | 'devices'>
+
+export function targetEntry(
+  { domain, endpoint, region, project, instance, devices }: OfTarget,
+  { name, credentials, certificate }: { name: string; credentials: string; certificate: string },
+  { signing }: Found,
+): Entry {
   const profiles = devicesOf(devices)
+  return {
+    name,
+    domain,
+    credentials,
+    instance: {
+      region,
+      ...(project ? { projectId: project } : {}),
+      ...(instance ? { instanceId: instance } : {}),
+      endpoint: endpoint.replace(/\/$/, ''),
+      ...(signing ? { signing } : {}),
+    },
+    certificate,
+    ...(profiles.length > 0 ? { profiles } : {}),
+  }
+}
+
+/** The person has agreed to the terms of the CA. */
+export const sourceEntry = ({ ca, email }: Pick<Answers, 'ca' | 'email'>, solver: string): Entry => ({
+  ...{ type: 'acme', directory: directoryOf(ca), email, termsOfServiceAgreed: true, solver },
+})
+
+export const sourceName = (ca: string): string => (Object.hasOwn(CAS, ca) ? ca : 'ca')
+
+/** A name in the settings has 64 characters at most in what is shown. */
+export const targetName = (domain: string): string => domain.slice(0, 64)
+
+/** The settings as a text. */
+export function settingsText(
+  answers: Answers,
+  found: Found,
+  { solver, notifier }: { readonly solver: DriverEntry; readonly notifier: DriverEntry | null },
+): string {
+  const { domain, ca, where } = answers
+  const source = sourceName(ca)
+  const names = { name: targetName(domain), credentials: 'cn', certificate: 'iot' }
   const settings = {
     $schema: './node_modules/iotda-cert/settings.schema.json',
     version: 1,
-    targets: [
-      {
-        name: domain.slice(0, 64),
-        domain,
-        credentials: 'cn',
-        instance: {
-          region,
-          ...(project ? { projectId: project } : {}),
-          ...(instance ? { instanceId: instance } : {}),
-          endpoint: endpoint.replace(/\/$/, ''),
-          ...(signing ? { signing } : {}),
-        },
-        certificate: 'iot',
-        ...(profiles.length > 0 ? { profiles } : {}),
-      },
-    ],
+    targets: [targetEntry(answers, names, found)],
     certificates: { iot: { names: [domain], source } },
-    sources: {
-      [source]: {
-        type: 'acme',
-        directory: directoryOf(ca),
-        email,
-        termsOfServiceAgreed: true,
-        solver: 'dns',
-      },
-    },
-    solvers: { dns: { type: dns, ...DNS_SERVICES[dns] } },
-    credentials: { cn: credentialsOf(answers) },
+    sources: { [source]: sourceEntry(answers, 'dns') },
+    solvers: { dns: solver },
+    credentials: { cn: credentialsOf(where) },
     store: storeOf(answers),
-    ...(tell === 'none' ? {} : { notifiers: [{ type: 'webhook', format: tell, url: 'env:ALERT_URL' }] }),
+    ...(notifier ? { notifiers: [notifier] } : {}),
   }
   return `${JSON.stringify(settings, null, 2)}\n`
-}
-
-/** What to do with them next, in order. */
-export function nextCommands(file: string): readonly string[] {
-  const named = /^[\w./-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`
-  return ['doctor', 'plan', 'rotate'].map(command => `iotda-cert ${command} --config ${named}`)
 }

@@ -107,14 +107,16 @@ export const serviceOf = (nameServers: readonly string[]): string | null =>
     nameServers.some(it => SERVICES[name]?.test(it.toLowerCase().replace(/\.$/, ''))),
   ) ?? null
 
-/** The DNS service of a domain, by the name servers of the nearest zone; null: not known. */
-export async function findDnsService(domain: string): Promise<string | null> {
+/** The name servers of the zone that a domain is in, and the DNS service that they belong to, where that is known. */
+export async function findDnsService(
+  domain: string,
+): Promise<{ readonly nameServers: readonly string[]; readonly service: string | null }> {
   const labels = domain.split('.')
   for (let at = 0; at < labels.length - 1; at++) {
-    const servers = await resolveNs(labels.slice(at).join('.')).catch(() => [])
-    if (servers.length > 0) return serviceOf(servers)
+    const nameServers = await resolveNs(labels.slice(at).join('.')).catch(() => [])
+    if (nameServers.length > 0) return { nameServers, service: serviceOf(nameServers) }
   }
-  return null
+  return { nameServers: [], service: null }
 }
 
 /** Where the terms of a CA stand, by its directory (RFC 8555 section 7.1.1). */

@@ -1,9 +1,11 @@
 import { isLoopbackUrl } from '../../base/fields.ts'
 import { PRESETS } from '../../devices/presets.ts'
+import { solvers } from '../../solvers/index.ts'
 
 /** What `iotda-cert init` asks, in order; each is an option of the same name, too. */
 export interface Question {
-  readonly key: keyof Answers
+  /** Under which name its answer is kept. */
+  readonly key: string
   /** Option on the command line. */
   readonly option: string
   readonly text: string
@@ -12,6 +14,10 @@ export interface Question {
   /** What is wrong with an answer, or null. */
   readonly mistake: (answer: string) => string | null
 }
+
+/** Where the rotation runs, which decides how a secret can be referred to there. */
+export const PLACES = ['here', 'aws', 'functiongraph'] as const
+export type Place = (typeof PLACES)[number]
 
 /** As a person gave them, each without a mistake. */
 export interface Answers {
@@ -22,25 +28,15 @@ export interface Answers {
   readonly project: string
   /** Empty: none is sent. */
   readonly instance: string
+  readonly where: Place
+  /** The type of a solver. */
   readonly dns: string
   /** Names of presets, joined by commas; empty: not known. */
   readonly devices: string
-  readonly where: string
+  /** `none`, a format of the notifier `webhook`, or the type of another notifier. */
   readonly tell: string
   readonly email: string
   readonly ca: string
-}
-
-/** Solvers that need nothing but keys, with what they are given; no secret, only where each stands. */
-export const DNS_SERVICES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  huaweicloud: { credentials: 'cn' },
-  route53: {},
-  cloudflare: { apiToken: 'env:CLOUDFLARE_API_TOKEN' },
-  alidns: {
-    accessKeyId: 'env:ALIBABA_CLOUD_ACCESS_KEY_ID',
-    accessKeySecret: 'env:ALIBABA_CLOUD_ACCESS_KEY_SECRET',
-  },
-  tencentcloud: { secretId: 'env:TENCENTCLOUD_SECRET_ID', secretKey: 'env:TENCENTCLOUD_SECRET_KEY' },
 }
 
 /** Directories by short name. https://letsencrypt.org/docs/acme-protocol-updates/ */
@@ -49,14 +45,11 @@ export const CAS: Readonly<Record<string, string>> = {
   'letsencrypt-staging': 'https://acme-staging-v02.api.letsencrypt.org/directory',
 }
 
-export const PLACES = ['here', 'aws', 'functiongraph'] as const
-export const CHANNELS = ['none', 'json', 'slack', 'dingtalk', 'feishu', 'wecom', 'msteams'] as const
-
 const NAME = /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]*[a-z][a-z0-9-]*$/i
 
-const fits = (pattern: RegExp, otherwise: string) => (answer: string) =>
+export const fits = (pattern: RegExp, otherwise: string) => (answer: string) =>
   pattern.test(answer) ? null : otherwise
-const oneOf = (known: readonly string[]) => (answer: string) =>
+export const oneOf = (known: readonly string[]) => (answer: string) =>
   known.includes(answer) ? null : `must be one of ${known.join(', ')}`
 
 const isOrigin = (text: string): boolean =>
@@ -79,61 +72,71 @@ function devicesMistake(answer: string): string | null {
 export const regionOf = (endpoint: string): string | null =>
   /\.iotda-app\.([a-z0-9-]+)\.|\.iotda\.([a-z0-9-]+)\./.exec(endpoint)?.slice(1).find(Boolean) ?? null
 
-export const QUESTIONS: readonly Question[] = [
-  {
-    ...{ key: 'domain', option: 'domain', preset: null, text: 'Custom domain of the devices' },
-    mistake: fits(NAME, 'must be a domain name such as iot.example.com'),
-  },
-  {
-    ...{ key: 'endpoint', option: 'endpoint', preset: null },
-    text: 'Application access address over HTTPS (console: Overview, Access Details)',
-    mistake: answer =>
-      isOrigin(answer) ? null : 'must be https://NAME, without a path, as the console shows it',
-  },
-  {
-    ...{ key: 'region', option: 'region', preset: null, text: 'Region' },
-    mistake: fits(/^[a-z]{2,}-[a-z0-9-]+$/, 'must be a region such as cn-north-4'),
-  },
-  {
-    ...{ key: 'project', option: 'project-id', preset: '' },
-    text: 'Project id (empty: what HUAWEICLOUD_SDK_PROJECT_ID says)',
-    mistake: fits(/^([0-9A-Za-z]{1,64})?$/, 'must be 32 hex characters (console: My Credentials)'),
-  },
-  {
-    ...{ key: 'instance', option: 'instance-id', preset: '', text: 'Instance id (empty: none)' },
-    mistake: fits(/^([0-9A-Za-z-]{1,64})?$/, 'must be the UUID that the console shows'),
-  },
-  {
-    ...{ key: 'dns', option: 'dns', preset: null },
-    text: `Where the DNS is: ${Object.keys(DNS_SERVICES).join(', ')}`,
-    mistake: oneOf(Object.keys(DNS_SERVICES)),
-  },
-  {
-    ...{ key: 'devices', option: 'devices', preset: '' },
-    text: `Devices, by TLS stack, joined by commas (empty: not known): ${Object.keys(PRESETS).join(', ')}`,
-    mistake: devicesMistake,
-  },
-  {
-    ...{ key: 'where', option: 'where', preset: 'here', text: `Where it will run: ${PLACES.join(', ')}` },
-    mistake: oneOf(PLACES),
-  },
-  {
-    ...{ key: 'tell', option: 'tell', preset: 'none' },
-    text: `Whom to tell, by a webhook whose URL is in ALERT_URL: ${CHANNELS.join(', ')}`,
-    mistake: oneOf(CHANNELS),
-  },
-  {
-    ...{ key: 'email', option: 'email', preset: null, text: 'E-mail address for the CA' },
-    mistake: fits(/^[^\s@"<>]+@[^\s@"<>]+\.[^\s@"<>]+$/, 'must be an e-mail address'),
-  },
-  {
-    ...{ key: 'ca', option: 'ca', preset: 'letsencrypt' },
-    text: `CA: ${Object.keys(CAS).join(', ')}, or the URL of an ACME directory`,
-    mistake: answer =>
-      Object.hasOwn(CAS, answer) || isDirectory(answer)
-        ? null
-        : `must be ${Object.keys(CAS).join(', ')}, or https://...`,
-  },
-]
+const DOMAIN: Question = {
+  ...{ key: 'domain', option: 'domain', preset: null, text: 'Custom domain of the devices' },
+  mistake: fits(NAME, 'must be a domain name such as iot.example.com'),
+}
+const ENDPOINT: Question = {
+  ...{ key: 'endpoint', option: 'endpoint', preset: null },
+  text: 'Application access address over HTTPS (console: Overview, Access Details)',
+  mistake: answer =>
+    isOrigin(answer) ? null : 'must be https://NAME, without a path, as the console shows it',
+}
+const REGION: Question = {
+  ...{ key: 'region', option: 'region', preset: null, text: 'Region' },
+  mistake: fits(/^[a-z]{2,}-[a-z0-9-]+$/, 'must be a region such as cn-north-4'),
+}
+const PROJECT: Question = {
+  ...{ key: 'project', option: 'project-id', preset: '' },
+  text: 'Project id (empty: what HUAWEICLOUD_SDK_PROJECT_ID says)',
+  mistake: fits(/^([0-9A-Za-z]{1,64})?$/, 'must be 32 hex characters (console: My Credentials)'),
+}
+const INSTANCE: Question = {
+  ...{ key: 'instance', option: 'instance-id', preset: '', text: 'Instance id (empty: none)' },
+  mistake: fits(/^([0-9A-Za-z-]{1,64})?$/, 'must be the UUID that the console shows'),
+}
+const DEVICES: Question = {
+  ...{ key: 'devices', option: 'devices', preset: '' },
+  text: `Devices, by TLS stack, joined by commas (empty: not known): ${Object.keys(PRESETS).join(', ')}`,
+  mistake: devicesMistake,
+}
+const WHERE: Question = {
+  ...{ key: 'where', option: 'where', preset: 'here', text: `Where it will run: ${PLACES.join(', ')}` },
+  mistake: oneOf(PLACES),
+}
+const EMAIL: Question = {
+  ...{ key: 'email', option: 'email', preset: null, text: 'E-mail address for the CA' },
+  mistake: fits(/^[^\s@"<>]+@[^\s@"<>]+\.[^\s@"<>]+$/, 'must be an e-mail address'),
+}
+const CA: Question = {
+  ...{ key: 'ca', option: 'ca', preset: 'letsencrypt' },
+  text: `CA: ${Object.keys(CAS).join(', ')}, or the URL of an ACME directory`,
+  mistake: answer =>
+    Object.hasOwn(CAS, answer) || isDirectory(answer)
+      ? null
+      : `must be ${Object.keys(CAS).join(', ')}, or https://...`,
+}
+export const FIXED = {
+  ...{ domain: DOMAIN, endpoint: ENDPOINT, region: REGION, project: PROJECT, instance: INSTANCE },
+  ...{ where: WHERE, devices: DEVICES, email: EMAIL, ca: CA },
+} as const
+
+/** Solvers that can work there: a program is no part of a function. */
+const solversAt = (where: string): readonly string[] =>
+  Object.keys(solvers).filter(type => where === 'here' || type !== 'exec')
+
+/** Which solver writes the challenges. */
+export const dnsQuestion = (where: string): Question => ({
+  ...{ key: 'dns', option: 'dns', preset: null },
+  text: `Where the DNS is: ${solversAt(where).join(', ')}`,
+  mistake: oneOf(solversAt(where)),
+})
+
+/** Who hears of trouble, by `channels` as they are known. */
+export const tellQuestion = (channels: readonly string[]): Question => ({
+  ...{ key: 'tell', option: 'tell', preset: 'none' },
+  text: `Whom to tell: ${channels.join(', ')}`,
+  mistake: oneOf(channels),
+})
 
 export const directoryOf = (ca: string): string => CAS[ca] ?? ca
