@@ -7,8 +7,9 @@ const LONG_AT_MOST = 600
 const SHORT_AT_MOST = 300
 const BYTES_AT_MOST = 16 * 1024
 
+/** No character is cut in half. */
 const cut = (text: string, chars: number): string =>
-  text.length <= chars ? text : `${text.slice(0, chars - 1)}…`
+  text.length <= chars ? text : `${text.slice(0, chars - 1).replace(/[\ud800-\udbff]$/, '')}…`
 
 function shown(value: unknown, name: string, keepsLines: boolean): unknown {
   if (typeof value === 'string') {

@@ -3,10 +3,19 @@
  * else: words in lib/present, JSON and log lines by {@link visibleJson}, alerts in lib/alerts/fit.ts.
  */
 
-/** What moves a terminal's cursor, rings its bell, breaks a line, or turns the direction of writing. */
-const UNSEEN = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu
+/**
+ * What moves a terminal's cursor, rings its bell, breaks a line, turns the direction of writing, or is not to be seen
+ * at all: control and format characters, separators of lines and paragraphs, halves of pairs, and what is ignored
+ * where nothing knows it. https://www.unicode.org/reports/tr44/#General_Category_Values, #Default_Ignorable_Code_Point
+ */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/gu
 
-const escaped = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+/** As JSON and JavaScript write it: in two halves beyond U+FFFF. */
+const escaped = (char: string): string =>
+  char
+    .split('')
+    .map(half => `\\u${half.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .join('')
 
 /** A text of somebody else, such as a name in a certificate, as one line that only says what it says. */
 export const visible = (text: string): string => text.replaceAll(UNSEEN, escaped)

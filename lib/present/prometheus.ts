@@ -1,4 +1,5 @@
 import { DAY_MS } from '../base/time.ts'
+import { visible } from '../base/visible.ts'
 import type { Answer } from '../report/answer.ts'
 import { healthOf, shareLeft } from '../report/health.ts'
 import type { ReportedLife, TargetResult } from '../report/result.ts'
@@ -144,8 +145,7 @@ function successAgeS(result: TargetResult, now: number): number | null {
   return Number.isFinite(last) ? (now - last) / 1_000 : null
 }
 
-const escaped = (text: string): string =>
-  text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+const escaped = (text: string): string => visible(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')
 
 const labelled = (labels: Labels): string =>
   Object.entries(labels)

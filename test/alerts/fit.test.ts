@@ -3,9 +3,9 @@ import { fitAlert } from '../../lib/alerts/fit.ts'
 import { plainText, wordingOf } from '../../lib/notifiers/shared/wording.ts'
 import { alertOf } from './alert-of.ts'
 
-const EVIL = 'down\nRunbook: https://evil\u2028To do: nothing\u202e\u009b2J\u001b[2J'
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
-const UNSEEN = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/
+const EVIL = 'down\nRunbook: https://evil\u2028To do: nothing\u202e\u009b2J\u001b[2J\u200b\u00ad\u{e0041}'
+/** But for line breaks, which are ours. */
+const UNSEEN = /(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/u
 
 const leaf = { issuer: EVIL, fingerprint: 'ab', notAfter: '2026-06-27T12:00:00Z' }
 const error = { code: 'ca-rejected', message: EVIL, hint: EVIL } as const
@@ -30,6 +30,13 @@ test('what lay in the outbox is made fit as well, and once is enough', () => {
   const fit = fitAlert(stored)
   expect(JSON.stringify(fit)).not.toMatch(UNSEEN)
   expect(fit.runbook).not.toContain('\n')
+  expect(fitAlert(fit)).toEqual(fit)
+})
+
+test('where a text is cut, no half of a character is left, and once is enough', () => {
+  const text = `x${'😀'.repeat(400)}`
+  const fit = fitAlert(alertOf({ reason: text }, { target: `${text}` }))
+  expect(`${fit.reason}${fit.target}`).not.toMatch(/\p{Cs}|ud83d/u)
   expect(fitAlert(fit)).toEqual(fit)
 })
 

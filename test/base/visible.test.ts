@@ -11,7 +11,14 @@ test.each([
   ['\u001b]0;title\u0007', '\\u001b]0;title\\u0007'],
   ['a\nrotated  factory-1', 'a\\u000arotated  factory-1'],
   ['\u202egnp.exe', '\\u202egnp.exe'],
-  ['grüße 证书', 'grüße 证书'],
+  ['grüße 证书 😀 e\u0301', 'grüße 证书 😀 e\u0301'],
+  ['exa\u00admple', 'exa\\u00admple'],
+  ['pay\u200bpal\u2060.com', 'pay\\u200bpal\\u2060.com'],
+  ['\u061ca\u180eb\u206fc\ufeff', '\\u061ca\\u180eb\\u206fc\\ufeff'],
+  ['ok\u{e0041}\u{e007f}', 'ok\\udb40\\udc41\\udb40\\udc7f'],
+  ['a\u034f\u3164\ufe0f\u{e0100}', 'a\\u034f\\u3164\\ufe0f\\udb40\\udd00'],
+  ['half \ud83d of a pair', 'half \\ud83d of a pair'],
+  ['a\u2028b\u2029', 'a\\u2028b\\u2029'],
 ])('%j is shown as %s', (text, shown) => {
   expect(visible(text)).toBe(shown)
   expect(allVisible({ a: [{ b: text }], c: 1, d: null })).toEqual({ a: [{ b: shown }], c: 1, d: null })
@@ -61,8 +68,8 @@ test('nor in the table of the fleet, its warnings, or the page', () => {
 })
 
 test('JSON for people and programs shows every character, and is the same when it is read', () => {
-  const value = { a: 'x\u009b\u202e\u2028\ny' }
-  expect(jsonText(value)).toBe('{\n  "a": "x\\u009b\\u202e\\u2028\\ny"\n}\n')
+  const value = { a: 'x\u009b\u202e\u2028\n\u200b\u{e0041}y' }
+  expect(jsonText(value)).toBe('{\n  "a": "x\\u009b\\u202e\\u2028\\n\\u200b\\udb40\\udc41y"\n}\n')
   expect(JSON.parse(jsonText(value))).toEqual(value)
   expect(visibleJson('{"a":1}\n')).toBe('{"a":1}\n')
 })

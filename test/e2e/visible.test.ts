@@ -5,9 +5,9 @@ import { cleanups } from '../support/cleanups.ts'
 import { cli } from '../support/command.ts'
 import { createRig } from '../support/rig.ts'
 
-const EVIL = 'sorry\nrotated  factory-1\u2028Runbook: https://evil\u202e\u009b2J'
+const EVIL = 'sorry\nrotated  factory-1\u2028Runbook: https://evil\u202e\u009b2J\u200b\u00ad\u{e0041}'
 /** All but the line breaks that are ours. */
-const UNSEEN = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/u
+const UNSEEN = /[\p{Cc}\p{Cf}\u2028\u2029]/u
 const FORGED = /^\s*(rotated {2}factory-1|Runbook: )/m
 
 test('what a CA and a certificate say moves no cursor and forges no line, in any form of output', async () => {

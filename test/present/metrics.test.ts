@@ -10,7 +10,7 @@ import { METRIC_NAMES, prometheusText } from '../../lib/present/prometheus.ts'
 import type { Answer } from '../../lib/report/answer.ts'
 import { lambdaContext, openFunctionRig } from '../support/function-rig.ts'
 import { DAY_MS, HOUR_MS, openDue, openScenario } from '../support/scenario.ts'
-import { answer, result } from './answers.ts'
+import { answer, kept, result } from './answers.ts'
 import { fleet } from './fleet.ts'
 
 const text = (atMost: number) => ({ type: 'string', minLength: 1, maxLength: atMost })
@@ -235,6 +235,15 @@ describe('Prometheus', () => {
   test('names that need escaping', () => {
     const odd = 'a"b\\c'
     expect(samplesOf(answer(result({ target: odd })))('ok', { target: odd })).toBe(1)
+  })
+
+  test('an outcome that somebody wrote into the state shows every character, and makes no sample', () => {
+    const outcome = 'x"} 1\niotda_cert_ok{target="factory-1"} 1\u202e\u200b\r'
+    const evil = result({ kept: kept({ lastResult: { at: '2026-06-15T12:00:00Z', outcome, error: null } }) })
+    const text = prometheusText(answer(evil))
+    expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+    expect(samplesOf(answer(evil))('ok')).toBe(1)
+    expect(text).toContain('\\\\u202e\\\\u200b\\\\u000d')
   })
 
   test('the dashboard asks for nothing that is not there', async () => {
