@@ -115,10 +115,23 @@ describe('giving up', () => {
     expect(gone.notes).toEqual({})
   })
 
+  it('removes no value that no challenge has, whoever wrote it into the journal', async () => {
+    const bench = await startBench()
+    const [name, value] = ['_dmarc.example.com', 'v=DMARC1; p=reject']
+    bench.dns.txt.set(name, [value])
+    const journal = createJournal()
+    await journal.write({ txt: [{ fqdn: `${name}.`, value, domain: 'iot.example.com' }] })
+    const run = bench.newRun()
+    await bench.source(run).abandon(journal, run)
+    expect([...bench.dns.txt]).toEqual([[name, [value]]])
+  })
+
   it('keeps the values it could not remove, and makes no account', async () => {
     const bench = await startBench()
     const journal = createJournal()
-    const txt = [{ fqdn: '_acme-challenge.iot.example.com.', value: 'v', domain: 'iot.example.com' }]
+    const txt = [
+      { fqdn: '_acme-challenge.iot.example.com.', value: 'v'.repeat(43), domain: 'iot.example.com' },
+    ]
     await journal.write({ order: { url: `${bench.ca.url}/orders/x`, finalize: '', expires: null }, txt })
     const run = bench.newRun()
     const solver = solverOf(bench, { cleanUp: fails('unauthorized') })

@@ -10,7 +10,9 @@ const instant = v.pipe(
   v.number(),
 )
 const orderSchema = v.object({ url: v.string(), finalize: v.string(), expires: v.nullable(instant) })
-const txtSchema = v.array(v.object({ fqdn: v.string(), value: v.string(), domain: v.string() }))
+/** A digest in base64url: whoever writes a journal has no other value of a zone removed. RFC 8555 section 8.4 */
+const digest = v.pipe(v.string(), v.regex(/^[\w-]{43}$/))
+const txtSchema = v.array(v.object({ fqdn: v.string(), value: digest, domain: v.string() }))
 
 /** What the journal says of an order; enough to go on in another process. */
 export interface OrderNotes {
