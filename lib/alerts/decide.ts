@@ -218,11 +218,25 @@ function endState({ open: before, ...record }: AlertRecord, key: string, now: nu
   const next = { ...record, open, ended: { ...Object.fromEntries(recent), [key]: now } }
   // Whoever was not told of it by itself hears of the end of the group.
   if (entry.shared && !entry.shared.alone) return { record: next, message: null }
-  const event = entry.event as EventName
+  return { record: next, message: endOf(key, { since, severity, event: entry.event as EventName, targets }) }
+}
+
+/** That a state is over. */
+export function endOf(
+  key: string,
+  {
+    since,
+    severity,
+    event,
+    targets,
+  }: Pick<Firing, 'since' | 'severity'> & {
+    readonly event: EventName
+    readonly targets: Firing['targets'] | undefined
+  },
+): Message {
   const reason = `no longer: ${EVENTS[event].text}`
   const ended = { event: 'recovered', severity: 'info', kind: 'recovered', key, reason, error: null } as const
-  const ends = { event, severity }
-  return { record: next, message: { ...ended, since, ends, ...(targets ? { targets } : {}) } }
+  return { ...ended, since, ends: { event, severity }, ...(targets ? { targets } : {}) }
 }
 
 const withOpen = (record: AlertRecord, key: string, entry: Firing): AlertRecord => ({

@@ -77,6 +77,64 @@ test('a forged message in its outbox is not sent; what is found is told in its o
   expect(JSON.stringify(w.receiver.requests)).not.toContain('pay here')
 })
 
+/** Changes the newest record of the watchdog. */
+async function rewrite(
+  w: Watched,
+  change: (alerts: { open: object; outbox: { alert: object }[] }) => void,
+): Promise<void> {
+  const folder = join(w.s.rig.folder, 'watch', 'watch')
+  const names = (await readdir(folder)).filter(file => file.startsWith('told.'))
+  const path = join(folder, names.at(-1) ?? '')
+  const record = JSON.parse(await readFile(path, 'utf8'))
+  change(record.alerts)
+  await writeFile(path, JSON.stringify(record))
+}
+
+test('the end of a state that could not be told is told by the next look, in our words and once', async () => {
+  const w = await openWatched()
+  await distrusted(w)
+  await w.look()
+  w.s.device.switches.serve = null
+  w.receiver.status = 503
+  await w.look()
+  await rewrite(w, ({ outbox }) => {
+    const [entry] = outbox
+    expect(entry?.alert).toMatchObject({ event: 'recovered' })
+    Object.assign(entry?.alert ?? {}, { reason: 'pay here', target: 'pay here' })
+    const other = { ...entry?.alert, dedupKey: 'watch/pay here/reach' }
+    outbox.push({ ...entry, alert: other })
+  })
+  w.said()
+  w.receiver.status = 200
+  w.receiver.requests.length = 0
+  await w.look()
+  await w.look()
+  expect(w.said()).toEqual(['recovered recovered info factory-1'])
+  expect(JSON.stringify(w.receiver.requests)).not.toContain('pay here')
+})
+
+test('a forged state in its record has no words of its own told at its end', async () => {
+  const w = await openWatched()
+  const firing = { since: 1, toldAt: 1, severity: 'critical', error: null, signatures: [], level: null }
+  const targets = { count: 1, names: ['pay here'] }
+  await distrusted(w)
+  await w.look()
+  w.s.device.switches.serve = null
+  await rewrite(w, ({ open }) =>
+    Object.assign(open, {
+      '*/watch-unreachable': { ...firing, event: 'watch-unreachable', targets },
+      '*/pay here': { ...firing, event: 'watch-unreachable' },
+      'factory-1/pay here': { ...firing, event: 'watch-unreachable' },
+      'factory-1/days': { ...firing, event: 'pay here' },
+    }),
+  )
+  w.said()
+  w.receiver.requests.length = 0
+  await w.look()
+  expect(w.said()).toContain('recovered recovered info factory-1')
+  expect(JSON.stringify(w.receiver.requests)).not.toContain('pay here')
+})
+
 test('all is well: nothing is said', async () => {
   const { look, said } = await openWatched()
   expect(await look()).toMatchObject({
