@@ -185,7 +185,7 @@ export async function lookAndDecide(context: Context, lease: Lease | null = null
   if (run.clock.now() >= run.deadline) throw outOfTime()
   const inspection = await traced(context, 'inspect', async () => {
     const seen = await inspect(context, lease)
-    return done(seen, describe(seen), 'ShowServerCertificate')
+    return done(seen, describe(seen), 'ListServerCertificates')
   })
   return traced(context, 'decide', async () => {
     const reconciled = await reconcileDocument(context, inspection, lease)
