@@ -6,7 +6,6 @@ import {
   killedRun,
   type Pair,
   rotateHere,
-  rotateOnce,
   startOver,
 } from '../support/renewal.ts'
 import { createRig, type Rig } from '../support/rig.ts'
@@ -73,11 +72,15 @@ test('OCSP settings that are lost with our bind are sent again, and it is told',
 })
 
 describe.each(['before', 'after'] as const)('killed %s the settings are sent again', when => {
-  test('the new certificate stays bound, and is verified by the next run', async () => {
+  test('the new certificate stays bound, and the next run verifies it and tells what is lost', async () => {
     await beside({ ocsp_ssl_enable: false })
     await killedRun(rig, when, { operations: ['iotda.UpdateDomainConfiguration'], skip: 1 })
     const bound = boundId(rig.sandbox)
-    expect(await rotateOnce(rig)).toMatchObject({ outcome: 'rotated' })
+    const { outcome, warnings } = await rotateHere(rig)
+    expect(outcome).toBe('rotated')
+    const told = warnings.filter(({ code }) => code === 'ocsp-changed').map(({ message }) => message)
+    const lost = expect.stringContaining('ocsp_ssl_enable is false, sent was true; somebody changed them, or')
+    expect(told).toEqual(when === 'before' ? [lost] : [])
     expect(boundId(rig.sandbox)).toBe(bound)
     expect(config()?.ocsp_ssl_enable).toBe(when === 'after')
   })

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { DomainConfiguration } from '../../iotda/client.ts'
 import type { Leaf } from '../../model/certificate.ts'
-import type { Replaced } from '../../state/documents.ts'
+import type { PendingBinding, Replaced } from '../../state/documents.ts'
 import type { Context } from '../context.ts'
 import { warn } from '../trace.ts'
 
@@ -55,4 +55,25 @@ export function differenceOf(
   const said = other.map(([name, value]) => `${name} is ${text(found?.[name])}, sent was ${text(value)}`)
   const isLost = other.every(([name, value]) => Boolean(value) && !found?.[name])
   return { said: said.length === 0 ? null : said.join('; '), isLost }
+}
+
+/**
+ * Tells which OCSP settings are not those that an earlier run bound with. It may have died before it read them back;
+ * whether they were lost then or a person changed them since cannot be told apart any more, so they stand.
+ */
+export function warnOfOthers(
+  context: Context,
+  configuration: DomainConfiguration | null,
+  { replaces, staplingBack }: PendingBinding,
+): void {
+  if (!configuration || !replaces || replaces === 'first') return
+  const { serverCertificateConfig: before, staplingOff } = replaces
+  const off = staplingOff ? { ...before, ocsp_stapling_enable: false } : before
+  const { said } = differenceOf(
+    staplingBack ? withStapling(before) : off,
+    configuration.serverCertificateConfig,
+  )
+  if (said === null) return
+  const doubt = 'somebody changed them, or the platform lost them; they stand'
+  warn(context, 'ocsp-changed', `the OCSP settings are not those of the bind: ${said}; ${doubt}`)
 }

@@ -18,12 +18,14 @@ import {
   tryAfterLook,
   tryCanaries,
 } from './device-probes.ts'
+import { warnOfOthers } from './ocsp-stapling.ts'
 import { type Proof, promote } from './record.ts'
 
 /** Proves on the device port that the bound certificate is served: n looks in a row, at every address. */
 export async function verify(context: Context, bound: Bound): Promise<StepResult<Proof>> {
   const { target, run } = context
-  const { inspection, binding } = bound
+  const { inspection, binding, deployed } = bound
+  if (deployed === null) warnOfOthers(context, inspection.configuration, binding)
   if (target.probe.mode === 'off')
     return skipped({ kind: 'unverified', why: 'the probe is off' }, 'the probe is off')
   const replaced = binding.replaces === 'first' ? null : binding.replaces
