@@ -94,7 +94,12 @@ export function openApi(client: HuaweiClient, urn: string): FunctionGraphApi {
       ),
     // A second one is refused by its name.
     create: body => change('CreateFunction', 'POST', `${root}/functions`, body, 'never'),
-    updateConfig: body => change('UpdateFunctionConfig', 'PUT', `${one}/config`, body),
+    updateConfig: async body => {
+      const call = { operation: 'UpdateFunctionConfig', method: 'PUT', path: `${one}/config`, body } as const
+      const about = { retry: 'safe', iamAction: 'functiongraph:function:updateFunctionConfig' } as const
+      // Secrets of the settings are in it.
+      await client.call({ ...call, ...about, isConfidential: true })
+    },
     updateCode: body => change('UpdateFunctionCode', 'PUT', `${one}/code`, body),
     limitInstances: count =>
       change('UpdateFunctionMaxInstanceConfig', 'PUT', `${one}/config-max-instance`, {

@@ -115,6 +115,20 @@ describe('secrets', () => {
   const shown = () => graph.functions.get(URN)?.config ?? {}
   const marked = () => JSON.parse(String(shown().user_data)).IOTDA_CERT_SECRETS_MARK as string
 
+  test.each(['plain', 'base64', 'json'] as const)(
+    'a service that quotes a part of them, %s, where it refuses them: nothing of that is told',
+    async as => {
+      const body = JSON.stringify({ error_code: 'FSS.0400', error_msg: 'bad value: {quoted}' })
+      const quoting = { field: 'encrypted_user_data', chars: 40, end: 'last', as } as const
+      const operations = ['functiongraph.UpdateFunctionConfig']
+      faults.add({ operations, times: 9, status: 400, body, quoting })
+      const { code, stdout, stderr } = await deploy()
+      expect(code).not.toBe(0)
+      expect(`${stdout}${stderr}`).toContain('UpdateFunctionConfig answered HTTP 400 FSS.0400')
+      expect(`${stdout}${stderr}`).not.toContain('bad value')
+    },
+  )
+
   test('another value is set, and what stands beside it tells nothing of it', async () => {
     await deploy()
     const mark = marked()

@@ -1,13 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  boundId,
-  fast,
-  issuePair,
-  killedRun,
-  type Pair,
-  rotateHere,
-  startOver,
-} from '../support/renewal.ts'
+import { boundId, fast, issuePair, killedRun, type Pair, rotateHere, startOver } from '../support/renewal.ts'
 import { createRig, type Rig } from '../support/rig.ts'
 
 /** The platform has no conditional update: what was changed beside ours is seen when it is read back. */
