@@ -91,7 +91,7 @@ const [esm, cjs, watch] = await Promise.all([
     ...common,
     entryPoints: {
       main: 'sandbox/main.ts',
-      demo: 'sandbox/demo.ts',
+      demo: 'sandbox/demo/demo.ts',
       sandbox: 'sandbox/sandbox.ts',
       sequence: 'sandbox/sequence.ts',
       s3: 'sandbox/stores/s3.ts',
