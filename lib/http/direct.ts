@@ -46,10 +46,15 @@ const watch = (
   request: ClientRequest,
   ready: 'connect' | 'secureConnect',
   within: number,
-  onReady: () => void,
+  { onReady, mayConnect, url }: Pick<Exchange, 'onReady' | 'mayConnect' | 'url'>,
 ) =>
   request.once('socket', socket => {
-    if (request.reusedSocket) return onReady()
+    if (request.reusedSocket) {
+      // It was made for whoever may connect to more.
+      const { remoteAddress: at } = socket
+      if (at !== undefined && !mayConnect(at)) return request.destroy(notThere(url.hostname, at))
+      return onReady()
+    }
     const timer = setTimeout(
       () => request.destroy(Object.assign(new Error('no connection in time'), { code: 'ETIMEDOUT' })),
       within,
@@ -63,11 +68,12 @@ const watch = (
 
 /** Sends one request by Node's own client, over what `connection` says. */
 export const send = (
-  { method, url, headers, body, encoding, maxBytes, signal, onReady }: Exchange,
+  exchange: Exchange,
   connection: Pick<RequestOptions, 'agent' | 'createConnection' | 'lookup'>,
   connectTimeoutMs: number,
 ): Promise<HttpResponse> =>
   new Promise((resolve, reject) => {
+    const { method, url, headers, body, encoding, maxBytes, signal } = exchange
     const isTls = url.protocol === 'https:'
     // Node sends no length with a DELETE by itself.
     const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
@@ -75,7 +81,7 @@ export const send = (
       ...{ method, signal, ...connection },
       headers: { ...headers, ...length },
     })
-    watch(request, isTls ? 'secureConnect' : 'connect', connectTimeoutMs, onReady)
+    watch(request, isTls ? 'secureConnect' : 'connect', connectTimeoutMs, exchange)
     const onClose = (): void => reject(new Error('closed without an answer'))
     request.once('error', reject)
     request.once('response', answer => {

@@ -26,6 +26,22 @@ const bodyOf = async (request: IncomingMessage): Promise<string> => {
   return text
 }
 
+test('a connection that is open already is not taken by who may not connect there', async () => {
+  const asked: string[] = []
+  const server = createServer((request, response) => {
+    asked.push(request.url ?? '')
+    response.end('ok')
+  })
+  const url = `http://localhost:${(await listen(server)).port}`
+  const http = client()
+  await http.request({ method: 'GET', url: `${url}/first` })
+  const refused = failureOf(
+    http.request({ method: 'GET', url: `${url}/second`, mayConnect: address => address === '192.0.2.1' }),
+  )
+  expect(await refused).toMatchObject({ reason: 'connect', message: expect.stringContaining('must not be') })
+  expect(asked).toEqual(['/first'])
+})
+
 describe('an answer', () => {
   test('has status, headers with lower-case names, and text', async () => {
     const url = await serve((_, response) => {
