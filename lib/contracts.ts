@@ -7,6 +7,7 @@
  */
 import type { GenericSchema, InferOutput } from 'valibot'
 import type { Log } from './base/log.ts'
+import type { Limit } from './base/pace.ts'
 import type { Secret } from './base/secret.ts'
 import type { Clock } from './base/time.ts'
 import type { Http } from './http/http.ts'
@@ -35,8 +36,11 @@ export interface Run {
 export interface DriverContext {
   /** The name in the settings, for messages. */
   readonly name: string
-  /** An HTTP client that trusts these roots, or Node's when null. */
-  readonly http: (caCertificates: string | null) => Http
+  /**
+   * An HTTP client that trusts these roots, or Node's when null. `limit`: what the service documents; `of` names whom
+   * it is for, where several at one address have as much each.
+   */
+  readonly http: (caCertificates: string | null, limit?: Limit & { readonly of?: string }) => Http
   readonly clock: Clock
   readonly log: Log
   /** Current keys of a `credentials` entry; asked again for each call, since they may be temporary. */

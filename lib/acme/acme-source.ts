@@ -15,6 +15,7 @@ import { obtainCertificate } from './order/order.ts'
 import { mainJournal, rehearsalJournal, rehearse, stagingMemory, withRehearsal } from './order/rehearsal.ts'
 import type { AcmeClient } from './protocol/client.ts'
 import { problemOf } from './protocol/problem.ts'
+import { CA_LIMIT } from './protocol/transport.ts'
 import { revokeCertificate } from './revoke.ts'
 
 /** How a source orders. */
@@ -49,7 +50,7 @@ const createEnvironment = (
 ): Environment => {
   const { settings, directoryUrl, memory } = where
   const accessOf = (run: Run): AccountAccess => {
-    const http = context.http(account.caCertificates)
+    const http = context.http(account.caCertificates, CA_LIMIT)
     const isPrivate = account.caCertificates !== null
     return { connection: { settings, directoryUrl, isPrivate, http, run }, account, memory }
   }

@@ -158,6 +158,9 @@ const sealKeyOf =
     })
   }
 
+/** Of an enterprise instance of the smaller size. https://support.huaweicloud.com/intl/en-us/productdesc-iothub/iot_04_0014.html */
+const INSTANCE = { perSecond: 200, burst: 200 }
+
 /** Signed calls to the instance of a target. */
 export function huaweiClient(
   settings: Settings,
@@ -167,7 +170,13 @@ export function huaweiClient(
 ) {
   const { credentials, caCertificates } = need(settings.access, name)
   const keys = () => keysFrom(settings)(credentials)
-  return createHuaweiClient({ ...instance, http: http(caCertificates), clock, keys, driver: 'iotda' })
+  return createHuaweiClient({
+    ...instance,
+    http: http(caCertificates, { ...INSTANCE, of: instance.instanceId ?? name }),
+    clock,
+    keys,
+    driver: 'iotda',
+  })
 }
 
 /** What the settings have made sure is there. */

@@ -119,7 +119,7 @@ export async function inSession<Done>(
 ): Promise<Done> {
   const { runId, clock, deadline, finishMs = FINISH_MS } = request
   const log = logWith(request.log, { runId })
-  const clients = request.clients ?? openClients(settings.proxy)
+  const clients = request.clients ?? openClients(settings.proxy, clock)
   const { signal, clear } = abortAfter(Math.max(1, deadline - clock.now()), request.signal)
   const context = contextOf(settings, { http: clients.http, clock, log })
   try {

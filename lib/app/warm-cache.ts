@@ -51,7 +51,7 @@ export function keepWarm(): Warm {
         void open.clients.close()
         open = null
       }
-      const mine = open ?? { clients: openClients(proxy), users: 0, usedAt: clock.now() }
+      const mine = open ?? { clients: openClients(proxy, clock), users: 0, usedAt: clock.now() }
       mine.users += 1
       open = mine
       return {

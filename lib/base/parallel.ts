@@ -30,3 +30,25 @@ export function createTurns(): Turns {
     return mine
   }
 }
+
+/** Work that all who ask for the same within one run share; `of` is that run. What fails may be tried again. */
+export interface Shared {
+  <T>(of: object, key: string, work: () => Promise<T>): Promise<T>
+  /** Whoever asks next asks anew. */
+  forget(of: object, key: string): void
+}
+
+export function createShared(): Shared {
+  const runs = new WeakMap<object, Map<string, Promise<unknown>>>()
+  const shared = <T>(of: object, key: string, work: () => Promise<T>): Promise<T> => {
+    const known = runs.get(of) ?? new Map<string, Promise<unknown>>()
+    runs.set(of, known)
+    const mine = known.get(key) ?? work()
+    known.set(key, mine)
+    mine.catch(() => known.get(key) === mine && known.delete(key))
+    return mine as Promise<T>
+  }
+  return Object.assign(shared, {
+    forget: (of: object, key: string) => void runs.get(of)?.delete(key),
+  })
+}

@@ -227,6 +227,11 @@ export function unanswered(thrown: unknown, called: Called): RotationError {
     return stopped({ signal }, call, how)
   }
   if (!(thrown instanceof HttpFailure)) return asRotationError(thrown)
+  if (thrown.reason === 'left-alone')
+    return new RotationError('out-of-time', `${call}: ${thrown.message}; the next run goes on`, {
+      cause: thrown,
+      ...(thrown.until === null ? {} : { retryAt: thrown.until }),
+    })
   const code = sent ? 'unavailable' : 'unreachable'
   const said = terms.unanswered?.(thrown) ?? `: ${thrown.message}`
   const hint = thrown.reason === 'proxy' ? CHECK_PROXY : terms.unansweredHint(thrown)
@@ -238,6 +243,10 @@ export function unanswered(thrown: unknown, called: Called): RotationError {
     ...(hint === null ? {} : { hint }),
   })
 }
+
+/** Tells the client that a service asks for fewer calls, with what it says of when. */
+export const tooMany = (http: Http, answer: HttpResponse, now: number): void =>
+  http.tooMany?.(answer, Math.max(0, (parseRetryAfter(answer.headers['retry-after'], now) ?? now) - now))
 
 /** A success, with its JSON (null for an empty body, undefined when it is none). */
 export type ApiResponse = HttpResponse & { readonly json: unknown }
@@ -255,7 +264,10 @@ export async function callApi(given: ApiCall): Promise<ApiResponse> {
   })
   const json = parseJson(answer.text)
   const refusal = refusalOf(answer, json)
-  if (refusal) throw refused(answer, refusal, given, clock.now())
+  if (refusal) {
+    if (refusal.code === 'throttled') tooMany(http, answer, clock.now())
+    throw refused(answer, refusal, given, clock.now())
+  }
   return { ...answer, json }
 }
 

@@ -26,13 +26,30 @@ export interface HttpResponse {
 /** Why no answer came. `sent` false: the request cannot have taken effect. */
 export class HttpFailure extends Error {
   override readonly name = 'HttpFailure'
-  readonly reason: 'proxy' | 'connect' | 'tls' | 'timeout' | 'dropped' | 'aborted' | 'too-large'
+  readonly reason:
+    | 'proxy'
+    | 'connect'
+    | 'tls'
+    | 'timeout'
+    | 'dropped'
+    | 'aborted'
+    | 'too-large'
+    | 'left-alone'
   readonly sent: boolean
+  /** Of `left-alone`: until when the service wants to be. */
+  readonly until: number | null
 
-  constructor(reason: HttpFailure['reason'], message: string, sent: boolean, cause?: unknown) {
+  constructor(
+    reason: HttpFailure['reason'],
+    message: string,
+    sent: boolean,
+    cause?: unknown,
+    until: number | null = null,
+  ) {
     super(message, { cause })
     this.reason = reason
     this.sent = sent
+    this.until = until
   }
 }
 
@@ -40,6 +57,8 @@ export class HttpFailure extends Error {
 export interface Http {
   /** @throws HttpFailure when there is no complete answer */
   request(request: HttpRequest): Promise<HttpResponse>
+  /** This answer of its says that there were too many; `pauseMs`: how long the service wants to be left alone. */
+  tooMany?(answer: HttpResponse, pauseMs: number): void
   /** Closes idle connections, so that a process can end. */
   close(): Promise<void>
 }

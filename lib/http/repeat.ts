@@ -16,7 +16,7 @@ export interface Repeating {
 export interface Repetition {
   /** Before the second try, the third, and so on. Default: 1 s and 2 s, so that there are three. */
   readonly pausesMs?: readonly number[]
-  /** Whether the same call may have more luck. Default: errors that say `now`. */
+  /** Whether the same call may have more luck. Default: errors that say `now`, and calls that came too fast. */
   readonly passes?: (error: RotationError) => boolean
   /** Goes on after the call when the signal was aborted in a pause. Default: `: the run was stopped`. */
   readonly stopped?: string | undefined
@@ -29,6 +29,8 @@ const WAIT_AT_MOST_MS = 10 * SECOND_MS
 /** Whether time alone mends it, whenever it is tried again. */
 export const passesByItself = ({ code }: RotationError): boolean =>
   code === 'throttled' || code === 'unavailable'
+
+const isWorthIt = ({ retry, code }: RotationError): boolean => retry === 'now' || code === 'throttled'
 
 /** Sleeps within a run. @throws RotationError `out-of-time`, or the signal's own, when it is stopped meanwhile */
 export async function pause(
@@ -50,7 +52,7 @@ async function pauseAfter(
   { repeating, repetition }: { readonly repeating: Repeating; readonly repetition: Repetition },
 ): Promise<void> {
   const { clock, log, deadline = Infinity } = repeating
-  const { pausesMs = PAUSES_MS, passes = ({ retry }) => retry === 'now' } = repetition
+  const { pausesMs = PAUSES_MS, passes = isWorthIt } = repetition
   const error = asRotationError(thrown)
   const pauseMs = pausesMs[tried - 1]
   if (pauseMs === undefined || !passes(error)) throw error
@@ -84,6 +86,7 @@ export async function settled(
   repeating: Repeating,
   call: string,
   look: () => Promise<(() => Promise<unknown>) | null>,
+  repetition: Pick<Repetition, 'passes'> = {},
 ): Promise<void> {
   for (let tried = 1; ; tried += 1) {
     const change = await look()
@@ -92,7 +95,7 @@ export async function settled(
       await change()
       return
     } catch (error) {
-      await pauseAfter(error, tried, call, { repeating, repetition: {} })
+      await pauseAfter(error, tried, call, { repeating, repetition })
     }
   }
 }

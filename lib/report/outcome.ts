@@ -16,7 +16,8 @@ const REFUSALS: readonly ErrorCode[] = ['preflight-refused', 'certificate-invali
 /** The outcome that an error stands for. */
 export function outcomeOf({ code }: RotationError): Outcome {
   if (code === 'busy' || code === 'lease-lost') return 'busy'
-  if (code === 'out-of-time') return 'suspended'
+  // Nothing is broken: the service takes it later, and the next run goes on.
+  if (code === 'out-of-time' || code === 'throttled') return 'suspended'
   return REFUSALS.includes(code) ? 'refused' : 'failed'
 }
 

@@ -29,7 +29,7 @@ import { awaitedNow } from './rings/awaited.ts'
 import { leadMs } from './rings/turn.ts'
 import type { Uploaded } from './steps/add.ts'
 import type { Bound } from './steps/bind.ts'
-import { type Proof, record, type Settled, settleCertificate } from './steps/record.ts'
+import type { Proof, Settled } from './steps/record.ts'
 import { sweep } from './steps/sweep.ts'
 import { done, logFailure, type StepResult, Suspension, traced, warn } from './trace.ts'
 
@@ -123,7 +123,7 @@ async function prove(context: Context, lease: Lease, bound: Bound): Promise<Sett
 }
 
 async function settle(context: Context, lease: Lease, bound: Bound, proof: Proof): Promise<Settled> {
-  const { rollBack } = await loadSteps()
+  const { rollBack, record } = await loadSteps()
   const ending = await step(context, 'roll-back', () => rollBack(context, lease, bound, proof))
   return step(context, 'record', () => record(context, bound, ending))
 }
@@ -138,18 +138,20 @@ async function repair(context: Context, lease: Lease, decided: Decided<DueToRepa
 
 /** The steps' code is loaded only when something is due. */
 async function loadSteps() {
-  const [plan, obtain, preflight, rollOut, free, add, bindTime, bind, verify, rollBack] = await Promise.all([
-    import('./actions/plan.ts'),
-    import('./steps/obtain.ts'),
-    import('./steps/preflight.ts'),
-    import('./rings/await-turn.ts'),
-    import('./steps/free.ts'),
-    import('./steps/add.ts'),
-    import('./steps/bind-time.ts'),
-    import('./steps/bind.ts'),
-    import('./steps/verify.ts'),
-    import('./steps/roll-back.ts'),
-  ])
+  const [plan, obtain, preflight, rollOut, free, add, bindTime, bind, verify, rollBack, record] =
+    await Promise.all([
+      import('./actions/plan.ts'),
+      import('./steps/obtain.ts'),
+      import('./steps/preflight.ts'),
+      import('./rings/await-turn.ts'),
+      import('./steps/free.ts'),
+      import('./steps/add.ts'),
+      import('./steps/bind-time.ts'),
+      import('./steps/bind.ts'),
+      import('./steps/verify.ts'),
+      import('./steps/roll-back.ts'),
+      import('./steps/record.ts'),
+    ])
   return {
     ...plan,
     ...obtain,
@@ -161,6 +163,7 @@ async function loadSteps() {
     ...bind,
     ...verify,
     ...rollBack,
+    ...record,
   }
 }
 
@@ -329,6 +332,7 @@ async function settleLeftover(context: Context): Promise<void> {
   const leaf = inspection ? boundLeaf(inspection) : null
   const pending = inspection?.documents.certificate.pending
   if (!leaf || pending?.fingerprint !== leaf.fingerprint) return
+  const { settleCertificate } = await loadSteps()
   await settleCertificate(context, leaf).catch(e => logFailure(context, e, 'a key is not wiped yet'))
 }
 

@@ -188,6 +188,7 @@ const listAll = <T>(
 /** https://www.alibabacloud.com/help/en/dns/api-alidns-2015-01-09-describedomains */
 const findZone = (api: Api, fqdn: string, run: Run): Promise<Zone> =>
   longestZone(fqdn, {
+    run,
     driver: api.service.driver,
     operation: 'DescribeDomains',
     hint: 'Add the domain to Alibaba Cloud DNS of the account of this access key.',
@@ -210,11 +211,19 @@ async function listTxt(api: Api, zone: Zone, fqdn: string, run: Run): Promise<re
 const rrOf = ({ DomainName, PunyCode }: Zone, fqdn: string): string =>
   relativeName(fqdn, PunyCode || DomainName)
 
+/** Of the slowest operation. https://help.aliyun.com/zh/dns/api-alidns-2015-01-09-quota */
+const LIMIT = { perSecond: 60, burst: 60 }
+
 const create = (config: Settings, context: DriverContext) => {
   const { accessKeyId, accessKeySecret, securityToken, endpoint, ttl, propagation } = config
   const driver = `solver ${context.name} (alidns)`
   const secrets = [accessKeyId, accessKeySecret, securityToken].flatMap(it => it?.reveal() ?? [])
-  const service = createService({ driver, http: context.http(config.caCertificates), secrets, refusalOf })
+  const service = createService({
+    driver,
+    http: context.http(config.caCertificates, LIMIT),
+    secrets,
+    refusalOf,
+  })
   const api = { service, endpoint, keys: { accessKeyId, accessKeySecret, securityToken } }
   return createRecordSolver<Zone>({
     driver,

@@ -132,6 +132,7 @@ async function listAll<T>(
 /** https://developers.cloudflare.com/api/resources/zones/methods/list/ */
 const findZone = (api: Api, fqdn: string, run: Run): Promise<Zone> =>
   longestZone(fqdn, {
+    run,
     driver: api.service.driver,
     operation: 'ListZones',
     hint: 'Add the zone to this Cloudflare account, or give the token "Zone: Read" for it: others are not listed.',
@@ -155,10 +156,13 @@ async function listTxt(api: Api, zone: Zone, fqdn: string, run: Run): Promise<re
     .map(({ id, content }) => ({ id, text: textOfTxt(content) }))
 }
 
+/** 1,200 requests in five minutes for a user. https://developers.cloudflare.com/fundamentals/api/reference/limits/ */
+const LIMIT = { perSecond: 4, burst: 60 }
+
 const create = (config: Settings, context: DriverContext) => {
   const { apiToken, endpoint, ttl, propagation } = config
   const driver = `solver ${context.name} (cloudflare)`
-  const http = context.http(config.caCertificates)
+  const http = context.http(config.caCertificates, LIMIT)
   const service = createService({ driver, http, secrets: [apiToken.reveal()], refusalOf })
   const api = { service, endpoint, apiToken }
   return createRecordSolver<Zone>({

@@ -97,6 +97,7 @@ const listAll = <T>(
 /** The longest zone that holds the name. https://support.huaweicloud.com/intl/en-us/api-dns/dns_api_62003.html */
 const findZone = (api: Api, fqdn: string, run: Run): Promise<Zone> =>
   longestZone(fqdn, {
+    run,
     driver: api.driver,
     operation: 'ListPublicZones',
     hint: 'Create the public zone in this account, or check credentials, region and projectId of the solver.',
@@ -159,8 +160,9 @@ const whatOf = ({ driver }: Api, fqdn: string): string => `${driver}: TXT record
 
 const isConflict = (error: unknown): boolean => CONFLICTS.has(serviceErrorOf(error)?.code ?? '')
 
-/** Nobody knows what became of the write; reading tells. */
-const isLost = (error: unknown): boolean => error instanceof RotationError && error.code === 'unavailable'
+/** Nobody knows what became of the write, or it came too fast; reading tells. */
+const isLost = (error: unknown): boolean =>
+  error instanceof RotationError && (error.code === 'unavailable' || error.code === 'throttled')
 
 /**
  * Read, merge, write, and read again until the record set is as wanted and settled: so a value that a concurrent

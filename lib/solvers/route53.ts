@@ -144,6 +144,7 @@ async function publicZones(api: Route53, name: string, run: Run): Promise<readon
 
 const findZone = (api: Route53, fqdn: string, run: Run): Promise<Zone> =>
   longestZone(fqdn, {
+    run,
     driver: api.driver,
     operation: 'ListHostedZonesByName',
     hint: 'Create the public hosted zone in this AWS account, or check the keys of the solver.',
@@ -203,7 +204,7 @@ const whatOf = ({ driver }: Route53, fqdn: string): string => `${driver}: TXT re
  */
 async function edit(api: Route53, zone: Zone, { fqdn, ttl, apply }: Edit, run: Run): Promise<string | null> {
   let changeId: string | null = null
-  await settled(run, whatOf(api, fqdn), async () => {
+  const look = async () => {
     const set = await setOf(api, zone, { fqdn, type: 'TXT' }, run)
     const there = (set?.ResourceRecords ?? []).map(({ Value }) => Value ?? '')
     const wanted = apply(there)
@@ -221,7 +222,8 @@ async function edit(api: Route53, zone: Zone, { fqdn, ttl, apply }: Edit, run: R
       )
       changeId = answer.ChangeInfo?.Id ?? null
     }
-  })
+  }
+  await settled(run, whatOf(api, fqdn), look, { passes: ({ retry }) => retry === 'now' })
   return changeId
 }
 
@@ -245,9 +247,12 @@ async function awaitInSync(api: Route53, id: string, run: Run): Promise<void> {
 
 // --- the driver --------------------------------------------------------------------------------------------
 
+/** Of an account. https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html */
+const LIMIT = { perSecond: 5, burst: 5 }
+
 const create = (config: Settings, context: DriverContext) => {
   const { hostedZoneId, region, ttl, propagation } = config
-  const api = openSdk(config, context.http(config.caCertificates), {
+  const api = openSdk(config, context.http(config.caCertificates, LIMIT), {
     driver: `solver ${context.name} (route53)`,
     name: '@aws-sdk/client-route-53',
     terms: TERMS,

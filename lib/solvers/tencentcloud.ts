@@ -191,6 +191,7 @@ const listAll = <T>(
 /** https://cloud.tencent.com/document/api/1427/56172 */
 const findZone = (api: Api, fqdn: string, run: Run): Promise<Zone> =>
   longestZone(fqdn, {
+    run,
     driver: api.service.driver,
     operation: 'DescribeDomainList',
     hint: 'Add the domain to DNSPod of the account of this key.',
@@ -213,11 +214,19 @@ async function listTxt(api: Api, zone: Zone, fqdn: string, run: Run): Promise<re
     .map(({ RecordId, Value }) => ({ id: String(RecordId), text: Value }))
 }
 
+/** Of the slowest operation. https://www.tencentcloud.com/document/api/1157/49025 */
+const LIMIT = { perSecond: 100, burst: 100 }
+
 const create = (config: Settings, context: DriverContext) => {
   const { secretId, secretKey, token, endpoint, ttl, propagation } = config
   const driver = `solver ${context.name} (tencentcloud)`
   const secrets = [secretId, secretKey, token].flatMap(it => it?.reveal() ?? [])
-  const service = createService({ driver, http: context.http(config.caCertificates), secrets, refusalOf })
+  const service = createService({
+    driver,
+    http: context.http(config.caCertificates, LIMIT),
+    secrets,
+    refusalOf,
+  })
   const api = { service, endpoint, keys: { secretId, secretKey, token } }
   return createRecordSolver<Zone>({
     driver,

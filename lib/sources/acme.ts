@@ -74,8 +74,11 @@ const create = (own: Settings, context: SourceContext): CertificateSource => {
     rollover: async run => (await source()).rollover(run),
     /** Asked a few times a day: a run that still knows the answer loads nothing of ACME. */
     renewalInfo: async (leafPem, leaf, run) => {
-      const { fetchRenewalInfo } = await import('../acme/renewal-info.ts')
-      const http = context.http(own.caCertificates)
+      const [{ fetchRenewalInfo }, { CA_LIMIT }] = await Promise.all([
+        import('../acme/renewal-info.ts'),
+        import('../acme/protocol/transport.ts'),
+      ])
+      const http = context.http(own.caCertificates, CA_LIMIT)
       const connection = {
         settings: `sources.${context.name}`,
         directoryUrl: own.directory,

@@ -3,6 +3,7 @@
 import { openClients } from '../../lib/app/clients.ts'
 import { type Request, run } from '../../lib/app/run.ts'
 import type { Warm } from '../../lib/app/warm-cache.ts'
+import { systemClock } from '../../lib/base/time.ts'
 import type { Settings } from '../../lib/config/load.ts'
 import type { Http } from '../../lib/http/http.ts'
 import type { Answer } from '../../lib/report/answer.ts'
@@ -47,7 +48,7 @@ const mortal = (death: Death | null, died: () => void): ((http: Http) => Http) =
 /** The settings are read once and connections are kept, as in a function that stays warm. */
 export function createMortal(): Mortal {
   let settings: Promise<Settings> | null = null
-  const clients = openClients(null)
+  const clients = openClients(null, systemClock)
   const warmFor = (own: (http: Http) => Http): Warm => ({
     settings: (_, around, load) => {
       settings ??= load(around)

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { createShared } from '../../base/parallel.ts'
 import { RotationError } from '../../base/rotation-error.ts'
 import { DAY_MS } from '../../base/time.ts'
 import type { SourceMemory } from '../../contracts.ts'
@@ -7,6 +8,8 @@ import { asObject, refusal } from './problem.ts'
 import { type AcmeConnection, ask, jsonObject } from './transport.ts'
 
 const MAX_AGE_MS = DAY_MS
+/** Many certificates ask at once. */
+const shared = createShared()
 
 /** A CA's directory (RFC 8555 section 7.1.1), as kept between runs. */
 export interface Directory {
@@ -81,11 +84,17 @@ export async function loadDirectory(connection: AcmeConnection, memory: SourceMe
   const isFresh = ageMs >= 0 && ageMs < MAX_AGE_MS
   if (cached.success && cached.output.url === directoryUrl && isFresh && isAtHome(cached.output))
     return cached.output
-  return reloadDirectory(connection, memory)
+  return shared(run, directoryUrl, () => fetchAndRemember(connection, memory))
 }
 
 /** Fetches the directory and remembers it, whatever the memory holds. @throws RotationError as {@link fetchDirectory} */
-export async function reloadDirectory(connection: AcmeConnection, memory: SourceMemory): Promise<Directory> {
+export function reloadDirectory(connection: AcmeConnection, memory: SourceMemory): Promise<Directory> {
+  const { run, directoryUrl } = connection
+  shared.forget(run, directoryUrl)
+  return shared(run, directoryUrl, () => fetchAndRemember(connection, memory))
+}
+
+async function fetchAndRemember(connection: AcmeConnection, memory: SourceMemory): Promise<Directory> {
   const directory = await fetchDirectory(connection)
   await remember(memory, { directory }, connection.run)
   return directory

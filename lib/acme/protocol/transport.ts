@@ -2,12 +2,13 @@ import { RotationError } from '../../base/rotation-error.ts'
 import { SECOND_MS } from '../../base/time.ts'
 import { USER_AGENT } from '../../base/user-agent.ts'
 import type { Run } from '../../contracts.ts'
-import { parseJson, unanswered } from '../../http/api-call.ts'
+import { parseJson, tooMany, unanswered } from '../../http/api-call.ts'
 import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
 import { refusal, termsOf } from './problem.ts'
 import { requireWhereabouts } from './whereabouts.ts'
 
-/** How a CA's servers tell clients apart (RFC 8555 section 6.1 asks for it). */
+/** Let's Encrypt's for what every order begins with; other CAs document none. https://letsencrypt.org/docs/rate-limits/ */
+export const CA_LIMIT = { perSecond: 20, burst: 10 }
 
 const REQUEST_TIMEOUT_MS = 30 * SECOND_MS
 const REDIRECTS_AT_MOST = 3
@@ -68,13 +69,18 @@ export async function ask(connection: AcmeConnection, call: string, request: Ask
   }
 }
 
+/** Refused for the rate of requests. What newOrder and newAccount are refused for is a limit on certificates. */
+const isTooFast = ({ status, headers }: HttpResponse, call: string): boolean =>
+  (status === 503 && headers['retry-after'] !== undefined) ||
+  (status === 429 && call !== 'newOrder' && call !== 'newAccount')
+
 const askOnce = async (connection: AcmeConnection, call: string, request: Asked): Promise<HttpResponse> => {
   const { http, run, settings } = connection
   const leftMs = run.deadline - run.clock.now()
   if (run.signal.aborted || leftMs <= 0) throw outOfTime(settings, call, run.signal.reason)
   const mayConnect = requireWhereabouts(connection, call, request.url)
   try {
-    return await http.request({
+    const answer = await http.request({
       ...request,
       mayConnect,
       // Problem documents are for people, in the language of all other messages (RFC 8555 section 6.1).
@@ -82,6 +88,8 @@ const askOnce = async (connection: AcmeConnection, call: string, request: Asked)
       timeoutMs: Math.min(REQUEST_TIMEOUT_MS, leftMs),
       signal: run.signal,
     })
+    if (isTooFast(answer, call)) tooMany(http, answer, run.clock.now())
+    return answer
   } catch (thrown) {
     if (!(thrown instanceof HttpFailure)) throw thrown
     throw failed(connection, call, thrown, leftMs < REQUEST_TIMEOUT_MS)

@@ -4,11 +4,11 @@ import { stopped } from '../../base/stopped.ts'
 import { parseRetryAfter } from '../../base/time.ts'
 import { USER_AGENT } from '../../base/user-agent.ts'
 import type { Run } from '../../contracts.ts'
-import { type Called, quote, type Refusal, refused, unanswered } from '../../http/api-call.ts'
+import { type Called, parseJson, quote, type Refusal, refused, unanswered } from '../../http/api-call.ts'
 import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
 import { serviceTerms } from '../../http/service.ts'
 import type { ErrorCode } from '../../model/errors.ts'
-import { codeOf } from './refusal.ts'
+import { awsRefusal, codeOf } from './refusal.ts'
 
 /** What the clients of the AWS SDK share here: they make their calls over our HTTP client, and end in our errors. */
 
@@ -127,6 +127,8 @@ const overHttp = (http: Http) => ({
       ...(abortSignal instanceof AbortSignal ? { signal: abortSignal } : {}),
     })
     const { status, text } = answer
+    const isTooFast = status >= 400 && awsRefusal(answer, parseJson(text), '')?.code === 'throttled'
+    if (isTooFast) http.tooMany?.(answer, Math.max(0, parseRetryAfter(answer.headers['retry-after'], 0) ?? 0))
     if (status >= 500) throw new Outage(answer)
     return { response: { statusCode: status, headers: { ...answer.headers }, body: Buffer.from(text) } }
   },

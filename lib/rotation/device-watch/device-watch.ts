@@ -53,17 +53,17 @@ export async function watchDevices(
 /** Null: it could not be counted, which is said. */
 async function countNow(context: Context): Promise<number | null> {
   const { target, iotda, run, countPace } = context
+  let sentAt = run.clock.now()
   try {
     if (!(await countPace.take(TURN_MS, run.signal))) {
       warn(context, 'devices-unknown', 'devices were not counted: one count a second is taken, and many wait')
       return null
     }
-    const count = await iotda.countDevicesOnline(target.devices?.where ?? null, run.signal)
-    countPace.speedUp()
-    return count
+    sentAt = run.clock.now()
+    return await iotda.countDevicesOnline(target.devices?.where ?? null, run.signal)
   } catch (error) {
     const { code, message } = asRotationError(error)
-    if (code === 'throttled') countPace.slowDown()
+    if (code === 'throttled') countPace.slowDown(sentAt)
     warn(context, 'devices-unknown', `devices could not be counted: ${message}`)
     return null
   }

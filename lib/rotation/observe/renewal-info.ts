@@ -1,8 +1,12 @@
+import { createShared } from '../../base/parallel.ts'
 import type { RenewalInfo, Slot } from '../../model/certificate.ts'
 import type { Action } from '../../model/outcomes.ts'
 import type { CertificateDocument } from '../../state/documents.ts'
 import { type Context, certificateDocument, sourceNamed } from '../context.ts'
 import { logFailure } from '../trace.ts'
+
+/** Targets that share a certificate ask once. */
+const shared = createShared()
 
 /** Who decides by it; whatever else a person asks for does without. */
 const DECIDING: readonly Action[] = ['rotate', 'plan', 'status']
@@ -25,7 +29,9 @@ export async function renewalInfo(
   const usable = known?.fingerprint === leaf.fingerprint ? known : null
   if (!DECIDING.includes(event.action) || (usable && now < usable.nextFetchAt)) return usable
   try {
-    const fetched = await source.renewalInfo(bound.certificatePem, leaf, run)
+    const { certificatePem } = bound
+    const ask = async () => (await source.renewalInfo?.(certificatePem, leaf, run)) ?? null
+    const fetched = await shared(run, leaf.fingerprint, ask)
     // A failed fetch does not forget a window that was good.
     const info =
       fetched && !fetched.window && usable?.window
