@@ -79,11 +79,14 @@ const [esm, cjs, watch] = await Promise.all([
     entryPoints: {
       permissions: 'lib/app/deployment.ts',
       functiongraph: 'deploy/huawei/functiongraph.ts',
+      aws: 'deploy/aws/deploy.ts',
     },
     outdir: `${out}/deploy`,
     external: ['@aws-sdk/*', 'nodemailer'],
     outExtension: { '.js': '.mjs' },
+    chunkNames: 'chunks/[name]-[hash]',
     format: 'esm',
+    splitting: true,
     banner: { js: requireBanner },
   }),
   // The sandbox is for development: its packages stay where they are.

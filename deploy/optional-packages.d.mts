@@ -3,7 +3,7 @@ export declare function leftOut(
 ): Promise<Readonly<Record<'lambda' | 'functiongraph' | 'watch', readonly string[]>>>
 
 export declare function missingFrom(
-  inputs: Readonly<Record<string, unknown>>,
+  lacks: readonly OptionalPackage[],
   settings: Readonly<Record<string, unknown>>,
   where?: { readonly onLambda?: boolean },
 ): readonly string[]
@@ -16,3 +16,13 @@ export interface OptionalPackage {
 }
 
 export declare function lackedBy(inputs: Readonly<Record<string, unknown>>): readonly OptionalPackage[]
+
+export declare function zipFor(
+  out: string,
+  name: 'lambda' | 'functiongraph' | 'functiongraph-watch',
+  settings: readonly unknown[],
+  where?: { readonly onLambda?: boolean },
+): Promise<
+  | { readonly zip: string; readonly missing: readonly [] }
+  | { readonly zip: null; readonly missing: readonly string[] }
+>

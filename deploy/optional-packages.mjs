@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 
 /** The drivers that work by a package of their own, and whether Lambda has it without us. */
 const PACKAGES = [
@@ -48,8 +50,19 @@ export async function leftOut(env) {
 export const lackedBy = inputs =>
   PACKAGES.filter(({ name }) => !Object.keys(inputs).some(file => file.includes(`node_modules/${name}/`)))
 
-/** What the settings want that a bundle, by esbuild's list of its inputs, has not, nor its platform. */
-export const missingFrom = (inputs, settings, { onLambda = false } = {}) =>
-  lackedBy(inputs)
-    .filter(it => wants(settings, it) && !(onLambda && it.isOnLambda))
-    .map(({ name }) => name)
+/** What settings want of what a zip lacks, where the platform has it not either. */
+export const missingFrom = (lacks, settings, { onLambda = false } = {}) =>
+  lacks.filter(it => wants(settings, it) && !(onLambda && it.isOnLambda)).map(({ name }) => name)
+
+/**
+ * The zip of `out` for a function of these settings: the lean one, or where they want more the one with everything,
+ * which the npm package brings (deploy/prepack.mjs). Without either, `missing` names the packages.
+ */
+export async function zipFor(out, name, settings, where = {}) {
+  const file = `iotda-cert-${name}`
+  const lacks = JSON.parse(await readFile(join(out, `${file}.lacks.json`), 'utf8'))
+  const missing = [...new Set(settings.flatMap(it => missingFrom(lacks, it, where)))]
+  if (missing.length === 0) return { zip: join(out, `${file}.zip`), missing }
+  const whole = join(out, 'whole', `${file}.zip`)
+  return existsSync(whole) ? { zip: whole, missing: [] } : { zip: null, missing }
+}

@@ -47,11 +47,9 @@ for (const [name, { outputs }, entryPoints] of [
   const inputs = files.flatMap(file => Object.keys(outputs[file].inputs))
   const archive = zip({ ...(await read(files, folder)), 'THIRD-PARTY.txt': await thirdParty(inputs) })
   await writeFile(join(out, `iotda-cert-${name}.zip`), archive)
-  // Terraform cannot look into a zip.
-  if (name !== 'lambda') {
-    const lacks = lackedBy(Object.assign({}, ...files.map(file => outputs[file].inputs)))
-    await writeFile(join(out, `iotda-cert-${name}.lacks.json`), JSON.stringify(lacks))
-  }
+  // A deployment cannot look into a zip.
+  const lacks = lackedBy(Object.assign({}, ...files.map(file => outputs[file].inputs)))
+  await writeFile(join(out, `iotda-cert-${name}.lacks.json`), JSON.stringify(lacks))
   const maps = files.map(file => `${file}.map`)
   await writeFile(join(out, `iotda-cert-${name}.maps.zip`), zip(await read(maps, folder)))
   console.log(`${out}/iotda-cert-${name}.zip  ${files.length} files, ${Math.ceil(archive.length / 1000)} KB`)

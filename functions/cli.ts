@@ -13,6 +13,7 @@ import { exitCode } from '../lib/report/health.ts'
 import about from '../package.json' with { type: 'json' }
 import { adviceCommands } from './advice.ts'
 import { commands, forms } from './commands.ts'
+import { deployCommand } from './deploy/command.ts'
 import { parseEvent } from './event.ts'
 import { initCommand } from './init/command.ts'
 import { isColoured, jsonLog } from './output.ts'
@@ -147,6 +148,7 @@ function program(argv: readonly string[], setExit: (code: number) => void): Comm
   rolloutCommand(cli, setExit)
   watchCommand(cli, setExit)
   initCommand(cli)
+  deployCommand(cli, setExit)
   completionCommand(cli)
   return cli
 }

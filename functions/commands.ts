@@ -1,5 +1,6 @@
 /** What only some commands need: each is loaded by its own. */
 export const commands = {
+  deploy: () => import('./deploy/program.ts'),
   doctor: () => import('../lib/app/doctor.ts'),
   init: () => import('./init/init.ts'),
   permissions: () => import('../lib/app/permissions.ts'),

@@ -109,7 +109,7 @@ test('every command that a page shows exists, with its options', () => {
   const shown = PAGES.flatMap(path =>
     [
       ...textOf(path).matchAll(
-        /(?:iotda-cert|node dist\/cli\.mjs) ([a-z]+(?: (?:resume|approve|rollover))?)((?: [^`\n|;)]*)?)/g,
+        /(?:iotda-cert|node dist\/cli\.mjs) ([a-z]+(?: (?:resume|approve|rollover|aws|functiongraph))?)((?: [^`\n|;)]*)?)/g,
       ),
     ].map(([line, command = '', rest = '']) => ({
       path,

@@ -229,13 +229,14 @@ async function watching({ stage, region, tracing }, rotator, { awsWatchPolicy, c
 }
 
 /** What Lambda has not by itself is in the zip only where the settings that it was packaged with want it. */
-async function refuseIncomplete(settings, watchSettings) {
-  const { missingFrom } = await import('../optional-packages.mjs')
-  const { esm } = JSON.parse(readFileSync(join(OUT, 'meta.json'), 'utf8'))
-  const missingOf = it => missingFrom(esm.inputs, it ?? {}, { onLambda: true })
-  const [name] = [...missingOf(settings), ...missingOf(watchSettings)]
-  if (name === undefined) return
-  const variable = missingOf(settings).includes(name) ? 'IOTDA_CERT_SETTINGS' : 'IOTDA_CERT_WATCH_SETTINGS'
+async function artifactFor(settings, watchSettings) {
+  const { zipFor } = await import('../optional-packages.mjs')
+  const of = several => zipFor(OUT, 'lambda', several, { onLambda: true })
+  const { zip, missing } = await of([settings, watchSettings ?? {}])
+  if (zip !== null) return zip
+  const [name] = missing
+  const { missing: own } = await of([settings])
+  const variable = own.includes(name) ? 'IOTDA_CERT_SETTINGS' : 'IOTDA_CERT_WATCH_SETTINGS'
   throw new Error(`the zip is without ${name}, which the settings want: ${variable}=FILE npm run package`)
 }
 
@@ -262,7 +263,7 @@ async function fromSettings({ options, resolveVariable }) {
     throw new Error(
       `the settings have ${Buffer.byteLength(inline)} bytes, and an environment takes ${INLINE_AT_MOST}: put them into S3 and set IOTDA_CERT_CONFIG=s3://bucket/key`,
     )
-  await refuseIncomplete(settings, readWatch(stage).settings)
+  const artifact = await artifactFor(settings, readWatch(stage).settings)
   const param = name => resolveVariable(`param:${name}, null`)
   const region = await resolveVariable('self:provider.region')
   const { type, endpoint, bucket } = settings.store
@@ -288,7 +289,7 @@ async function fromSettings({ options, resolveVariable }) {
       placed,
       permissionsForDeployment,
     ),
-    artifact: join(OUT, 'iotda-cert-lambda.zip'),
+    artifact,
   }
 }
 

@@ -1,22 +1,25 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import type { parseArgs } from 'node:util'
 import { checkSettings, checkWatch } from '../../lib/app/deployment.ts'
 import { isLoopbackUrl } from '../../lib/base/fields.ts'
-import { asRotationError, RotationError } from '../../lib/base/rotation-error.ts'
+import { RotationError } from '../../lib/base/rotation-error.ts'
 import { type Secret, secret } from '../../lib/base/secret.ts'
 import { systemClock } from '../../lib/base/time.ts'
 import { createHuaweiClient } from '../../lib/clouds/huawei/client.ts'
 import { proxyFrom } from '../../lib/config/proxy.ts'
 import { createHttp } from '../../lib/http/client.ts'
 import { namesOf } from '../../lib/permissions/raw.ts'
-import { missingFrom } from '../optional-packages.mjs'
-import { openApi } from './api.ts'
+import { zipFor } from '../optional-packages.mjs'
+import { need, runProgram, usage } from '../program.ts'
+import { type FunctionGraphApi, openApi } from './api.ts'
 import { type Change, changesFor, MARK_LENGTH, PACKAGE, type Wanted } from './reconcile.ts'
 
-/** `npm run deploy:functiongraph -- --dry-run …`: brings functions of FunctionGraph to what they should be. */
+/** `iotda-cert deploy functiongraph …`: brings functions of FunctionGraph to what they should be. */
 
-const HELP = `Creates or updates the function, its timer and its failure notice. Run it again after a new build,
+const HELP = `Usage: iotda-cert deploy functiongraph [options]
+
+Creates or updates the function, its timer and its failure notice. Run it again after a new build,
 or when it was interrupted: what is right already is left alone.
 
   --region REGION        e.g. cn-north-4                       (HUAWEICLOUD_SDK_REGION)
@@ -34,10 +37,13 @@ or when it was interrupted: what is right already is left alone.
   --watch FILE           what the watchdog watches: makes it, too, as the function NAME-watch
   --watch-agency NAME    agency with what "iotda-cert permissions --cloud huawei --watch" prints, if that is anything
   --watch-schedule CRON  default "CRON_TZ=Etc/UTC 0 20 0,6,12,18 * * ?"
-  --dry-run              says what would be done, and does nothing
+  --dry-run              says what would be done, and does nothing; without keys: as if nothing were there yet
 
 Keys: HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN. What the settings refer to as env:NAME
 is taken from the environment here and kept encrypted there.
+
+Example:
+  iotda-cert deploy functiongraph --region cn-north-4 --project-id ID --agency iotda-cert --settings settings.json --dry-run
 `
 
 const text = { type: 'string' } as const
@@ -63,21 +69,13 @@ const OPTIONS = {
 
 type Flags = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values']
 
-const usage = (message: string): RotationError =>
-  new RotationError('usage', message, { retry: 'never', hint: '--help lists the options.' })
-
 const { env } = process
-
-function need(flag: string | undefined, option: string, variable?: string): string {
-  const value = flag || (variable === undefined ? undefined : env[variable])
-  if (value) return value
-  throw usage(`${option} is not given${variable === undefined ? '' : `, nor is ${variable}`}`)
-}
 
 /** Runtime, handler and timer read the keys themselves: a function has no use for those of whoever deploys. */
 const OF_THE_RUNTIME = /^(HUAWEICLOUD_SDK_(AK|SK|SECURITY_TOKEN|PROJECT_ID)|RUNTIME_\w+)$/
 
-function secretsOf(settings: unknown): Readonly<Record<string, Secret>> {
+/** `isDry`: what is not set is said, and is no reason to stop. */
+function secretsOf(settings: unknown, isDry: boolean): Readonly<Record<string, Secret>> {
   const [elsewhere] = namesOf('awssm', settings)
   if (elsewhere !== undefined && !namesOf('env', settings).includes('AWS_ACCESS_KEY_ID'))
     throw usage(
@@ -85,8 +83,9 @@ function secretsOf(settings: unknown): Readonly<Record<string, Secret>> {
     )
   const names = namesOf('env', settings).filter(name => !OF_THE_RUNTIME.test(name))
   const missing = names.filter(name => !env[name])
-  if (missing.length > 0)
-    throw usage(`the settings refer to env:${missing.join(', env:')}, which is not set here`)
+  const unset = `the settings refer to env:${missing.join(', env:')}, which is not set here`
+  if (missing.length > 0 && !isDry) throw usage(unset)
+  if (missing.length > 0) process.stderr.write(`note   ${unset}\n`)
   return Object.fromEntries(names.map(name => [name, secret(env[name] ?? '')]))
 }
 
@@ -102,14 +101,20 @@ async function readSettings(file: string, check: (text: string) => Promise<void>
   return settings
 }
 
-/** Drivers that work by a package of their own have it only where it was bundled. A zip from elsewhere is taken as it is. */
-async function requirePackages(settings: unknown, of: 'cjs' | 'watch'): Promise<void> {
-  const meta = JSON.parse(await readFile(new URL('../meta.json', import.meta.url), 'utf8'))
-  const missing = missingFrom(meta[of].inputs, settings as Readonly<Record<string, unknown>>)
-  if (missing.length === 0) return
+const OUT = fileURLToPath(new URL('..', import.meta.url))
+
+/** Drivers that work by a package of their own have it only where it was bundled. */
+async function codeFor(
+  name: 'functiongraph' | 'functiongraph-watch',
+  settings: unknown,
+): Promise<Uint8Array> {
+  const { zip, missing } = await zipFor(OUT, name, [settings]).catch(() => {
+    throw usage(`there is no ${OUT}iotda-cert-${name}.zip: npm run package`)
+  })
+  if (zip !== null) return codeIn(zip)
   throw new RotationError('usage', `the zip is without ${missing.join(', ')}, which the settings want`, {
     retry: 'never',
-    hint: `${of === 'cjs' ? 'IOTDA_CERT_SETTINGS' : 'IOTDA_CERT_WATCH_SETTINGS'}=FILE, with these settings, before the command: packaging reads it.`,
+    hint: `${name === 'functiongraph' ? 'IOTDA_CERT_SETTINGS' : 'IOTDA_CERT_WATCH_SETTINGS'}=FILE npm run package, with these settings: packaging reads it.`,
   })
 }
 
@@ -134,8 +139,6 @@ function requireRoom(userData: object, secrets: Wanted['secrets'], way: string):
       `the environment would have ${size} characters, and a function takes ${ENVIRONMENT_AT_MOST}: ${way}`,
     )
 }
-
-const zipBeside = (name: string): string => fileURLToPath(new URL(`../${name}.zip`, import.meta.url))
 
 const codeIn = (zip: string): Promise<Uint8Array> =>
   readFile(zip).catch(() => {
@@ -163,14 +166,13 @@ function commonOf(flags: Flags) {
 
 async function rotatorFrom(flags: Flags, region: string): Promise<Wanted> {
   const settings = await readSettings(need(flags.settings, '--settings'), checkSettings)
-  const secrets = secretsOf(settings)
+  const secrets = secretsOf(settings, flags['dry-run'] === true)
   const userData = {
     IOTDA_CERT_CONFIG: flags.config ?? JSON.stringify(settings),
     HUAWEICLOUD_SDK_REGION: region,
   }
   requireRoom(userData, secrets, 'put the settings into CSMS and give --config csms:NAME')
   if (flags.config && !/^csms:./.test(flags.config)) throw usage('--config must be csms:NAME')
-  if (flags.zip === undefined) await requirePackages(settings, 'cjs')
   return {
     ...commonOf(flags),
     description: 'Keeps the server certificates of IoTDA custom domains fresh.',
@@ -180,7 +182,7 @@ async function rotatorFrom(flags: Flags, region: string): Promise<Wanted> {
     timeoutS: 900,
     eventAgeS: 900,
     agency: need(flags.agency, '--agency'),
-    code: await codeIn(flags.zip ?? zipBeside('iotda-cert-functiongraph')),
+    code: await (flags.zip === undefined ? codeFor('functiongraph', settings) : codeIn(flags.zip)),
     userData,
     secrets,
     schedule: scheduleOf('schedule', flags.schedule, 'CRON_TZ=Etc/UTC 0 5,35 * * * ?'),
@@ -195,8 +197,7 @@ async function watchdogFrom(flags: Flags, region: string): Promise<readonly Want
     return []
   }
   const settings = await readSettings(file, checkWatch)
-  await requirePackages(settings, 'watch')
-  const secrets = secretsOf(settings)
+  const secrets = secretsOf(settings, flags['dry-run'] === true)
   const userData = { IOTDA_CERT_WATCH: JSON.stringify(settings), HUAWEICLOUD_SDK_REGION: region }
   requireRoom(userData, secrets, 'watch fewer targets')
   const name = `${flags.name ?? 'iotda-cert'}-watch`
@@ -209,7 +210,7 @@ async function watchdogFrom(flags: Flags, region: string): Promise<readonly Want
     timeoutS: 120,
     eventAgeS: 3_600,
     agency,
-    code: await codeIn(zipBeside('iotda-cert-functiongraph-watch')),
+    code: await codeFor('functiongraph-watch', settings),
     userData,
     secrets,
     schedule: scheduleOf('watch-schedule', schedule, 'CRON_TZ=Etc/UTC 0 20 0,6,12,18 * * ?'),
@@ -231,8 +232,26 @@ async function carryOut(changes: readonly Change[], isDry: boolean): Promise<voi
   }
 }
 
-async function deploy(flags: Flags): Promise<void> {
+/** Where nobody may look, nothing is there yet. */
+const NOTHING_THERE: Pick<FunctionGraphApi, 'show' | 'triggers' | 'asyncInvoke'> = {
+  show: async () => null,
+  triggers: async () => [],
+  asyncInvoke: async () => null,
+}
+
+/** What a first deployment would do, for somebody who has no keys at hand. */
+async function rehearse(functions: readonly Wanted[]): Promise<number> {
+  console.log('no keys are given: shown as if nothing were there yet')
+  for (const wanted of functions)
+    await carryOut(await changesFor(NOTHING_THERE as FunctionGraphApi, wanted), true)
+  return 0
+}
+
+async function deploy(flags: Flags): Promise<number> {
   const region = need(flags.region, '--region', 'HUAWEICLOUD_SDK_REGION')
+  const isKeyless = !env.HUAWEICLOUD_SDK_AK && !env.HUAWEICLOUD_SDK_SK
+  if (flags['dry-run'] === true && isKeyless)
+    return rehearse([await rotatorFrom(flags, region), ...(await watchdogFrom(flags, region))])
   const projectId = need(flags['project-id'], '--project-id', 'HUAWEICLOUD_SDK_PROJECT_ID')
   const accessKey = secret(need(undefined, 'the access key', 'HUAWEICLOUD_SDK_AK'))
   const secretKey = secret(need(undefined, 'the secret key', 'HUAWEICLOUD_SDK_SK'))
@@ -257,21 +276,10 @@ async function deploy(flags: Flags): Promise<void> {
       await carryOut(changes, flags['dry-run'] === true)
       if (changes.length === 0) console.log(`nothing to do: ${urn} is as it should be`)
     }
+    return 0
   } finally {
     await http.close()
   }
 }
 
-const AGAIN = 'Run it again: what is right already is left alone.'
-
-try {
-  const { values } = parseArgs({ options: OPTIONS, args: process.argv.slice(2), strict: true })
-  if (values.help) process.stdout.write(HELP)
-  else await deploy(values)
-} catch (thrown) {
-  const isUsage = (thrown as { code?: string }).code?.startsWith('ERR_PARSE_ARGS') === true
-  const error = isUsage ? usage((thrown as Error).message) : asRotationError(thrown)
-  const hint = error.hint ?? (error.retry === 'never' ? null : AGAIN)
-  process.stderr.write(`error  ${error.code}: ${error.message}\n${hint ? `hint   ${hint}\n` : ''}`)
-  process.exitCode = error.code === 'usage' || error.code === 'settings-invalid' ? 2 : 1
-}
+await runProgram(OPTIONS, HELP, deploy)

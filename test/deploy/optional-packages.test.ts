@@ -1,9 +1,9 @@
 /** Packages that only some drivers need: taken in when the settings or the build are told to, or there is a clear error. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { leftOut, missingFrom, type OptionalPackage } from '../../deploy/optional-packages.mjs'
+import { leftOut, missingFrom, type OptionalPackage, zipFor } from '../../deploy/optional-packages.mjs'
 import { createMail } from '../../sandbox/alerts/mail.ts'
 import { createRoot, issueLeaf } from '../../sandbox/kit/pki.ts'
 import { boundPrint, heldPrint, openAcm } from '../e2e/acm.ts'
@@ -182,12 +182,28 @@ describe('what is left out', () => {
   })
 })
 
-test('a deployment knows what a zip has not', async () => {
-  const inputsOf = async ({ folder: of }: Built) =>
-    JSON.parse(await readFile(join(of, 'meta.json'), 'utf8')).esm.inputs as Record<string, unknown>
+test('a deployment knows what a zip has not, and takes the one with everything where that is there', async () => {
+  const lacksOf = async ({ folder: of }: Built): Promise<readonly OptionalPackage[]> =>
+    JSON.parse(await readFile(join(of, 'iotda-cert-lambda.lacks.json'), 'utf8'))
   const settings = { ...WITH_ACM, ...WITH_MAIL }
-  expect(missingFrom(await inputsOf(left), settings)).toEqual([ACM, MAIL])
-  expect(missingFrom(await inputsOf(left), settings, { onLambda: true })).toEqual([MAIL])
-  expect(missingFrom(await inputsOf(wanted), settings, { onLambda: true })).toEqual([])
-  expect(missingFrom(await inputsOf(whole), settings)).toEqual([])
+  expect(missingFrom(await lacksOf(left), settings)).toEqual([ACM, MAIL])
+  expect(missingFrom(await lacksOf(left), settings, { onLambda: true })).toEqual([MAIL])
+  expect(missingFrom(await lacksOf(wanted), settings, { onLambda: true })).toEqual([])
+  expect(missingFrom(await lacksOf(whole), settings)).toEqual([])
+
+  const out = await mkdtemp(join(folder, 'out-'))
+  for (const name of kinds)
+    await cp(join(left.folder, `iotda-cert-${name}.lacks.json`), join(out, `iotda-cert-${name}.lacks.json`))
+  expect(await zipFor(out, 'functiongraph', [{}])).toEqual({
+    ...{ zip: join(out, 'iotda-cert-functiongraph.zip'), missing: [] },
+  })
+  expect(await zipFor(out, 'functiongraph', [settings])).toEqual({ zip: null, missing: [ACM, MAIL] })
+  await mkdir(join(out, 'whole'))
+  for (const name of kinds) await cp(whole.zip(name), join(out, 'whole', `iotda-cert-${name}.zip`))
+  expect(await zipFor(out, 'functiongraph', [settings])).toEqual({
+    ...{ zip: join(out, 'whole', 'iotda-cert-functiongraph.zip'), missing: [] },
+  })
+  expect((await zipFor(out, 'lambda', [WITH_ACM, {}], { onLambda: true })).zip).toBe(
+    join(out, 'iotda-cert-lambda.zip'),
+  )
 })

@@ -1,7 +1,7 @@
 /** Builds of the tests' own, in folders that git ignores and from which packages are found. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { ROOT } from './modules.ts'
@@ -42,6 +42,32 @@ async function sourcesNow(): Promise<string> {
   for (const file of [...files.flat().sort(), 'build.mjs', 'package-lock.json'])
     hash.update(`${file} ${(await stat(join(ROOT, file))).mtimeMs}\n`)
   return hash.digest('hex').slice(0, 16)
+}
+
+/** What `npm pack` takes besides what is built. */
+const PACKED = [
+  ...['package.json', 'README.md', 'README.zh-CN.md', 'LICENSE', 'CHANGELOG.md', 'RUNBOOK.md'],
+  ...['serverless.yml', 'settings.schema.json', 'docs', 'deploy'],
+]
+
+/** The npm package as `npm pack` makes it, in a folder of its own: dist/ stays as the tests beside use it. */
+export async function packInto(destination: string): Promise<{
+  readonly file: string
+  readonly size: number
+  readonly paths: readonly string[]
+}> {
+  await mkdir(CACHE, { recursive: true })
+  const folder = await mkdtemp(join(CACHE, 'pack-'))
+  try {
+    for (const name of PACKED) await cp(join(ROOT, name), join(folder, name), { recursive: true })
+    const env = { ...process.env, OUTDIR: join(folder, 'dist') }
+    await run(process.execPath, ['deploy/prepack.mjs'], { cwd: ROOT, env })
+    const pack = ['pack', '--ignore-scripts', '--json', '--pack-destination', destination]
+    const [{ filename, size, files }] = JSON.parse((await run('npm', pack, { cwd: folder })).stdout)
+    return { file: join(destination, filename), size, paths: files.map((it: { path: string }) => it.path) }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 }
 
 /** The same as it is, made once for all tests until a source changes. */
