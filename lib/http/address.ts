@@ -12,8 +12,14 @@ const listOf = (nets: readonly string[]): BlockList => {
   return list
 }
 
-/** RFC 3927, RFC 4291 section 2.5.6; 64:ff9b::/96 leads to IPv4 (RFC 6052). Clouds tell secrets there. */
-const LINK_LOCAL = listOf(['169.254.0.0/16', 'fe80::/10', '64:ff9b::a9fe:0/112'])
+/**
+ * RFC 3927, RFC 4291 section 2.5.6; 64:ff9b::/96 leads to IPv4 (RFC 6052). Clouds tell secrets there; AWS by IPv6 and
+ * Alibaba Cloud at addresses of private networks.
+ */
+const LINK_LOCAL = listOf([
+  ...['169.254.0.0/16', 'fe80::/10', '64:ff9b::a9fe:0/112'],
+  ...['fd00:ec2::/32', '100.100.100.200/32', '64:ff9b::6464:64c8/128'],
+])
 /** https://www.iana.org/assignments/iana-ipv4-special-registry, and the same for IPv6. */
 const PRIVATE = listOf([
   ...['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '172.16.0.0/12', '192.0.0.0/24'],

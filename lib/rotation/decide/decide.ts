@@ -161,9 +161,13 @@ function heldNow({ document: { held }, specHash }: Facts): Idle | null {
   return idle('held', `${held.why} (since ${iso(held.since)})`, null)
 }
 
+/** Settings allow no longer watch: whoever wrote that meant harm, or had a wrong clock. */
+const WATCH_AT_MOST_MS = 14 * DAY_MS
+
 /** Devices stay away with the old certificate, too: another one would only hide why. */
 function devicesAway({ document: { watch }, now }: Facts): Idle | null {
   if (!watch?.isUndone || watch.fewer === 0 || watch.until <= now) return null
+  if (watch.until - now > WATCH_AT_MOST_MS) return null
   const why = 'devices stay away although the old certificate is bound again: the cause is elsewhere'
   return idle('backing-off', `${why}; the next try is at ${iso(watch.until)} at the latest`, watch.until)
 }

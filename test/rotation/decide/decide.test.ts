@@ -213,11 +213,28 @@ describe('what somebody wrote into the state', () => {
     failures: 1,
     failedForGood: false,
   }
+  const away = {
+    since: NOW - DAY_MS,
+    fewer: 1,
+    isUndone: true,
+    binding: pendingBinding('b'),
+    before: { current: null, previous: null },
+  }
   const cases: readonly (readonly [string, Facts, object])[] = [
     [
       'a back-off until 2099 is none',
       facts({ ...expiring, ...document({ failures: 1, retryAfter: YEAR_2099 }) }),
       { due: true, reason: 'expiring' },
+    ],
+    [
+      'devices are not waited for until 2099',
+      facts({ ...expiring, ...document({ watch: { ...away, until: YEAR_2099 } }) }),
+      { due: true, reason: 'expiring' },
+    ],
+    [
+      'but for as long as the settings may say',
+      facts({ ...expiring, ...document({ watch: { ...away, until: NOW + 14 * DAY_MS } }) }),
+      { due: false, reason: 'backing-off' },
     ],
     [
       'the CA is not waited for until 2099',
