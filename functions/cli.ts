@@ -20,6 +20,7 @@ import { isColoured, jsonLog } from './output.ts'
 import { parseHost } from './probe-host.ts'
 import { rolloutCommand, userName } from './rollout-command.ts'
 import { completionCommand } from './shell/completion.ts'
+import { withExamples } from './shell/examples.ts'
 import { statusOptions, statusOutput } from './status.ts'
 import { watchCommand } from './watch-command.ts'
 
@@ -142,7 +143,12 @@ function program(argv: readonly string[], setExit: (code: number) => void): Comm
     if (action === 'probe') probeCommand(command, setExit)
     else command.action(async (flags: Flags) => setExit(await perform(action, flags)))
   }
-  if (named.length > 0) return cli
+  if (named.length === 0) otherCommands(cli, setExit)
+  withExamples(cli)
+  return cli
+}
+
+function otherCommands(cli: Command, setExit: (code: number) => void): void {
   accountCommands(cli)
   adviceCommands(cli, setExit)
   rolloutCommand(cli, setExit)
@@ -150,7 +156,6 @@ function program(argv: readonly string[], setExit: (code: number) => void): Comm
   initCommand(cli)
   deployCommand(cli, setExit)
   completionCommand(cli)
-  return cli
 }
 
 function accountCommands(cli: Command): void {

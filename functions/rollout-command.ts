@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { silentLog } from '../lib/base/log.ts'
+import { RotationError } from '../lib/base/rotation-error.ts'
 import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
 import { jsonText } from '../lib/base/visible.ts'
 import { commands, forms } from './commands.ts'
@@ -50,7 +51,16 @@ export function rolloutCommand(cli: Command, setExit: (code: number) => void): v
     .description('show how each kind of certificate stands in the rings; resume or approve one')
   common(
     group.command('show', { isDefault: true }).description('the rings, the kinds, and where each stands'),
-  ).action((flags: Flags) => say('show', '', flags))
+  )
+    // Whatever follows `rollout` and is no command of its own comes here.
+    .allowExcessArguments()
+    .action((flags: Flags, { args: [stranger] }: Command) => {
+      if (stranger === undefined) return say('show', '', flags)
+      throw new RotationError('usage', 'unknown command of rollout', {
+        retry: 'never',
+        hint: `There: ${group.commands.map(it => it.name()).join(', ')}.`,
+      })
+    })
   common(group.command('resume <kind>').description('let a frozen kind go on'))
     .option('--why <text>', 'for the history')
     .action((kind: string, flags: Flags) => say('resume', kind, flags))

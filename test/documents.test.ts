@@ -104,30 +104,38 @@ const helpOf = (words: readonly string[]): string => {
   return known
 }
 
+/** What stands in a page as code: fenced, indented, or between backquotes. */
+const codeIn = (text: string): readonly string[] => [
+  ...[...text.matchAll(/```[a-z]*\n([\s\S]*?)```/g)].flatMap(([, block = '']) =>
+    block.replace(/\\\n\s*/g, ' ').split('\n'),
+  ),
+  ...[...text.matchAll(/^ {4}(.*)$/gm)].map(([, line = '']) => line),
+  ...[...text.replace(/```[\s\S]*?```/g, '').matchAll(/`([^`\n]+)`/g)].map(([, span = '']) => span),
+]
+
 test('every command that a page shows exists, with its options', () => {
-  const all = helpOf([])
+  const namesIn = (text: string): readonly string[] =>
+    [...(text.split('Commands:')[1] ?? '').matchAll(/^ {2}([a-z]+)/gm)].map(([, name = '']) => name)
+  const groups = new Map(['rollout', 'account', 'deploy'].map(name => [name, namesIn(helpOf([name]))]))
   const shown = PAGES.flatMap(path =>
-    [
-      ...textOf(path).matchAll(
-        /(?:iotda-cert|node dist\/cli\.mjs) ([a-z]+(?: (?:resume|approve|rollover|aws|functiongraph))?)((?: [^`\n|;)]*)?)/g,
+    codeIn(textOf(path)).flatMap(line =>
+      [...line.matchAll(/(?:^|[\s(])(?:iotda-cert|node dist\/cli\.mjs) ([a-z][\w-]*)((?: [^|;)]*)?)/g)].map(
+        ([command, name = '', rest = '']) => ({ path, command, name, rest }),
       ),
-    ].map(([line, command = '', rest = '']) => ({
-      path,
-      line,
-      words: command.split(' '),
-      options: rest.match(/(?<= )--[a-z-]+/g) ?? [],
-    })),
+    ),
   )
   expect(shown.length).toBeGreaterThan(30)
-  const names = new Set([...all.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name))
-  const wrong = shown.flatMap(({ path, line, words, options }) => {
-    const [name = ''] = words
-    if (!names.has(name))
-      return line.startsWith('node dist') || /^iotda-cert (?:plan|rotate|status|init|deploy)\b/.test(line)
-        ? [`${path}: ${line}`]
-        : []
-    const own = helpOf(line.includes('rollout ') && words.length === 1 ? ['rollout', 'show'] : words)
-    return options.filter(option => !own.includes(option)).map(option => `${path}: ${line} (${option})`)
+  const names = namesIn(helpOf([]))
+  const wrong = shown.flatMap(({ path, command, name, rest }) => {
+    if (!names.includes(name)) return [`${path}: ${command}`]
+    const second = /^ ([a-z]+)/.exec(rest)?.[1] ?? ''
+    const own = groups.get(name)?.includes(second)
+      ? [name, second]
+      : name === 'rollout'
+        ? [name, 'show']
+        : [name]
+    const options = rest.match(/(?<= )--[a-z-]+/g) ?? []
+    return options.filter(option => !helpOf(own).includes(option)).map(it => `${path}: ${command} (${it})`)
   })
   expect(wrong).toEqual([])
 })

@@ -80,10 +80,6 @@ export function initCommand(cli: Command): void {
     .option('--from <file>', 'add a target to these settings; what stands there stays as it is')
     .option('--agree-terms', 'you agree to the terms of the CA')
     .option('--anyway', 'go on although something cannot be reached or is not as expected')
-    .addHelpText(
-      'after',
-      '\nExample:\n  iotda-cert init\n  iotda-cert init --domain iot.example.com --endpoint https://NAME --region cn-north-4 --dns route53 --email ops@example.com --agree-terms',
-    )
     .exitOverride()
     .action(async (flags: Flags) => {
       const given = givenBy(flags)
