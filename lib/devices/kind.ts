@@ -20,8 +20,14 @@ export function kindOf(chainPem: string, isShared = false): Kind {
     commonName: leaf !== undefined && commonNameOf(leaf) !== null,
     only: isShared && leaf ? leafOf(leaf).fingerprint : null,
   }
-  return { id: createHash('sha256').update(JSON.stringify(look)).digest('hex').slice(0, 12), ...look }
+  const id = createHash('sha256').update(JSON.stringify(look)).digest('hex').slice(0, 12)
+  return { id, ...look, roots: look.roots.map(short) }
 }
+
+const SHOWN_CHARS = 120
+
+/** For people, and for documents of the state, which stores limit; the id tells all of them apart. */
+const short = (name: string): string => (name.length <= SHOWN_CHARS ? name : `${name.slice(0, SHOWN_CHARS)}…`)
 
 /**
  * Whatever issued a certificate above the leaf may be what a device holds: the root, and a newer one that an older

@@ -23,7 +23,7 @@ const CONFLICTS_AT_MOST = 8
 
 const TEXT_AT_MOST = 600
 /** Members that say something in words, which may be those of a service or a certificate. */
-const IN_WORDS = ['why', 'failedWhy', 'reason', 'detail', 'message', 'hint', 'otherChains']
+const IN_WORDS = ['why', 'failedWhy', 'reason', 'detail', 'message', 'hint', 'otherChains', 'said']
 
 /** Stores have limits, and what somebody else says must not reach them: the rest of a long text is cut off. */
 function withShortTexts<T>(value: T, isInWords = false): T {

@@ -57,3 +57,16 @@ test('a certificate that targets share is a kind of its own each time', async ()
   expect(after.id).not.toBe(before.id)
   expect(differences(before, after)).toEqual(['a certificate that several targets share'])
 })
+
+test('roots with names of kilobytes fill no document, and are told apart all the same', async () => {
+  const long = 'x'.repeat(2_000)
+  const [one, other] = await Promise.all(
+    ['1', '2'].map(async end => {
+      const root = await ca(`Root ${long}${end}`)
+      const middle = await ca('Middle', { issuer: root, extensions: caExtensions(0) })
+      return kindOf(pemOf(await leafBy(middle), middle))
+    }),
+  )
+  expect(one?.id).not.toBe(other?.id)
+  expect(JSON.stringify([one, other]).length).toBeLessThan(1_000)
+})
