@@ -1,4 +1,5 @@
 import { abortAfter, SECOND_MS } from '../base/time.ts'
+import { USER_AGENT } from '../base/user-agent.ts'
 import { openDirect } from './direct.ts'
 import {
   type Http,
@@ -31,7 +32,7 @@ const asFailure = (
   return failure('dropped', `the connection to ${host} broke (${why})`)
 }
 
-/** An HTTP client: over TLS 1.2 at least where the URL says https, through a proxy where one is given. */
+/** An HTTP client: over TLS 1.2 at least where the URL says https, through a proxy where one is given. It names us. */
 export function createHttp(options: HttpOptions = {}): Http {
   const { caCertificates, connectTimeoutMs = 10 * SECOND_MS, proxy = null } = options
   const tls = { rejectUnauthorized: true, ...(caCertificates ? { ca: caCertificates } : {}) } as const
@@ -63,7 +64,8 @@ export function createHttp(options: HttpOptions = {}): Http {
       try {
         const way = await wayTo(url)
         return await way.exchange({
-          ...{ method, url, headers, body, encoding, maxBytes, mayConnect },
+          ...{ method, url, body, encoding, maxBytes, mayConnect },
+          headers: { 'user-agent': USER_AGENT, ...headers },
           ...{ signal: either, onReady },
         })
       } catch (thrown) {

@@ -1,6 +1,5 @@
 import { RotationError } from '../../base/rotation-error.ts'
 import { SECOND_MS } from '../../base/time.ts'
-import { USER_AGENT } from '../../base/user-agent.ts'
 import type { Run } from '../../contracts.ts'
 import { parseJson, tooMany, unanswered } from '../../http/api-call.ts'
 import { type Http, HttpFailure, type HttpRequest, type HttpResponse } from '../../http/http.ts'
@@ -84,7 +83,7 @@ const askOnce = async (connection: AcmeConnection, call: string, request: Asked)
       ...request,
       mayConnect,
       // Problem documents are for people, in the language of all other messages (RFC 8555 section 6.1).
-      headers: { 'user-agent': USER_AGENT, 'accept-language': 'en', ...request.headers },
+      headers: { 'accept-language': 'en', ...request.headers },
       timeoutMs: Math.min(REQUEST_TIMEOUT_MS, leftMs),
       signal: run.signal,
     })

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import aws4 from 'aws4'
 import type { Secret } from '../../base/secret.ts'
 import type { Clock } from '../../base/time.ts'
-import { USER_AGENT } from '../../base/user-agent.ts'
 import { type ApiResponse, type ApiTerms, callApi, sentOrNot } from '../../http/api-call.ts'
 import type { Http, HttpResponse } from '../../http/http.ts'
 import { passesByItself, repeated } from '../../http/repeat.ts'
@@ -72,7 +71,6 @@ export function createAwsClient({ http, clock, keys, region, service, driver }: 
     const dated = new Date(clock.now()).toISOString().replaceAll(/[:-]|\.\d{3}/g, '')
     const own = {
       ...headers,
-      'User-Agent': USER_AGENT,
       'X-Amz-Date': dated,
       'X-Amz-Content-Sha256': sha256(body ?? ''),
     }
