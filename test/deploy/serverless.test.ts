@@ -431,6 +431,26 @@ test('the state bucket: one that exists, or one named after the stage, which the
   expect(await refusal(unnamed, {}, { stateBucket: 'mine' })).toContain('neither create nor existing')
 }, 60_000)
 
+test('importing the state bucket: nothing but the bucket and its policy hangs on the mode that the recipe changes', async () => {
+  // The key of the zip has the time of the packaging in it.
+  const packaged = async (...args: string[]): Promise<Awaited<ReturnType<typeof osls>>> =>
+    JSON.parse(JSON.stringify(await osls(onAws(), args)).replaceAll(/serverless\/iotda-cert\/[^"]+/g, 'zip'))
+  const [deployed, made] = [await packaged('--param', 'stateBucket=existing'), await packaged()]
+  deployed.Parameters.StateBucketMode.Default = 'create'
+  expect(deployed).toEqual(made)
+  const [, asked] = JSON.stringify(made).match(/"MakesStateBucket":(\{.*?\]\})/) ?? []
+  expect(JSON.parse(asked ?? '')).toEqual({ 'Fn::Equals': [{ Ref: 'StateBucketMode' }, 'create'] })
+  expect(JSON.stringify(made).match(/"Ref":"StateBucketMode"/g)).toHaveLength(1)
+  // An import may make nothing else, and change no output.
+  const hanging = Object.entries(made.Resources).filter(([, it]) => it.Condition === 'MakesStateBucket')
+  expect(hanging.map(([name]) => name)).toEqual(['StateBucket', 'StateBucketPolicy'])
+  const { StateBucketPolicy: _, ...imported } = made.Resources
+  expect(JSON.stringify({ ...made, Resources: imported })).not.toMatch(
+    /"(Ref|DependsOn)":"StateBucket"|\["StateBucket"|StateBucket\.Arn/,
+  )
+  expect(imported.StateBucket?.DeletionPolicy).toBe('RetainExceptOnCreate')
+}, 60_000)
+
 test('a key of one’s own, tags, a boundary, traces, JSON logs, no alarms and no dashboard are options', async () => {
   const key = 'arn:aws:kms:eu-central-1:123456789012:key/12345678-1234-1234-1234-123456789012'
   const boundary = 'arn:aws:iam::123456789012:policy/boundary'

@@ -53,9 +53,10 @@ const bucketsNow = async (): Promise<readonly string[]> =>
   (await boto(moto, 's3', 'list_buckets')).Buckets.map((it: Sample) => it.Name)
 
 describe('a whole deployment', () => {
+  const SECRET = Buffer.alloc(32, 7).toString('base64')
   const BUCKET = 'example-iotda-cert-state'
 
-  test('is made, removed, made again beside the bucket that stayed, and made for a second stage', async () => {
+  test('is made, removed, made again beside the bucket that stayed', async () => {
     expect(await osls(['deploy', '--stage', 'prod'])).toContain('Service deployed to stack iotda-cert-prod')
     const { Configuration } = await boto(moto, 'lambda', 'get_function', {
       FunctionName: 'iotda-cert-prod-rotate',
@@ -77,12 +78,29 @@ describe('a whole deployment', () => {
     expect(again).toContain('Service deployed to stack iotda-cert-prod')
     const kept = await boto(moto, 's3', 'list_objects_v2', { Bucket: BUCKET })
     expect(kept.Contents.map((it: Sample) => it.Key)).toEqual(['iotda-cert/targets/t'])
+  }, 240_000)
 
-    const unnamed = onAws(settings => {
-      delete settings.store.bucket
-    })
+  const unnamed = onAws(settings => {
+    delete settings.store.bucket
+  })
+
+  test('is made for a second stage, and asked by `osls invoke local` for what CloudFormation filled in', async () => {
     expect(await osls(['deploy', '--stage', 'second'], unnamed)).toContain('stack iotda-cert-second')
     expect(await bucketsNow()).toContain(`iotda-cert-second-123456789012-${REGION}`)
+
+    for (const name of ['ak', 'sk', 'seal-key', 'canary'])
+      await boto(moto, 'secretsmanager', 'create_secret', {
+        Name: `iotda-cert/${name}`,
+        SecretString: SECRET,
+      })
+    const local = ['invoke', 'local', '--stage', 'second', '--function']
+    const event = ['--data', '{"action":"status"}']
+    const read = await osls([...local, 'rotate', ...event], unnamed)
+    // Its state was read; the instance of the sample is nowhere.
+    expect(read).toContain('no connection to 0a1b2c3d4e.st1.iotda-app.cn-north-4.myhuaweicloud.com')
+    const looked = await osls([...local, 'watch', '--data', '{}'], unnamed)
+    expect(looked).toContain('"event": "watch-unreachable"')
+    expect(looked).toContain('"undelivered": 0')
   }, 240_000)
 })
 
