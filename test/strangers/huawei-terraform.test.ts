@@ -1,5 +1,5 @@
 /** Terraform reads deploy/huawei; with Huawei's provider, where there is one, it deploys to the sandbox. */
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -9,23 +9,9 @@ import { sharedBuild } from '../support/built.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { ROOT } from '../support/modules.ts'
 import { ran } from '../support/strangers.ts'
-import { openTerraform, REGION, terraform } from './huawei-terraform.ts'
+import { localsOf, openTerraform, REGION, terraform } from './huawei-terraform.ts'
 
 const DEPLOYMENT = join(ROOT, 'deploy', 'huawei')
-
-/** The values of a file, in a folder of their own: no provider is needed to work them out. */
-async function localsOf(name: string, variables: object) {
-  const folder = await mkdtemp(join(tmpdir(), 'iotda-cert-locals-'))
-  cleanups.push(() => rm(folder, { recursive: true, force: true }))
-  const [locals = ''] = /^locals \{[\s\S]*?^\}/m.exec(await readFile(join(DEPLOYMENT, name), 'utf8')) ?? []
-  await writeFile(join(folder, 'main.tf'), locals)
-  await copyFile(join(DEPLOYMENT, 'variables.tf'), join(folder, 'variables.tf'))
-  await writeFile(join(folder, 'terraform.tfvars.json'), JSON.stringify(variables))
-  return async (expression: string): Promise<unknown> => {
-    const { output } = await terraform(['console'], { cwd: folder, input: `jsonencode(${expression})` })
-    return JSON.parse(JSON.parse(output))
-  }
-}
 
 test('Terraform works out what a zip lacks of what the settings want, and takes the format for its own', async () => {
   const built = await sharedBuild()
@@ -35,19 +21,22 @@ test('Terraform works out what a zip lacks of what the settings want, and takes 
   const mail = { type: 'smtp', host: 'mail.example.com', from: 'a@example.com', to: ['b@example.com'] }
   await writeFile(settings, JSON.stringify(onHuawei(it => it.notifiers.push(mail))))
   const given = { region: REGION, settings_file: settings, policy_file: settings }
-  const main = await localsOf('main.tf', { ...given, zip_file: built.zip('functiongraph') })
+  const main = await localsOf(DEPLOYMENT, 'main.tf', { ...given, zip_file: built.zip('functiongraph') })
   expect(await main('local.missing')).toEqual(['nodemailer'])
-  const elsewhere = await localsOf('main.tf', { ...given, zip_file: join(folder, 'of-somebody.zip') })
+  const elsewhere = await localsOf(DEPLOYMENT, 'main.tf', {
+    ...given,
+    zip_file: join(folder, 'of-somebody.zip'),
+  })
   expect(await elsewhere('local.missing')).toEqual([])
   const zip = { watch_zip_file: built.zip('functiongraph-watch') }
-  const watch = await localsOf('watch.tf', {
+  const watch = await localsOf(DEPLOYMENT, 'watch.tf', {
     ...given,
     ...zip,
     watch_file: settings,
     watch_policy_file: settings,
   })
   expect(await watch('[local.watches, local.watch_missing]')).toEqual([1, ['nodemailer']])
-  const without = await localsOf('watch.tf', { ...given, ...zip })
+  const without = await localsOf(DEPLOYMENT, 'watch.tf', { ...given, ...zip })
   expect(await without('[local.watches, local.watch_missing]')).toEqual([0, []])
   const formatted = await terraform(['fmt', '-check', DEPLOYMENT], { cwd: folder })
   expect(formatted).toEqual({ code: 0, output: '' })

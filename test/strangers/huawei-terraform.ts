@@ -1,6 +1,6 @@
 /** deploy/huawei by Terraform itself, and with Huawei's own provider against the sandbox. */
 import { execFile } from 'node:child_process'
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createFunctionGraph } from '../../sandbox/functiongraph.ts'
@@ -35,6 +35,20 @@ export function terraform(args: readonly string[], { cwd, env = {}, input = '' }
     })
     child.stdin?.end(input)
   })
+}
+
+/** The values of a file, in a folder of their own: no provider is needed to work them out. */
+export async function localsOf(deployment: string, name: string, variables: object) {
+  const folder = await mkdtemp(join(tmpdir(), 'iotda-cert-locals-'))
+  cleanups.push(() => rm(folder, { recursive: true, force: true }))
+  const [locals = ''] = /^locals \{[\s\S]*?^\}/m.exec(await readFile(join(deployment, name), 'utf8')) ?? []
+  await writeFile(join(folder, 'main.tf'), locals)
+  await copyFile(join(deployment, 'variables.tf'), join(folder, 'variables.tf'))
+  await writeFile(join(folder, 'terraform.tfvars.json'), JSON.stringify(variables))
+  return async (expression: string): Promise<unknown> => {
+    const { output } = await terraform(['console'], { cwd: folder, input: `jsonencode(${expression})` })
+    return JSON.parse(JSON.parse(output))
+  }
 }
 
 /** `provider`: the program, which no registry of packages gives; `variables` are those of terraform.tfvars. */

@@ -1,50 +1,13 @@
-# iotda-cert on AWS Lambda, for those who deploy by Terraform: the function, its role, bucket, schedule, and one alarm.
-# serverless.yml has more (the watchdog, a dashboard, an alarm for each state).
+# iotda-cert on AWS Lambda, for those who deploy by Terraform: what serverless.yml makes, without a dashboard.
 
 terraform {
   required_version = ">= 1.5"
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.60"
+      version = ">= 6.0"
     }
   }
-}
-
-variable "name" {
-  type    = string
-  default = "iotda-cert"
-}
-variable "zip" {
-  description = "dist/iotda-cert-lambda.zip, of npm run package"
-  type        = string
-}
-variable "settings_file" {
-  description = "Settings with references awssm:NAME, at most 3500 bytes; store s3 without a bucket"
-  type        = string
-}
-variable "policy_file" {
-  description = "What `iotda-cert permissions --cloud aws --config SETTINGS` prints"
-  type        = string
-}
-variable "alarm_topic_arns" {
-  type    = list(string)
-  default = []
-}
-
-data "aws_caller_identity" "here" {}
-data "aws_region" "here" {}
-
-resource "aws_s3_bucket" "state" {
-  bucket = "${var.name}-${data.aws_caller_identity.here.account_id}-${data.aws_region.here.name}"
-  lifecycle { prevent_destroy = true }
-}
-resource "aws_s3_bucket_public_access_block" "state" {
-  bucket                  = aws_s3_bucket.state.id
-  block_public_acls       = true
-  block_public_policy     = true
-  ignore_public_acls      = true
-  restrict_public_buckets = true
 }
 
 data "aws_iam_policy_document" "assume" {
@@ -58,30 +21,35 @@ data "aws_iam_policy_document" "assume" {
   }
 }
 
-resource "aws_iam_role" "function" {
+resource "aws_cloudwatch_log_group" "log" {
+  for_each          = { rotate = var.name, watch = "${var.name}-watch" }
+  name              = "/aws/lambda/${each.value}"
+  retention_in_days = 30
+}
+
+# --- the rotator ------------------------------------------------------------------------------------------------
+
+resource "aws_iam_role" "rotate" {
   name               = var.name
   assume_role_policy = data.aws_iam_policy_document.assume["lambda"].json
 }
 resource "aws_iam_role_policy" "settings" {
   name   = "settings"
-  role   = aws_iam_role.function.id
+  role   = aws_iam_role.rotate.id
   policy = file(var.policy_file)
 }
 resource "aws_iam_role_policy" "log" {
-  name = "log"
-  role = aws_iam_role.function.id
+  for_each = { rotate = aws_iam_role.rotate.id, watch = aws_iam_role.watch.id }
+  name     = "log"
+  role     = each.value
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
       Effect   = "Allow"
       Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-      Resource = "${aws_cloudwatch_log_group.log.arn}:*"
+      Resource = "${aws_cloudwatch_log_group.log[each.key].arn}:*"
     }]
   })
-}
-resource "aws_cloudwatch_log_group" "log" {
-  name              = "/aws/lambda/${var.name}"
-  retention_in_days = 30
 }
 
 resource "aws_lambda_function" "rotate" {
@@ -93,7 +61,7 @@ resource "aws_lambda_function" "rotate" {
   architectures    = ["arm64"]
   memory_size      = 256
   timeout          = 900
-  role             = aws_iam_role.function.arn
+  role             = aws_iam_role.rotate.arn
   environment {
     variables = {
       IOTDA_CERT_CONFIG       = file(var.settings_file)
@@ -102,12 +70,19 @@ resource "aws_lambda_function" "rotate" {
   }
   depends_on = [aws_cloudwatch_log_group.log, aws_iam_role_policy.settings, aws_iam_role_policy.log]
 }
+
+locals {
+  functions = { rotate = aws_lambda_function.rotate, watch = aws_lambda_function.watch }
+}
 # A rotation goes on from its state at the next tick.
 resource "aws_lambda_function_event_invoke_config" "once" {
-  function_name                = aws_lambda_function.rotate.function_name
+  for_each                     = { rotate = 900, watch = 3600 }
+  function_name                = local.functions[each.key].function_name
   maximum_retry_attempts       = 0
-  maximum_event_age_in_seconds = 900
+  maximum_event_age_in_seconds = each.value
 }
+
+# --- when -------------------------------------------------------------------------------------------------------
 
 resource "aws_iam_role" "schedule" {
   name               = "${var.name}-schedule"
@@ -117,10 +92,24 @@ resource "aws_iam_role_policy" "invoke" {
   name = "invoke"
   role = aws_iam_role.schedule.id
   policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = [{ Effect = "Allow", Action = "lambda:InvokeFunction", Resource = aws_lambda_function.rotate.arn }]
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Effect   = "Allow"
+        Action   = "lambda:InvokeFunction"
+        Resource = [aws_lambda_function.rotate.arn, aws_lambda_function.watch.arn]
+      },
+      { Effect = "Allow", Action = "sqs:SendMessage", Resource = aws_sqs_queue.dead_letters.arn },
+    ]
   })
 }
+# What the scheduler could not deliver.
+resource "aws_sqs_queue" "dead_letters" {
+  name                      = "${var.name}-dead-letters"
+  message_retention_seconds = 1209600
+  sqs_managed_sse_enabled   = true
+}
+
 resource "aws_scheduler_schedule" "rotate" {
   name                = var.name
   schedule_expression = "rate(30 minutes)"
@@ -136,26 +125,34 @@ resource "aws_scheduler_schedule" "rotate" {
       maximum_retry_attempts       = 0
       maximum_event_age_in_seconds = 900
     }
+    dead_letter_config { arn = aws_sqs_queue.dead_letters.arn }
   }
 }
 
-resource "aws_cloudwatch_metric_alarm" "last_success" {
-  alarm_name          = "${var.name}-last-success"
-  alarm_description   = "Not all targets of ${var.name} were well for a day."
-  namespace           = "IotdaCert"
-  metric_name         = "LastSuccessAge"
-  dimensions          = { FunctionName = var.name }
-  statistic           = "Maximum"
-  period              = 3600
-  evaluation_periods  = 1
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 86400
-  # No run says nothing of itself: that is an alarm, too.
-  treat_missing_data = "breaching"
-  alarm_actions      = var.alarm_topic_arns
-  ok_actions         = var.alarm_topic_arns
+resource "aws_scheduler_schedule" "watch" {
+  name                = "${var.name}-watch"
+  schedule_expression = "rate(6 hours)"
+  flexible_time_window {
+    mode                      = "FLEXIBLE"
+    maximum_window_in_minutes = 30
+  }
+  target {
+    arn      = aws_lambda_function.watch.arn
+    role_arn = aws_iam_role.schedule.arn
+    input    = jsonencode({ source = "aws.scheduler" })
+    retry_policy {
+      maximum_retry_attempts       = 2
+      maximum_event_age_in_seconds = 3600
+    }
+    dead_letter_config { arn = aws_sqs_queue.dead_letters.arn }
+  }
 }
 
 output "state_bucket" {
-  value = aws_s3_bucket.state.bucket
+  description = "For IOTDA_CERT_STATE_BUCKET of the command line"
+  value       = aws_s3_bucket.state.bucket
+}
+output "alarm_topic_arn" {
+  description = "Subscribe whoever should hear of alarms"
+  value       = aws_sns_topic.alarms.arn
 }
