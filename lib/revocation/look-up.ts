@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
+import { inParallel } from '../base/parallel.ts'
 import { abortAfter, HOUR_MS, iso, MINUTE_MS, SECOND_MS } from '../base/time.ts'
 import type { DriverContext, Run } from '../contracts.ts'
 import { EXTENSION, extensionElements, leafOf, parseChain, type Tlv, tlvs } from '../x509/certificate.ts'
@@ -31,6 +32,8 @@ const REMEMBERED_MS = HOUR_MS
 const UNKNOWN_MS = 5 * MINUTE_MS
 const REMEMBERED_AT_MOST = 200
 const URLS_AT_MOST = 2
+/** A list may have ten megabytes, and a function has little memory; a leaf and its intermediate are two. */
+const AT_ONCE = 2
 const URI = 0x86
 
 interface Remembered {
@@ -133,19 +136,20 @@ async function lookAt(link: Link, reach: Sought, now: number): Promise<Found | n
 }
 
 /**
- * Asks the revocation lists that the certificates of a chain name, all at once and for a few seconds: of the leaf and
+ * Asks the revocation lists that the certificates of a chain name, two at once and for a few seconds: of the leaf and
  * of every intermediate that leads to a root. What is not known is no objection. Never throws.
  */
 export async function lookUpRevocation(chainPem: string, asking: Asking): Promise<Revocation> {
   const { trustedRoots, http, run } = asking
   const limit = abortAfter(ALL_MS, run.signal)
   try {
-    const all = linksOf(parseChain(chainPem), parseRoots(trustedRoots))
-    const links = all.filter(hasList)
+    const chain = linksOf(parseChain(chainPem), parseRoots(trustedRoots))
+    const links = chain.filter(hasList)
     if (links.length === 0) return { revoked: [], unknown: [], good: 0 }
-    const reach = { http: http(null), isPrivate: isPrivate(all), signal: limit.signal }
+    const reach = { http: http(null), isPrivate: isPrivate(chain), signal: limit.signal }
     const now = run.clock.now()
-    const found = (await Promise.all(links.map(link => lookAt(link, reach, now)))).flatMap(it => it ?? [])
+    const all = await inParallel(links, AT_ONCE, link => lookAt(link, reach, now))
+    const found = all.flatMap(it => it ?? [])
     const of = (kind: keyof Revocation): readonly string[] =>
       found.filter(it => it.kind === kind).map(it => it.text)
     return { revoked: of('revoked'), unknown: of('unknown'), good: of('good').length }

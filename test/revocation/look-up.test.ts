@@ -1,11 +1,13 @@
 /** Revocation lists over a real socket: what is believed, what is not, and that nothing unknown is an objection. */
 import { randomBytes } from 'node:crypto'
+import { createServer } from 'node:http'
 import * as x509 from '@peculiar/x509'
 import { describe, expect, test } from 'vitest'
 import { createHttp } from '../../lib/http/client.ts'
 import { fetchList, NotFetched } from '../../lib/revocation/fetch-list.ts'
 import { readRevocation } from '../../lib/revocation/list.ts'
 import { lookUpRevocation, type Revocation } from '../../lib/revocation/look-up.ts'
+import { listen } from '../http/rig.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { fakeClock } from '../support/clock.ts'
 import { caExtensions, DAY_MS, type Issued, issue, leafExtensions, NOW } from '../support/issue.ts'
@@ -56,6 +58,36 @@ test('of a chain that is not revoked: each list is fetched once, and remembered 
   clock.advance(3_700_000)
   await ask()
   expect(lists.asked).toHaveLength(4)
+})
+
+test('of a long chain, two lists are fetched at once, since each may be large', async () => {
+  let [now, most, asked] = [0, 0, 0]
+  const server = createServer((_, response) => {
+    now += 1
+    asked += 1
+    most = Math.max(most, now)
+    setTimeout(() => {
+      now -= 1
+      response.writeHead(404).end()
+    }, 10)
+  })
+  const { port } = await listen(server)
+  const root = await issue({ subject: 'CN=Root', extensions: caExtensions() })
+  const chain: Issued[] = []
+  for (let i = 0; i < 6; i += 1)
+    chain.unshift(
+      await issue({
+        ...{ subject: `CN=Middle ${i}`, issuer: chain[0] ?? root },
+        extensions: [...caExtensions(), named(`http://127.0.0.1:${port}/${i}.crl`)],
+      }),
+    )
+  const http = createHttp()
+  cleanups.push(http.close)
+  const { unknown } = await lookUpRevocation(chain.map(({ pem }) => pem).join(''), {
+    ...{ trustedRoots: root.pem, http: () => http },
+    run: { clock: fakeClock(NOW), signal: quietSignal() },
+  })
+  expect([unknown.length, asked, most]).toEqual([6, 6, 2])
 })
 
 test('a leaf that was revoked', async () => {
