@@ -6,7 +6,7 @@ import { answerError, doorError, jsonLog } from './output.ts'
 import { timeLeft } from './remaining.ts'
 
 /** One event as a platform delivers it. */
-export interface Invocation extends Pick<Request, 'config' | 'runtime' | 'configured'> {
+export interface Invocation extends Pick<Request, 'config' | 'runtime' | 'configured' | 'takesMessages'> {
   /** What the runtime says is left, the best of its statements first. */
   readonly remainingMs: readonly unknown[]
   /** Names the event; the same when it is delivered again. */
@@ -57,7 +57,7 @@ export async function invoke(invocation: Invocation): Promise<Answer> {
 const REFUSED = ['unauthorized', 'forbidden']
 
 async function inTime(invocation: Invocation, log: ReturnType<typeof jsonLog>): Promise<Answer> {
-  const { config, runtime, configured, read } = invocation
+  const { config, runtime, configured, takesMessages = false, read } = invocation
   const remainingMs = timeLeft(invocation.remainingMs, CONFIGURED_MS)
   const requestId = typeof invocation.requestId === 'string' ? invocation.requestId || null : null
   const { event, trigger } = read()
@@ -73,6 +73,7 @@ async function inTime(invocation: Invocation, log: ReturnType<typeof jsonLog>): 
     log,
     warm,
     signal: over.signal,
+    takesMessages,
     ...(runtime ? { runtime } : {}),
     ...(configured ? { configured } : {}),
     ...(requestId === null ? {} : { deliveryId: requestId }),

@@ -1,6 +1,7 @@
 import { emfLines, type Metrics } from '../lib/present/emf.ts'
 import { parseEvent, scheduledEvent } from './event.ts'
-import { invoke } from './invocation.ts'
+import { type Invocation, invoke } from './invocation.ts'
+import type { Message } from './queue/messages.ts'
 
 /** https://docs.aws.amazon.com/lambda/latest/dg/nodejs-context.html; whoever calls by hand may give less. */
 interface LambdaContext {
@@ -10,30 +11,17 @@ interface LambdaContext {
 }
 
 /**
- * AWS Lambda: an EventBridge schedule rotates everything, any other payload is an event. Throws when a target
- * failed, so that the platform's error metric and alarms see it; a run that only waits answers `ok: false`.
+ * AWS Lambda: an EventBridge schedule rotates everything, messages of SQS rotate what they name, any other payload is an
+ * event. Throws when a target failed, so that the platform's error metric and alarms see it; a run that only waits
+ * answers `ok: false`.
  */
 export async function handler(payload: unknown, context?: LambdaContext | null): Promise<unknown> {
-  let metrics: Metrics = 'few'
-  return invoke({
-    config: null,
-    configured: settings => {
-      metrics = settings.metrics
-    },
-    // The keys of the function's role are in its environment, as every SDK of AWS expects them.
-    runtime: {},
-    remainingMs: [context?.getRemainingTimeInMillis?.()],
+  const take = (given: Pick<Invocation, 'requestId' | 'read'>) =>
+    invoke({ ...invocationOf(context), ...given })
+  if (isOfQueue(payload))
+    return (await import('./queue/messages.ts')).takeMessages(payload.Records, take, loggedOf(context))
+  return take({
     requestId: context?.awsRequestId,
-    // https://docs.aws.amazon.com/powertools/typescript/latest/features/logger/
-    logged: {
-      service: 'iotda-cert',
-      function_name: context?.functionName ?? 'iotda-cert',
-      function_request_id: context?.awsRequestId ?? null,
-    },
-    answered: answer => {
-      if (answer.results.some(r => r.decision.reason !== 'probed'))
-        process.stdout.write(emfLines(answer, context?.functionName ?? 'iotda-cert', metrics).join(''))
-    },
     read: () =>
       isScheduleEvent(payload)
         ? { event: scheduledEvent(payload, ['detail']), trigger: 'schedule' }
@@ -41,7 +29,39 @@ export async function handler(payload: unknown, context?: LambdaContext | null):
   })
 }
 
+/** https://docs.aws.amazon.com/powertools/typescript/latest/features/logger/ */
+const loggedOf = (context?: LambdaContext | null) => ({
+  service: 'iotda-cert',
+  function_name: context?.functionName ?? 'iotda-cert',
+  function_request_id: context?.awsRequestId ?? null,
+})
+
+function invocationOf(context?: LambdaContext | null): Omit<Invocation, 'requestId' | 'read'> {
+  let metrics: Metrics = 'few'
+  const name = context?.functionName ?? 'iotda-cert'
+  return {
+    config: null,
+    configured: settings => {
+      metrics = settings.metrics
+    },
+    // The keys of the function's role are in its environment, as every SDK of AWS expects them.
+    runtime: {},
+    takesMessages: true,
+    remainingMs: [context?.getRemainingTimeInMillis?.()],
+    logged: loggedOf(context),
+    answered: answer => {
+      if (answer.results.some(r => r.decision.reason !== 'probed'))
+        process.stdout.write(emfLines(answer, name, metrics).join(''))
+    },
+  }
+}
+
 function isScheduleEvent(payload: unknown): payload is object {
   const { source, 'detail-type': type } = (payload ?? {}) as { source?: unknown; 'detail-type'?: unknown }
   return source === 'aws.events' || source === 'aws.scheduler' || type === 'Scheduled Event'
+}
+
+function isOfQueue(payload: unknown): payload is { readonly Records: readonly Message[] } {
+  const { Records } = (payload ?? {}) as { Records?: unknown }
+  return Array.isArray(Records) && Records.length > 0 && Records.every(it => it?.eventSource === 'aws:sqs')
 }

@@ -2,6 +2,7 @@ const { existsSync, readFileSync } = require('node:fs')
 const { join, resolve } = require('node:path')
 const { pathToFileURL } = require('node:url')
 const dashboard = require('./dashboard.cjs')
+const fanOutOf = require('./fan-out.cjs')
 
 /**
  * What serverless.yml takes from the settings: the role's statements, the state bucket, and the environment.
@@ -274,14 +275,21 @@ async function fromSettings({ options, resolveVariable }) {
   const key = await param('kmsKeyArn')
   const tracing = (await param('tracing')) === 'Active' ? [TRACING] : []
   const { Statement } = await awsPolicy(placed, config, region, ACCOUNT)
+  const fanOut = fanOutOf(settings, {
+    concurrency: await param('fanOutConcurrency'),
+    reserved: await param('reservedConcurrency'),
+  })
+  const ofQueue = it => (it.Sid === 'FanOut' ? { ...it, Resource: fanOut.queue } : it)
   return {
-    statements: [...Statement.map(withFilledIn), ...(key ? [keyOf(key)] : [])],
+    statements: [...Statement.map(withFilledIn).map(ofQueue), ...(key ? [keyOf(key)] : [])],
     stateBucket: isOurs ? modeOf(await param('stateBucket')) : 'none',
     bucket: place.includes('${') ? { 'Fn::Sub': place } : place,
     environment: {
       IOTDA_CERT_CONFIG: config ?? inline,
       ...(isOurs && bucket === undefined ? { IOTDA_CERT_STATE_BUCKET: { 'Fn::Sub': place } } : {}),
+      ...fanOut.environment,
     },
+    fanOut: fanOut.resources,
     dashboard: dashboard[settings.metrics ?? 'few'],
     tags: tagsOf(await param('tags')),
     watch: await watching(

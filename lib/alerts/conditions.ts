@@ -74,9 +74,16 @@ function troubleOf(
     const isPlanned = state === 'under-way' && (waits || steps.at(-1)?.step === 'bind')
     return isPlanned ? null : { ...about, ...tells }
   }
-  const own = error && { code: error.code, message: error.message, hint: error.hint }
-  // Where this run has no error of its own, an earlier one wrote one down.
-  return { ...about, ...tells, error: own ?? open?.error ?? null }
+  if (error)
+    return { ...about, ...tells, error: { code: error.code, message: error.message, hint: error.hint } }
+  // Where this run has no error of its own, an earlier one wrote one down, and maybe did not tell what it came to.
+  const isUntold = open?.toldAt === null && open.event !== 'suspended'
+  return {
+    ...about,
+    ...tells,
+    ...(isUntold ? { event: open.event as EventName } : {}),
+    error: open?.error ?? null,
+  }
 }
 
 /** No run is at it, or all is well with what is bound, but an older certificate is still served; and it runs out. */

@@ -170,19 +170,19 @@ const untold = (event: EventName, severity: Severity, error: Cause, now: number)
   level: null,
 })
 
-/** A record in which states that are not in it have begun; nothing is told of them yet. Pure. */
+/**
+ * A record in which states that are not in it have begun, or are as they are now where nothing was told of them yet.
+ * Nothing is told. Pure.
+ */
 export const withBegun = (before: AlertRecord, conditions: readonly Condition[], now: number): AlertRecord =>
-  conditions.reduce(
-    (record, condition) =>
-      condition.event === null || condition.key in record.open
-        ? record
-        : withOpen(
-            record,
-            condition.key,
-            untold(condition.event, severityNow(condition.event, condition), condition.error, now),
-          ),
-    before,
-  )
+  conditions.reduce((record, condition) => {
+    const { key, event, error } = condition
+    const open = record.open[key]
+    const isKnown = open && (open.toldAt !== null || open.shared || open.event === event)
+    if (event === null || isKnown) return record
+    const fresh = untold(event, severityNow(event, condition), error, now)
+    return withOpen(record, key, { ...fresh, since: open?.since ?? now })
+  }, before)
 
 interface Now {
   readonly entry: Firing

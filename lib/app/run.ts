@@ -29,6 +29,7 @@ import { rotate } from '../rotation/rotate.ts'
 import { type Records, specHashOf } from '../state/state.ts'
 import { asDelivered } from './at-most-once.ts'
 import { huaweiClient, need, type State } from './drivers.ts'
+import type { Postponed } from './fleet/hand-on.ts'
 import type { Seen } from './publish-page.ts'
 import { FINISH_MS, inSession, type Session, type SettingsRequest, settingsOf } from './session.ts'
 
@@ -37,7 +38,7 @@ export { keepWarm } from './warm-cache.ts'
 /** What a door asks for. */
 export interface Request extends SettingsRequest {
   readonly event: RunEvent
-  readonly trigger: 'schedule' | 'manual'
+  readonly trigger: 'schedule' | 'queue' | 'manual'
   /** The answer must be there by then (milliseconds since the epoch). */
   readonly deadline: number
   readonly log: Log
@@ -45,6 +46,8 @@ export interface Request extends SettingsRequest {
   readonly signal?: AbortSignal
   /** Names this event where the platform may deliver it more than once. */
   readonly deliveryId?: string
+  /** What is sent to the queue of `schedule.fanOut` comes back to this door: a scheduled run may hand targets on. */
+  readonly takesMessages?: boolean
   /** Told of the settings that are the door's own business. */
   readonly configured?: (settings: Pick<Settings, 'metrics' | 'pageLanguage'>) => void
 }
@@ -59,6 +62,7 @@ const TELL_FAILURE_MS = MINUTE_MS / 2
 /** What is loaded when there is something to tell, to publish, or to do by hand. */
 const publishing = () => import('./publish-page.ts')
 const byHand = () => import('./by-hand.ts')
+const handing = () => import('./fleet/hand-on.ts')
 
 /** One event, with what it is done with. */
 interface Work {
@@ -101,7 +105,7 @@ export async function run(request: Request): Promise<Answer> {
       session => perform({ request, settings, targets, session }),
     )
   } catch (thrown) {
-    if (alerting && isTold(request)) await tellFailure(request, alerting, runId, thrown)
+    if (alerting && tells(request)) await tellFailure(request, alerting, runId, thrown)
     throw thrown
   }
 }
@@ -109,13 +113,16 @@ export async function run(request: Request): Promise<Answer> {
 /** What a person asks for on a terminal is answered there. */
 const isTold = ({ event }: Request): boolean => event.action === 'rotate'
 
+/** Of a target that was handed on only that is written down: the next scheduled run tells of all of them together. */
+const tells = (request: Request): boolean => isTold(request) && request.trigger !== 'queue'
+
 const isWhole = (request: Request): boolean => request.event.targets === null && isTold(request)
 
 const isPublished = (request: Request, settings: Settings): boolean =>
   isWhole(request) && settings.isPublished
 
 const tellsPeople = (request: Request, { notifiers, heartbeat }: Alerting): boolean =>
-  isTold(request) && (notifiers.length > 0 || heartbeat !== null)
+  tells(request) && (notifiers.length > 0 || heartbeat !== null)
 
 /** Of a run that did not get as far as its targets: with whatever of the settings can be used. Never throws. */
 async function tellFailure(
@@ -161,17 +168,21 @@ async function perform(work: Work): Promise<Answer> {
   // The order counts where not all can start at once.
   const ordered = targets.length > settings.concurrency ? await byUrgency(targets, records) : targets
   const { event, warnings } = await asDelivered(request, records, startedAt)
-  const seen: Seen[] = []
-  const results = await inParallel(ordered, settings.concurrency, async target => {
-    const setup = setupOf(target, event)
+  const seen = new Map<string, Seen>()
+  const attend = async (
+    target: Target,
+    postpone: RotationSetup['postpone'] = null,
+  ): Promise<TargetResult> => {
+    const setup = { ...setupOf(target, event), postpone }
     const result = await byAction(setup)
     await noteTarget({ run, records, notifiers, intervalMs: settings.intervalMs }, target, result)
     const said = { ...result, warnings: [...result.warnings, ...warnings] }
     if (!isPublished(request, settings)) return said
-    seen.push({ setup, result })
+    seen.set(target.name, { setup, result })
     const { seen: _, devices: _d, ...answered } = said
     return answered
-  })
+  }
+  const results = await attendAll(work, ordered, attend)
   const finishedAt = run.clock.now()
   const answer: Answer = {
     version: 1,
@@ -182,7 +193,24 @@ async function perform(work: Work): Promise<Answer> {
     finishedAt: iso(finishedAt),
     results,
   }
-  return { ...answer, ...(await finish(work, answer, { state, notifiers, beat, seen })) }
+  return { ...answer, ...(await finish(work, answer, { state, notifiers, beat, seen: [...seen.values()] })) }
+}
+
+/** Looks after all targets. Where it may, a scheduled run leaves what is due to runs of its own. */
+async function attendAll(
+  { request, settings, session }: Work,
+  targets: readonly Target[],
+  attend: (target: Target, postpone: RotationSetup['postpone']) => Promise<TargetResult>,
+): Promise<readonly TargetResult[]> {
+  const { fanOut, concurrency } = settings
+  const postponed: Postponed[] = []
+  const mayHandOn = request.takesMessages === true && request.trigger === 'schedule' && isWhole(request)
+  const postpone = fanOut && mayHandOn ? (due: Postponed) => void postponed.push(due) : null
+  const results = await inParallel(targets, concurrency, target => attend(target, postpone))
+  if (!fanOut || postponed.length === 0) return results
+  const { handOn } = await handing()
+  const here = (target: Target) => attend(target, null)
+  return handOn({ fanOut, session, concurrency, results, postponed, attend: here })
 }
 
 /** What a run was done with, and what it saw. */
@@ -205,7 +233,7 @@ async function finish(
   try {
     const alerting = { run, records, notifiers, intervalMs: settings.intervalMs }
     const ended = { targets, results, ok, isWhole: isWhole(request) }
-    const told = isTold(request) ? await alertRun(alerting, ended) : null
+    const told = tells(request) ? await alertRun(alerting, ended) : null
     await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
     const warning = isPublished(request, settings)
       ? await (await publishing()).publishPage({
@@ -263,7 +291,7 @@ const CHANGES_NOTHING: readonly Action[] = ['plan', 'status', 'probe']
 async function setups(
   { request, settings, session }: Work,
   { store, records }: State,
-): Promise<(target: Target, event: RunEvent) => RotationSetup> {
+): Promise<(target: Target, event: RunEvent) => Omit<RotationSetup, 'postpone'>> {
   const { run, http } = session
   const onlyRead: Records['source'] = name => ({ ...records.source(name), update: async () => {} })
   const memory = CHANGES_NOTHING.includes(request.event.action) ? onlyRead : records.source

@@ -41,6 +41,7 @@ import { createResolver, explainRemote, onlyLoopback } from './references.ts'
 import { createRemoteReader, type RemoteScheme } from './remote.ts'
 import { canaryOf } from './sections/canary.ts'
 import { toDevices } from './sections/devices.ts'
+import type { FanOut } from './sections/fan-out.ts'
 import { checkRollout, toRings } from './sections/rollout.ts'
 import { type CertificateShape, type SettingsShape, settingsShape, type TargetShape } from './settings.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -70,6 +71,8 @@ export interface Settings extends Alerting {
   readonly rings: Rings | null
   /** How many targets a run looks after at once. */
   readonly concurrency: number
+  /** Null: a run does everything itself. */
+  readonly fanOut: FanOut | null
   /** After each run for all targets the page of the fleet goes into the store. */
   readonly isPublished: boolean
   /** Of that page. */
@@ -276,6 +279,7 @@ function settle(
     pageLanguage: shape.statusPage.language,
     metrics: shape.metrics,
     concurrency: shape.schedule.concurrency,
+    fanOut: shape.schedule.fanOut,
     proxy,
   }
 }

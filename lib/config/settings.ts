@@ -23,6 +23,7 @@ import { credentialsField, PROJECT_ID } from './credentials.ts'
 import { profilesField } from './profiles.ts'
 import { canaryField } from './sections/canary.ts'
 import { devicesField } from './sections/devices.ts'
+import { fanOutField } from './sections/fan-out.ts'
 import { rolloutField } from './sections/rollout.ts'
 
 /**
@@ -317,6 +318,8 @@ export const settingsShape = v.strictObject({
       interval: v.optional(durationField(), '30m'),
       /** How many targets a run looks after at once. */
       concurrency: v.optional(concurrency(), 16),
+      /** What is due is rotated by runs of its own (Lambda only; docs/fleet.md). */
+      fanOut: fanOutField(),
     }),
     {},
   ),

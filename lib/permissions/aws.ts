@@ -57,6 +57,22 @@ function ofSecrets(
   ]
 }
 
+/** Of a queue without a URL: as CloudFormation names that of serverless.yml. */
+const QUEUE_OF_STACK = 'iotda-cert-*-RotateQueue-*'
+
+/** The same function sends messages and takes them. https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html */
+function ofFanOut(raw: RawEntry, { partition, region, account }: PolicyContext): readonly AwsStatement[] {
+  const { fanOut = null } = asRaw(raw.schedule)
+  if (fanOut === null) return []
+  const [, at, owner, name] =
+    /^https:\/\/sqs\.([\w-]+)\.amazonaws\.com(?:\.cn)?\/(\d{12})\/([\w-]+)$/.exec(
+      textOf(asRaw(fanOut), 'queueUrl', ''),
+    ) ?? []
+  const queue = `arn:${partition}:sqs:${at ?? region}:${owner ?? account}:${name ?? QUEUE_OF_STACK}`
+  const taking = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes']
+  return [allow('FanOut', ['sqs:SendMessage', ...taking], [queue])]
+}
+
 /**
  * What the settings need of AWS, and nothing else. `config` is where they stand themselves, if that is a service
  * of AWS; `region` and `account` are those of whoever gets the policy, where they are known.
@@ -73,6 +89,7 @@ export async function awsPolicy(
     statementsOf(await chosenStore(raw.store), context),
     ofSecrets(raw, config, context),
     statementsOf(await chosenDrivers(raw, 'solvers', 'sources', 'notifiers'), context),
+    ofFanOut(raw, context),
   )
 }
 

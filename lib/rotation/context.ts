@@ -39,6 +39,8 @@ export interface RotationSetup {
   readonly sharing: readonly Target[]
   /** The device that may connect on behalf of a profile (null: where there is none), or null. */
   readonly canaryOf: (profile: string | null) => Canary | null
+  /** Told of a target that wants another certificate, which this run then leaves alone; null: this run rotates it. */
+  readonly postpone: ((due: { readonly target: Target; readonly emergency: boolean }) => void) | null
   /** Runs one piece of work at a time for each key, within this process. */
   readonly inTurn: Turns
   /** The result is to be published for people: it says what `status` would say, too. */

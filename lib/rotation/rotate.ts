@@ -55,6 +55,11 @@ async function lookAndRotate(context: Context, lock: () => Promise<Lease>): Prom
     await planSteps(context, seen)
     return { outcome: 'planned' }
   }
+  // A bind that is open, or not what is served, is no matter of somebody else: devices wait for it.
+  if (context.postpone && seen.decision.plan === 'deploy') {
+    context.postpone({ target, emergency: seen.decision.emergency })
+    return { outcome: 'suspended', isPostponed: true }
+  }
   const lease = await lock()
   for (let tried = 1; ; tried += 1) {
     const decided = await lookAndDecide(context, lease)
@@ -220,7 +225,10 @@ async function devicesWatched(
 }
 
 /** What the work on a target came to; the decision is the last one, unless another is to be told. */
-export interface Came extends Pick<Ended, 'outcome'>, Partial<Pick<Ended, 'decision' | 'deployed'>> {}
+export interface Came extends Pick<Ended, 'outcome'>, Partial<Pick<Ended, 'decision' | 'deployed'>> {
+  /** What is written down is the business of whoever goes on. */
+  readonly isPostponed?: true
+}
 
 const NOT_LOOKED_AT = { due: false, reason: 'fresh', detail: 'not looked at', nextCheckAt: null }
 
@@ -252,8 +260,9 @@ export async function conclude(
     return lease
   }
   try {
-    const came = ended(await work(context, lock).catch(thrown => suspended(context, thrown)), null)
-    const devices = await after(context, came)
+    const worked = await work(context, lock).catch(thrown => suspended(context, thrown))
+    const came = ended(worked, null)
+    const devices = worked.isPostponed ? null : await after(context, came)
     return resultOf(trace, { ...came, devices, nextKey: await nextKeyOf(context) })
   } catch (thrown) {
     const error = run.signal.aborted ? outOfTime(thrown) : asRotationError(thrown)

@@ -73,7 +73,7 @@ describe('unknown keys', () => {
     ],
     [
       raw => Object.assign(raw, { schedule: { cron: '* * * * *' } }),
-      'schedule.cron: is not a setting (known here: interval, concurrency)',
+      'schedule.cron: is not a setting (known here: interval, concurrency, fanOut)',
     ],
     [
       target({ slots: { remove: 'never' } }),

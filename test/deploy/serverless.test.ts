@@ -413,6 +413,86 @@ describe('the template', () => {
   })
 })
 
+describe('fan-out', () => {
+  const fanning = (more: object = {}) =>
+    onAws(settings => {
+      settings.schedule = { fanOut: { type: 'sqs', ...more } }
+    })
+  const statementsOf = ({ Resources }: Sample): Sample[] =>
+    Resources.IamRoleLambdaExecution.Properties.Policies[0].PolicyDocument.Statement
+
+  test('has a queue, of which the function takes one message at a time, and alarms', async () => {
+    const template = await osls(fanning(), ['--param', 'fanOutConcurrency=25'])
+    const { Resources } = template
+    expect(Resources.RotateQueueMapping.Properties).toEqual({
+      EventSourceArn: { 'Fn::GetAtt': ['RotateQueue', 'Arn'] },
+      FunctionName: { 'Fn::GetAtt': ['RotateLambdaFunction', 'Arn'] },
+      BatchSize: 1,
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+      ScalingConfig: { MaximumConcurrency: 25 },
+    })
+    const { VisibilityTimeout, MessageRetentionPeriod, RedrivePolicy, SqsManagedSseEnabled } =
+      Resources.RotateQueue.Properties
+    // Lambda refuses a mapping whose messages are seen again while the function may still be at work.
+    expect(VisibilityTimeout).toBeGreaterThan(Resources.RotateLambdaFunction.Properties.Timeout)
+    expect(MessageRetentionPeriod).toBeGreaterThan(3 * VisibilityTimeout)
+    expect(SqsManagedSseEnabled).toBe(true)
+    expect(RedrivePolicy).toEqual({
+      deadLetterTargetArn: { 'Fn::GetAtt': ['RotateDeadLetters', 'Arn'] },
+      maxReceiveCount: 2,
+    })
+    const alarms = ['RotateDeadLettersAlarm', 'RotateQueueAgeAlarm'].map(name => Resources[name])
+    expect(alarms.map(it => [it.Condition, it.Properties.MetricName])).toEqual([
+      ['HasAlarms', 'ApproximateNumberOfMessagesVisible'],
+      ['HasAlarms', 'ApproximateAgeOfOldestMessage'],
+    ])
+    expect(Resources.RotateLambdaFunction.Properties.Environment.Variables.IOTDA_CERT_QUEUE_URL).toEqual({
+      Ref: 'RotateQueue',
+    })
+    const ofQueue = statementsOf(template).filter(it => JSON.stringify(it.Action).includes('sqs:'))
+    expect(ofQueue).toEqual([
+      {
+        Sid: 'FanOut',
+        Effect: 'Allow',
+        Action: [...['sqs:SendMessage', 'sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes']],
+        Resource: { 'Fn::GetAtt': ['RotateQueue', 'Arn'] },
+      },
+    ])
+    expect(JSON.stringify(Resources.WatchRole)).not.toContain('sqs:')
+  }, 60_000)
+
+  test('takes from a queue of one’s own, and makes none then', async () => {
+    const queueUrl = 'https://sqs.eu-central-1.amazonaws.com/123456789012/mine'
+    const template = await osls(fanning({ queueUrl }))
+    const { Resources } = template
+    const arn = { 'Fn::Sub': `arn:${hcl('AWS::Partition')}:sqs:eu-central-1:123456789012:mine` }
+    expect(Resources.RotateQueueMapping.Properties).toMatchObject({
+      EventSourceArn: arn,
+      ScalingConfig: { MaximumConcurrency: 10 },
+    })
+    expect(statementsOf(template).find(it => it.Sid === 'FanOut')?.Resource).toEqual(arn)
+    expect(Object.keys(Resources).filter(it => /^RotateQueue|^RotateDead/.test(it))).toEqual([
+      'RotateQueueMapping',
+    ])
+  }, 60_000)
+
+  test('is nothing where the settings do not ask for it', async () => {
+    const { Resources } = await osls(onAws())
+    expect(JSON.stringify(Resources)).not.toMatch(/RotateQueue|FanOut|EventSourceMapping/)
+  }, 60_000)
+
+  test('is refused with too little concurrency, without need, and with what is no queue', async () => {
+    expect(await refusal(fanning(), {}, { fanOutConcurrency: '1' })).toContain('no number from 2 to 1000')
+    expect(await refusal(fanning(), {}, { reservedConcurrency: '1' })).toContain('reserve 12')
+    expect(await refusal(onAws(), {}, { fanOutConcurrency: '5' })).toContain('have no schedule.fanOut')
+    expect(await refusal(fanning({ queueUrl: 'https://example.com/q' }))).toContain('is no URL of a queue')
+    expect(await refusal(fanning({ type: 'kafka' }))).toContain('schedule.fanOut.type: must be "sqs"')
+    expect(await refusal(fanning({ queueUrl: 'https://sqs.eu-central-1.amazonaws.com/1/q.fifo' }))).toContain(
+      'must be a standard queue',
+    )
+  }, 120_000)
+})
+
 test('the state bucket: one that exists, or one named after the stage, which the function is told', async () => {
   const unnamed = onAws(settings => {
     delete settings.store.bucket

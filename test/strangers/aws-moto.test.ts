@@ -104,11 +104,18 @@ describe('a whole deployment', () => {
   }, 240_000)
 })
 
-test('cfn-lint finds nothing in the packaged template, W8003 included', async () => {
-  const out = join(folder, 'package')
-  await osls(['package', '--stage', 'test', '--package', out])
-  const template = join(out, 'cloudformation-template-update-stack.json')
-  expect(JSON.parse(await readFile(template, 'utf8')).Resources).toHaveProperty('RotateLambdaFunction')
-  const { stdout } = await run(join(moto.python, '..', 'cfn-lint'), [template]).catch(error => error)
-  expect(stdout.trim()).toBe('')
-}, 120_000)
+test.each([
+  ['', onAws()],
+  [' with fan-out', onAws(it => Object.assign(it, { schedule: { fanOut: { type: 'sqs' } } }))],
+])(
+  'cfn-lint finds nothing in the packaged template%s, W8003 included',
+  async (_, settings) => {
+    const out = join(folder, 'package')
+    await osls(['package', '--stage', 'test', '--package', out], settings)
+    const template = join(out, 'cloudformation-template-update-stack.json')
+    expect(JSON.parse(await readFile(template, 'utf8')).Resources).toHaveProperty('RotateLambdaFunction')
+    const { stdout } = await run(join(moto.python, '..', 'cfn-lint'), [template]).catch(error => error)
+    expect(stdout.trim()).toBe('')
+  },
+  120_000,
+)

@@ -31,9 +31,10 @@ const idOf = (i: number): string => `${String(i).padStart(8, '0')}-2222-3333-444
 /** Bound until so many days from now each; `change` edits the settings last. */
 export async function openFleet(
   names: readonly string[],
-  { daysLeft = 60, isShared = false, change = () => {} }: FleetOptions = {},
+  { daysLeft = 60, isShared = false, change = () => {}, prepare = async () => {} }: FleetOptions = {},
 ): Promise<Fleet> {
   const s = await openScenario()
+  await prepare(s)
   const { faults, accessKeys } = s.rig.sandbox
   const { projectId, region } = s.settings(() => {}).targets[0].instance
   const members = await Promise.all(
@@ -80,8 +81,10 @@ export async function openFleet(
   }
 }
 
-interface FleetOptions {
+export interface FleetOptions {
   readonly daysLeft?: number
   readonly isShared?: boolean
   readonly change?: (settings: SandboxSettings) => void
+  /** Before the settings are written. */
+  readonly prepare?: (s: Scenario) => Promise<void>
 }

@@ -19,7 +19,7 @@ const LAYERS: readonly Readonly<Record<string, readonly string[]>>[] = [
     'lib/dns/': [],
     'lib/revocation/': [],
     'lib/devices/': [],
-    'lib/config/': ['lib/devices/'],
+    'lib/config/': ['lib/devices/', 'lib/clouds/'],
   },
   { 'lib/iotda/': [], 'lib/acme/': [], 'lib/state/': [], 'lib/report/': ['lib/state/'] },
   {
@@ -203,7 +203,7 @@ export const testsMirrorTheProgram =
       .map(folder => `${folder} mirrors no folder of lib or functions`)
   }
 
-const BOUNDARIES_AT_MOST = 12
+const BOUNDARIES_AT_MOST = 13
 /** Files in which code of ours is loaded later: a registry of drivers, the steps, a command. */
 export const fewLazyBoundaries: Rule = all => {
   const lazy = all.filter(m => PROGRAM.test(m.file) && /\bimport\("\./.test(m.code)).map(m => m.file)

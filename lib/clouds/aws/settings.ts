@@ -64,7 +64,7 @@ const complete = <T extends Given>(given: T, service: string): Omit<T, keyof Aws
 /** Settings of a driver that talks to AWS: its own keys, and those of {@link AwsSettings}; `service` as in AWS_ENDPOINT_URL_S3. */
 export const awsSettings = <const Own extends v.ObjectEntries>(
   own: Own,
-  service: 'S3' | 'SECRETS_MANAGER' | 'SNS',
+  service: 'S3' | 'SECRETS_MANAGER' | 'SNS' | 'SQS',
 ) =>
   v.pipe(
     v.strictObject({ ...own, ...entries }),
