@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { permissions } from '../../lib/app/permissions.ts'
+import { watch } from '../../lib/app/watch.ts'
+import { silentLog } from '../../lib/base/log.ts'
 import type { AwsPolicy } from '../../lib/permissions/aws.ts'
 import type { HuaweiPolicy } from '../../lib/permissions/huawei.ts'
 import s3 from '../../lib/stores/s3.ts'
@@ -26,6 +28,7 @@ import {
   PROJECT,
   REGION,
 } from '../stores/cloud.ts'
+import { receiveAlerts } from '../support/alert-receiver.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { fakeClock } from '../support/clock.ts'
 import { cli } from '../support/command.ts'
@@ -109,6 +112,49 @@ describe('under its own policy, nothing is refused and nothing that is granted i
       const allowed = statements.flatMap(it => it.Action)
       expect(allowed.filter(it => !used.has(it) && !SELDOM.includes(it))).toEqual([])
       expect(used.size).toBeGreaterThan(12)
+    },
+    60_000,
+  )
+
+  test.each(Object.keys(places))(
+    'the watchdog, with a record beside it: %s',
+    async type => {
+      const clock = fakeClock()
+      const rig = await createRig({ now: clock.now })
+      cleanups.push(rig.dispose)
+      await fillSlots(rig.sandbox)
+      const { faults, device, ca, domain, keys: own } = rig.sandbox
+      const store = await places[type]?.(rig, clock.now)
+      await rig.configure(settings => Object.assign(settings, { store }))
+      expect(await rig.result({}, { clock })).toMatchObject({ error: null })
+      const receiver = await receiveAlerts()
+      const { sealKey: _, ...place } = { sealKey: '', ...store }
+      const { port, addresses } = device
+      const config = JSON.stringify({
+        version: 1,
+        targets: [{ name: 'a', host: domain, sni: 'other.example.com', port, addresses, roots: ca.rootPem }],
+        notifiers: [{ type: 'webhook', url: receiver.url }],
+        credentials: { cn: { type: 'huaweicloud', accessKey: own.accessKey, secretKey: own.secretKey } },
+        store: { ...place, prefix: 'watch_' },
+        rotator: { store: place },
+      })
+      const surroundings = { env: {}, folder: rig.folder }
+      const ask = (cloud: 'aws' | 'huawei') => permissions({ config, cloud, isWatch: true, surroundings })
+      const statements: Statement[] = [...(await ask('aws')).Statement, ...(await ask('huawei')).Statement]
+      faults.allowOnly(statements)
+      faults.clearCalls()
+      const deadline = clock.now() + 60_000
+      const seen = await watch({ config, clock, log: silentLog, deadline, surroundings })
+      expect(seen.results).toMatchObject([{ ok: false }, { target: 'rotator', ok: true }])
+      const again = await watch({ config, clock, log: silentLog, deadline, surroundings })
+      // It remembers what it told, so that it could write its record.
+      expect([again.undelivered, receiver.alerts.length]).toEqual([0, 1])
+      // Of the rotator's, one document, and none to be written.
+      const elsewhere = called(rig).filter(it => !/watch_|^kms:/.test(it.resource))
+      expect(elsewhere.filter(it => /put|create|update|delete/i.test(it.action))).toEqual([])
+      expect(elsewhere.map(it => it.resource).filter(it => /sources|certificates|targets/.test(it))).toEqual(
+        [],
+      )
     },
     60_000,
   )
