@@ -73,8 +73,8 @@ export async function rollout(request: RolloutRequest): Promise<RolloutAnswer> {
   return inSession(settings, { runId: randomUUID(), clock, log, deadline }, async session => {
     const { records } = await session.state(settings.store, settings)
     if (word) await heed(records, rings, word, clock.now())
-    const kinds = await records.rollouts.all()
     const current = await kindsServed(settings, records)
+    const kinds = (await records.rollouts.all()).filter(document => isOnItsWay(document, current))
     return {
       version: 1,
       ok: kinds.every(({ frozen }) => frozen === null),
@@ -107,11 +107,21 @@ async function heed(records: Records, rings: Rings, word: RolloutWord, at: numbe
   await records.rollouts.update(document.kind, d =>
     logged(
       action === 'resume'
-        ? { ...d, frozen: null }
+        ? // Whoever rolled it back is to serve it again, and is asked once more.
+          { ...d, frozen: null, pulled: {} }
         : { ...d, approved: [...new Set([...d.approved, ring ?? '*'])] },
       { at, what, by, why },
     ),
   )
+}
+
+/** A kind that all have left is kept for those that may come to it late, and of no interest until then. */
+function isOnItsWay(
+  { kind, served, left, frozen, awaited }: RolloutDocument,
+  current: ReadonlyMap<string, string>,
+): boolean {
+  const hasStayed = Object.keys(served).some(key => left?.[key] === undefined)
+  return frozen !== null || awaited !== null || hasStayed || [...current.values()].includes(kind.id)
 }
 
 /** What each target serves, as far as it is written down: by the target's key. */

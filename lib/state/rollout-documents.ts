@@ -25,8 +25,10 @@ export const KindShape = v.pipe(
 export const RolloutDocument = v.object({
   schema,
   kind: KindShape,
-  /** Since when each target has served it and been well. */
+  /** Since when each target has served it and been well; kept when it served it for the soak of its ring. */
   served: byTarget,
+  /** Since when those that served it so long have served another kind. */
+  left: v.optional(byTarget),
   /** It stops everywhere until a person says so. */
   frozen: v.nullable(v.object({ at: instant, target: v.string(), why: v.string() })),
   /** Who waits for a ring before: which ring was asked, since when. */

@@ -1,3 +1,4 @@
+import { DAY_MS } from '../base/time.ts'
 import type { Kind } from '../model/rollout.ts'
 import type { Document } from './document.ts'
 import { newRollout, type RolloutDocument, type RolloutsDocument } from './rollout-documents.ts'
@@ -10,8 +11,36 @@ export interface Rollouts {
   look(kind: Kind): Promise<RolloutDocument>
   /** Writes down what has come of it, and that there is such a kind. */
   update(kind: Kind, change: (document: RolloutDocument) => RolloutDocument): Promise<RolloutDocument>
-  /** A target has left a kind behind: one that nobody serves, and nobody stopped, is forgotten. */
-  leave(kindId: string, targetKey: string): Promise<void>
+  /**
+   * A target serves another kind by now. `hasSoaked`: it served this one well for the soak of its ring, which goes on
+   * to count. A kind that all have left long ago, and nobody stopped, is forgotten.
+   */
+  leave(kindId: string, leaving: Leaving): Promise<void>
+}
+
+interface Leaving {
+  readonly targetKey: string
+  readonly at: number
+  readonly hasSoaked: boolean
+}
+
+/** A target that was forgotten for so long gets what the rings before had by then as well. */
+const KEPT_MS = 400 * DAY_MS
+
+const isForgotten = ({ kind, served, left, frozen }: RolloutDocument, at: number): boolean =>
+  frozen === null &&
+  Object.keys(served).every(key => {
+    const since = left?.[key]
+    // A shared certificate does not come back.
+    return since !== undefined && (kind.only !== null || at - since > KEPT_MS)
+  })
+
+function withoutTarget(document: RolloutDocument, { targetKey, at, hasSoaked }: Leaving): RolloutDocument {
+  const { served, left } = document
+  if (served[targetKey] === undefined || left?.[targetKey] !== undefined) return document
+  if (hasSoaked) return { ...document, left: { ...left, [targetKey]: at } }
+  const { [targetKey]: _, ...others } = served
+  return { ...document, served: others }
 }
 
 /** What the roll-outs are kept in. */
@@ -38,13 +67,9 @@ export function openRollouts({ index, of }: Kept): Rollouts {
       })
       return after
     },
-    leave: async (kindId, targetKey) => {
-      const left = await of(kindId).update(d => {
-        if (d === null || d.served[targetKey] === undefined) return d
-        const { [targetKey]: _, ...served } = d.served
-        return { ...d, served }
-      })
-      if (left === null || left.frozen !== null || Object.keys(left.served).length > 0) return
+    leave: async (kindId, leaving) => {
+      const after = await of(kindId).update(d => d && withoutTarget(d, leaving))
+      if (after === null || !isForgotten(after, leaving.at)) return
       await index.update(d => ({ ...d, kinds: d.kinds.filter(id => id !== kindId) }))
     },
   }

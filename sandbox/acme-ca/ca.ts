@@ -66,6 +66,8 @@ export interface AcmeCa {
   issue(names: readonly string[], options: IssueOptions): Promise<{ certPem: string; keyPem: string }>
   /** As a person does who follows the link of a paused account. */
   unpause(): void
+  /** From now on issues below another root, or (with 2) below a new one that another old one has cross-signed. */
+  changeRoot(generations: 1 | 2): Promise<void>
   /** Loses every order, as a CA that is restored from a backup. */
   loseOrders(): void
   /**
@@ -213,7 +215,14 @@ const setRenewalInfo = (ca: Ca, certIdOrSerial: string, override: RenewalOverrid
   else ca.state.renewalOverrides.set(certId, override)
 }
 
-const handleOf = (ca: Ca, caPem: string, door: Pick<AcmeCa, 'move' | 'dispose'>): AcmeCa => ({
+const keyTypeOf = ({ keyAlgorithm = 'rsa-2048' }: AcmeCaOptions): CaKeyType => keyAlgorithm
+
+const handleOf = (
+  ca: Ca,
+  caPem: string,
+  options: AcmeCaOptions,
+  door: Pick<AcmeCa, 'move' | 'dispose'>,
+): AcmeCa => ({
   get url() {
     return ca.url('')
   },
@@ -221,9 +230,15 @@ const handleOf = (ca: Ca, caPem: string, door: Pick<AcmeCa, 'move' | 'dispose'>)
     return ca.url('/directory')
   },
   caPem,
-  rootPem: ca.chain.rootPem,
-  newRootPem: ca.chain.successor?.rootPem ?? null,
-  intermediatePems: ca.chain.intermediatePems,
+  get rootPem() {
+    return ca.chain.rootPem
+  },
+  get newRootPem() {
+    return ca.chain.successor?.rootPem ?? null
+  },
+  get intermediatePems() {
+    return ca.chain.intermediatePems
+  },
   get issued() {
     return issuedView(ca)
   },
@@ -239,6 +254,10 @@ const handleOf = (ca: Ca, caPem: string, door: Pick<AcmeCa, 'move' | 'dispose'>)
   unpause: () => {
     ca.state.pausedNames.clear()
     ca.state.failuresInRow.clear()
+  },
+  changeRoot: async generations => {
+    const keyType = keyTypeOf(options)
+    ca.chain = await createChain({ keyType, length: options.chainLength ?? 1, generations }, ca.now())
   },
   loseOrders: () => {
     ca.state.orders.length = 0
@@ -256,7 +275,7 @@ export async function createAcmeCa(options: AcmeCaOptions): Promise<AcmeCa> {
   const [chain, door] = await Promise.all([
     createChain(
       {
-        keyType: options.keyAlgorithm ?? 'rsa-2048',
+        keyType: keyTypeOf(options),
         length: options.chainLength ?? 1,
         generations: options.generations ?? 1,
       },
@@ -278,7 +297,7 @@ export async function createAcmeCa(options: AcmeCaOptions): Promise<AcmeCa> {
   }
   const doors = await createDoors(ca, shared, options.port)
   current = doors.current
-  return handleOf(ca, door?.caPem ?? '', {
+  return handleOf(ca, door?.caPem ?? '', options, {
     move: doors.move,
     dispose: async () => {
       abort.abort()

@@ -123,7 +123,8 @@ export interface Ca {
   readonly url: (path: string) => string
   readonly switches: AcmeCaSwitches
   readonly state: State
-  readonly chain: Chain
+  /** Another one when the CA changes its root. */
+  chain: Chain
   readonly verify: Verifier
   /** Aborted when the CA is disposed of. */
   readonly signal: AbortSignal

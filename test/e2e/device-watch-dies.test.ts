@@ -1,28 +1,18 @@
 /** The run that puts the old certificate back because devices stay away dies around each of its calls. */
 import { expect, test } from 'vitest'
 import { silentLog } from '../../lib/base/log.ts'
-import type { RegisteredDevice } from '../../sandbox/iotda/search.ts'
 import { createMortal, type Death } from '../support/mortal.ts'
 import { runEvent } from '../support/run-event.ts'
-import { BIND, DAY_MS, HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
-
-const online = (count: number) => (): readonly RegisteredDevice[] =>
-  Array.from({ length: count }, (_, i) => ({ deviceId: `${i}`, productId: 'p', status: 'ONLINE' }))
+import { BIND, HOUR_MS, type Scenario } from '../support/scenario.ts'
+import { online, openWatched } from '../support/watched.ts'
 
 /** Too few came back at the run before: the next one undoes the bind. */
 async function openDoomed(): Promise<{ s: Scenario; old: string | null; bad: string | null }> {
-  const s = await openScenario({
+  const { s, old } = await openWatched({
     change: settings => {
       settings.targets[0].devices = { watch: '24h' }
-      settings.certificates.iot.ari = false
     },
   })
-  await s.bindOne(44)
-  s.iotda.index.devices = online(200)
-  // Usual for each hour that the test comes to.
-  for (let hour = 0; hour < 6; hour += 1) await s.run().then(() => s.clock.advance(HOUR_MS))
-  s.clock.advance(14 * DAY_MS - 6 * HOUR_MS)
-  const old = s.boundId()
   await s.runTo({ outcome: 'rotated' })
   s.iotda.index.devices = online(50)
   await s.later(HOUR_MS)

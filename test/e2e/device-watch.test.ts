@@ -1,49 +1,8 @@
 /** Did devices come back? Counts of devices online after a bind, and what follows from them. */
 import { expect, test } from 'vitest'
 import type { TargetResult } from '../../lib/report/result.ts'
-import type { RegisteredDevice } from '../../sandbox/iotda/search.ts'
-import {
-  DAY_MS,
-  HOUR_MS,
-  openScenario,
-  type Scenario,
-  type ScenarioOptions,
-  warningsOf,
-} from '../support/scenario.ts'
-
-const MANY = 200
-
-/** So many of 200 devices are online. */
-const online = (count: number): (() => readonly RegisteredDevice[]) => {
-  const devices = Array.from({ length: MANY }, (_, i) => ({
-    ...{ deviceId: `meter-${i}`, productId: 'p1' },
-    status: i < count ? ('ONLINE' as const) : ('OFFLINE' as const),
-  }))
-  return () => devices
-}
-
-/** Of the day, in which devices are counted two weeks before: enough for what a test does then. */
-const HOURS = 6
-
-/** Counted two weeks ago, then due. */
-async function openWatched(options: ScenarioOptions = {}): Promise<{ s: Scenario; old: string | null }> {
-  const s = await openScenario({
-    ...options,
-    change: settings => {
-      settings.targets[0].devices = { watch: '8h' }
-      settings.certificates.iot.ari = false
-      options.change?.(settings)
-    },
-  })
-  await s.bindOne(44)
-  s.iotda.index.devices = online(MANY)
-  for (let hour = 0; hour < HOURS; hour += 1) {
-    await s.run()
-    s.clock.advance(HOUR_MS)
-  }
-  s.clock.advance(14 * DAY_MS - HOURS * HOUR_MS)
-  return { s, old: s.boundId() }
-}
+import { DAY_MS, HOUR_MS, type Scenario, warningsOf } from '../support/scenario.ts'
+import { HOURS, MANY, online, openWatched } from '../support/watched.ts'
 
 const devicesAfter = async (s: Scenario, count: number): Promise<TargetResult> => {
   s.iotda.index.devices = online(count)
@@ -81,6 +40,19 @@ test('too few once, then all: nothing is undone', async () => {
   await s.runTo({ outcome: 'rotated' })
   for (const count of [100, 200, 100, 195]) expect((await devicesAfter(s, count)).outcome).toBe('idle')
   expect(s.boundId()).not.toBe(old)
+})
+
+test('an hour of which nothing is known between two with too few does not start the count anew', async () => {
+  const { s, old } = await openWatched({
+    change: settings => {
+      settings.targets[0].devices = { watch: '48h' }
+    },
+  })
+  await s.runTo({ outcome: 'rotated' })
+  expect(await devicesAfter(s, 100)).toMatchObject({ online: { verdict: 'fewer' } })
+  expect(await s.later(7 * HOUR_MS)).toMatchObject({ outcome: 'idle', online: { verdict: 'unknown' } })
+  expect(await s.later(17 * HOUR_MS)).toMatchObject({ outcome: 'rolled-back' })
+  expect(s.boundId()).toBe(old)
 })
 
 test('they stay away with the old certificate, too: said, and nothing is changed any more', async () => {

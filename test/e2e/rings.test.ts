@@ -6,6 +6,7 @@ import type { TargetResult } from '../../lib/report/result.ts'
 import type { SandboxSettings } from '../../sandbox/sandbox.ts'
 import { type Fleet, openFleet } from '../support/fleet.ts'
 import { DAY_MS, HOUR_MS, warningsOf } from '../support/scenario.ts'
+import { HOURS, MANY, online } from '../support/watched.ts'
 
 const NAMES = ['canary', 'rest-1', 'rest-2']
 const inRings = (settings: SandboxSettings): void => {
@@ -108,18 +109,88 @@ test('a certificate that all share goes ring by ring', async () => {
   expect(fleet.s.obtained() - issued).toBe(1)
 })
 
+/** A person bound another one in the first ring, fresh and of the kind before. */
+async function bindOldKind({ s, members: [canary] }: Fleet): Promise<void> {
+  if (!canary) throw new Error('no canary')
+  s.ca.options.commonName = true
+  const { certPem, keyPem } = await s.issue(-1, 89, [canary.domain])
+  const [spare] = canary.iotda.certificates().filter(({ id }) => id !== canary.boundId())
+  if (spare) canary.iotda.deleteCertificate(spare.id)
+  canary.iotda.bind(canary.iotda.upload(certPem, keyPem))
+  s.ca.options.commonName = false
+}
+
 test('the first ring is renewed ahead of its time when a later one waits for it', async () => {
   const fleet = await openNewKind()
-  const [canary] = fleet.members
-  if (!canary) throw new Error('no canary')
-  // A person bound another one there, of the old kind and fresh.
-  fleet.s.ca.options.commonName = true
-  const { certPem, keyPem } = await fleet.s.issue(-1, 89, [canary.domain])
-  canary.iotda.bind(canary.iotda.upload(certPem, keyPem))
-  fleet.s.ca.options.commonName = false
+  await bindOldKind(fleet)
   expect(outcomes(await fleet.run())).toEqual(['idle', 'suspended', 'suspended'])
   expect(outcomes(await fleet.later(HOUR_MS))).toEqual(['rotated', 'suspended', 'suspended'])
   expect(outcomes(await fleet.later(25 * HOUR_MS))).toEqual(['idle', 'rotated', 'rotated'])
+})
+
+test('one that was renewed ahead of its time and rolled back is asked again when a person resumes', async () => {
+  const fleet = await openNewKind()
+  const [canary] = fleet.members
+  if (!canary) throw new Error('no canary')
+  await bindOldKind(fleet)
+  await fleet.run()
+  const before = canary.boundId()
+  const stranger = await fleet.s.issue(-1, 30)
+  const stop = canary.iotda.onBind(() => {
+    canary.device.switches.serve = canary.boundId() === before ? null : stranger
+  })
+  expect(outcomes(await fleet.later(HOUR_MS))).toEqual(['rolled-back', 'suspended', 'suspended'])
+  stop()
+  const frozen = (await ask(fleet)).kinds.find(kind => kind.frozen)
+  const word = { action: 'resume', kind: frozen?.kind ?? '', ring: null, by: 'ada', why: 'mended' } as const
+  await ask(fleet, word)
+  expect(outcomes(await fleet.later(2 * HOUR_MS))).toEqual(['rotated', 'suspended', 'suspended'])
+  expect(outcomes(await fleet.later(25 * HOUR_MS))).toEqual(['idle', 'rotated', 'rotated'])
+})
+
+test('who served a kind for its soak counts for the rings after, although it serves another one by now', async () => {
+  const fleet = await openNewKind()
+  expect(outcomes(await fleet.run(['canary']))).toEqual(['rotated', 'missing', 'missing'])
+  fleet.s.clock.advance(25 * HOUR_MS)
+  await bindOldKind(fleet)
+  expect(outcomes(await fleet.run(['canary']))).toEqual(['idle', 'missing', 'missing'])
+  expect(outcomes(await fleet.run(['rest-1']))).toEqual(['missing', 'rotated', 'missing'])
+})
+
+test('who left a kind before its soak was over does not count', async () => {
+  const fleet = await openNewKind()
+  await fleet.run(['canary'])
+  fleet.s.clock.advance(20 * HOUR_MS)
+  await bindOldKind(fleet)
+  await fleet.run(['canary'])
+  fleet.s.clock.advance(20 * HOUR_MS)
+  expect(outcomes(await fleet.run(['rest-1']))).toEqual(['missing', 'suspended', 'missing'])
+})
+
+test('devices that stay away where there is no way back stop the kind, too', async () => {
+  const fleet = await openFleet(NAMES, {
+    daysLeft: 44,
+    change: settings => {
+      inRings(settings)
+      settings.targets[0].devices = { watch: '8h' }
+    },
+  })
+  const [canary] = fleet.members
+  if (!canary) throw new Error('no canary')
+  canary.iotda.index.devices = online(MANY)
+  for (let hour = 0; hour < HOURS; hour += 1) await fleet.run().then(() => fleet.s.clock.advance(HOUR_MS))
+  fleet.s.ca.options.commonName = false
+  expect(outcomes(await fleet.later(14 * DAY_MS - HOURS * HOUR_MS))[0]).toBe('rotated')
+  for (const { id } of canary.iotda.certificates())
+    if (id !== canary.boundId()) canary.iotda.deleteCertificate(id)
+  canary.iotda.index.devices = online(MANY / 2)
+  await fleet.later(HOUR_MS)
+  const { canary: missed } = await fleet.later(HOUR_MS)
+  expect(missed && warningsOf(missed)).toEqual(['devices-fewer', 'devices-missing', 'rollout-frozen'])
+  expect((await ask(fleet)).kinds.find(({ frozen }) => frozen)).toMatchObject({
+    commonName: false,
+    frozen: { target: 'canary', why: expect.stringContaining('100 devices online, 200 are usual') },
+  })
 })
 
 test('the emergency goes on although the kind is frozen, and says so', async () => {

@@ -4,7 +4,7 @@ import { createDeviceEndpoint, type DeviceEndpoint } from '../../sandbox/device-
 import { createIotda, type Iotda } from '../../sandbox/iotda/iotda.ts'
 import type { SandboxSettings } from '../../sandbox/sandbox.ts'
 import { cleanups } from './cleanups.ts'
-import { openScenario, type Scenario } from './scenario.ts'
+import { openScenario, type Scenario, type ScenarioOptions } from './scenario.ts'
 
 /** One instance of the fleet. */
 export interface Member {
@@ -18,8 +18,10 @@ export interface Member {
 export interface Fleet {
   readonly s: Scenario
   readonly members: readonly Member[]
-  /** Runs over all targets; results by name. */
-  run(): Promise<Readonly<Record<string, TargetResult>>>
+  /** Writes the settings again: `change` may have something else to say. */
+  configure(): Promise<void>
+  /** Runs over all targets, or those named; results by name. */
+  run(targets?: readonly string[]): Promise<Readonly<Record<string, TargetResult>>>
   later(durationMs: number): Promise<Readonly<Record<string, TargetResult>>>
 }
 
@@ -31,9 +33,15 @@ const idOf = (i: number): string => `${String(i).padStart(8, '0')}-2222-3333-444
 /** Bound until so many days from now each; `change` edits the settings last. */
 export async function openFleet(
   names: readonly string[],
-  { daysLeft = 60, isShared = false, change = () => {}, prepare = async () => {} }: FleetOptions = {},
+  {
+    daysLeft = 60,
+    isShared = false,
+    change = () => {},
+    prepare = async () => {},
+    ca = {},
+  }: FleetOptions = {},
 ): Promise<Fleet> {
-  const s = await openScenario()
+  const s = await openScenario({ ca })
   await prepare(s)
   const { faults, accessKeys } = s.rig.sandbox
   const { projectId, region } = s.settings(() => {}).targets[0].instance
@@ -46,33 +54,39 @@ export async function openFleet(
       const device = await createDeviceEndpoint({ iotda, now: s.clock.now })
       cleanups.push(iotda.dispose, device.dispose)
       const domain = domainOf(name)
-      const { certPem, keyPem } = await s.issue(daysLeft - 90, daysLeft, [domain])
+      const left = typeof daysLeft === 'number' ? daysLeft : daysLeft(i)
+      const { certPem, keyPem } = await s.issue(left - 90, left, [domain])
       iotda.createConfiguration(domain, iotda.upload(certPem, keyPem))
       const boundId = () => iotda.configurations()[0]?.server_certificate_id ?? null
       return { name, domain, iotda, device, instanceId, boundId }
     }),
   )
-  await s.configure(settings => {
-    const [first] = settings.targets
-    const certificate = settings.certificates.iot
-    settings.targets = members.map(({ name, domain, iotda, device, instanceId }) => ({
-      ...first,
-      ...{ name, domain, certificate: isShared ? 'iot' : name },
-      instance: { ...first.instance, instanceId, endpoint: iotda.url },
-      probe: { ...first.probe, port: device.port, addresses: [...device.addresses] },
-    }))
-    settings.certificates = isShared
-      ? { iot: { ...certificate, names: names.map(domainOf), ari: false } }
-      : Object.fromEntries(names.map(name => [name, { ...certificate, names: [domainOf(name)], ari: false }]))
-    change(settings)
-  })
-  const run: Fleet['run'] = async () => {
-    const { results } = await s.rig.run({}, { clock: s.clock })
+  const configure: Fleet['configure'] = () =>
+    s.configure(settings => {
+      const [first] = settings.targets
+      const certificate = settings.certificates.iot
+      settings.targets = members.map(({ name, domain, iotda, device, instanceId }) => ({
+        ...first,
+        ...{ name, domain, certificate: isShared ? 'iot' : name },
+        instance: { ...first.instance, instanceId, endpoint: iotda.url },
+        probe: { ...first.probe, port: device.port, addresses: [...device.addresses] },
+      }))
+      settings.certificates = isShared
+        ? { iot: { ...certificate, names: names.map(domainOf), ari: false } }
+        : Object.fromEntries(
+            names.map(name => [name, { ...certificate, names: [domainOf(name)], ari: false }]),
+          )
+      change(settings)
+    })
+  await configure()
+  const run: Fleet['run'] = async targets => {
+    const { results } = await s.rig.run(targets ? { targets } : {}, { clock: s.clock })
     return Object.fromEntries(results.map(result => [result.target, result]))
   }
   return {
     s,
     members,
+    configure,
     run,
     later: durationMs => {
       s.clock.advance(durationMs)
@@ -82,9 +96,11 @@ export async function openFleet(
 }
 
 export interface FleetOptions {
-  readonly daysLeft?: number
+  /** Of each, by its place, or of all. */
+  readonly daysLeft?: number | ((i: number) => number)
   readonly isShared?: boolean
   readonly change?: (settings: SandboxSettings) => void
   /** Before the settings are written. */
   readonly prepare?: (s: Scenario) => Promise<void>
+  readonly ca?: NonNullable<ScenarioOptions['ca']>
 }

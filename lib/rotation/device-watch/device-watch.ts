@@ -6,6 +6,7 @@ import type { TargetDocument } from '../../state/documents.ts'
 import { type Context, isOnlyAsked, targetDocument } from '../context.ts'
 import { validityOf } from '../decide/renewal-window.ts'
 import type { Inspection } from '../observe/inspection.ts'
+import { freeze, kindInSlot } from '../rings/await-turn.ts'
 import { logFailure, warn } from '../trace.ts'
 import { type Comparison, compare } from './compare.ts'
 
@@ -77,15 +78,18 @@ async function conclude(
   comparison: Comparison,
 ): Promise<TargetDocument> {
   if (comparison.kind === 'unknown') warn(context, 'devices-unknown', comparison.why)
-  // With the old certificate back, what is not known is no sign that they came.
-  const kept = comparison.kind === 'unknown' && watch.isUndone ? watch.fewer : 0
+  // What is not known is no sign that they came.
+  const kept = comparison.kind === 'unknown' ? watch.fewer : 0
   const fewer = comparison.kind === 'fewer' ? watch.fewer + 1 : kept
   if (comparison.kind === 'fewer') warn(context, 'devices-fewer', `${comparison.why} (${fewer} in a row)`)
   const isOver = comparison.kind === 'fewer' && fewer >= FEWER_AT_MOST
   const obstacle = isOver ? noWayBack(context, inspection, watch) : null
-  if (isOver && obstacle !== null) warn(context, 'devices-missing', `${comparison.why}; ${obstacle}`)
-  if (fewer === watch.fewer && !isOver) return document
   const why = `devices did not come back: ${comparison.why}, ${fewer} times in a row`
+  if (isOver && obstacle !== null) {
+    warn(context, 'devices-missing', `${comparison.why}; ${obstacle}`)
+    await stopHere(context, inspection, watch, why)
+  }
+  if (fewer === watch.fewer && !isOver) return document
   return targetDocument(context)
     .update(d => {
       if (!d.watch || d.watch.since !== watch.since || d.pending !== null) return d
@@ -96,6 +100,19 @@ async function conclude(
       logFailure(context, error, 'what the devices showed could not be written down')
       return document
     })
+}
+
+/** What cannot be undone here is not to happen elsewhere; a rollback stops its kind itself. */
+async function stopHere(
+  context: Context,
+  inspection: Inspection,
+  { binding, isUndone }: Watch,
+  why: string,
+): Promise<void> {
+  const { serverCertificateId, kind } = binding
+  if (isUndone || inspection.bound?.serverCertificateId !== serverCertificateId) return
+  const watched = kind ?? kindInSlot(context, inspection, serverCertificateId)
+  if (watched) await freeze(context, watched, why)
 }
 
 /** Why the old certificate is not put back; null: it can be (rule 7). */

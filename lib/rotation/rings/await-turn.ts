@@ -3,6 +3,7 @@ import { iso } from '../../base/time.ts'
 import { differences, kindOf } from '../../devices/kind.ts'
 import type { Leaf } from '../../model/certificate.ts'
 import type { Kind } from '../../model/rollout.ts'
+import type { Target } from '../../model/target.ts'
 import type { TargetDocument } from '../../state/documents.ts'
 import { logged, type RolloutDocument } from '../../state/rollout-documents.ts'
 import { targetKey } from '../../state/state.ts'
@@ -107,19 +108,21 @@ export async function freeze(context: Context, kind: Kind, why: string): Promise
   const { records, run, target } = context
   const at = run.clock.now()
   try {
-    await records.rollouts.update(kind, d =>
-      d.frozen !== null
-        ? d
-        : logged(
-            { ...d, frozen: { at, target: target.name, why }, approved: [] },
-            { at, what: 'frozen', by: target.name, why },
-          ),
-    )
+    await records.rollouts.update(kind, d => frozenBy(d, target, at, why))
     warn(context, 'rollout-frozen', `kind ${kind.id} is frozen since ${iso(at)}: ${why}`)
   } catch (error) {
     logFailure(context, error, 'that the kind is frozen could not be written down')
     warn(context, 'state-not-written', `kind ${kind.id} could not be frozen: ${(error as Error).message}`)
   }
+}
+
+/** However long it served the kind: it was not well, and serves it for another soak when a person says so. */
+function frozenBy(document: RolloutDocument, target: Target, at: number, why: string): RolloutDocument {
+  const { [targetKey(target)]: _, ...served } = document.served
+  const next = { ...document, served }
+  if (document.frozen !== null) return document.served[targetKey(target)] === undefined ? document : next
+  const entry = { at, what: 'frozen', by: target.name, why }
+  return logged({ ...next, frozen: { at, target: target.name, why }, approved: [] }, entry)
 }
 
 /** What devices of one target would refuse stops for the others, too. @throws what it is given */
@@ -158,18 +161,34 @@ export async function noteServed(context: Context, deployed: Leaf | null): Promi
   await targetDocument(context).update(d => ({ ...d, rollout: { ...served, isTold: true } }))
 }
 
-/** The rings after count on it; nobody counts any more on the kind that it served before. */
-async function tellRollouts({ rings, target, records }: Context, kind: Kind, since: number): Promise<void> {
+/** The rings after count on it; of the kind that it served before they do if it served that for its soak. */
+async function tellRollouts(
+  { rings, target, records, run }: Context,
+  kind: Kind,
+  since: number,
+): Promise<void> {
   const key = targetKey(target)
-  const isWaitedFor = rings !== null && ringOf(rings, target) < rings.length - 1
-  await records.rollouts.update(kind, d => ({
-    ...d,
-    served: isWaitedFor ? { ...d.served, [key]: since } : d.served,
-    awaited: d.awaited?.by === target.name ? null : d.awaited,
-  }))
+  const place = rings === null ? -1 : ringOf(rings, target)
+  const soakMs = rings?.[place]?.soakMs ?? 0
+  const isWaitedFor = rings !== null && place < rings.length - 1
+  const at = run.clock.now()
+  await records.rollouts.update(kind, ({ left, ...d }) => {
+    const { [key]: wasLeft, ...others } = left ?? {}
+    const servedSince = wasLeft === undefined ? since : (d.served[key] ?? since)
+    return {
+      ...d,
+      ...(left && { left: others }),
+      served: isWaitedFor ? { ...d.served, [key]: servedSince } : d.served,
+      awaited: d.awaited?.by === target.name ? null : d.awaited,
+    }
+  })
   const all = await records.rollouts.all()
-  for (const { kind: other, served } of all)
-    if (other.id !== kind.id && served[key] !== undefined) await records.rollouts.leave(other.id, key)
+  for (const { kind: other, served } of all) {
+    const servedSince = served[key]
+    if (other.id === kind.id || servedSince === undefined) continue
+    const hasSoaked = at - servedSince >= soakMs
+    await records.rollouts.leave(other.id, { targetKey: key, at, hasSoaked })
+  }
 }
 
 /** A renewal of the same kind goes on from where the one before was. */
