@@ -32,6 +32,8 @@ Stories:
 ${Object.entries(STORIES)
   .map(([name, { tells }]) => `  ${name.padEnd(12)}${tells}`)
   .join('\n')}
+
+The page of what happened is in dist/demo/, until the next build.
 `
 
 interface Flags {
@@ -73,7 +75,7 @@ async function main(args: readonly string[]): Promise<number> {
 async function tell(stage: Stage, { story, keep }: Flags): Promise<boolean> {
   const wentAsTold = await STORIES[story]?.play(stage)
   const page = await stage.page(story)
-  stage.say(`\nThe page of what happened: ${page ?? 'could not be written'} (until the next build)`)
+  stage.say(`\nThe page of what happened: ${page ?? 'could not be written'}`)
   stage.say('Now with your own domain: npx iotda-cert init')
   if (keep) await stay(stage)
   return wentAsTold === true && page !== null

@@ -12,8 +12,9 @@ export async function renewal(stage: Stage): Promise<boolean> {
     dropped += 1
   })
   const before = await stage.served()
-  say(`\nBefore   served on port ${sandbox.device.port}: ${describe(before)}`)
-  say('         both slots are used, device meter-1 is connected over MQTTS with the root pinned\n')
+  say(`\nBefore   ${describe(before)}`)
+  say(`         is served on port ${sandbox.device.port}; both slots are used
+         device meter-1 is connected, with the root pinned\n`)
   stage.showSlots()
   await stage.iotdaCert('plan')
   const code = await stage.iotdaCert('rotate')
@@ -21,7 +22,7 @@ export async function renewal(stage: Stage): Promise<boolean> {
   const after = await stage.served()
   const newcomer = await stage.connect('meter-2')
   const isSteady = device.connected && dropped === 0
-  say(`\nAfter    served on port ${sandbox.device.port}: ${describe(after)}`)
+  say(`\nAfter    ${describe(after)}`)
   say(`         meter-1 ${isSteady ? 'stayed connected through the cut-over' : 'LOST its connection'}`)
   say(`         meter-2 connected anew and was served ${newcomer.connected ? fingerprint(after) : 'nothing'}`)
   stage.showSlots()
