@@ -34,6 +34,7 @@ const LIST_EXTENSIONS = 0xa0
 const REASON_CODE = '551d15'
 const ISSUING_DISTRIBUTION_POINT = '551d1c'
 const URI = 0x86
+const ONLY_SOME_REASONS = 0x83
 
 /** RFC 5280 section 5.3.1. */
 const REASONS: Readonly<Record<number, string>> = {
@@ -115,6 +116,14 @@ function readList(der: Buffer): List {
   }
 }
 
+/** A list of some reasons alone may revoke, and cannot say that nothing is. */
+const isPartial = ({ extensions }: List): boolean => {
+  const scope = extensions.find(({ oidHex }) => oidHex === ISSUING_DISTRIBUTION_POINT)
+  return tlvs(tlvs(scope?.value ?? NOTHING)[0]?.content ?? NOTHING).some(
+    ({ tag }) => tag === ONLY_SOME_REASONS,
+  )
+}
+
 /** Whether the list is of this place and of such certificates (RFC 5280 section 5.2.5). @throws Unusable */
 function checkScope({ value }: Extension, url: string, isCa: boolean): void {
   const parts = tlvs(tlvs(value)[0]?.content ?? NOTHING)
@@ -185,6 +194,7 @@ export function readRevocation(
       const [, at, extensions] = tlvs(content)
       return { kind: 'revoked', at: at ? timeOf(at) : list.thisUpdate, reason: reasonIn(extensions), until }
     }
+    if (isPartial(list)) throw new Unusable('it is a list of some reasons only')
     return { kind: 'good', until }
   } catch (thrown) {
     return { kind: 'unusable', why: thrown instanceof Unusable ? thrown.message : 'it cannot be read' }

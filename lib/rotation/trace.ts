@@ -30,6 +30,8 @@ interface Entries {
   }
   /** Kinds that a later ring waits for this target to serve. */
   readonly awaited: Kind
+  /** What was said in the log, and need not be said again. */
+  readonly notes: string
 }
 
 /** What has happened to a target so far in this run. Entries are added, never changed. */
@@ -50,6 +52,7 @@ export function createTrace(startedAt: number): Trace {
     tables: [],
     counts: [],
     awaited: [],
+    notes: [],
   }
   return { startedAt, ...entries, add: (kind, entry) => void entries[kind].push(entry) }
 }

@@ -89,6 +89,10 @@ test('lists that cannot be had stop nothing, and are a note', async () => {
   expect([outcome, warnings.filter(({ code }) => code === 'preflight')]).toEqual(['rotated', []])
   const line = steps.find(it => it.step === 'preflight')?.table?.find(it => it.check === 'revocation')
   expect(line).toMatchObject({ verdict: 'ok', new: expect.stringMatching(/^not known: .*HTTP 404/) })
+  // Preflight and verify both ask.
+  const said = s.rig.logged.filter(text => text.includes('was revoked is not known'))
+  expect(said).toHaveLength(2)
+  expect(new Set(said).size).toBe(2)
 })
 
 test('what is revoked between bind and verify is told, and so it is by the watchdog while it is served', async () => {

@@ -1,6 +1,7 @@
 /** Revocation lists over a real socket: what is believed, what is not, and that nothing unknown is an objection. */
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
+import { gzipSync } from 'node:zlib'
 import * as x509 from '@peculiar/x509'
 import { describe, expect, test } from 'vitest'
 import { createHttp } from '../../lib/http/client.ts'
@@ -90,6 +91,20 @@ test('of a long chain, two lists are fetched at once, since each may be large', 
   expect([unknown.length, asked, most]).toEqual([6, 6, 2])
 })
 
+test('a list of some reasons revokes, and does not say that nothing is', async () => {
+  const { ask, put, middle, leaf, clock } = await open()
+  const some = { issuer: middle, extensions: [scopeOf(null, 3)] }
+  put('/middle.crl', some)
+  expect(await ask()).toEqual({
+    revoked: [],
+    unknown: [expect.stringContaining('a list of some reasons only')],
+    good: 1,
+  })
+  put('/middle.crl', { ...some, revoked: [[serialOf(leaf), 1]] })
+  clock.advance(3_700_000)
+  expect((await ask()).revoked).toHaveLength(1)
+})
+
 test('a leaf that was revoked', async () => {
   const { ask, put, middle, leaf, lists } = await open()
   put('/middle.crl', {
@@ -137,6 +152,12 @@ describe('is not known, which is no objection, of a list', () => {
       () => ({ extensions: [scopeOf('http://ca.test/other.crl')] }),
       /the list of http:\/\/ca\.test/,
     ],
+    // deltaCRLIndicator, RFC 5280 section 5.2.4.
+    [
+      'of changes alone (delta)',
+      () => ({ extensions: [criticalExtension('551d1b', Buffer.from([2, 1, 1]))] }),
+      /not known \(551d1b\)/,
+    ],
     ['for CAs alone', () => ({ extensions: [scopeOf(null, 2)] }), /not for certificates of this kind/],
     ['that is indirect', () => ({ extensions: [scopeOf(null, 4)] }), /indirect/],
   ]
@@ -156,6 +177,27 @@ describe('is not known, which is no objection, of a list', () => {
       'that is too large',
       w => w.lists.at.set('/middle.crl', Buffer.alloc(10 * 1024 * 1024 + 1)),
       /larger than/,
+    ],
+    [
+      'in gzip that nobody asked for',
+      w =>
+        w.lists.at.set('/middle.crl', (_, r) => {
+          const list = revocationList({ issuer: w.middle, now: NOW, revoked: [[serialOf(w.leaf), 1]] })
+          r.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(list))
+        }),
+      /./,
+    ],
+    [
+      'as PEM',
+      w => {
+        const list = revocationList({ issuer: w.middle, now: NOW, revoked: [[serialOf(w.leaf), 1]] })
+        const text = list.toString('base64')
+        w.lists.at.set(
+          '/middle.crl',
+          Buffer.from(`-----BEGIN X509 CRL-----\n${text}\n-----END X509 CRL-----\n`),
+        )
+      },
+      /no list|cannot be read/,
     ],
     [
       'behind a loop',

@@ -9,13 +9,16 @@ function rootsOfAll({ trustedRoots, profiles }: Target): string | null {
   return all.length === 0 ? null : all.join('\n')
 }
 
-/** What the lists named in a chain say of it; what is not known is logged. Never throws. */
+/** What the lists named in a chain say of it; what is not known is logged, once in a run. Never throws. */
 export async function revocationOf(
-  { target, http, run }: Pick<Context, 'target' | 'http' | 'run'>,
+  { target, http, run, trace }: Pick<Context, 'target' | 'http' | 'run' | 'trace'>,
   chainPem: string,
 ): Promise<Revocation> {
   const found = await lookUpRevocation(chainPem, { trustedRoots: rootsOfAll(target), http, run })
-  for (const note of found.unknown) run.log.info({ target: target.name }, note)
+  for (const note of found.unknown.filter(it => !trace.notes.includes(it))) {
+    trace.add('notes', note)
+    run.log.info({ target: target.name }, note)
+  }
   return found
 }
 
