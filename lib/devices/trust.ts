@@ -7,6 +7,7 @@ import { extraneousIn, verifySent } from '../x509/sent.ts'
 import { openBudget } from '../x509/signed-by.ts'
 import { type Check, type Circumstances, caution, type Objection, refuse } from './check.ts'
 import { familyOf, type PresentedChain, pathOf } from './presented-chain.ts'
+import { misencoded } from './stacks/encoding.ts'
 import { factsOf, type StackInput } from './stacks/facts.ts'
 import { STACKS } from './stacks/index.ts'
 import { explicitCurve, unknownStack } from './stacks/unknown.ts'
@@ -67,6 +68,12 @@ function stackObjection(
     needsWholeChain: profile?.needsWholeChain === true && (served === null || extraneousOf(served) === null),
     budget: openBudget(),
   }
+  const wrong = [...input.chain, ...input.path].find(one => misencoded(one) !== null)
+  if (wrong)
+    return refuse(
+      `"${titleOf(wrong.certificate)}" ${misencoded(wrong)}, which RFC 5280 forbids and not every stack reads`,
+      'have it issued as RFC 5280 says',
+    )
   const explicit = explicitCurve(input.path)
   if (explicit)
     return refuse(
@@ -319,10 +326,11 @@ function doubtful(
       )
   }
   const anchor = path.at(-1) as X509Certificate
-  // Debian's wolfSSL 5.5, built for OpenSSL's interface, does not take such a root (bench/results/stacks.md).
-  if (extensionElements(anchor, EXTENSION.nameConstraints) !== null)
+  // Debian's wolfSSL 5.5, built for OpenSSL's interface, wants names of their kind of CAs, too (bench/results/stacks.md).
+  const binding = path.slice(2).find(ca => extensionElements(ca, EXTENSION.nameConstraints) !== null)
+  if (binding)
     return caution(
-      `the root "${titleOf(anchor)}" has name constraints, which some builds of wolfSSL refuse of a root`,
+      `"${titleOf(binding)}" has name constraints above another CA, which some builds of wolfSSL refuse`,
       'try it on such a device, or give the devices another root',
     )
   // Without X509_V_FLAG_PARTIAL_CHAIN. https://docs.openssl.org/3.0/man1/openssl-verification-options/

@@ -78,6 +78,19 @@ export const tbsFields = (certificate: X509Certificate): readonly Tlv[] => {
 export const isVersion1 = (certificate: X509Certificate): boolean =>
   tbsElements(certificate)[0]?.tag !== VERSION_TAG
 
+/** From 1 on; 1, too, where nothing is said. */
+export function versionOf(certificate: X509Certificate): number {
+  const [first] = tbsElements(certificate)
+  return first?.tag === VERSION_TAG ? (tlvs(first.content)[0]?.content[0] ?? 0) + 1 : 1
+}
+
+/** Whether the algorithm that is signed and the one beside the signature are the same (RFC 5280 section 4.1.1.2). */
+export function signatureFits(certificate: X509Certificate): boolean {
+  const [, algorithm] = tlvs(readTlv(certificate.raw, 0).content)
+  const [, inner] = tbsFields(certificate)
+  return algorithm !== undefined && inner?.content.equals(algorithm.content) === true
+}
+
 /** The algorithm that signed a certificate: the content bytes of its OID in hex, and its parameters. */
 export const signatureOf = (
   certificate: X509Certificate,

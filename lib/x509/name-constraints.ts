@@ -19,11 +19,27 @@ const relativeNames = (name: Buffer): readonly string[] =>
       .join('+'),
   )
 
-/** The subject, unless it is empty, and every alternative name, as GeneralNames. */
+const MAIL_ADDRESS = 0x81
+/** PKCS #9 emailAddress. */
+const MAIL_ATTRIBUTE = '2a864886f70d010901'
+
+/** Addresses within a subject are bound as alternative names are (RFC 5280 section 4.2.1.10). */
+const mailIn = (subject: Buffer): readonly Tlv[] =>
+  tlvs(subject)
+    .flatMap(relative => tlvs(relative.content))
+    .flatMap(attribute => {
+      const [type, value] = tlvs(attribute.content)
+      const isMail = type?.content.toString('hex') === MAIL_ATTRIBUTE
+      return isMail && value ? [{ tag: MAIL_ADDRESS, content: value.content }] : []
+    })
+
+/** The subject, unless it is empty, mail addresses in it, and every alternative name, as GeneralNames. */
 const namesOf = (certificate: X509Certificate): readonly Tlv[] => {
   const alternatives = extensionElements(certificate, EXTENSION.subjectAltName) ?? []
   const subject = tbsFields(certificate)[4]?.content ?? Buffer.alloc(0)
-  return subject.length === 0 ? alternatives : [{ tag: DIRECTORY_NAME, content: subject }, ...alternatives]
+  return subject.length === 0
+    ? alternatives
+    : [{ tag: DIRECTORY_NAME, content: subject }, ...mailIn(subject), ...alternatives]
 }
 
 const dnsWithin = (name: string, base: string): boolean =>

@@ -1,6 +1,7 @@
 import { EXTENSION, tlvs } from '../../x509/certificate.ts'
 import { DIGITAL_SIGNATURE } from '../../x509/details.ts'
 import { isSignedBy } from '../../x509/signed-by.ts'
+import { misencoded } from './encoding.ts'
 import {
   extensionIn,
   type Facts,
@@ -196,7 +197,8 @@ function bundleRefusal(last: Facts, { roots, budget }: StackInput): string | nul
 function wayRefusal(sent: readonly Facts[], input: StackInput, build: Build): string | null {
   const { roots, at, budget } = input
   // Of many roots few are asked for: whether they can be read is seen then.
-  const isHeld = (root: Facts): boolean => unreadable(root, build) === null && isKnownSignature(root)
+  const isHeld = (root: Facts): boolean =>
+    (unreadable(root, build) ?? misencoded(root)) === null && isKnownSignature(root)
   const held = build.bundle ? [] : roots.filter(root => mayBeNamed(root, sent)).filter(isHeld)
   let child = sent[0]
   let selfIssued = 0

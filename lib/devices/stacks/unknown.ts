@@ -1,3 +1,4 @@
+import { badAnchor } from './anchors.ts'
 import { type Facts, pssHash, pssSalt, type Stack, titleOf } from './facts.ts'
 
 /** By the OID of the hash in hex. */
@@ -12,13 +13,15 @@ const HASH_BYTES: Readonly<Record<string, number>> = {
  * Where nobody says what devices are built on: what at least two of the stacks that are run against (docs/devices.md;
  * GnuTLS 3.7 among them) refuse although RFC 5280 allows it.
  */
-export const unknownStack: Stack = ({ path }) => {
+export const unknownStack: Stack = ({ chain, path, roots, at }) => {
   for (const [index, facts] of path.entries()) {
     const { key } = facts
     const issuer = path[index + 1]
     if (!isCommonKey(facts))
       return `${titleOf(facts)} has an ${key.type} key${key.form === 'named' ? '' : ` (${key.form})`}`
     if (issuer === undefined) continue
+    if (facts.signature === 'rsassaPss' && HASH_BYTES[pssHash(facts) ?? ''] === 28)
+      return `${titleOf(facts)} is signed with RSASSA-PSS and SHA-224`
     // RFC 8446 section 4.2.3 has a salt as long as the hash, and GnuTLS takes no other.
     if (facts.signature === 'rsassaPss' && pssSalt(facts) !== HASH_BYTES[pssHash(facts) ?? ''])
       return `${titleOf(facts)} is signed with RSASSA-PSS and a salt that is not as long as its hash`
@@ -28,7 +31,16 @@ export const unknownStack: Stack = ({ path }) => {
     if (facts.subject.equals(facts.issuer))
       return `${titleOf(facts)} bears the name of its own issuer below the root`
   }
-  return null
+  const bad = badAnchor(
+    path,
+    roots.filter(({ notAfter }) => at <= notAfter),
+    at,
+  )
+  if (bad) return `${titleOf(bad)} is held, too, could have issued it, and would not do`
+  const early = roots.find(
+    root => at < root.notBefore && chain.some(one => one.certificate.checkIssued(root.certificate)),
+  )
+  return early ? `${titleOf(early)} is held, too, and not yet valid` : null
 }
 
 const isCommonKey = ({ key }: Facts): boolean =>

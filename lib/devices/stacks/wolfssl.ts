@@ -1,6 +1,16 @@
-import { covers, DNS_NAME, EXTENSION, extensionElements, leafOf, tlvs } from '../../x509/certificate.ts'
+import {
+  covers,
+  DNS_NAME,
+  EXTENSION,
+  extensionElements,
+  leafOf,
+  type Tlv,
+  tlvs,
+} from '../../x509/certificate.ts'
 import { DIGITAL_SIGNATURE } from '../../x509/details.ts'
 import { isSignedBy } from '../../x509/signed-by.ts'
+import { badAnchor } from './anchors.ts'
+import { misencoded } from './encoding.ts'
 import {
   authorityKeyId,
   extensionIn,
@@ -47,6 +57,8 @@ const isKnownSignature = ({ signature }: Facts): boolean =>
   /^sha\d+WithRSAEncryption$|^ecdsa-with-SHA\d+$|^rsassaPss$/.test(signature)
 
 const NUMERIC_STRING = 0x12
+/** MAX_NAME_ENTRIES of `asn.h`, in builds for OpenSSL's interface. */
+const NAME_PARTS_AT_MOST = 13
 
 const isSelfIssued = ({ subject, issuer }: Facts): boolean => subject.equals(issuer)
 
@@ -55,11 +67,26 @@ function unreadable(facts: Facts): string | null {
   const { serial, extensions } = facts
   const names = [...relativeNames(facts.issuer), ...relativeNames(facts.subject)]
   if (names.some(attributes => attributes.length > 1)) return 'a name with several attributes in one part'
+  if ([facts.issuer, facts.subject].some(name => relativeNames(name).length > NAME_PARTS_AT_MOST))
+    return `a name of more than ${NAME_PARTS_AT_MOST} parts`
   // `GetRDN` and `GetASN_AltName`: NumericString is no string of theirs.
   if (names.flat().some(({ value }) => value.tag === NUMERIC_STRING)) return 'a name with a numeric string'
   if (isEmptyAuthority(facts)) return 'an empty authority key identifier'
   // `wc_GetSerialNumber` and `CheckCertSerial`: RFC 5280 section 4.1.2.2; a root may have it.
   if (serial.every(byte => byte === 0) && !isSelfIssued(facts)) return 'the serial number 0'
+  // EXTERNAL_SERIAL_SIZE of `asn.h`.
+  if (serial.length > 32) return 'a serial number of more than 32 bytes'
+  // WOLFSSL_MAX_PATH_LEN.
+  if ((facts.pathLength ?? 0) > 127) return 'a path length above 127'
+  // `ParseCertRelative` (RFC 5280 section 4.2.1.9), and name constraints in what is no CA.
+  if (!facts.isCa && ((usageOf(facts) ?? 0) & KEY_CERT_SIGN) !== 0)
+    return 'the right to sign certificates, and is no CA'
+  if (!facts.isCa && extensionIn(facts, EXTENSION.nameConstraints) !== null)
+    return 'name constraints, and is no CA'
+  // WOLFSSL_MAX_ALT_NAMES and WOLFSSL_MAX_NAME_CONSTRAINTS.
+  if ((extensionElements(facts.certificate, EXTENSION.subjectAltName)?.length ?? 0) > 1024)
+    return 'more than 1024 alternative names'
+  if (treesOf(facts).length > 128) return 'more than 128 name constraints'
   if (!isKnownKey(facts)) return `a key (${facts.key.type}, ${facts.key.form}) that it does not know`
   if (!isKnownSignature(facts)) return `a signature (${facts.signature}) that it does not know`
   if (facts.signature === 'rsassaPss' && pssHash(facts) === null)
@@ -77,7 +104,11 @@ const isValidAt = ({ notBefore, notAfter }: Facts, at: number): boolean => at >=
 
 /** `AddCA`: version 1, no CA, no keyCertSign, not valid now: it is not taken for a root. */
 const isHeld = (root: Facts, at: number): boolean =>
-  !root.isVersion1 && root.isCa && mayIssue(root) && isValidAt(root, at) && unreadable(root) === null
+  !root.isVersion1 &&
+  root.isCa &&
+  mayIssue(root) &&
+  isValidAt(root, at) &&
+  (unreadable(root) ?? misencoded(root)) === null
 
 const mayIssue = (facts: Facts): boolean => {
   const usage = usageOf(facts)
@@ -91,7 +122,9 @@ function signerOf(facts: Facts, signers: readonly Facts[], input: StackInput): F
     if (!signer.subject.equals(facts.issuer)) return false
     return wanted === null || subjectKeyId(signer)?.equals(wanted) === true
   })
-  return fitting.find(one => isSignedBy(facts.certificate, one.certificate, input.budget)) ?? null
+  // The first in its table is taken, which may be any of them.
+  const isSigner = (one: Facts): boolean => isSignedBy(facts.certificate, one.certificate, input.budget)
+  return fitting.every(isSigner) ? (fitting[0] ?? null) : null
 }
 
 /** `ParseCertRelative`, with path lengths as it counts them: self-issued CAs and a leaf that is a CA count, too. */
@@ -116,18 +149,27 @@ function lengthRefusal({ path }: StackInput): string | null {
 }
 
 const PERMITTED = 0xa0
+const DIRECTORY_NAME = 0xa4
+const treesOf = ({ certificate }: Facts): readonly { readonly kind: number; readonly base: Tlv }[] =>
+  (extensionElements(certificate, EXTENSION.nameConstraints) ?? []).flatMap(({ tag, content }) =>
+    tlvs(content).flatMap(tree => {
+      const [base] = tlvs(tree.content)
+      return base ? [{ kind: tag, base }] : []
+    }),
+  )
+
 /** `MatchBaseName`: the empty name of a permitted subtree holds no name, though RFC 5280 has it hold all. */
 function constraintRefusal({ path }: StackInput): string | null {
-  const isEmpty = (ca: Facts): boolean => {
-    const parts = extensionElements(ca.certificate, EXTENSION.nameConstraints) ?? []
-    const trees = parts.flatMap(part => (part.tag === PERMITTED ? tlvs(part.content) : []))
-    return trees.some(tree => {
-      const [base] = tlvs(tree.content)
-      return base?.tag === DNS_NAME && base.content.length === 0
-    })
-  }
-  const ca = path.find(isEmpty)
+  const isEmpty = ({ tag, content }: Tlv): boolean =>
+    (tag === DNS_NAME ? content : tag === DIRECTORY_NAME ? tlvs(content)[0]?.content : null)?.length === 0
+  const ca = path.find(one => treesOf(one).some(({ kind, base }) => kind === PERMITTED && isEmpty(base)))
   return ca ? `${titleOf(ca)} permits the empty name, which it takes for none` : null
+}
+
+/** `AddCA` of `ssl.c`: whose subject key identifier is known is not added, whatever its name. */
+const isAdded = (ca: Facts, signers: readonly Facts[]): boolean => {
+  const own = subjectKeyId(ca)
+  return own !== null && signers.some(one => subjectKeyId(one)?.equals(own) === true)
 }
 
 /** `MatchDomainName`: a wildcard stands for no label of an IDN. */
@@ -153,16 +195,24 @@ export const wolfssl: Stack = input => {
   const early =
     leafRefusal(leaf) ?? nameRefusal(leaf, input) ?? lengthRefusal(input) ?? constraintRefusal(input)
   if (early !== null) return early
-  const signers = roots.filter(
-    root => chain.some(({ issuer }) => issuer.equals(root.subject)) && isHeld(root, at),
+  const held = roots.filter(
+    root =>
+      chain.some(({ issuer }) => issuer.equals(root.subject)) &&
+      isHeld(root, at) &&
+      !isAdded(
+        root,
+        roots.filter(({ subject }) => !subject.equals(root.subject)),
+      ),
   )
+  const signers = [...held]
   for (const [back, facts] of chain.toReversed().entries()) {
     const index = chain.length - 1 - back
     const why = refusalOf(facts, index, signers, input)
     // The check of the whole chain speaks of strays; with WOLFSSL_ALT_CERT_CHAINS they are passed over.
     if (why !== null && (index === 0 || !facts.isCa || needsWholeChain || unreadable(facts) !== null))
       return why
-    if (why === null && facts.isCa) signers.push(facts)
+    if (why === null && facts.isCa && !isAdded(facts, signers)) signers.push(facts)
   }
-  return null
+  const bad = badAnchor(input.path, held, at)
+  return bad ? `${titleOf(bad)} is held, too, and it may take that one` : null
 }

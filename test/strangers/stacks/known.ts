@@ -164,4 +164,20 @@ export const KNOWN: readonly Known[] = [
     'name constraints count, critical or not, whether a stack looks at them or not',
   ),
   stricter(ALL, /a leaf that signed itself/, 'a chain leads to a CA'),
+  stricter(
+    ALL,
+    /version [124]\b|unique identifiers|no policy among|part of a name that is empty|ECDSA with parameters|URI without|an empty (DNS name|URI|directory name)|an address of (5|no) bytes|no CA, in so many words|of 2\^31|times with|two algorithms|PSS without/,
+    'RFC 5280 forbids CAs to write it, and other stacks do not read it',
+  ),
+  stricter(
+    ALL,
+    /a twin|another of its name|named as the root, no key/,
+    'of several roots that are held any may be taken: how they are stored decides',
+  ),
+  stricter(/wolfSSL, default/, /of 17 parts/, 'wolfSSL 5.5 reads names of 13 parts at most'),
+  stricter(
+    /bundle/,
+    /(the subject has another|the leaf has another|a minimum on|a maximum): root/,
+    'the bundle of IDF knows names and keys of roots alone; the next one may know more',
+  ),
 ]

@@ -197,6 +197,19 @@ export interface Tbs {
   readonly signer: Keys
   readonly sig: string
   readonly extensions: readonly Extension[]
+  readonly over?: Over
+}
+
+/** Parts in DER that stand there in place of the usual ones. */
+export interface Over {
+  /** With its tag. */
+  readonly version?: Buffer
+  readonly algorithm?: Buffer
+  /** Beside the signature; else as within. */
+  readonly outer?: Buffer
+  readonly validity?: Buffer
+  /** After the key. */
+  readonly identifiers?: Buffer
 }
 
 const timeOf = (at: number, isLong: boolean): Buffer => {
@@ -208,21 +221,24 @@ const TRUE = Buffer.from([1, 1, 255])
 const extensionDer = ({ id, critical, value }: Extension): Buffer =>
   seq(oid(id), ...(critical ? [TRUE] : []), wrap(0x04, value))
 
+const VERSION_3 = der(0xa0, der(0x02, Buffer.from([2])))
+
 /** The certificate in DER. */
 export function certificateDer(tbs: Tbs): Buffer {
-  const { longTime = false, extensions, signer, sig } = tbs
-  const algorithm = algorithmOf(signer, sig)
+  const { longTime = false, extensions, signer, sig, over = {} } = tbs
+  const algorithm = over.algorithm ?? algorithmOf(signer, sig)
   const fields = seq(
-    ...(tbs.version === 3 ? [der(0xa0, der(0x02, Buffer.from([2])))] : []),
+    over.version ?? (tbs.version === 3 ? VERSION_3 : Buffer.alloc(0)),
     der(0x02, tbs.serial),
     algorithm,
     nameDer(tbs.issuer),
-    seq(timeOf(tbs.notBefore, longTime), timeOf(tbs.notAfter, longTime)),
+    over.validity ?? seq(timeOf(tbs.notBefore, longTime), timeOf(tbs.notAfter, longTime)),
     nameDer(tbs.subject),
     tbs.keys.spki,
+    over.identifiers ?? Buffer.alloc(0),
     ...(tbs.version === 3 && extensions.length > 0 ? [wrap(0xa3, seq(...extensions.map(extensionDer)))] : []),
   )
-  return seq(fields, algorithm, der(0x03, Buffer.alloc(1), signed(fields, signer, sig)))
+  return seq(fields, over.outer ?? algorithm, der(0x03, Buffer.alloc(1), signed(fields, signer, sig)))
 }
 
 export const pemOf = (raw: Buffer): string =>

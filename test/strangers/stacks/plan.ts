@@ -10,6 +10,7 @@ import {
   type Name,
   nameDer,
   nameOf,
+  type Over,
   oid,
   pemOf,
   seq,
@@ -36,6 +37,7 @@ export interface Spec {
   ski: Buffer | null | 'none'
   aki: Buffer | null | 'none'
   extensions: Extension[]
+  over?: Over
 }
 
 export type Level = 'leaf' | 'middle' | 'root' | 'beyond'
@@ -195,6 +197,7 @@ const issue = (made: Spec, issuer: Spec, now: number): Buffer => {
     signer,
     sig: made.sig,
     extensions: [...made.extensions, ...identifiersOf(made, keys, signer)],
+    ...(made.over && { over: made.over }),
   })
 }
 
