@@ -50,6 +50,7 @@ export const iotda: Reader = {
     sample({ ...certificate, certificate_pem: PEM }),
     sample({ domain_configurations: [configuration], page: { count: 1, marker: ID } }),
     sample(configuration),
+    sample({ devices: [], count: 1_204 }),
     sample({ error_code: 'IOTDA.014016', error_msg: 'the certificate does not exist' }),
     sample({ error: { code: 'APIGW.0301', message: 'Incorrect IAM authentication information' } }),
   ],
@@ -60,6 +61,7 @@ export const iotda: Reader = {
       () => client.listDomainConfigurations(),
       () => client.showServerCertificate(ID),
       () => client.showDomainConfiguration(ID),
+      () => client.countDevicesOnline(null),
       () => client.addServerCertificate({ certificatePem: PEM, privateKey: secret('key') }),
     ])
   },

@@ -11,8 +11,10 @@ import { type RecordType, readResponse } from '../../lib/dns/resolve/response.ts
 import { verifyAnswer } from '../../lib/dns/tsig.ts'
 import { textOfTxt } from '../../lib/solvers/shared/txt.ts'
 import { openAuthenticity } from '../../lib/state/authenticity.ts'
+import { DeviceCounts, noCounts } from '../../lib/state/device-counts.ts'
 import { parseDocument } from '../../lib/state/document.ts'
 import * as documents from '../../lib/state/documents.ts'
+import { newRollout, RolloutDocument } from '../../lib/state/rollout-documents.ts'
 import { enclose, open } from '../../lib/stores/shared/envelope.ts'
 import type { Reader } from './engine.ts'
 import { httpOf, runOf } from './outside.ts'
@@ -29,6 +31,8 @@ const SCHEMAS = [
   documents.WatchDocument,
   documents.DeliveriesDocument,
   documents.HistoryDocument,
+  DeviceCounts,
+  RolloutDocument,
 ] as readonly v.GenericSchema<unknown, unknown>[]
 const SEAL_KEY = secret(Buffer.alloc(32, 7).toString('base64'))
 const STATE = [
@@ -37,6 +41,27 @@ const STATE = [
   json({ schema: 1, notes: { account: { url: 'https://ca.example/acct/1' } } }),
   json({ schema: 1, writer: 'host/1/2', runId: 'r', until: 1 }),
   json(documents.newRun),
+  // What carries no MAC loses its words.
+  json({
+    ...{ schema: 1, last: null, okAt: null },
+    alerts: {
+      open: {
+        run: {
+          since: 1,
+          toldAt: 1,
+          severity: 'info',
+          event: 'failed',
+          error: null,
+          signatures: [],
+          level: null,
+        },
+      },
+      ended: {},
+      outbox: [{ notifier: 'chat', since: 1, alert: { event: 'failed', dedupKey: 'iotda-cert/run' } }],
+    },
+  }),
+  json(noCounts),
+  json(newRollout({ id: 'a', roots: ['Root'], levels: [], commonName: true, only: null })),
 ]
 
 const nothing = { place: 'a store', read: async () => null } as unknown as StateStore
