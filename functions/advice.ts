@@ -6,6 +6,7 @@ import { jsonText } from '../lib/base/visible.ts'
 import { findingsText } from '../lib/present/findings-text.ts'
 import { commands } from './commands.ts'
 import { isColoured, jsonLog } from './output.ts'
+import { toFit } from './shell/terminal.ts'
 
 interface Flags {
   readonly config?: string
@@ -49,7 +50,7 @@ export function adviceCommands(cli: Command, setExit: (code: number) => void): v
         deadline: systemClock.now() + 10 * MINUTE_MS,
         log: verbose ? jsonLog('debug') : silentLog,
       })
-      process.stdout.write(json ? jsonText(answer) : findingsText(answer.findings, isColoured()))
+      process.stdout.write(json ? jsonText(answer) : toFit(findingsText(answer.findings, isColoured())))
       setExit(answer.ok ? 0 : 1)
     })
   cli

@@ -21,7 +21,8 @@ import { parseHost } from './probe-host.ts'
 import { rolloutCommand, userName } from './rollout-command.ts'
 import { completionCommand } from './shell/completion.ts'
 import { withExamples } from './shell/examples.ts'
-import { statusOptions, statusOutput } from './status.ts'
+import { toFit } from './shell/terminal.ts'
+import { refuseForms, statusOptions, statusOutput } from './status.ts'
 import { watchCommand } from './watch-command.ts'
 
 interface Flags {
@@ -40,6 +41,7 @@ interface Flags {
   readonly timeout?: string
   readonly prometheus?: boolean
   readonly html?: string
+  readonly watch?: string | true
 }
 
 const COMMANDS: Readonly<Record<Action, string>> = {
@@ -59,6 +61,7 @@ Exit codes: 0 ok · 1 failed, refused, rolled back, held, or backing off after a
 
 async function perform(action: Action, flags: Flags, host?: string): Promise<number> {
   const { force, until, accept, target, profile, reason, certificate } = flags
+  if (action === 'status') refuseForms(flags)
   const asked = parseEvent({
     action,
     ...(target ? { targets: target } : {}),
@@ -73,17 +76,24 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
   // Who has it done although it is not due, or not good: of anything else nobody asks.
   const isBold = asked.force || asked.accept !== null || action === 'revoke'
   const event = isBold ? { ...asked, askedBy: userName() } : asked
+  const log = flags.verbose ? jsonLog('debug') : silentLog
+  const commonOf = (signal: AbortSignal) => ({
+    config: flags.config ?? null,
+    deadline: systemClock.now() + 30 * MINUTE_MS,
+    signal,
+  })
+  if (flags.watch !== undefined) {
+    const { watchStatus } = await commands.watchStatus()
+    const look = (signal: AbortSignal) =>
+      run({ ...commonOf(signal), event, trigger: 'manual', log: silentLog })
+    return watchStatus({ every: flags.watch, isLong: flags.verbose === true, ask: look })
+  }
   const interrupt = new AbortController()
   process.once('SIGINT', () => interrupt.abort(new Error('interrupted')))
   process.once('SIGTERM', () => interrupt.abort(new Error('terminated')))
-  const common = {
-    config: flags.config ?? null,
-    deadline: systemClock.now() + 30 * MINUTE_MS,
-    signal: interrupt.signal,
-  }
+  const common = commonOf(interrupt.signal)
   const isSilent = flags.json || flags.prometheus
   const progress = isSilent ? {} : { progress: (await forms.text()).progressPrinter(process.stderr) }
-  const log = flags.verbose ? jsonLog('debug') : silentLog
   let language: Language = 'en'
   const configured = (settings: { readonly pageLanguage: Language }): void => {
     language = settings.pageLanguage
@@ -100,7 +110,8 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
         })
   const said = action === 'status' ? await statusOutput(answer, flags, language) : null
   process.stdout.write(
-    said ?? (flags.json ? jsonText(answer) : (await forms.text()).resultText(answer, action, isColoured())),
+    said ??
+      (flags.json ? jsonText(answer) : toFit((await forms.text()).resultText(answer, action, isColoured()))),
   )
   return exitCode(answer.results, Date.parse(answer.finishedAt))
 }
@@ -222,7 +233,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       process.stdout.write(
         jsonText({ version: 1, ok: false, results: [], error: { code: errorCode, message, hint } }),
       )
-    } else if (!isUsage) process.stderr.write((await forms.text()).errorText(error))
+    } else if (!isUsage) process.stderr.write(toFit((await forms.text()).errorText(error), process.stderr))
     return ERROR_CODES[error.code].exit
   }
 }

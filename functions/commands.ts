@@ -8,6 +8,7 @@ export const commands = {
   rollout: () => import('../lib/app/rollout.ts'),
   rollover: () => import('../lib/app/rollover.ts'),
   watch: () => import('../lib/app/watch.ts'),
+  watchStatus: () => import('./shell/watch-status.ts'),
 } as const
 
 /** What an answer is said in; a run for a program is spared the words for people. */

@@ -6,6 +6,7 @@ import { MINUTE_MS, systemClock } from '../lib/base/time.ts'
 import { jsonText } from '../lib/base/visible.ts'
 import { commands, forms } from './commands.ts'
 import { isColoured, jsonLog } from './output.ts'
+import { toFit } from './shell/terminal.ts'
 
 interface Flags {
   readonly config?: string
@@ -43,7 +44,7 @@ export function rolloutCommand(cli: Command, setExit: (code: number) => void): v
       deadline: systemClock.now() + 2 * MINUTE_MS,
     })
     const { rolloutText } = await forms.rollout()
-    process.stdout.write(json ? jsonText(answer) : rolloutText(answer, isColoured()))
+    process.stdout.write(json ? jsonText(answer) : toFit(rolloutText(answer, isColoured())))
     setExit(answer.ok ? 0 : 1)
   }
   const group = cli

@@ -5,8 +5,10 @@ import type { Language } from '../lib/contracts.ts'
 import type { Answer } from '../lib/report/answer.ts'
 import { forms } from './commands.ts'
 import { isColoured } from './output.ts'
+import { toFit } from './shell/terminal.ts'
 
 interface Flags {
+  readonly watch?: string | true
   readonly json?: boolean
   readonly prometheus?: boolean
   readonly html?: string
@@ -18,15 +20,23 @@ export function statusOptions(command: Command): void {
   command
     .option('--html <file>', 'also as one page to look at, without any request to elsewhere')
     .option('--prometheus', 'metrics in the text format of Prometheus')
+    .option('--watch [every]', 'draw it again and again until Ctrl-C (default: every 30s)')
 }
 
-/** What goes to standard output; null: what every command says. Writes the page, in its language. @throws RotationError `usage` */
+/** @throws RotationError `usage` */
+export function refuseForms(flags: Flags): void {
+  const forms = (['watch', 'prometheus', 'json', 'html'] as const).filter(it => flags[it] !== undefined)
+  // A page is written besides.
+  const [one, other] = flags.watch === undefined ? forms.filter(it => it !== 'html') : forms
+  if (one === undefined || other === undefined) return
+  throw new RotationError('usage', `--${one} and --${other} are two forms: give one of them`, {
+    retry: 'never',
+    hint: 'iotda-cert status --help says more.',
+  })
+}
+
+/** What goes to standard output; null: what every command says. Writes the page, in its language. */
 export async function statusOutput(answer: Answer, flags: Flags, language: Language): Promise<string | null> {
-  if (flags.prometheus && flags.json)
-    throw new RotationError('usage', '--prometheus and --json are two forms: give one of them', {
-      retry: 'never',
-      hint: 'iotda-cert status --help says more.',
-    })
   if (flags.html !== undefined) {
     const { pageOf } = await forms.page()
     await writePage(flags.html, pageOf(answer, language))
@@ -34,12 +44,8 @@ export async function statusOutput(answer: Answer, flags: Flags, language: Langu
   if (flags.prometheus) return (await forms.prometheus()).prometheusText(answer)
   if (flags.json) return null
   const { overviewText } = await forms.overview()
-  const { columns } = process.stdout
-  return overviewText(answer, {
-    colour: isColoured(),
-    width: columns ?? 100,
-    isLong: Boolean(flags.verbose),
-  })
+  const width = process.stdout.columns ?? Number.POSITIVE_INFINITY
+  return toFit(overviewText(answer, { colour: isColoured(), width, isLong: Boolean(flags.verbose) }))
 }
 
 async function writePage(file: string, page: string): Promise<void> {

@@ -5,6 +5,7 @@ import { jsonText } from '../lib/base/visible.ts'
 import { watchText } from '../lib/present/watch-text.ts'
 import { commands } from './commands.ts'
 import { jsonLog } from './output.ts'
+import { toFit } from './shell/terminal.ts'
 
 interface Flags {
   readonly config?: string
@@ -28,7 +29,7 @@ export function watchCommand(cli: Command, setExit: (code: number) => void): voi
         deadline: systemClock.now() + 2 * MINUTE_MS,
         log: verbose ? jsonLog('debug') : silentLog,
       })
-      process.stdout.write(json ? jsonText(answer) : watchText(answer))
+      process.stdout.write(json ? jsonText(answer) : toFit(watchText(answer)))
       setExit(answer.ok && answer.undelivered === 0 ? 0 : 1)
     })
 }

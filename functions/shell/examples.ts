@@ -17,6 +17,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   ],
   status: [
     'iotda-cert status --config settings.json',
+    'iotda-cert status --config settings.json --watch 1m',
     'iotda-cert status --config settings.json --html status.html',
   ],
   rollback: ['iotda-cert rollback --config settings.json --target factory-1'],

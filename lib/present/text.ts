@@ -12,6 +12,7 @@ import {
 import type { Answer } from '../report/answer.ts'
 import { healthOf } from '../report/health.ts'
 import type { ReportedLeaf, TargetResult } from '../report/result.ts'
+import { fitted, shortened } from './fit.ts'
 import { type Paint, painter } from './paint.ts'
 import { probeText } from './probe-text.ts'
 import { tableText } from './table.ts'
@@ -28,6 +29,7 @@ const MARK: Readonly<Record<StepStatus, string>> = {
 
 interface Terminal {
   readonly isTTY?: boolean
+  readonly columns?: number
   write(text: string): unknown
 }
 
@@ -38,13 +40,13 @@ export function progressPrinter(
   return (target, step, ended) => {
     const label = `${target}  ${step.padEnd(9)}`
     if (!ended) {
-      if (terminal.isTTY) terminal.write(`\r  … ${label}`)
+      // A line that was broken could not be drawn over.
+      if (terminal.isTTY) terminal.write(`\r${shortened(`  … ${label}`, (terminal.columns ?? 80) - 1)}`)
       return
     }
     const took = ended.durationMs >= 1_000 ? `  (${formatDuration(ended.durationMs)})` : ''
-    terminal.write(
-      `${terminal.isTTY ? '\r\x1b[K' : ''}  ${MARK[ended.status]} ${label} ${visible(ended.detail)}${took}\n`,
-    )
+    const line = `  ${MARK[ended.status]} ${label} ${visible(ended.detail)}${took}`
+    terminal.write(terminal.isTTY ? `\r\x1b[K${fitted(line, terminal.columns ?? 80)}\n` : `${line}\n`)
   }
 }
 

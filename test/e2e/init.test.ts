@@ -1,5 +1,4 @@
 /** `iotda-cert init`: options of a script, and a person at a pseudo-terminal (of python3). */
-import { spawn } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -17,6 +16,7 @@ import { driverSchemas } from '../../lib/app/drivers.ts'
 import { loadSettings } from '../../lib/config/load.ts'
 import { fillSlots, startSandbox } from '../../sandbox/sandbox.ts'
 import { CLI, spawnCli } from '../support/command.ts'
+import { atTerminal } from '../support/pty.ts'
 
 let folder = ''
 let file = ''
@@ -44,41 +44,12 @@ const OPTIONS = [
 const NO_KEYS = { HUAWEICLOUD_SDK_AK: '', HUAWEICLOUD_SDK_SK: '' }
 const init = (...args: string[]) => spawnCli(['init', '-o', file, ...args], NO_KEYS)
 
-/** Types each line when a question is there; returns what the terminal showed, and the exit code. */
-const PTY = `
-import os, pty, re, sys, json
-cmd, lines = json.loads(sys.argv[1])
-pid, fd = pty.fork()
-if pid == 0: os.execvp(cmd[0], cmd)
-seen = b''
-while True:
-    try: data = os.read(fd, 4096)
-    except OSError: break
-    if not data: break
-    seen += data
-    if re.search(rb'(: )(\\x1b\\[[0-9]*[A-Za-z])*$', seen) and lines:
-        sys.stdout.buffer.write(seen); seen = b''
-        os.write(fd, lines.pop(0).encode())
-sys.stdout.buffer.write(seen); sys.stdout.flush()
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-`
-const typed = (
-  lines: readonly string[],
-  ...args: string[]
-): Promise<{ code: number | null; shown: string }> =>
-  new Promise((resolve, reject) => {
-    const output = args.includes('--from') ? [] : ['-o', file]
-    const command = [process.execPath, CLI, 'init', ...output, ...args]
-    const child = spawn('python3', ['-c', PTY, JSON.stringify([command, lines])], {
-      env: { ...process.env, ...NO_KEYS },
-    })
-    let shown = ''
-    child.stdout.on('data', chunk => {
-      shown += chunk
-    })
-    child.once('error', reject)
-    child.once('close', code => resolve({ code, shown }))
-  })
+/** Types each line when a question is there. */
+const typed = (lines: readonly string[], ...args: string[]) => {
+  const output = args.includes('--from') ? [] : ['-o', file]
+  const steps = lines.map(type => ({ seen: '(: )(\\x1b\\[[0-9]*[A-Za-z])*$', type }))
+  return atTerminal([process.execPath, CLI, 'init', ...output, ...args], steps, { env: NO_KEYS })
+}
 
 test.each(['here', 'aws', 'functiongraph'])('for %s: settings that load, without a secret', async where => {
   const { code, stdout, stderr } = await init(
