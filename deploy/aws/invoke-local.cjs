@@ -18,9 +18,7 @@ const built =
 
 /** What the deployed stack calls the resources of its template, by their names there. */
 async function namesIn(stack, provider) {
-  const { ListStackResourcesCommand } = createRequire(require.resolve('osls'))(
-    '@aws-sdk/client-cloudformation',
-  )
+  const { ListStackResourcesCommand } = createRequire(require.main.filename)('@aws-sdk/client-cloudformation')
   const client = await provider.getCloudFormationClient()
   const names = new Map()
   let NextToken
