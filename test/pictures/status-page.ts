@@ -44,6 +44,7 @@ function bodyOf(page: string): string {
 /** The page of a made-up fleet. Pure. */
 export function statusPageSvg(language: Language): string {
   const page = pageOf(fleet(TARGETS), language)
+  const [, lang = ''] = /<html lang="(.*?)">/.exec(page) ?? []
   const [, title = ''] = /<title>(.*)<\/title>/.exec(page) ?? []
   return svg({
     width: WIDTH,
@@ -52,7 +53,7 @@ export function statusPageSvg(language: Language): string {
     style: styleOf(page),
     body: `<clipPath id="card"><rect x="1" y="1" width="${WIDTH - 2}" height="${HEIGHT - 2}" rx="9"/></clipPath>
 <linearGradient id="fade" x2="0" y2="1"><stop style="stop-color:var(--ground);stop-opacity:0"/><stop offset="1" style="stop-color:var(--ground)"/></linearGradient>
-<g clip-path="url(#card)"><foreignObject width="${WIDTH}" height="${HEIGHT}"><body xmlns="http://www.w3.org/1999/xhtml" lang="${language}">${bodyOf(page)}</body></foreignObject>
+<g clip-path="url(#card)"><foreignObject width="${WIDTH}" height="${HEIGHT}"><body xmlns="http://www.w3.org/1999/xhtml" lang="${lang}">${bodyOf(page)}</body></foreignObject>
 <rect y="${HEIGHT - 110}" width="${WIDTH}" height="110" fill="url(#fade)"/></g>`,
   })
 }

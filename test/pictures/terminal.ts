@@ -5,6 +5,8 @@ const COLUMNS = 68
 const ROWS = 24
 const CELL = { width: 7.8, height: 19 }
 const PAD = { x: 16, top: 44, bottom: 14 }
+/** How long nothing is seen. */
+const FIRST_MS = 400
 /** How long the end stays. */
 const LAST_MS = 7_000
 
@@ -30,7 +32,7 @@ export function terminalSvg(title: string, said: string): string {
   const lines = said
     .trimEnd()
     .split('\n')
-    .map(text => ({ text: cut(text), waitMs: waitOf(text) }))
+    .map((text, i) => ({ text: cut(text), waitMs: i === 0 ? FIRST_MS : waitOf(text) }))
   const width = Math.ceil(COLUMNS * CELL.width + 2 * PAD.x)
   const height = PAD.top + ROWS * CELL.height + PAD.bottom
   const style = `${motion(lines)}
