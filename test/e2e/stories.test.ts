@@ -1,8 +1,10 @@
 /** `npm start` and its stories, by what they show of the outside world; the built sandbox drives the built command. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { spawnCli } from '../support/command.ts'
 import { ROOT } from '../support/modules.ts'
 
 interface Told {
@@ -112,6 +114,23 @@ test('ring: canary first, the others when a person has approved', async () => {
   expect(last.map((it, i) => it === before[i])).toEqual([false, false, false])
   expect(text).toMatch(/first: 1 of 1 serve it[\s\S]*rest: 0 of 2 serve it, approved/)
   expect(page.match(/<h3>(canary|plant-1|plant-2)<\/h3>/g)).toHaveLength(3)
+})
+
+test('--keep: the sandbox stays until Ctrl-C, and its settings work; then nothing is left', async () => {
+  const child = spawn(process.execPath, [join(DIST, 'sandbox', 'demo.mjs'), '--keep', '--story', 'ca-down'])
+  let text = ''
+  child.stdout.on('data', part => {
+    text += part
+  })
+  const ended = new Promise<number | null>(resolve => child.once('close', resolve))
+  await expect.poll(() => text, { timeout: 30_000 }).toContain('Ctrl-C ends it.')
+  const settings = /Settings: (\S+)/.exec(text)?.[1] ?? ''
+  const { code, stdout } = await spawnCli(['status', '--json', '--config', settings], {})
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout).results).toMatchObject([{ target: 'factory-1', error: null }])
+  child.kill('SIGINT')
+  expect(await ended).toBe(0)
+  expect(existsSync(settings)).toBe(false)
 })
 
 describe('usage', () => {
