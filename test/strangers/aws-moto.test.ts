@@ -82,11 +82,21 @@ describe('a whole deployment', () => {
 
   const unnamed = onAws(settings => {
     delete settings.store.bucket
+    settings.schedule = { fanOut: { type: 'sqs' } }
   })
 
-  test('is made for a second stage, and asked by `osls invoke local` for what CloudFormation filled in', async () => {
+  test('is made for a second stage with fan-out, and asked by `osls invoke local` for what CloudFormation filled in', async () => {
     expect(await osls(['deploy', '--stage', 'second'], unnamed)).toContain('stack iotda-cert-second')
     expect(await bucketsNow()).toContain(`iotda-cert-second-123456789012-${REGION}`)
+    const { EventSourceMappings } = await boto(moto, 'lambda', 'list_event_source_mappings')
+    expect(EventSourceMappings).toMatchObject([
+      {
+        FunctionArn: expect.stringContaining('iotda-cert-second-rotate'),
+        EventSourceArn: expect.stringContaining(':iotda-cert-second-RotateQueue-'),
+        BatchSize: 1,
+        State: 'Enabled',
+      },
+    ])
 
     for (const name of ['ak', 'sk', 'seal-key', 'canary'])
       await boto(moto, 'secretsmanager', 'create_secret', {

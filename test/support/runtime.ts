@@ -35,6 +35,8 @@ export interface Invocation {
 
 export interface Runtime {
   invoke(invocation: Invocation): Promise<Invoked>
+  /** Of its process. */
+  readonly pid: number
   /** What the log of the function has: what Lambda's process printed, what FunctionGraph's runtime collected. */
   readonly log: () => string
 }
@@ -83,6 +85,7 @@ export async function startRuntime(
   })
   await said('ready')
   return {
+    pid: child.pid ?? -1,
     invoke: ({ requestId, remainingMs = 900_000, ...rest }) => {
       count += 1
       const id = `invocation ${count}`

@@ -99,6 +99,25 @@ export async function crate(name: string, version: string): Promise<string> {
   return join(folder, 'vendor', name)
 }
 
+/** A Java program from Maven, with what it needs; what `java -cp` is given. `without`: dependencies that are not there. */
+export async function javaProgram(artifact: string, without: readonly string[] = []): Promise<string> {
+  const dependency = (it: string, more = '') => {
+    const [group, name, version] = it.split(':')
+    const own = version === undefined ? '' : `<version>${version}</version>`
+    return `<groupId>${group}</groupId><artifactId>${name}</artifactId>${own}${more}`
+  }
+  const exclusions = without.map(it => `<exclusion>${dependency(it)}</exclusion>`).join('')
+  const wanted = dependency(artifact, `<exclusions>${exclusions}</exclusions>`)
+  const pom = `<project><modelVersion>4.0.0</modelVersion>${dependency('strangers:fetch:1')}<dependencies><dependency>${wanted}</dependency></dependencies></project>`
+  const copy = 'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies'
+  const folder = await once(
+    join(CACHE, `java-${slug([artifact])}`),
+    `cd "$1" && printf '%s' '${pom}' > pom.xml && mvn -q -B ${copy} -DoutputDirectory=lib -DincludeScope=runtime && java -version`,
+    `These tests need Java 11 or newer and Maven (apt-get install default-jre-headless maven), and ${artifact}.`,
+  )
+  return join(folder, 'lib', '*')
+}
+
 /** A folder that a script fills once; its name is "$1" to the script. */
 export const built = (name: string, script: string, needs: string): Promise<string> =>
   once(join(CACHE, `built-${name}-${slug([script])}`), script, needs)
