@@ -55,8 +55,8 @@ function takenBack({ binds }) {
 }
 
 const sections = {
-  answered: 'A person takes the refused root out of `trustedRoots` three days after the freeze',
-  unanswered: 'Nobody answers, and the CA offers no other chain',
+  alternate: 'The CA still offers the chain to root 1, and nobody answers the alerts',
+  'nothing-else': 'The CA offers no other chain, and nobody answers the alerts',
 }
 
 function section({ name, life, lived, tookMs, memory }) {

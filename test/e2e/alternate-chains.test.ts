@@ -81,6 +81,16 @@ test('the CA drops the cross-signed chain: refused before anything changes, with
   expect(ordered()).toBe(1)
 })
 
+test('the CA offers the chain again while what it gave is refused: asked once more before the emergency', async () => {
+  s.ca.options.chains = ['short']
+  expect(await s.run()).toMatchObject({ outcome: 'refused' })
+  s.ca.options.chains = ['short', 'cross-signed']
+  expect(await s.later(6 * DAY_MS)).toMatchObject({ outcome: 'refused' })
+  expect(await s.later(DAY_MS)).toMatchObject({ outcome: 'rotated' })
+  expect(boundChain()).toHaveLength(3)
+  expect(ordered()).toBe(2)
+})
+
 test('devices that want all of the chain, as wolfSSL does, get the one that ends at their root', async () => {
   s.ca.options.chains = ['cross-signed', 'short']
   const devices = (more: object) =>

@@ -11,7 +11,6 @@ import {
   type RolloutLived,
   SOAK_MS,
 } from '../support/rollout-life.ts'
-import { DAY_MS } from '../support/scenario.ts'
 
 /** For the bench, which wants large lives, and to know what came of them. */
 const { ROLLOUT_RESULTS: FOLDER } = process.env
@@ -66,9 +65,9 @@ test(
   async () => {
     const life = {
       ...sized({ rings: [2, 2, 3, 4], counted: 1, days: 105, changes: [10, 45] }),
-      ...{ hasAlternate: true, answerAfterMs: 3 * DAY_MS, seed: 1 },
+      ...{ hasAlternate: true, seed: 1 },
     }
-    const lived = await live('answered', life)
+    const lived = await live('alternate', life)
     expectSound(lived, life)
     expectOrder(lived, life, 1)
     const refused = lived.binds.filter(isNewOf(2))
@@ -83,12 +82,12 @@ test(
   },
 )
 
-test('nobody answers, and the CA has nothing else: each goes on in its emergency', TIMEOUT, async () => {
+test('the CA has nothing else, and nobody answers: each goes on in its emergency', TIMEOUT, async () => {
   const life = {
     ...sized({ rings: [1, 2, 2], counted: 1, days: 100, changes: [10, 40] }),
-    ...{ hasAlternate: false, answerAfterMs: null, seed: 1 },
+    ...{ hasAlternate: false, seed: 1 },
   }
-  const lived = await live('unanswered', life)
+  const lived = await live('nothing-else', life)
   expectSound(lived, life)
   expectOrder(lived, life, 1)
   const later = lived.binds.filter(bind => isNewOf(2)(bind) && bind.ring > 0)

@@ -1,6 +1,6 @@
 /**
  * Hundreds of days of a fleet in rings: a CA that changes its root twice, devices that are counted, one type of which
- * refuses the second new root, and a person who answers or does not. Whole runs over sockets, on a fake clock.
+ * refuses the second new root, and nobody who answers. Whole runs over sockets, on a fake clock.
  */
 import { X509Certificate } from 'node:crypto'
 import { MINUTE_MS } from '../../lib/base/time.ts'
@@ -20,8 +20,6 @@ export interface RolloutLife {
   readonly changes: readonly [number, number]
   /** Whether the CA still offers a chain to the root before after the second change. */
   readonly hasAlternate: boolean
-  /** How long after the freeze a person takes the refused root out of the settings; null: never. */
-  readonly answerAfterMs: number | null
   readonly seed: number
 }
 
@@ -124,11 +122,6 @@ async function openWorld(life: RolloutLife) {
     changeChain: (): void => {
       ca.options.chains = life.hasAlternate ? ['short', 'cross-signed'] : ['short']
     },
-    /** The owner has learned that devices refuse it. */
-    distrust: async (): Promise<void> => {
-      trusted = roots.slice(0, 2)
-      await fleet.configure()
-    },
   }
 }
 
@@ -169,10 +162,7 @@ export async function liveInRings(life: RolloutLife): Promise<RolloutLived> {
     if (codes.includes('rollout-waits'))
       for (const name of names.filter(it => !awake.includes(it)))
         wake.set(name, Math.min(wake.get(name) ?? 0, now + (ringOf(name) === 0 ? HOUR_MS : DAY_MS)))
-    if (frozenAt === null && codes.includes('rollout-frozen')) {
-      frozenAt = now
-      if (life.answerAfterMs !== null) plans.push({ at: now + life.answerAfterMs, act: owner.distrust })
-    }
+    if (frozenAt === null && codes.includes('rollout-frozen')) frozenAt = now
   }
   const left = fleet.members.map(({ name, iotda }) => [
     name,

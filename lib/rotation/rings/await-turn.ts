@@ -13,27 +13,13 @@ import { boundLeaf, type Inspection } from '../observe/inspection.ts'
 import type { Material } from '../steps/obtain.ts'
 import type { Judged } from '../steps/preflight.ts'
 import { logFailure, Suspension, untilNextRun, warn } from '../trace.ts'
+import { boundKind, isShared } from './bound-kind.ts'
 import { ringOf, type Turn, turnOf } from './turn.ts'
 
 /** A certificate whose turn in this target's ring has come. */
 export interface Cleared extends Judged {
   /** What it is to devices; null: there are no rings. */
   readonly kind: Kind | null
-}
-
-/** Whether this very certificate is given to several targets. */
-const isShared = ({ sharing }: Pick<RotationSetup, 'sharing'>): boolean => sharing.length > 1
-
-/** What the bound certificate is to devices, as noted, or as its chain shows; null: it cannot be told. */
-export function boundKind(
-  context: Pick<RotationSetup, 'sharing'>,
-  inspection: Pick<Inspection, 'bound' | 'documents'>,
-): Kind | null {
-  const leaf = boundLeaf(inspection)
-  const noted = inspection.documents.target.rollout
-  if (leaf && noted?.fingerprint === leaf.fingerprint) return noted.kind
-  const pem = inspection.bound?.slot?.certificatePem
-  return pem ? kindOf(pem, isShared(context)) : null
 }
 
 /** Whose turn it is, for a chain that is to be bound; null: there are no rings. */

@@ -9,7 +9,8 @@ import type { Lease } from '../../state/lease.ts'
 import { leafOf, normalizePem, parseChain } from '../../x509/certificate.ts'
 import { spkiHash } from '../../x509/key.ts'
 import { type Context, certificateDocument, sourceNamed, targetDocument } from '../context.ts'
-import { chainRefusals, checkChain, sentence, suitable } from '../decide/check-chain.ts'
+import { checkChain, suitable as isSuitable, sentence } from '../decide/check-chain.ts'
+import { chooseChain } from '../decide/choose-chain.ts'
 import { hasNext, stateOf } from '../decide/choose-source.ts'
 import type { Decided } from '../decide/decision.ts'
 import { recalledNow } from '../decide/renewal-window.ts'
@@ -45,23 +46,19 @@ export async function askSource(
   const written = await records.journal(spec.name, pending.id, keyIdOf(pending))
   const { bannedKeys } = await certificateDocument(context).get()
   const journal = guarded(withoutBanned(written, bannedKeys), lease)
-  const refused = new Map<string, string>()
+  const choice = await chooseChain(context, inspection)
   const request = {
     spec,
     replaces: predecessor(inspection, source),
     isNews: newsFor(inspection, decision),
-    accepts: (pem: string) => {
-      const [why] = chainRefusals(context, inspection, pem)
-      if (why !== undefined) refused.set(pem, why)
-      return why === undefined
-    },
+    accepts: choice.accepts,
     showsOthers: context.sharing.some(({ profiles }) => profiles.length > 0),
     emergency: decision.emergency,
   }
   try {
     const obtained = await sourceNamed(context, source).obtain(request, journal, run)
     if (obtained.kind === 'suspended') return obtained
-    const { chainPem, leaf } = readObtained(obtained.chainPem)
+    const { chainPem, leaf } = readObtained(choice.best(obtained.chainPem))
     const { fingerprint } = leaf
     const { accept } = context.event
     if (isHolder(context, source)) requireNames(context, source, leaf)
@@ -69,10 +66,8 @@ export async function askSource(
     if (accept !== fingerprint) await refuseIfOthers(context, decided, source, chainPem)
     const notes = obtained.leftovers ?? {}
     const timing = { now: run.clock.now(), intervalMs: context.intervalMs }
-    const isOther = ([pem]: readonly [string, string]): boolean =>
-      pem !== obtained.chainPem && !isHolder(context, source)
-    const otherChains = [...refused].filter(isOther).map(([pem, why]) => otherChain(pem, why))
-    const isSuitable = chainRefusals(context, inspection, chainPem).length === 0
+    const otherChains = isHolder(context, source) ? [] : choice.others(choice.best(obtained.chainPem))
+    const suitable = choice.isSuitable(chainPem)
     const document = await certificateDocument(context).update(d =>
       d.pending?.id === pending.id
         ? {
@@ -81,7 +76,7 @@ export async function askSource(
             sources: {},
             recalled: recalledNow(inspection, timing, d.recalled),
             otherChains,
-            pending: { ...d.pending, chainPem, fingerprint, notes, suitable: isSuitable },
+            pending: { ...d.pending, chainPem, fingerprint, notes, suitable },
           }
         : d,
     )
@@ -94,13 +89,6 @@ export async function askSource(
     if (error.retry !== 'never' || !hasNext(spec, document, source)) throw error
     return { kind: 'next', error }
   }
-}
-
-/** What people are told of a chain that was not taken. */
-function otherChain(pem: string, why: string): string {
-  const top = tryParse(pem)?.at(-1)
-  const upTo = top ? `, up to "${leafOf(top).issuer}",` : ''
-  return `another chain of the CA${upTo} is not for every device: ${why}`
 }
 
 /** A compromised key that somebody put back is replaced by a new one. */
@@ -156,17 +144,9 @@ async function refuseIfOthers(
   if (!hasNext(context.spec, await certificateDocument(context).get(), source)) return
   const lines = checkChain(context, decided, chainPem)
   const refusals = lines.filter(l => l.verdict === 'refuse' && l.passesAt === null)
-  if (refusals.length === 0 && suitable(context, decided.inspection, chainPem)) return
+  if (refusals.length === 0 && isSuitable(context, decided.inspection, chainPem)) return
   const why = refusals.map(sentence).join('; ') || 'devices of another target would refuse it'
   throw new RotationError('preflight-refused', why, { retry: 'never' })
-}
-
-function tryParse(pem: string): ReturnType<typeof parseChain> | null {
-  try {
-    return parseChain(pem)
-  } catch {
-    return null
-  }
 }
 
 function readObtained(pem: string): { chainPem: string; leaf: Leaf } {

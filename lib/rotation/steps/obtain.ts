@@ -8,7 +8,7 @@ import { type Lease, takeLease } from '../../state/lease.ts'
 import { newPendingId, segment, targetKey } from '../../state/state.ts'
 import { leafOf, parseChain } from '../../x509/certificate.ts'
 import { type Context, certificateDocument, sourceNamed, targetDocument } from '../context.ts'
-import { chainRefusals } from '../decide/check-chain.ts'
+import { isOutdated } from '../decide/choose-chain.ts'
 import { chooseSource } from '../decide/choose-source.ts'
 import type { Decided, DueToDeploy } from '../decide/decision.ts'
 import { lifetimeIn } from '../decide/renewal-window.ts'
@@ -95,7 +95,7 @@ async function usable(
   const spent =
     leaf !== null &&
     (isStale(context, inspection, pending, leaf) ||
-      isUnsuitableNow(context, inspection, pending) ||
+      (!isHolder(context, pending.source) && (await isOutdated(context, inspection, pending))) ||
       rolledBack.includes(leaf.fingerprint) ||
       wasRevoked(document, leaf.fingerprint) ||
       isBanned(document.bannedKeys, pending.chainPem ?? '') ||
@@ -122,19 +122,6 @@ function isStale(
   const holds = source === context.spec.sources[0] ? inventory?.holds : null
   return leaf.notAfter <= now || (holds ? isAnother(holds, leaf) : false)
 }
-
-/**
- * Devices that the settings tell of by now would refuse what none refused when it was obtained: another order may give
- * another chain. Once; one that was refused from the first is kept, or each run would order another.
- */
-const isUnsuitableNow = (
-  context: Context,
-  inspection: Inspection,
-  { source, suitable, chainPem }: PendingCertificate,
-): boolean =>
-  suitable === true &&
-  !isHolder(context, source) &&
-  chainRefusals(context, inspection, chainPem ?? '').length > 0
 
 const first = (chainPem: string) => {
   const [leaf] = parseChain(chainPem)
