@@ -152,10 +152,11 @@ const keyOf = arn => ({
 /** `a=b,c=d`, as --param tags has them. */
 function tagsOf(text) {
   const pairs = (text ?? '').split(',').filter(Boolean)
-  const bad = pairs.find(it => !/^[^=]+=[^=]*$/.test(it))
+  const bad = pairs.find(it => !/^[^=]+=/.test(it))
   if (bad !== undefined)
     throw new Error(`--param tags: ${bad} is no NAME=VALUE; several are parted by commas`)
-  return Object.fromEntries(pairs.map(it => it.split('=').map(part => part.trim())))
+  // A value may hold further ones.
+  return Object.fromEntries(pairs.map(it => it.split(/=(.*)/s, 2).map(part => part.trim())))
 }
 
 const LOG = {

@@ -63,7 +63,12 @@ const withRemote = (around: Surroundings, clock: Clock): Surroundings => ({
 function processOf({ surroundings = processSurroundings(), runtime }: SettingsRequest): Surroundings {
   if (runtime) return functionSurroundings(surroundings, runtime)
   const awsKeys = async () => (await import('../clouds/aws/credential-chain.ts')).credentialChain()
-  return { awsKeys, ...surroundings }
+  // Its keys are taken, so its region is expected to be.
+  const absent = (name: string) =>
+    surroundings.env.AWS_PROFILE && name.split(' or ').includes('AWS_REGION')
+      ? 'environment variable AWS_REGION is not set, and the region of AWS_PROFILE is not read: export AWS_REGION=...'
+      : undefined
+  return { awsKeys, absent, ...surroundings }
 }
 
 /** What the process stands on, with a way to what stands in a cloud service. */

@@ -130,6 +130,12 @@ test('the command line asks AWS’s own chain: a profile of the shared files', a
     return [accessKeyId?.reveal() ?? '', secretAccessKey?.reveal() ?? '']
   }
   expect(await keys()).toEqual(['PROFILE', 'OF-PROFILE'])
+  // The region beside its keys is not read.
+  const { AWS_REGION: _, ...without } = { ...env, AWS_PROFILE: 'factory' }
+  const surroundings = { env: without, folder: '.' }
+  expect((await failureOf(settingsOf({ config: text, surroundings }))).message).toContain(
+    'store.region: environment variable AWS_REGION is not set, and the region of AWS_PROFILE is not read',
+  )
   process.env.AWS_PROFILE = 'nobody'
   expect((await failureOf(keys())).message).toMatch(
     /store\.accessKeyId: there are no keys of AWS: .*AWS_PROFILE/s,

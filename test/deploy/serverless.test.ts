@@ -535,7 +535,12 @@ test('a key of one’s own, tags, a boundary, traces, JSON logs, no alarms and n
   const key = 'arn:aws:kms:eu-central-1:123456789012:key/12345678-1234-1234-1234-123456789012'
   const boundary = 'arn:aws:iam::123456789012:policy/boundary'
   const given = {
-    ...{ kmsKeyArn: key, permissionsBoundary: boundary, tags: 'team=iot,cost=7', tracing: 'Active' },
+    ...{
+      kmsKeyArn: key,
+      permissionsBoundary: boundary,
+      tags: 'team=iot,cost=7,query=a=b',
+      tracing: 'Active',
+    },
     ...{ logFormat: 'JSON', alarms: 'no', dashboard: 'no' },
   }
   const params = Object.entries(given).flatMap(([name, value]) => ['--param', `${name}=${value}`])
@@ -543,7 +548,10 @@ test('a key of one’s own, tags, a boundary, traces, JSON logs, no alarms and n
   const rotate = Resources.RotateLambdaFunction?.Properties
   expect(rotate).toMatchObject({
     KmsKeyArn: key,
-    Tags: expect.arrayContaining([{ Key: 'team', Value: 'iot' }]),
+    Tags: expect.arrayContaining([
+      { Key: 'team', Value: 'iot' },
+      { Key: 'query', Value: 'a=b' },
+    ]),
     TracingConfig: { Mode: 'Active' },
     LoggingConfig: { LogFormat: 'JSON' },
   })
