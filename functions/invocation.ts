@@ -6,7 +6,8 @@ import { answerError, doorError, jsonLog } from './output.ts'
 import { timeLeft } from './remaining.ts'
 
 /** One event as a platform delivers it. */
-export interface Invocation extends Pick<Request, 'config' | 'runtime' | 'configured' | 'takesMessages'> {
+export interface Invocation
+  extends Pick<Request, 'config' | 'runtime' | 'configured' | 'counted' | 'takesMessages'> {
   /** What the runtime says is left, the best of its statements first. */
   readonly remainingMs: readonly unknown[]
   /** Names the event; the same when it is delivered again. */
@@ -57,7 +58,7 @@ export async function invoke(invocation: Invocation): Promise<Answer> {
 const REFUSED = ['unauthorized', 'forbidden']
 
 async function inTime(invocation: Invocation, log: ReturnType<typeof jsonLog>): Promise<Answer> {
-  const { config, runtime, configured, takesMessages = false, read } = invocation
+  const { config, runtime, configured, counted, takesMessages = false, read } = invocation
   const remainingMs = timeLeft(invocation.remainingMs, CONFIGURED_MS)
   const requestId = typeof invocation.requestId === 'string' ? invocation.requestId || null : null
   const { event, trigger } = read()
@@ -76,6 +77,7 @@ async function inTime(invocation: Invocation, log: ReturnType<typeof jsonLog>): 
     takesMessages,
     ...(runtime ? { runtime } : {}),
     ...(configured ? { configured } : {}),
+    ...(counted ? { counted } : {}),
     ...(requestId === null ? {} : { deliveryId: requestId }),
   })
   // What ignores its signal is left behind; every later call to IoTDA or the CA is refused by that same signal.

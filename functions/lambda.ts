@@ -1,4 +1,4 @@
-import { emfLines, type Metrics } from '../lib/present/emf.ts'
+import { emfLineOf, emfLines, type Metrics } from '../lib/present/emf.ts'
 import { parseEvent, scheduledEvent } from './event.ts'
 import { type Invocation, invoke } from './invocation.ts'
 import type { Message } from './queue/messages.ts'
@@ -49,8 +49,11 @@ function invocationOf(context?: LambdaContext | null): Omit<Invocation, 'request
     takesMessages: true,
     remainingMs: [context?.getRemainingTimeInMillis?.()],
     logged: loggedOf(context),
+    counted: (result, { runId, clock }) => {
+      process.stdout.write(emfLineOf(result, { runId, at: clock.now(), functionName: name, metrics }))
+    },
     answered: answer => {
-      if (answer.results.some(r => r.decision.reason !== 'probed'))
+      if (answer.counted || answer.results.some(r => r.decision.reason !== 'probed'))
         process.stdout.write(emfLines(answer, name, metrics).join(''))
     },
   }

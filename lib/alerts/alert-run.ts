@@ -49,10 +49,17 @@ export interface RunAlerting {
 
 type Alerting = RunAlerting & { readonly records: Records }
 
+/** How a run ended for a target. */
+export interface Ended {
+  readonly target: Target
+  readonly result: TargetResult
+}
+
 /** How a run ended. */
 export interface RunEnd {
   readonly targets: readonly Target[]
-  readonly results: readonly TargetResult[]
+  /** Of all targets but those of which `noteTarget` said that there is nothing to tell. */
+  readonly ends: readonly Ended[]
   readonly ok: boolean
   /** It was for every target. */
   readonly isWhole: boolean
@@ -69,15 +76,21 @@ export interface RunAlerts {
 
 /**
  * Writes down what happened to a target that has ended, for a process that dies before all have: once more at the end
- * of the run it is the same matter. Of states only that they have begun. Never throws.
+ * of the run it is the same matter. Of states only that they have begun. False: there is nothing to tell of it, and
+ * nothing was open. Never throws.
  */
-export async function noteTarget(alerting: Alerting, target: Target, result: TargetResult): Promise<void> {
+export async function noteTarget(alerting: Alerting, target: Target, result: TargetResult): Promise<boolean> {
   const { run, records, notifiers } = alerting
   const now = run.clock.now()
-  if (notifiers.length === 0 || run.signal.aborted || now >= run.deadline) return
+  if (run.signal.aborted || now >= run.deadline) return true
+  let hasToTell = true
   try {
+    if (notifiers.length === 0)
+      return result.outcome !== 'idle' || !isSilent((await records.target(target).get()).alerts)
     await writeAlerts(records.target(target), before => {
       const { messages, conditions, subject } = decideTarget(target, result, before, alerting, now)
+      const isQuiet = messages.length === 0 && conditions.length === 0 && isSilent(before.alerts)
+      hasToTell = !isQuiet || withLife(before, result) !== before
       const moments = messages.filter(({ kind }) => kind === 'moment')
       const composed = moments.map(message => composeAlert(message, subject, now))
       const alerts = enqueue(withBegun(before.alerts, conditions, now), composed, notifiers, now)
@@ -86,8 +99,13 @@ export async function noteTarget(alerting: Alerting, target: Target, result: Tar
   } catch (error) {
     // The end of the run warns, where it is still so.
     run.log.debug({ target: target.name, error: (error as Error).message }, 'what happened is not noted')
+    return true
   }
+  return hasToTell
 }
+
+const isSilent = ({ open, outbox }: AlertRecord): boolean =>
+  outbox.length === 0 && Object.keys(open).length === 0
 
 const nothingTold: RunAlerts = { okAt: null, sent: 0, undelivered: 0 }
 
@@ -153,13 +171,9 @@ interface TargetAlerts extends DecidedTarget {
   readonly conditions: readonly Condition[]
 }
 
-function lookAtAll(alerting: Alerting, { targets, results }: RunEnd): Promise<readonly Look[]> {
+function lookAtAll(alerting: Alerting, { ends }: RunEnd): Promise<readonly Look[]> {
   const now = alerting.run.clock.now()
-  const ended = targets.flatMap(target => {
-    const result = results.find(it => it.target === target.name)
-    return result ? [{ target, result }] : []
-  })
-  return inParallel(ended, AT_ONCE, async ({ target, result }) => {
+  return inParallel(ends, AT_ONCE, async ({ target, result }) => {
     const document = alerting.records.target(target)
     const decide = (of: TargetDocument): TargetAlerts => decideTarget(target, result, of, alerting, now)
     const decided = await document
@@ -216,11 +230,11 @@ const alertLeaf = (leaf: ReportedLeaf | null): AlertLeaf | null =>
 async function findGroups(
   looks: readonly Look[],
   { records, run }: Alerting,
-  { targets, results, isWhole }: RunEnd,
+  { targets, ends, isWhole }: RunEnd,
 ): Promise<{ readonly found: Groups } & Pick<RunNews, 'isEvaluated'>> {
   const readable = looks.flatMap(({ decided }) => decided ?? [])
-  const isBusy = results.some(({ outcome }) => outcome === 'busy')
-  const isComplete = isWhole && !isBusy && readable.length === targets.length
+  const isBusy = ends.some(({ result }) => result.outcome === 'busy')
+  const isComplete = isWhole && !isBusy && readable.length === ends.length
   const document = await records
     .run()
     .get()

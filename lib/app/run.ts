@@ -29,6 +29,7 @@ import { rotate } from '../rotation/rotate.ts'
 import { type Records, specHashOf } from '../state/state.ts'
 import { asDelivered } from './at-most-once.ts'
 import { huaweiClient, need, type State } from './drivers.ts'
+import { createCount } from './fleet/count.ts'
 import type { Postponed } from './fleet/hand-on.ts'
 import type { Seen } from './publish-page.ts'
 import { FINISH_MS, inSession, type Session, type SettingsRequest, settingsOf } from './session.ts'
@@ -48,6 +49,8 @@ export interface Request extends SettingsRequest {
   readonly deliveryId?: string
   /** What is sent to the queue of `schedule.fanOut` comes back to this door: a scheduled run may hand targets on. */
   readonly takesMessages?: boolean
+  /** Told of each target that the answer only counts. */
+  readonly counted?: (result: TargetResult, run: Pick<Run, 'runId' | 'clock'>) => void
   /** Told of the settings that are the door's own business. */
   readonly configured?: (settings: Pick<Settings, 'metrics' | 'pageLanguage'>) => void
 }
@@ -169,20 +172,23 @@ async function perform(work: Work): Promise<Answer> {
   const ordered = targets.length > settings.concurrency ? await byUrgency(targets, records) : targets
   const { event, warnings } = await asDelivered(request, records, startedAt)
   const seen = new Map<string, Seen>()
+  const telling = new Map<Target, TargetResult>()
   const attend = async (
     target: Target,
     postpone: RotationSetup['postpone'] = null,
   ): Promise<TargetResult> => {
     const setup = { ...setupOf(target, event), postpone }
     const result = await byAction(setup)
-    await noteTarget({ run, records, notifiers, intervalMs: settings.intervalMs }, target, result)
+    const alerting = { run, records, notifiers, intervalMs: settings.intervalMs }
+    const hasToTell = await noteTarget(alerting, target, result)
     const said = { ...result, warnings: [...result.warnings, ...warnings] }
+    if (hasToTell) telling.set(target, said)
     if (!isPublished(request, settings)) return said
     seen.set(target.name, { setup, result })
     const { seen: _, devices: _d, ...answered } = said
     return answered
   }
-  const results = await attendAll(work, ordered, attend)
+  const { results, counted } = await attendAll(work, ordered, attend)
   const finishedAt = run.clock.now()
   const answer: Answer = {
     version: 1,
@@ -192,8 +198,12 @@ async function perform(work: Work): Promise<Answer> {
     startedAt: iso(startedAt),
     finishedAt: iso(finishedAt),
     results,
+    ...(counted ? { counted } : {}),
   }
-  return { ...answer, ...(await finish(work, answer, { state, notifiers, beat, seen: [...seen.values()] })) }
+  return {
+    ...answer,
+    ...(await finish(work, answer, { state, notifiers, beat, telling, seen: [...seen.values()] })),
+  }
 }
 
 /** Looks after all targets. Where it may, a scheduled run leaves what is due to runs of its own. */
@@ -201,16 +211,28 @@ async function attendAll(
   { request, settings, session }: Work,
   targets: readonly Target[],
   attend: (target: Target, postpone: RotationSetup['postpone']) => Promise<TargetResult>,
-): Promise<readonly TargetResult[]> {
+): Promise<{ readonly results: readonly TargetResult[]; readonly counted: Answer['counted'] | null }> {
   const { fanOut, concurrency } = settings
+  const { run } = session
+  const count = createCount(isTold(request) ? targets.length : 0)
   const postponed: Postponed[] = []
   const mayHandOn = request.takesMessages === true && request.trigger === 'schedule' && isWhole(request)
   const postpone = fanOut && mayHandOn ? (due: Postponed) => void postponed.push(due) : null
-  const results = await inParallel(targets, concurrency, target => attend(target, postpone))
-  if (!fanOut || postponed.length === 0) return results
+  const all = await inParallel(targets, concurrency, async target => {
+    const result = await attend(target, postpone)
+    if (!count.takes(result, run.clock.now())) return [result]
+    request.counted?.(result, run)
+    return []
+  })
+  const results = all.flat()
+  const counted = count.counted()
+  if (!fanOut || postponed.length === 0) return { results, counted }
   const { handOn } = await handing()
   const here = (target: Target) => attend(target, null)
-  return handOn({ fanOut, session, concurrency, results, postponed, attend: here })
+  return {
+    results: await handOn({ fanOut, session, concurrency, results, postponed, attend: here }),
+    counted,
+  }
 }
 
 /** What a run was done with, and what it saw. */
@@ -219,22 +241,30 @@ interface Done {
   readonly notifiers: RunAlerting['notifiers']
   readonly beat: Heartbeat
   readonly seen: readonly Seen[]
+  /** What people may have to be told of, as each ended. */
+  readonly telling: ReadonlyMap<Target, TargetResult>
 }
 
 /** Tells people what is to be told, and publishes what is to be published. Never throws. */
 async function finish(
   { request, settings, targets, session }: Work,
-  { ok, results, runId, finishedAt }: Answer,
-  { state: { store, records }, notifiers, beat, seen }: Done,
+  { ok, results, counted, runId, finishedAt }: Answer,
+  { state: { store, records }, notifiers, beat, seen, telling }: Done,
 ): Promise<Pick<Answer, 'warnings' | 'told' | 'lastRun'>> {
   const { clock } = session.run
   const { signal, clear } = abortAfter(Math.max(1, request.deadline - clock.now()))
   const run: Run = { ...session.run, deadline: request.deadline - FINISH_MS, signal }
   try {
     const alerting = { run, records, notifiers, intervalMs: settings.intervalMs }
-    const ended = { targets, results, ok, isWhole: isWhole(request) }
+    const named = new Map(results.map(result => [result.target, result]))
+    const ends = targets.flatMap(target => {
+      const result = named.get(target.name) ?? telling.get(target)
+      return result ? [{ target, result }] : []
+    })
+    const ended = { targets, ends, ok, isWhole: isWhole(request) }
     const told = tells(request) ? await alertRun(alerting, ended) : null
-    await beat.end(ok, results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`).join('\n'))
+    const lines = results.map(r => `${r.target}: ${r.outcome}, ${r.decision.detail}`)
+    await beat.end(ok, [...lines, ...(counted ? [`${counted.idle} are idle`] : [])].join('\n'))
     const warning = isPublished(request, settings)
       ? await (await publishing()).publishPage({
           runId,
@@ -345,18 +375,19 @@ function chosenTargets(settings: Settings, { targets }: RunEvent): readonly Targ
   })
 }
 
-/** Most urgent first: by the end of the certificate obtained last. */
+/** Documents read at once. */
+const AT_ONCE = 32
+
+/** By what it served last, or else the certificate obtained last. */
+async function endsAt(target: Target, records: Records): Promise<number> {
+  const { life } = await records.target(target).get()
+  return life?.notAfter ?? (await records.certificate(target.certificate).get()).current?.notAfter ?? 0
+}
+
+/** Most urgent first. */
 async function byUrgency(targets: readonly Target[], records: Records): Promise<readonly Target[]> {
   // One that cannot be read is its own target's failure, in its own turn.
-  const ends = targets.map(({ certificate }) =>
-    records
-      .certificate(certificate)
-      .get()
-      .then(
-        ({ current }) => current?.notAfter ?? 0,
-        () => 0,
-      ),
-  )
-  const endOf = new Map(await Promise.all(ends.map(async (end, i) => [targets[i], await end] as const)))
+  const ends = await inParallel(targets, AT_ONCE, target => endsAt(target, records).catch(() => 0))
+  const endOf = new Map(targets.map((target, i) => [target, ends[i]]))
   return targets.toSorted((a, b) => (endOf.get(a) ?? 0) - (endOf.get(b) ?? 0))
 }

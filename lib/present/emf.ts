@@ -58,7 +58,13 @@ function line(timestamp: number, sets: Sets, members: Members, metrics: Metrics)
   return `${JSON.stringify({ ...own, ...members, ...Object.fromEntries(values) })}\n`
 }
 
-/** Every line of one answer of the function of that name. Pure. */
+/** The line of a target that the answer only counts. Pure. */
+export const emfLineOf = (
+  result: TargetResult,
+  { runId, at, functionName, metrics }: { runId: string; at: number; functionName: string; metrics: Metrics },
+): string => targetLine(result, at, { [FUNCTION]: functionName, runId }, metrics)
+
+/** Every line of one answer of the function of that name; without those of targets that are only counted. Pure. */
 export function emfLines(answer: Answer, functionName: string, metrics: Metrics = 'few'): readonly string[] {
   const at = Date.parse(answer.finishedAt)
   const { runId, trigger, results } = answer
@@ -70,13 +76,13 @@ export function emfLines(answer: Answer, functionName: string, metrics: Metrics 
   ]
 }
 
-function wholeOf({ ok, startedAt, results, told }: Answer, at: number): Values {
+function wholeOf({ ok, startedAt, results, counted: others, told }: Answer, at: number): Values {
   const counted = (outcomes: readonly string[]) => results.filter(r => outcomes.includes(r.outcome)).length
   const okAt = ok ? at : told?.okAt ? Date.parse(told.okAt) : null
   return {
     RunOk: [ok ? 1 : 0, 'Count'],
     RunDuration: [at - Date.parse(startedAt), 'Milliseconds'],
-    Targets: [results.length, 'Count'],
+    Targets: [results.length + (others?.idle ?? 0), 'Count'],
     TargetsRotated: [counted(['rotated', 'repaired']), 'Count'],
     TargetsFailed: [counted(['failed', 'refused', 'rolled-back']), 'Count'],
     TargetsWaiting: [counted(['suspended', 'held', 'busy']), 'Count'],

@@ -58,7 +58,14 @@ export function resultText(answer: Answer, action: Action, colour = false): stri
   const warnings = allVisible(answer.warnings ?? []).map(
     it => `${paint('warning', 33)}  ${it.code}: ${it.message}\n`,
   )
-  return [...targets, ...warnings].join('\n')
+  return [...targets, ...countedText(answer, paint), ...warnings].join('\n')
+}
+
+const countedText = ({ counted }: Answer, paint: Paint): readonly string[] => {
+  if (!counted) return []
+  const { idle, firstToEnd } = counted
+  const first = firstToEnd ? `; ${visible(firstToEnd.target)} ends first, at ${firstToEnd.notAfter}` : ''
+  return [`${paint('idle', 32)}  ${idle} targets: ${OUTCOMES.idle.text}${first}\n`]
 }
 
 /** What an outcome means where it is not what a rotation means by it. */

@@ -10,7 +10,13 @@ export interface Answer {
   readonly ok: boolean
   readonly startedAt: string
   readonly finishedAt: string
+  /** Of each target; where they are `counted`, of those alone that there is something to say of. */
   readonly results: readonly TargetResult[]
+  /** Of a `rotate` over more than 50 targets: how many are idle, well and say nothing, and which of them ends first. */
+  readonly counted?: {
+    readonly idle: number
+    readonly firstToEnd: { readonly target: string; readonly notAfter: string } | null
+  }
   /** Of the run as a whole; absent: none. */
   readonly warnings?: readonly Warning[]
   /** Of `rotate`: what people were told, and when all targets were well for the last time (before that: the first run; null: not known). */

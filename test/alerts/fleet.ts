@@ -132,11 +132,12 @@ export function openFleet(size: number) {
       })
       const alerting = { run, records, notifiers, intervalMs: HOUR }
       const ok = results.every(r => r.error === null)
-      const end = { targets: chosen, results, ok, isWhole: only === null }
+      const ends: { target: Target; result: TargetResult }[] = []
       for (const target of chosen) {
         const own = results.find(it => it.target === target.name)
-        if (own) await noteTarget(alerting, target, own)
+        if (own && (await noteTarget(alerting, target, own))) ends.push({ target, result: own })
       }
+      const end = { targets: chosen, ends, ok, isWhole: only === null }
       const answer = dies ? null : await alertRun(alerting, end)
       clock.advance(pauseMs)
       const alerts = heard.splice(0)

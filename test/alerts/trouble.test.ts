@@ -57,7 +57,8 @@ test('whatever breaks, the run has its answer', async () => {
   const { signal } = new AbortController()
   const run = { runId: 'run-1', clock: fakeClock(), log: silentLog, deadline: Infinity, signal }
   const records = { ...openRecords(store, async () => SEAL_KEY), run: broken }
-  const end = { targets: [targetOf(0)], results: [result({ target: 'plant-000' })], ok: true, isWhole: true }
+  const ends = [{ target: targetOf(0), result: result({ target: 'plant-000' }) }]
+  const end = { targets: [targetOf(0)], ends, ok: true, isWhole: true }
   const told = await alertRun({ run, records, notifiers: [], intervalMs: HOUR }, end)
   expect(told).toEqual({ okAt: null, sent: 0, undelivered: 0 })
 })
