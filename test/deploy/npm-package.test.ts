@@ -1,6 +1,6 @@
 /** What `npm pack` makes, installed in an empty folder: the command runs, and nothing else comes with it. */
 import { execFile } from 'node:child_process'
-import { access, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { access, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,9 +8,9 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createFunctionGraph } from '../../sandbox/functiongraph.ts'
 import { createFaults } from '../../sandbox/kit/faults.ts'
-import { fillSlots, startSandbox } from '../../sandbox/sandbox.ts'
 import { packInto } from '../support/built.ts'
 import { cleanups } from '../support/cleanups.ts'
+import { firstRotation, installInto } from '../support/newcomer.ts'
 
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -18,11 +18,11 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 let folder: string
 let packed: Awaited<ReturnType<typeof packInto>>
 let command: string
+let cli: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'iotda-cert-npm-'))
   packed = await packInto(folder)
-  const install = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--offline', packed.file]
-  await run('npm', install, { cwd: folder })
+  cli = await installInto(folder, packed.file)
   command = join(folder, 'node_modules', '.bin', 'iotda-cert')
 }, 120_000)
 afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -54,19 +54,10 @@ test('it holds what it takes, and brings no other package', async () => {
   expect((await installed(['--version'])).stdout.trim()).toBe(version)
 })
 
-test('installed in an empty folder it plans and rotates', async () => {
-  const sandbox = await startSandbox()
-  cleanups.push(sandbox.dispose)
-  await fillSlots(sandbox)
-  const settings = join(folder, 'sandbox.json')
-  await writeFile(
-    settings,
-    JSON.stringify({ $schema: './node_modules/iotda-cert/settings.schema.json', ...sandbox.settings() }),
-  )
-  const of = async (action: string) =>
-    JSON.parse((await installed([action, '--config', settings, '--json'])).stdout).results[0]
-  expect(await of('plan')).toMatchObject({ outcome: 'planned', decision: { due: true } })
-  expect(await of('rotate')).toMatchObject({ outcome: 'rotated' })
+test('installed in an empty folder: init, plan, rotate', async () => {
+  expect(await firstRotation(process.execPath, cli, folder)).toEqual({
+    ...{ planned: 'planned', rotated: 'rotated', isNew: true },
+  })
   await access(join(folder, 'node_modules', 'iotda-cert', 'settings.schema.json'))
 })
 
@@ -189,7 +180,6 @@ describe('deploy aws', () => {
 })
 
 test.each(['bash', 'zsh', 'fish'])('completion of %s names every command, and their options', async shell => {
-  const cli = join(ROOT, 'dist', 'cli.mjs')
   const { stdout } = await run(process.execPath, [cli, 'completion', shell])
   for (const word of ['rotate', 'rollout', 'init', 'force', 'resume', 'config'])
     expect(stdout).toContain(word)
