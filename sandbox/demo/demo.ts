@@ -88,6 +88,7 @@ async function stay({ say, settingsFile, sandbox }: Stage): Promise<void> {
   node dist/cli.mjs rollback --config ${settingsFile}
 Faults: POST ${sandbox.iotda.url}/_sandbox/faults {"operations":["iotda.CreateServerCertificate"],"drop":"after"}
 Ctrl-C ends it.`)
+  process.removeAllListeners('SIGINT')
   await new Promise(resolve => process.once('SIGINT', resolve))
 }
 

@@ -1,5 +1,6 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -53,6 +54,15 @@ export async function withStage<T>(play: (stage: Stage) => Promise<T>): Promise<
   const settingsFile = join(folder, 'settings.json')
   const endings: (() => Promise<unknown>)[] = []
   const say = (text = ''): void => console.log(text)
+  // Whoever ends it in the middle is left no settings file either.
+  const interrupted = async (): Promise<void> => {
+    const ended = [...running].map(child => once(child, 'close'))
+    for (const child of running) child.kill('SIGKILL')
+    await Promise.all(ended)
+    await rm(folder, { recursive: true, force: true })
+    process.exit(130)
+  }
+  process.once('SIGINT', interrupted)
   const stage: Stage = {
     sandbox,
     settingsFile,
@@ -93,18 +103,27 @@ export async function withStage<T>(play: (stage: Stage) => Promise<T>): Promise<
   }
 }
 
+/** Commands that are at work. */
+const running = new Set<ChildProcess>()
+
+function start(args: readonly string[], stdio: StdioOptions): ChildProcess {
+  const child = spawn(process.execPath, [CLI, ...args], { stdio })
+  running.add(child)
+  return child.once('close', () => running.delete(child))
+}
+
 function exitCodeOf(args: readonly string[], stdio: 'inherit' | 'ignore'): Promise<number> {
   return new Promise(resolve => {
-    const child = spawn(process.execPath, [CLI, ...args], { stdio })
+    const child = start(args, stdio)
     child.once('close', status => resolve(status ?? 1))
   })
 }
 
 function askJson(args: readonly string[]): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'ignore'] })
+    const child = start(args, ['ignore', 'pipe', 'ignore'])
     const parts: Buffer[] = []
-    child.stdout.on('data', part => parts.push(part))
+    child.stdout?.on('data', part => parts.push(part))
     child.once('close', () => {
       try {
         resolve(JSON.parse(Buffer.concat(parts).toString()))

@@ -1,7 +1,7 @@
 /** `npm start` and its stories, by what they show of the outside world; the built sandbox drives the built command. */
 import { execFile, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { spawnCli } from '../support/command.ts'
@@ -116,21 +116,39 @@ test('ring: canary first, the others when a person has approved', async () => {
   expect(page.match(/<h3>(canary|plant-1|plant-2)<\/h3>/g)).toHaveLength(3)
 })
 
-test('--keep: the sandbox stays until Ctrl-C, and its settings work; then nothing is left', async () => {
-  const child = spawn(process.execPath, [join(DIST, 'sandbox', 'demo.mjs'), '--keep', '--story', 'ca-down'])
+/** Starts the demo, with a folder of its own for what is temporary, and waits until it has said something. */
+async function begin(args: readonly string[], said: string) {
+  const folder = await mkdtemp(join(tmpdir(), 'iotda-cert-test-'))
+  const env = { ...process.env, TMPDIR: folder }
+  const child = spawn(process.execPath, [join(DIST, 'sandbox', 'demo.mjs'), ...args], { env })
   let text = ''
   child.stdout.on('data', part => {
     text += part
   })
   const ended = new Promise<number | null>(resolve => child.once('close', resolve))
-  await expect.poll(() => text, { timeout: 30_000 }).toContain('Ctrl-C ends it.')
-  const settings = /Settings: (\S+)/.exec(text)?.[1] ?? ''
+  await expect.poll(() => text, { timeout: 30_000 }).toContain(said)
+  const interrupt = async () => {
+    child.kill('SIGINT')
+    const code = await ended
+    const left = await readdir(folder)
+    await rm(folder, { recursive: true })
+    return { code, left }
+  }
+  return { interrupt, text: () => text }
+}
+
+test('Ctrl-C in the middle leaves nothing behind', async () => {
+  const { interrupt } = await begin(['--story', 'ring'], '$ iotda-cert rotate')
+  expect(await interrupt()).toEqual({ code: 130, left: [] })
+})
+
+test('--keep: the sandbox stays until Ctrl-C, and its settings work; then nothing is left', async () => {
+  const { interrupt, text } = await begin(['--keep', '--story', 'ca-down'], 'Ctrl-C ends it.')
+  const settings = /Settings: (\S+)/.exec(text())?.[1] ?? ''
   const { code, stdout } = await spawnCli(['status', '--json', '--config', settings], {})
   expect(code).toBe(0)
   expect(JSON.parse(stdout).results).toMatchObject([{ target: 'factory-1', error: null }])
-  child.kill('SIGINT')
-  expect(await ended).toBe(0)
-  expect(existsSync(settings)).toBe(false)
+  expect(await interrupt()).toEqual({ code: 0, left: [] })
 })
 
 describe('usage', () => {
