@@ -49,6 +49,7 @@ export interface Order {
   readonly id: string
   readonly url: string
   readonly account: Account
+  readonly placedAt: number
   readonly names: readonly string[]
   readonly profile: string
   readonly replaces: string | null

@@ -105,7 +105,12 @@ describe('rate limits', () => {
   test('end in a pause: the link is told, and after a person has followed it the next try gets through', async () => {
     const { s } = await openDue()
     await unlimited(s)
-    s.ca.options.limits = { certificates: null, failedValidations: null, failuresUntilPause: 2 }
+    s.ca.options.limits = {
+      newOrders: null,
+      certificates: null,
+      failedValidations: null,
+      failuresUntilPause: 2,
+    }
     const mend = failValidations(s)
     for (let i = 0; i < 2; i += 1) await s.run({ force: true })
     mend()

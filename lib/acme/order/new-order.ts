@@ -1,11 +1,13 @@
 import { X509Certificate } from 'node:crypto'
 import { asRotationError, RotationError } from '../../base/rotation-error.ts'
-import { DAY_MS } from '../../base/time.ts'
+import { DAY_MS, iso } from '../../base/time.ts'
+import type { Obtained } from '../../contracts.ts'
 import { HttpFailure } from '../../http/http.ts'
 import { certId } from '../../x509/certificate.ts'
 import type { OrderRequest } from '../protocol/client.ts'
 import { problemOf } from '../protocol/problem.ts'
 import type { Order } from '../protocol/resources.ts'
+import { noteAccountLimit, ordersFrom } from './account-limit.ts'
 import { type OpenOrderWork, removeTxtValues } from './order-work.ts'
 
 type Asking = Pick<OpenOrderWork, 'client' | 'request'>
@@ -112,10 +114,21 @@ const newOrder = async (work: Asking, wanted: OrderRequest): Promise<Order> => {
 /** Of an order whose end the CA does not tell, though it should (RFC 8555 section 7.1.3). */
 const LIFE_MS = 7 * DAY_MS
 
+/** The CA takes no more orders of the account: all others would be refused as this one. */
+type Closed = Extract<Obtained, { kind: 'suspended' }>
+const closedUntil = (until: number): Closed => ({
+  kind: 'suspended',
+  until,
+  why: `the CA takes no more orders of this account before ${iso(until)}`,
+})
+
 /** Places a new order (RFC 8555 section 7.4). It is counted before it is placed: no crash loop orders for ever. */
-export async function placeOrder(work: OpenOrderWork): Promise<Order> {
+export async function placeOrder(work: OpenOrderWork): Promise<Order | Closed> {
   const { budget, client, dns, notes, request } = work
-  const { run } = client.connection
+  const { connection } = client
+  const { run } = connection
+  const until = ordersFrom(connection)
+  if (until !== null) return closedUntil(until)
   // Values of a dead order: its authorizations are abandoned.
   await removeTxtValues(work)
   const { names } = request.spec
@@ -126,8 +139,12 @@ export async function placeOrder(work: OpenOrderWork): Promise<Order> {
   const wanted = { names, profile, replaces: predecessorOf(work) }
   const order = await newOrder(work, wanted).catch(async (thrown: unknown) => {
     if (isRefusal(thrown)) await budget.refused()
-    throw thrown
+    noteAccountLimit(connection, thrown)
+    const from = ordersFrom(connection)
+    if (from === null) throw thrown
+    return closedUntil(from)
   })
+  if ('kind' in order) return order
   await notes.placed({ ...order, expires: order.expires ?? run.clock.now() + LIFE_MS })
   await budget.placed()
   run.log.info({ order: order.url, status: order.status, names }, 'order placed')

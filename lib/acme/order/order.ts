@@ -149,7 +149,8 @@ const advance = async <Done extends Validated>(
   atReady: AtReady<Done>,
 ): Promise<Obtained | Done> => {
   const first = (await knownOrder(work)) ?? (await placeOrder(work))
-  let latest = first
+  if ('kind' in first) return first
+  let latest: Order = first
   try {
     return await drive(work, first, atReady, order => {
       latest = order

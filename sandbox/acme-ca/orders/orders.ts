@@ -86,6 +86,7 @@ const createOrder = (ca: Ca, account: Account, wanted: Wanted): Order => {
     id,
     url: ca.url(`/orders/${id}`),
     account,
+    placedAt: ca.now(),
     ...wanted,
     authorizations,
     expiresAt: Math.min(ca.now() + orderSeconds * 1000, ...authorizations.map(a => a.expiresAt)),

@@ -50,7 +50,13 @@ export function checkLimits(ca: Ca, account: Account, { names, replaces }: Wante
     )
   }
   if (isExempt(ca, replaces)) return
+  const { newOrders } = limits
   const waits = [
+    {
+      what: `too many new orders (${newOrders?.burst}) from this account in the last 3h0m0s`,
+      limit: newOrders,
+      drawn: ca.state.orders.filter(it => it.account === account).map(it => it.placedAt),
+    },
     ...names.map(name => ({
       what: `too many failed authorizations recently for ${name}`,
       limit: limits.failedValidations,
