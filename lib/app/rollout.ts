@@ -120,8 +120,9 @@ function isOnItsWay(
   { kind, served, left, frozen, awaited }: RolloutDocument,
   current: ReadonlyMap<string, string>,
 ): boolean {
-  const hasStayed = Object.keys(served).some(key => left?.[key] === undefined)
-  return frozen !== null || awaited !== null || hasStayed || [...current.values()].includes(kind.id)
+  const servers = Object.keys(served)
+  const isLeft = servers.length > 0 && servers.every(key => left?.[key] !== undefined)
+  return !isLeft || frozen !== null || awaited !== null || [...current.values()].includes(kind.id)
 }
 
 /** What each target serves, as far as it is written down: by the target's key. */

@@ -314,15 +314,22 @@ async function finish(context: Context, ended: Ended): Promise<DeviceOutlook | n
   return deviceOutlook(context, { ...inspection, served: trace.looks.at(-1) ?? inspection.served })
 }
 
-/** What a good end means for the rings after; the code for it is loaded only where there are rings. */
+/** What the end means for other rings; the code for it is loaded only where there is something to tell. */
 async function noteRollout(context: Context, { outcome, deployed }: Ended): Promise<void> {
-  const { event, rings } = context
+  const { event, rings, trace } = context
+  const inspection = trace.inspections.at(-1)
+  if (rings === null || event.action !== 'rotate' || !inspection) return
   const isWell = outcome === 'idle' || outcome === 'rotated' || outcome === 'repaired'
-  if (rings === null || event.action !== 'rotate' || !isWell) return
-  const { noteServed } = await loadSteps()
-  await noteServed(context, deployed?.leaf ?? null).catch(e =>
-    logFailure(context, e, 'the roll-out does not know yet'),
-  )
+  const leaf = isWell ? (deployed?.leaf ?? boundLeaf(inspection)) : null
+  const { rollout, unfrozen } = await targetDocument(context).get()
+  const isTold = leaf === null || (rollout?.isTold === true && rollout.fingerprint === leaf.fingerprint)
+  if (isTold && !unfrozen) return
+  const { freezeLate, noteServed } = await import('./rings/await-turn.ts')
+  const told = async (): Promise<void> => {
+    await freezeLate(context)
+    if (leaf !== null && !isTold) await noteServed(context, inspection, leaf)
+  }
+  await told().catch(e => logFailure(context, e, 'the roll-out does not know yet'))
 }
 
 /** The key after the present one, where devices pin keys and none is announced yet. */

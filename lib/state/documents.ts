@@ -108,6 +108,8 @@ export const TargetDocument = v.object({
   rollout: v.optional(
     v.object({ fingerprint: v.string(), kind: KindShape, since: instant, isTold: v.boolean() }),
   ),
+  /** A kind that is to be frozen, and could not be yet. */
+  unfrozen: v.optional(v.object({ kind: KindShape, why: v.string() })),
 })
 export type TargetDocument = v.InferOutput<typeof TargetDocument>
 export type PendingBinding = v.InferOutput<typeof PendingBinding>

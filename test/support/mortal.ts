@@ -5,13 +5,14 @@ import { type Request, run } from '../../lib/app/run.ts'
 import type { Warm } from '../../lib/app/warm-cache.ts'
 import { systemClock } from '../../lib/base/time.ts'
 import type { Settings } from '../../lib/config/load.ts'
-import type { Http } from '../../lib/http/http.ts'
+import type { Http, HttpRequest } from '../../lib/http/http.ts'
 import type { Answer } from '../../lib/report/answer.ts'
 
-/** At which of its HTTP requests (counted from 1) a run dies, and whether that one still takes effect. */
+/** At which of its HTTP requests (counted from 1; of those that are meant) a run dies, and whether it still takes effect. */
 export interface Death {
   readonly call: number
   readonly when: 'before' | 'after'
+  readonly of?: (request: HttpRequest) => boolean
 }
 
 export interface Mortal {
@@ -30,7 +31,7 @@ const mortal = (death: Death | null, died: () => void): ((http: Http) => Http) =
   return http => ({
     request: async asked => {
       if (isDead()) return never()
-      calls += 1
+      if (death?.of?.(asked) !== false) calls += 1
       if (!isDead()) {
         const answer = await http
           .request(asked)

@@ -9,7 +9,7 @@ import { logged, type RolloutDocument } from '../../state/rollout-documents.ts'
 import { targetKey } from '../../state/state.ts'
 import { type Context, type RotationSetup, targetDocument } from '../context.ts'
 import type { Decided } from '../decide/decision.ts'
-import { boundLeaf, type Inspection } from '../observe/inspection.ts'
+import type { Inspection } from '../observe/inspection.ts'
 import type { Material } from '../steps/obtain.ts'
 import type { Judged } from '../steps/preflight.ts'
 import { logFailure, Suspension, untilNextRun, warn } from '../trace.ts'
@@ -88,18 +88,33 @@ async function notePulled(context: Context, kind: Kind): Promise<void> {
 
 /**
  * Stops a kind everywhere: one target's devices could not use it. A store that is down must not keep the old
- * certificate from being put back, so nothing is thrown.
+ * certificate from being put back, so nothing is thrown; a later run freezes it then.
  */
 export async function freeze(context: Context, kind: Kind, why: string): Promise<void> {
-  const { records, run, target } = context
-  const at = run.clock.now()
   try {
-    await records.rollouts.update(kind, d => frozenBy(d, target, at, why))
-    warn(context, 'rollout-frozen', `kind ${kind.id} is frozen since ${iso(at)}: ${why}`)
+    await freezeNow(context, kind, why)
   } catch (error) {
     logFailure(context, error, 'that the kind is frozen could not be written down')
     warn(context, 'state-not-written', `kind ${kind.id} could not be frozen: ${(error as Error).message}`)
+    await targetDocument(context)
+      .update(d => ({ ...d, unfrozen: { kind, why } }))
+      .catch(e => logFailure(context, e, 'nor that it is to be frozen'))
   }
+}
+
+async function freezeNow(context: Context, kind: Kind, why: string): Promise<void> {
+  const { records, run, target } = context
+  const at = run.clock.now()
+  await records.rollouts.update(kind, d => frozenBy(d, target, at, why))
+  warn(context, 'rollout-frozen', `kind ${kind.id} is frozen since ${iso(at)}: ${why}`)
+}
+
+/** What an earlier run could not freeze. @throws RotationError of the store */
+export async function freezeLate(context: Context): Promise<void> {
+  const { unfrozen } = await targetDocument(context).get()
+  if (!unfrozen) return
+  await freezeNow(context, unfrozen.kind, unfrozen.why)
+  await targetDocument(context).update(({ unfrozen: _, ...d }) => d)
 }
 
 /** However long it served the kind: it was not well, and serves it for another soak when a person says so. */
@@ -131,17 +146,14 @@ export function kindInSlot(
 }
 
 /**
- * After a run that ended well: since when this target serves a kind, for the rings after. What did not change is not
- * written again; what a run that died left untold is told by the next.
+ * After a run that ended well: since when this target serves a kind, for the rings after. What a run that died left
+ * untold is told by the next.
  */
-export async function noteServed(context: Context, deployed: Leaf | null): Promise<void> {
-  const { rings, run } = context
-  const inspection = context.trace.inspections.at(-1)
-  const leaf = deployed ?? (inspection ? boundLeaf(inspection) : null)
-  if (rings === null || !inspection || !leaf) return
+export async function noteServed(context: Context, inspection: Inspection, leaf: Leaf): Promise<void> {
+  const { run } = context
   const before = (await targetDocument(context).get()).rollout
   const kind = before?.fingerprint === leaf.fingerprint ? before.kind : boundKind(context, inspection)
-  if (kind === null || (before?.fingerprint === leaf.fingerprint && before.isTold)) return
+  if (kind === null) return
   const served = servedNow(before, leaf.fingerprint, kind, run.clock.now())
   if (!served.isTold) await tellRollouts(context, kind, served.since)
   await targetDocument(context).update(d => ({ ...d, rollout: { ...served, isTold: true } }))

@@ -27,8 +27,8 @@ export async function rollBack(
   const kind = binding.kind ?? kindInSlot(context, inspection, binding.serverCertificateId)
   const obstacle = await inTheWayBack(context, bound, replaced)
   if (obstacle !== null) {
-    await promote(context, bound, why)
     if (kind) await freeze(context, kind, why)
+    await promote(context, bound, why)
     throw new RotationError('not-served', `the bound certificate is not served: ${why}`, {
       hint: `The previous certificate ${obstacle}, so there is no way back: another one is obtained after the back-off.`,
     })
