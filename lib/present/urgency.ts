@@ -1,5 +1,4 @@
 import { formatDuration } from '../base/time.ts'
-import type { Outcome } from '../model/outcomes.ts'
 import { healthOf, isNearEnd, lifeOf, STATES, type StateName, shareLeft, stateOf } from '../report/health.ts'
 import type { ReportedLife, TargetResult } from '../report/result.ts'
 
@@ -45,7 +44,7 @@ export type Condition =
   | { readonly is: 'refused'; readonly profile: string }
   | { readonly is: 'failures'; readonly count: number }
   | { readonly is: 'due'; readonly reason: string }
-  | { readonly is: 'outcome'; readonly outcome: Outcome }
+  | { readonly is: 'outcome'; readonly outcome: string }
   | { readonly is: 'state'; readonly state: StateName }
 
 export function conditionOf(result: TargetResult, now: number): Condition {
@@ -59,6 +58,7 @@ export function conditionOf(result: TargetResult, now: number): Condition {
     const profile = devices?.verdicts.find(({ ok }) => !ok)?.profile
     return profile ? { is: 'refused', profile } : { is: 'state', state }
   }
+  if (state === 'failing' && last?.outcome === 'rolled-back') return { is: 'outcome', outcome: last.outcome }
   if (state === 'failing' && kept && kept.failures > 0) return { is: 'failures', count: kept.failures }
   if (state !== 'held' && decision.due) return { is: 'due', reason: decision.reason }
   return state === 'fine' && outcome !== 'idle' && outcome !== 'planned'
@@ -76,7 +76,7 @@ export function conditionText(condition: Condition): string {
     case 'refused':
       return `${condition.profile} refuses it`
     case 'failures':
-      return `${condition.count} failures`
+      return counted(condition.count, 'failure')
     case 'due':
       return condition.reason
     case 'outcome':
@@ -91,6 +91,9 @@ export interface Left {
   readonly amount: number
   readonly unit: string
 }
+
+/** `1 failure`, `2 failures`. */
+export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
 /** How long it lasts yet; null: it was not seen. */
 export function leftOf(life: ReportedLife | null, now: number): Left | null {

@@ -77,7 +77,7 @@ test('bad-root: a device refuses what is new, and the old certificate comes back
   expect(text).toContain('Meter-2 came in between and refused')
   expect(text).toContain('The command ended with code 1')
   expect(page).toContain('<td>rolled-back</td>')
-  expect(page).toContain('class="says watch"')
+  expect(page).toContain('class="says watch">look at it: rolled-back')
 })
 
 test('full-slots: what a colleague has put there is let alone until a person says so', async () => {

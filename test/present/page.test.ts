@@ -14,7 +14,7 @@ import { pageOf } from '../../lib/present/page/page.ts'
 import { byUrgency } from '../../lib/present/urgency.ts'
 import { openChromium } from '../support/chromium.ts'
 import { LOW_CONTRAST } from '../support/contrast.ts'
-import { answer, result } from './answers.ts'
+import { answer, kept, result } from './answers.ts'
 import { fleet, NOW } from './fleet.ts'
 
 let browser: Browser
@@ -296,6 +296,22 @@ test('nothing that was seen, and names that are markup', async () => {
   expect(await page.getByText('not seen').count()).toBeGreaterThan(0)
   expect(dialogs).toEqual([])
   await page.close()
+})
+
+test('a certificate that was put back is said to be, not only counted', () => {
+  const life = { fingerprint: 'a', notBefore: '2026-06-01T00:00:00Z', notAfter: '2026-09-01T00:00:00Z' }
+  const rolledBack = result({
+    decision: { due: false, reason: 'backing-off', detail: 'after a failure', nextCheckAt: null },
+    outlook: { bound: life, served: life, slotsUsed: 2 },
+    kept: kept({
+      failures: 1,
+      lastResult: { at: '2026-06-15T11:00:00Z', outcome: 'rolled-back', error: null },
+    }),
+  })
+  const all = answer(rolledBack)
+  expect(pageOf(all)).toMatch(/look at it: rolled-back[\s\S]*1 failure in a row/)
+  expect(pageOf(all, 'zh')).toContain('需要留意：已回滚')
+  expect(overviewText(all, { colour: false, width: 100, isLong: false })).toContain('  rolled-back')
 })
 
 describe('the table on a terminal', () => {

@@ -98,7 +98,7 @@ function conditionText(condition: Condition): string {
     case 'due':
       return word(REASONS, condition.reason)
     case 'outcome':
-      return OUTCOMES[condition.outcome]
+      return word(OUTCOMES, condition.outcome)
     case 'state':
       return STATES[condition.state]
   }

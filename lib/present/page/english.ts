@@ -1,11 +1,11 @@
-import { conditionText, type Left, leftText, type Urgency } from '../urgency.ts'
+import { conditionText, counted, type Left, leftText, type Urgency } from '../urgency.ts'
 import { html, type Markup } from './html.ts'
 
 /** All words of the page; `Words` is what another language has to say. */
 export const ENGLISH = {
   /** BCP 47. */
   lang: 'en',
-  size: (count: number) => (count === 1 ? '1 target' : `${count} targets`),
+  size: (count: number) => counted(count, 'target'),
   heading: (size: string, at: Markup) => html`${size}, as of ${at}; most urgent first`,
   summary: 'Summary',
   fleet: 'Fleet',
@@ -45,7 +45,7 @@ export const ENGLISH = {
   held: (since: Markup, why: string) => html`Held since ${since}: ${why}`,
   trouble: (since: Markup, event: string, severity: string) =>
     html`Told since ${since}: ${event}, ${severity}`,
-  failures: (count: number) => html`${count} failures in a row`,
+  failures: (count: number) => html`${counted(count, 'failure')} in a row`,
   nextKey: (since: Markup, pin: Markup) => html`Next key, announced since ${since}: ${pin}`,
   decision: ({ due, detail }: Decided) => html`${due ? 'Due' : 'Idle'}: ${detail}`,
   bound: 'bound',
@@ -66,8 +66,8 @@ export const ENGLISH = {
     label: (said: readonly string[]) => `Time line: ${said.join(', ')}`,
     served: (until: string) => `served until ${until}`,
     unseen: 'nothing was seen',
-    rotations: (count: number) => `${count} rotations`,
-    failures: (count: number) => `${count} failures`,
+    rotations: (count: number) => counted(count, 'rotation'),
+    failures: (count: number) => counted(count, 'failure'),
     suggested: (start: string, end: string) => `the CA suggests ${start} to ${end}`,
     window: 'renewal window of the CA',
     life: (from: string, until: string) => `${from} to ${until}`,
