@@ -4,7 +4,15 @@ import { PRESETS } from '../../devices/presets.ts'
 import { solverName } from '../../solvers/index.ts'
 import { covers } from '../../x509/certificate.ts'
 import { driverSchemas, need } from '../drivers.ts'
-import { type Entry, sourceEntry, targetEntry, targetName, usualKeys } from './compose.ts'
+import {
+  certificateEntry,
+  type Entry,
+  type Found,
+  sourceEntry,
+  targetEntry,
+  targetName,
+  usualKeys,
+} from './compose.ts'
 import { referenceMistake } from './driver-questions.ts'
 import { inserted } from './insert.ts'
 import {
@@ -175,7 +183,7 @@ export async function askTarget(text: string, settings: Settings, asked: Asked):
   const ofKeys = given.credentials === undefined ? [] : keyQuestions(given.credentials, where)
   refuseGaps([...fixed, ...forNew, ...ofKeys], asked, isNew && !isAgreed ? ['--agree-terms'] : [])
 
-  const { signing, ...place } = await askInstance(asked, domainQuestion(settings))
+  const { answers: place, found } = await askInstance(asked, domainQuestion(settings))
   refuseTwin(place, settings)
   const free = freeName(
     targetName(place.domain),
@@ -190,22 +198,24 @@ export async function askTarget(text: string, settings: Settings, asked: Asked):
   const covering = Object.values(settings.certificates).find(it => covers(it.names, place.domain))
   if (covering)
     asked.say(`  the certificate ${covering.name} (${covering.names.join(', ')}) has the domain already`)
-  else additions.push(...(await certificateFor(answered.domain, credentials, where, settings, source, asked)))
+  else {
+    const of = { domain: place.domain, credentials, where }
+    additions.push(...(await certificateFor(of, found, settings, source, asked)))
+  }
   const dns = additions.find(it => it.section === 'solvers')?.value.type as string | undefined
   await refuseStray(dns === undefined ? {} : { dns }, where, asked, ofKeys)
   const certificate = covering?.name ?? additions.at(-1)?.name ?? ''
   additions.push({
     ...{ section: 'targets', name },
-    value: targetEntry(answered, { name, credentials, certificate }, { signing }),
+    value: targetEntry(answered, { name, credentials, certificate }, found),
   })
   return withAdditions(text, additions)
 }
 
 /** A certificate for the domain alone, and what its source takes if that is new. The certificate is the last. */
 async function certificateFor(
-  domain: string,
-  credentials: string,
-  where: Place,
+  { domain, credentials, where }: { domain: string; credentials: string; where: Place },
+  found: Found,
   settings: Settings,
   question: Question,
   asked: Asked,
@@ -215,7 +225,7 @@ async function certificateFor(
   if (isThere) await lookAtSolver(source, domain, settings, asked)
   const before = isThere ? [] : await newSource(source, { domain, credentials, where }, settings, asked)
   const name = freeName(targetName(domain), Object.keys(settings.certificates))
-  return [...before, { section: 'certificates', name, value: { names: [domain], source } }]
+  return [...before, { section: 'certificates', name, value: certificateEntry(domain, source, found) }]
 }
 
 function withAdditions(text: string, additions: readonly Addition[]): Added {

@@ -5,7 +5,12 @@ import { type Answers, CAS, devicesOf, directoryOf, type Place } from './questio
 export interface Found {
   /** How the instance wants to be asked, where it was found out. */
   readonly signing: 'standard' | 'derived' | null
+  /** Of the key that devices are served today; null: not known. */
+  readonly keyType: string | null
 }
+
+/** What is ordered unless settings say otherwise. */
+const USUAL_KEY = 'rsa-2048'
 
 /** The parts that the answers come to; no secret is in any of them. */
 export type Entry = Readonly<Record<string, unknown>>
@@ -36,7 +41,7 @@ type OfTarget = Pick<Answers, 'domain' | 'endpoint' | 'region' | 'project' | 'in
 export function targetEntry(
   { domain, endpoint, region, project, instance, devices }: OfTarget,
   { name, credentials, certificate }: { name: string; credentials: string; certificate: string },
-  { signing }: Found,
+  { signing }: Pick<Found, 'signing'>,
 ): Entry {
   const profiles = devicesOf(devices)
   return {
@@ -54,6 +59,11 @@ export function targetEntry(
     ...(profiles.length > 0 ? { profiles } : {}),
   }
 }
+
+/** Devices that nobody described are given what they have: another kind of key would be refused for them. */
+export const certificateEntry = (domain: string, source: string, { keyType }: Found): Entry => ({
+  ...{ names: [domain], ...(keyType === null || keyType === USUAL_KEY ? {} : { keyType }), source },
+})
 
 /** The person has agreed to the terms of the CA. */
 export const sourceEntry = ({ ca, email }: Pick<Answers, 'ca' | 'email'>, solver: string): Entry => ({
@@ -78,7 +88,7 @@ export function settingsText(
     $schema: './node_modules/iotda-cert/settings.schema.json',
     version: 1,
     targets: [targetEntry(answers, names, found)],
-    certificates: { iot: { names: [domain], source } },
+    certificates: { iot: certificateEntry(domain, source, found) },
     sources: { [source]: sourceEntry(answers, 'dns') },
     solvers: { dns: solver },
     credentials: { cn: credentialsOf(where) },

@@ -27,7 +27,7 @@ export async function askSettings(asked: Asked): Promise<string> {
   const questions = [...Object.values(FIXED), dnsQuestion(there), tellOf]
   const more = await driverGaps(given, there, [tellOf])
   refuseGaps([...questions, ...more], asked, isAgreed ? [] : ['--agree-terms'])
-  const { signing, ...place } = await askInstance(asked)
+  const { answers: place, found } = await askInstance(asked)
   const where = (await answerTo(FIXED.where, asked)) as Place
   if (where === 'functiongraph' && !place.project)
     throw refused(
@@ -44,5 +44,5 @@ export async function askSettings(asked: Asked): Promise<string> {
   const ca = await answerTo(FIXED.ca, asked)
   await agreeToTerms(ca, asked)
   const answers: Answers = { ...place, where, dns, devices, tell, email, ca }
-  return settingsText(answers, { signing }, { solver, notifier })
+  return settingsText(answers, found, { solver, notifier })
 }

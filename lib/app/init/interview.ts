@@ -6,7 +6,7 @@ import {
   notifierOf,
   takesCredentials,
 } from './driver-questions.ts'
-import { findDnsService, type Look, lookAtCa, lookAtEndpoint, lookAtInstance } from './look.ts'
+import { findDnsService, type Look, lookAtCa, lookAtEndpoint, lookAtInstance, lookAtPort } from './look.ts'
 import { directoryOf, dnsQuestion, FIXED, type Place, type Question, regionOf } from './questions.ts'
 
 /** A person, or the options of a script. */
@@ -98,7 +98,9 @@ export async function askInstance(asked: Asked, domainQuestion: Question = FIXED
   const answers = { domain, endpoint, region, project, instance }
   const look = await lookAtInstance(answers)
   await decide(look, asked)
-  return { ...answers, signing: look.signing }
+  const { message, keyType } = await lookAtPort(domain)
+  asked.say(`  ${message}`)
+  return { answers, found: { signing: look.signing, keyType } }
 }
 
 const NO_SERVICE = ' (no service that is known here: acmedns, rfc2136, webhook and exec work with any)'

@@ -10,6 +10,8 @@ import { proxyFrom } from '../../config/proxy.ts'
 import { createHttp } from '../../http/client.ts'
 import type { Http } from '../../http/http.ts'
 import { createIotdaClient } from '../../iotda/client.ts'
+import { KEY_TYPES } from '../../model/certificate.ts'
+import { probePort } from '../probe-port.ts'
 import type { Answers } from './questions.ts'
 
 /** Whether something is as an answer says; `isWell` false: the person decides. */
@@ -117,6 +119,24 @@ export async function findDnsService(
     if (nameServers.length > 0) return { nameServers, service: serviceOf(nameServers) }
   }
   return { nameServers: [], service: null }
+}
+
+/** What devices are served, which the next certificate should look like; `keyType` null: not seen, or nothing that is ordered. */
+export async function lookAtPort(
+  domain: string,
+  { host = domain, port = 8883 }: { readonly host?: string; readonly port?: number } = {},
+): Promise<{ readonly message: string; readonly keyType: string | null }> {
+  const { results } = await probePort({
+    ...{ host, port, serverName: domain, profiles: [], config: null },
+    deadline: systemClock.now() + LOOK_MS,
+  })
+  const leaf = results[0]?.probe?.addresses.map(({ chain }) => chain[0]).find(it => it !== undefined)
+  if (!leaf) return { message: `no device port answers at ${domain}:${port} from here`, keyType: null }
+  const isOrdered = (KEY_TYPES as readonly string[]).includes(leaf.keyType)
+  return {
+    message: `devices are served ${leaf.subject || leaf.names.join(', ')} at ${domain}:${port}, with a key of ${leaf.keyType}, until ${leaf.notAfter}`,
+    keyType: isOrdered ? leaf.keyType : null,
+  }
 }
 
 /** Where the terms of a CA stand, by its directory (RFC 8555 section 7.1.1). */

@@ -4,12 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { checkSettings } from '../../../lib/app/deployment.ts'
+import { certificateEntry } from '../../../lib/app/init/compose.ts'
 import { channels } from '../../../lib/app/init/driver-questions.ts'
 import { askSettings, askTarget, nextSteps, settingsIn } from '../../../lib/app/init/init.ts'
 import type { Asked } from '../../../lib/app/init/interview.ts'
-import { serviceOf } from '../../../lib/app/init/look.ts'
+import { lookAtPort, serviceOf } from '../../../lib/app/init/look.ts'
 import { namesOf } from '../../../lib/permissions/raw.ts'
 import { solvers } from '../../../lib/solvers/index.ts'
+import { fillSlots, startSandbox } from '../../../sandbox/sandbox.ts'
 import { cleanups } from '../../support/cleanups.ts'
 
 const CLOSED = 'https://127.0.0.1:9'
@@ -220,4 +222,20 @@ describe('another target', () => {
       message: expect.stringContaining('--email, --set dns.server=, --set dns.keyName=, --agree-terms'),
     })
   })
+})
+
+test('the device port tells which kind of key devices have today', async () => {
+  const sandbox = await startSandbox()
+  cleanups.push(sandbox.dispose)
+  await fillSlots(sandbox)
+  const { domain, device } = sandbox
+  const seen = await lookAtPort(domain, { host: device.addresses[0] ?? '', port: device.port })
+  expect(seen).toMatchObject({
+    keyType: 'ec-256',
+    message: expect.stringContaining(`devices are served CN=${domain}`),
+  })
+  expect(certificateEntry(domain, 'ca', { signing: null, keyType: seen.keyType })).toEqual({
+    ...{ names: [domain], keyType: 'ec-256', source: 'ca' },
+  })
+  expect(await lookAtPort(domain, { host: '127.0.0.1', port: 9 })).toMatchObject({ keyType: null })
 })
