@@ -145,6 +145,15 @@ function resourceLines(text: string): readonly string[] {
   return rows.map(([type, name]) => `would make  ${type.padEnd(widest)}  ${name}`).sort()
 }
 
+/** What the command line has to be told of the bucket, which the stack names unless the settings do. */
+async function bucketOf(settings: string, stage: string, region: string): Promise<string> {
+  const { store } = JSON.parse((await readFile(settings, 'utf8')).replace(/^\uFEFF/, '')) as {
+    readonly store: { readonly type: string; readonly bucket?: string; readonly endpoint?: string }
+  }
+  if (store.type !== 's3' || store.bucket !== undefined || store.endpoint !== undefined) return ''
+  return ` IOTDA_CERT_STATE_BUCKET=iotda-cert-${stage.toLowerCase()}-ACCOUNT-${region} (ACCOUNT: the number of yours)`
+}
+
 async function deploy(flags: Flags): Promise<number> {
   const settings = fileOf(need(flags.settings, '--settings'), '--settings')
   const watch = flags.watch === undefined ? null : fileOf(flags.watch, '--watch')
@@ -170,6 +179,8 @@ async function deploy(flags: Flags): Promise<number> {
     const given = ['--stage', stage, '--region', region, ...params.flatMap(it => ['--param', it])]
     if (!isDry) {
       await run([...osls, 'deploy', ...given], folder, env, false)
+      const bucket = await bucketOf(settings, stage, region)
+      console.log(`for the command line: export AWS_REGION=${region}${bucket}`)
       return 0
     }
     const out = join(folder, 'out')

@@ -1,13 +1,14 @@
 /** moto, a simulator of AWS that nobody here wrote: whole deployments by osls, and the drivers that talk to AWS. */
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { onAws, type Sample } from '../deploy/sample.ts'
-import { type Built, sharedBuild } from '../support/built.ts'
+import { type Built, packInto, sharedBuild } from '../support/built.ts'
 import { ROOT } from '../support/modules.ts'
+import { installInto } from '../support/newcomer.ts'
 import { pythonVersions, ran } from '../support/strangers.ts'
 import { boto, ENV, type Moto, REGION, startMoto } from './moto.ts'
 
@@ -113,6 +114,30 @@ describe('a whole deployment', () => {
     expect(looked).toContain('"undelivered": 0')
   }, 240_000)
 })
+
+test('whoever installed the npm package deploys without a clone, and is told what the command line needs', async () => {
+  const own = join(folder, 'installed')
+  await mkdir(own)
+  const cli = await installInto(own, (await packInto(own)).file)
+  await symlink(join(ROOT, 'node_modules', 'osls'), join(own, 'node_modules', 'osls'))
+  const settings = onAws(it => {
+    delete it.store.bucket
+  })
+  await writeFile(join(own, 'settings.json'), JSON.stringify(settings))
+  const env = {
+    ...{ PATH: process.env.PATH, HOME: join(folder, 'home'), ...ENV },
+    ...{ AWS_ENDPOINT_URL: moto.url, AWS_EC2_METADATA_DISABLED: 'true' },
+  }
+  const args = ['deploy', 'aws', '--settings', 'settings.json', '--region', REGION, '--stage', 'installed']
+  const { stdout, stderr } = await run(process.execPath, [cli, ...args], { cwd: own, env }).catch(
+    error => error,
+  )
+  expect(`${stdout}${stderr}`).toContain('Service deployed to stack iotda-cert-installed')
+  expect(stdout).toContain(`IOTDA_CERT_STATE_BUCKET=iotda-cert-installed-ACCOUNT-${REGION}`)
+  expect(await bucketsNow()).toContain(`iotda-cert-installed-123456789012-${REGION}`)
+  const made = await boto(moto, 'lambda', 'get_function', { FunctionName: 'iotda-cert-installed-rotate' })
+  expect(made.Configuration).toMatchObject({ Handler: 'lambda.handler' })
+}, 120_000)
 
 test.each([
   ['', onAws()],

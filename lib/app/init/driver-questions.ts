@@ -116,6 +116,7 @@ function questionOf(
   type: string,
   [setting, entry]: readonly [string, Entry],
   where: Place,
+  shownAs: string,
 ): DriverQuestion {
   const isOptional = entry.type === 'optional' && !isNeededThere(setting, where)
   const isList = inner(entry).type === 'array'
@@ -126,7 +127,7 @@ function questionOf(
   const kindOf = isSecret(entry) ? ', where it stands' : isList ? ', joined by commas' : ''
   return {
     ...{ setting, settingOf, key: `${kind}.${setting}`, option: `set ${kind}.${setting}=` },
-    text: `${type}: ${setting}${kindOf}${isOptional ? ' (empty: none)' : ''}`,
+    text: `${shownAs}: ${setting}${kindOf}${isOptional ? ' (empty: none)' : ''}`,
     preset: isOptional ? '' : isSecret(entry) ? usualReference(kind, type, setting, where) : null,
     mistake: answer => (isOptional && answer === '' ? null : mistake(answer)),
   }
@@ -142,7 +143,7 @@ export async function driverQuestions(
   const entries = Object.entries(entriesOf(await driverOf(kind, type)))
   return entries
     .filter(([name, entry]) => isAsked(name, entry, where, own))
-    .map(it => questionOf(kind, type, it, where))
+    .map(it => questionOf(kind, type, it, where, String(own.format ?? type)))
 }
 
 /** Whether a driver signs with an entry of `credentials`. */

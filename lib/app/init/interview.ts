@@ -75,13 +75,15 @@ export async function decide({ isWell, message }: Look, asked: Asked): Promise<v
 /** @throws RotationError `usage` when nobody agrees */
 export async function agreeToTerms(ca: string, asked: Asked): Promise<void> {
   const look = await lookAtCa(directoryOf(ca))
-  await decide(look, asked)
   // Nobody agrees to what could not be shown, but who says so ahead.
-  if (!look.isWell && !asked.isAgreed)
+  if (look.isWell || asked.isAgreed) await decide(look, asked)
+  else {
+    asked.say(`  ${look.message}`)
     throw refused(
       'nothing was written: the terms of the CA could not be shown',
       'Mend the way to the CA, or read them elsewhere and give --agree-terms.',
     )
+  }
   asked.say(`  terms of the CA: ${look.terms ?? (look.isWell ? 'it names none' : 'could not be asked for')}`)
   if (asked.isAgreed || (await agreed('Do you agree to the terms?', asked))) return
   throw refused('nothing was written: the terms of the CA are not agreed to', 'Choose another CA with --ca.')
@@ -142,7 +144,9 @@ async function settingsOf(
 ): Promise<DriverSettings> {
   const questions = await driverQuestions(kind, type, where, own)
   refuseGaps(questions, asked)
-  if (questions.length > 0 && asked.ask) asked.say(`  ${type}: ${await linkOf(kind, type)}`)
+  // What a channel of the notifier webhook is, people know by its name.
+  const isChannel = Object.hasOwn(own, 'format')
+  if (questions.length > 0 && asked.ask && !isChannel) asked.say(`  ${type}: ${await linkOf(kind, type)}`)
   const answers: Record<string, string | readonly string[]> = {}
   for (const question of questions) {
     // A password without a user is nobody's.

@@ -15,35 +15,70 @@ const PUT: Readonly<Record<string, string>> = {
   file: 'files',
 }
 
-/** The place is told by the store, as the settings have it. */
-function placeOf(text: string): 'here' | 'aws' | 'functiongraph' {
-  const { type } = (JSON.parse(text) as { readonly store?: { readonly type?: string } }).store ?? {}
-  return type === 's3' || type === 'secretsmanager' ? 'aws' : type === 'csms' ? 'functiongraph' : 'here'
+/** As far as what is next depends on them. */
+interface Written {
+  readonly store?: { readonly type?: string; readonly region?: string; readonly projectId?: string }
 }
 
-const COMMANDS = {
-  here: named => [`doctor --config ${named}`, `plan --config ${named}`, `rotate --config ${named}`],
-  aws: named => [
-    `deploy aws --settings ${named} --dry-run`,
-    `deploy aws --settings ${named}`,
+interface Place {
+  /** What this machine needs besides what the settings refer to. */
+  readonly here: readonly string[]
+  readonly commands: readonly string[]
+}
+
+const SEAL_KEY = 'the seal key is 32 random bytes: openssl rand -base64 32'
+
+const here = (named: string): Place => ({
+  here: [],
+  commands: [`doctor --config ${named}`, `plan --config ${named}`, `rotate --config ${named}`],
+})
+
+const aws = (named: string): Place => ({
+  here: [
+    SEAL_KEY,
+    'on this machine: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION (not for the dry run)',
+  ],
+  commands: [
+    `deploy aws --settings ${named} --region REGION --dry-run`,
+    `deploy aws --settings ${named} --region REGION`,
     `doctor --config ${named}`,
   ],
-  functiongraph: named => [
-    `doctor --config ${named}`,
-    `deploy functiongraph --settings ${named} --agency NAME --dry-run`,
-    `deploy functiongraph --settings ${named} --agency NAME`,
-  ],
-} as const satisfies Readonly<Record<string, (named: string) => readonly string[]>>
+})
+
+function functiongraph(named: string, { store }: Written): Place {
+  const deploy = `deploy functiongraph --settings ${named} --region ${store?.region ?? 'REGION'} --project-id ${store?.projectId ?? 'ID'} --agency NAME`
+  return {
+    here: [
+      SEAL_KEY,
+      'on this machine: HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK',
+      'an agency (NAME) for FunctionGraph with the policy that the second command prints',
+    ],
+    commands: [
+      `doctor --config ${named}`,
+      `permissions --cloud huawei --config ${named}`,
+      `${deploy} --dry-run`,
+      deploy,
+    ],
+  }
+}
+
+/** The place is told by the store, as the settings have it. */
+const PLACES: Readonly<Record<string, (named: string, written: Written) => Place>> = {
+  ...{ s3: aws, secretsmanager: aws, csms: functiongraph },
+}
 
 /** What to do with the settings next. `file` is where they stand. */
 export function nextSteps(text: string, file: string): NextSteps {
+  const written = JSON.parse(text.replace(/^\uFEFF/, '')) as Written
   const named = /^[\w./-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`
   const references = [...text.matchAll(REFERENCE)].map(([, scheme = '', name = '']) => ({ scheme, name }))
   const needs = Object.entries(PUT).flatMap(([scheme, what]) => {
     const names = [...new Set(references.filter(it => it.scheme === scheme).map(it => it.name))]
     return names.length > 0 ? [`${what}: ${names.join(', ')}`] : []
   })
-  const place = placeOf(text)
-  if (place !== 'here') needs.push('the seal key is 32 random bytes: openssl rand -base64 32')
-  return { needs, commands: COMMANDS[place](named).map(it => `npx iotda-cert ${it}`) }
+  const place = (PLACES[written.store?.type ?? ''] ?? here)(named, written)
+  return {
+    needs: [...needs, ...place.here],
+    commands: place.commands.map(it => `npx iotda-cert ${it}`),
+  }
 }

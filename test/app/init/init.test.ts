@@ -124,7 +124,7 @@ test('what is next says where each secret has to be put, and how it is deployed'
   expect(needs[0]).toBe(
     'secrets of AWS Secrets Manager: iotda-cert/cloudflare-api-token, iotda-cert/ak, iotda-cert/sk, iotda-cert/seal-key, iotda-cert/alert-url',
   )
-  expect(commands).toContain('npx iotda-cert deploy aws --settings settings.json --dry-run')
+  expect(commands).toContain('npx iotda-cert deploy aws --settings settings.json --region REGION --dry-run')
 })
 
 describe('another target', () => {
