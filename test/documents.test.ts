@@ -160,7 +160,7 @@ describe('short', () => {
 
 test('the two READMEs have the same sections and show the same commands', () => {
   const [english, chinese] = ['README.md', 'README.zh-CN.md'].map(textOf)
-  const commandsOf = (text = '') => text.match(/^(?: {4})?(?:npm|node) .+$/gm)
+  const commandsOf = (text = '') => text.match(/^(?: {4})?(?:npm|npx|node) .+$/gm)
   expect(commandsOf(chinese)).toEqual(commandsOf(english))
   expect(chinese?.match(/^## /gm)?.length).toBe(english?.match(/^## /gm)?.length)
 })
