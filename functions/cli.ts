@@ -20,6 +20,7 @@ import { isColoured, jsonLog } from './output.ts'
 import { parseHost } from './probe-host.ts'
 import { rolloutCommand, userName } from './rollout-command.ts'
 import { completionCommand } from './shell/completion.ts'
+import { drillCommand } from './shell/drill-command.ts'
 import { withExamples } from './shell/examples.ts'
 import { toFit } from './shell/terminal.ts'
 import { refuseForms, statusOptions, statusOutput } from './status.ts'
@@ -166,6 +167,7 @@ function otherCommands(cli: Command, setExit: (code: number) => void): void {
   watchCommand(cli, setExit)
   initCommand(cli)
   deployCommand(cli, setExit)
+  drillCommand(cli, setExit)
   completionCommand(cli)
 }
 

@@ -2,6 +2,7 @@
 export const commands = {
   deploy: () => import('./deploy/program.ts'),
   doctor: () => import('../lib/app/doctor.ts'),
+  drill: () => import('../lib/app/fleet/drill.ts'),
   init: () => import('./init/init.ts'),
   permissions: () => import('../lib/app/permissions.ts'),
   probePort: () => import('../lib/app/probe-port.ts'),
@@ -16,6 +17,7 @@ export const forms = {
   text: () => import('../lib/present/text.ts'),
   overview: () => import('../lib/present/overview.ts'),
   page: () => import('../lib/present/page/page.ts'),
+  drill: () => import('../lib/present/drill-text.ts'),
   rollout: () => import('../lib/present/rollout-text.ts'),
   prometheus: () => import('../lib/present/prometheus.ts'),
 } as const

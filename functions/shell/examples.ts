@@ -34,6 +34,11 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'iotda-cert doctor --config settings.json',
     'iotda-cert doctor --config settings.json --write --notify',
   ],
+  drill: ['iotda-cert drill recall --config settings.json'],
+  'drill recall': [
+    'iotda-cert drill recall --config settings.json',
+    'iotda-cert drill recall --config settings.json --within 5d --json',
+  ],
   permissions: ['iotda-cert permissions --cloud aws --config settings.json > policy.json'],
   rollout: [
     'iotda-cert rollout --config settings.json',

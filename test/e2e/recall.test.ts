@@ -15,8 +15,9 @@ const BUDGET_MS = Number(process.env.RECALL_BUDGET_MS ?? 240_000)
 test('a recall of everything is over after the runs that the CA allows; nothing is lost where a run is cut', async () => {
   const receiver = await receiveAlerts()
   const names = Array.from({ length: TARGETS }, (_, i) => `t${i}`)
-  // In no order: t0 has 60 days left, others as few as 43.
-  const left = (i: number): number => 43 + ((i * 7 + 17) % TARGETS)
+  // How urgent each is, in no order; they have 43 to 88 days left.
+  const rankOf = (i: number): number => (i * 7 + 17) % TARGETS
+  const left = (i: number): number => 43 + (45 * rankOf(i)) / TARGETS
   const { s, members } = await openFleet(names, {
     daysLeft: left,
     change: settings => {
@@ -70,7 +71,7 @@ test('a recall of everything is over after the runs that the CA allows; nothing 
   const placed = s.ca.issued
     .filter(c => c.accountUrl !== null)
     .map(c => Number(/t(\d+)\./.exec(c.names[0] ?? '')?.[1]))
-  const ranks = placed.map(i => left(i) - 43)
+  const ranks = placed.map(rankOf)
   for (const [at, rank] of ranks.entries()) expect(Math.abs(rank - at)).toBeLessThanOrEqual(2 * AT_ONCE)
   // Not faster than the CA allows, and not much slower.
   expect(hours).toBeGreaterThanOrEqual(((TARGETS - BURST) * REFILL_S) / 3_600 - 1)
