@@ -24,6 +24,7 @@ const OPTIONS = {
   where: ['--where <place>', 'here, aws or functiongraph'],
   dns: ['--dns <solver>', Object.keys(solvers).join(', ')],
   devices: ['--devices <presets>', 'what the devices run, joined by commas, e.g. esp-idf'],
+  roots: ['--roots <file>', 'PEM of the roots burnt into the devices'],
   tell: ['--tell <channel>', `none, json, slack, msteams, feishu, dingtalk, wecom, ${OTHERS.join(', ')}`],
   email: ['--email <address>', 'for the CA'],
   ca: ['--ca <ca>', 'letsencrypt, letsencrypt-staging, or the URL of an ACME directory'],

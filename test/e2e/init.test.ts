@@ -98,7 +98,17 @@ test('a file that is there stays', async () => {
 
 const ANSWERS = [
   ...['not a domain\r', 'iot.example.com\r', `${CLOSED}\r`, 'y\r', 'cn-north-4\r', '\r', '\r'],
-  ...['\r', 'cloudflare\r', 'v1.0-literal-token\r', '\r', 'esp-idf\r', 'slack\r', '\r'],
+  ...[
+    '\r',
+    'cloudflare\r',
+    'v1.0-literal-token\r',
+    '\r',
+    'esp-idf\r',
+    'no such file\r',
+    '\r',
+    'slack\r',
+    '\r',
+  ],
   ...['ops@example.com\r', `${CLOSED}/directory\r`, 'y\r'],
 ]
 
@@ -144,7 +154,7 @@ describe('another target for settings that are there', () => {
       '\r',
       'i-2\r',
     ],
-    ...['\r', '\r', '\r', '\r', 'y\r'],
+    ...['\r', '\r', '\r', '\r', '\r', 'y\r'],
   ]
   let before = ''
   beforeEach(async () => {

@@ -34,6 +34,8 @@ export async function firstRotation(
       ...{ PATH: process.env.PATH, HOME: folder, NODE_EXTRA_CA_CERTS: roots },
       ...{ HUAWEICLOUD_SDK_AK: sandbox.keys.accessKey, HUAWEICLOUD_SDK_SK: sandbox.keys.secretKey },
     }
+    const devices = join(folder, 'devices.pem')
+    await writeFile(devices, targets[0].trustedRoots)
     const file = join(folder, 'first.json')
     const command = (...args: readonly string[]): Promise<string> =>
       run(node, [cli, ...args], { cwd: folder, env }).then(
@@ -46,11 +48,10 @@ export async function firstRotation(
       ...['init', '--output', file, '--domain', sandbox.domain, '--endpoint', endpoint, '--region', region],
       ...['--project-id', projectId, '--instance-id', instanceId, '--email', 'ops@example.com'],
       ...['--dns', 'webhook', '--set', `dns.url=${solvers.dns.url}`],
-      ...['--ca', sandbox.ca.directoryUrl, '--agree-terms'],
+      ...['--ca', sandbox.ca.directoryUrl, '--agree-terms', '--roots', devices],
     )
     const settings = JSON.parse(await readFile(file, 'utf8'))
-    const { trustedRoots, probe } = targets[0]
-    Object.assign(settings.targets[0], { trustedRoots, probe })
+    settings.targets[0].probe = targets[0].probe
     // As its devices are served today.
     settings.certificates.iot.keyType = 'ec-256'
     settings.solvers.dns.propagation = solvers.dns.propagation

@@ -21,6 +21,7 @@ import {
   answerTo,
   askDns,
   askInstance,
+  askRoots,
   decide,
   driverGaps,
   refused,
@@ -160,13 +161,16 @@ function refuseTwin(
     )
 }
 
-/** Presets that the first target has: the devices of the next one are often the same. */
-function usualDevices(text: string): string {
+/** What the first target says of its devices: the next one has often the same. */
+function usualDevices(text: string): { readonly presets: string; readonly roots: string | null } {
   const { targets } = JSON.parse(text.replace(/^\uFEFF/, '')) as {
-    readonly targets: readonly { readonly profiles?: readonly unknown[] }[]
+    readonly targets: readonly { readonly profiles?: readonly unknown[]; readonly trustedRoots?: unknown }[]
   }
-  const profiles = targets[0]?.profiles ?? []
-  return profiles.filter(it => typeof it === 'string' && Object.hasOwn(PRESETS, it)).join(',')
+  const { profiles = [], trustedRoots } = targets[0] ?? {}
+  return {
+    presets: profiles.filter(it => typeof it === 'string' && Object.hasOwn(PRESETS, it)).join(','),
+    roots: typeof trustedRoots === 'string' ? trustedRoots : null,
+  }
 }
 
 /** Asks for one target more, and what it takes. @throws RotationError `usage`, `solver-zone-missing` */
@@ -194,7 +198,9 @@ export async function askTarget(text: string, settings: Settings, asked: Asked):
   const additions: Addition[] = []
   if (!Object.hasOwn(settings.credentials, credentials))
     additions.push(await newKeys(credentials, where, asked))
-  const answered = { ...place, devices: await answerTo(devices, asked, usualDevices(text)) }
+  const usual = usualDevices(text)
+  const answered = { ...place, devices: await answerTo(devices, asked, usual.presets) }
+  const roots = await askRoots(asked, usual.roots)
   const covering = Object.values(settings.certificates).find(it => covers(it.names, place.domain))
   if (covering)
     asked.say(`  the certificate ${covering.name} (${covering.names.join(', ')}) has the domain already`)
@@ -207,7 +213,7 @@ export async function askTarget(text: string, settings: Settings, asked: Asked):
   const certificate = covering?.name ?? additions.at(-1)?.name ?? ''
   additions.push({
     ...{ section: 'targets', name },
-    value: targetEntry(answered, { name, credentials, certificate }, found),
+    value: targetEntry(answered, { name, credentials, certificate, roots }, found),
   })
   return withAdditions(text, additions)
 }

@@ -36,11 +36,19 @@ const credentialsOf = (where: Place): Entry => {
   return keys === null ? { type: 'functiongraph' } : { type: 'huaweicloud', ...keys }
 }
 
+/** What a target is called, what it refers to, and what its devices trust (PEM; null: public roots). */
+interface Naming {
+  readonly name: string
+  readonly credentials: string
+  readonly certificate: string
+  readonly roots: string | null
+}
+
 type OfTarget = Pick<Answers, 'domain' | 'endpoint' | 'region' | 'project' | 'instance' | 'devices'>
 
 export function targetEntry(
   { domain, endpoint, region, project, instance, devices }: OfTarget,
-  { name, credentials, certificate }: { name: string; credentials: string; certificate: string },
+  { name, credentials, certificate, roots }: Naming,
   { signing }: Pick<Found, 'signing'>,
 ): Entry {
   const profiles = devicesOf(devices)
@@ -56,6 +64,7 @@ export function targetEntry(
       ...(signing ? { signing } : {}),
     },
     certificate,
+    ...(roots === null ? {} : { trustedRoots: roots }),
     ...(profiles.length > 0 ? { profiles } : {}),
   }
 }
@@ -79,11 +88,19 @@ export const targetName = (domain: string): string => domain.slice(0, 64)
 export function settingsText(
   answers: Answers,
   found: Found,
-  { solver, notifier }: { readonly solver: DriverEntry; readonly notifier: DriverEntry | null },
+  {
+    solver,
+    notifier,
+    roots,
+  }: {
+    readonly solver: DriverEntry
+    readonly notifier: DriverEntry | null
+    readonly roots: string | null
+  },
 ): string {
   const { domain, ca, where } = answers
   const source = sourceName(ca)
-  const names = { name: targetName(domain), credentials: 'cn', certificate: 'iot' }
+  const names = { name: targetName(domain), credentials: 'cn', certificate: 'iot', roots }
   const settings = {
     $schema: './node_modules/iotda-cert/settings.schema.json',
     version: 1,

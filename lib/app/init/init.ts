@@ -6,6 +6,7 @@ import {
   answerTo,
   askDns,
   askInstance,
+  askRoots,
   driverGaps,
   notifierEntry,
   refused,
@@ -37,6 +38,7 @@ export async function askSettings(asked: Asked): Promise<string> {
   const dns = await askDns(place.domain, where, asked)
   const solver = await solverEntry(dns, where, 'cn', asked)
   const devices = await answerTo(FIXED.devices, asked)
+  const roots = await askRoots(asked, null)
   const tell = await answerTo(tellOf, asked)
   const notifier = await notifierEntry(tell, where, 'cn', asked)
   await refuseStray({ dns, tell }, where, asked)
@@ -44,5 +46,5 @@ export async function askSettings(asked: Asked): Promise<string> {
   const ca = await answerTo(FIXED.ca, asked)
   await agreeToTerms(ca, asked)
   const answers: Answers = { ...place, where, dns, devices, tell, email, ca }
-  return settingsText(answers, found, { solver, notifier })
+  return settingsText(answers, found, { solver, notifier, roots })
 }

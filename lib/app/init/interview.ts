@@ -1,4 +1,6 @@
 import { RotationError } from '../../base/rotation-error.ts'
+import { readText } from '../../config/load.ts'
+import { unreadable } from '../../config/profiles.ts'
 import {
   type DriverSettings,
   driverQuestions,
@@ -103,6 +105,38 @@ export async function askInstance(asked: Asked, domainQuestion: Question = FIXED
   const { message, keyType } = await lookAtPort(domain)
   asked.say(`  ${message}`)
   return { answers, found: { signing: look.signing, keyType } }
+}
+
+const BLOCK = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
+
+/** The certificates of a PEM file, or what is wrong with it. */
+async function rootsIn(file: string): Promise<{ readonly pem: string } | { readonly mistake: string }> {
+  const read = await readText(file).then(
+    text => ({ text }),
+    ({ code }: NodeJS.ErrnoException) => ({ code }),
+  )
+  if ('code' in read) return { mistake: `must be a PEM file that can be read (${read.code})` }
+  const pem = (read.text.match(BLOCK) ?? []).map(it => `${it}\n`).join('')
+  if (pem === '') return { mistake: 'must be a PEM file: there is no certificate in it' }
+  const unread = unreadable(pem)
+  return unread === null ? { pem } : { mistake: unread }
+}
+
+/** PEM of the roots of the devices, as it stands in the settings; null: nothing is said. `usual`: of an empty answer. */
+export async function askRoots(asked: Asked, usual: string | null): Promise<string | null> {
+  const text =
+    usual === null
+      ? FIXED.roots.text
+      : 'Roots burnt into the devices, a PEM file (empty: those of the first target)'
+  for (;;) {
+    const answer = await answerTo({ ...FIXED.roots, text }, asked)
+    if (answer === '') return usual
+    const found = await rootsIn(answer)
+    if ('pem' in found) return found.pem
+    if (asked.given.roots !== undefined)
+      throw refused(`--roots ${found.mistake}`, 'Nothing was written. Give the file that the firmware has.')
+    asked.say(`  ${found.mistake}`)
+  }
 }
 
 const NO_SERVICE = ' (no service that is known here: acmedns, rfc2136, webhook and exec work with any)'

@@ -100,6 +100,11 @@ const DEVICES: Question = {
   text: `Devices, by TLS stack, joined by commas (empty: not known): ${Object.keys(PRESETS).join(', ')}`,
   mistake: devicesMistake,
 }
+const ROOTS: Question = {
+  ...{ key: 'roots', option: 'roots', preset: '' },
+  text: 'Roots burnt into the devices, a PEM file (empty: the public ones, as Node has them)',
+  mistake: () => null,
+}
 const WHERE: Question = {
   ...{ key: 'where', option: 'where', preset: 'here', text: `Where it will run: ${PLACES.join(', ')}` },
   mistake: oneOf(PLACES),
@@ -118,7 +123,7 @@ const CA: Question = {
 }
 export const FIXED = {
   ...{ domain: DOMAIN, endpoint: ENDPOINT, region: REGION, project: PROJECT, instance: INSTANCE },
-  ...{ where: WHERE, devices: DEVICES, email: EMAIL, ca: CA },
+  ...{ where: WHERE, devices: DEVICES, roots: ROOTS, email: EMAIL, ca: CA },
 } as const
 
 /** Solvers that can work there: a program is no part of a function. */

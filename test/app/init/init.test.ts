@@ -11,6 +11,7 @@ import type { Asked } from '../../../lib/app/init/interview.ts'
 import { lookAtPort, serviceOf } from '../../../lib/app/init/look.ts'
 import { namesOf } from '../../../lib/permissions/raw.ts'
 import { solvers } from '../../../lib/solvers/index.ts'
+import { createRoot } from '../../../sandbox/kit/pki.ts'
 import { fillSlots, startSandbox } from '../../../sandbox/sandbox.ts'
 import { cleanups } from '../../support/cleanups.ts'
 
@@ -116,6 +117,34 @@ test('name servers tell the service', () => {
   expect(of('dns9.hichina.com')).toBe('alidns')
   expect(of('f1g1ns1.dnspod.net')).toBe('tencentcloud')
   expect(of('ns1.example.com', 'evil-cloudflare.com')).toBe(null)
+})
+
+test('the roots of the devices come from a PEM file into the settings; of another target as of the first', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'iotda-cert-init-'))
+  cleanups.push(() => rmSync(folder, { recursive: true, force: true }))
+  const { certPem } = await createRoot()
+  const file = join(folder, 'roots.pem')
+  writeFileSync(file, `Subject: a comment\n${certPem}`)
+  const text = await askSettings(asked({ roots: file, where: 'functiongraph' }))
+  const { trustedRoots } = JSON.parse(text).targets[0]
+  expect(trustedRoots.trim()).toBe(certPem.trim())
+  await checked(text, 'functiongraph')
+
+  const settings = join(folder, 'settings.json')
+  writeFileSync(settings, text)
+  const given = {
+    domain: 'eu.example.com',
+    endpoint: 'https://127.0.0.1:10',
+    region: 'eu-west-101',
+    instance: 'i-2',
+  }
+  const added = await askTarget(text, await settingsIn(settings, folder), { ...asked({}), given })
+  expect(JSON.parse(added.text).targets[1].trustedRoots).toBe(trustedRoots)
+
+  writeFileSync(file, 'no certificate')
+  await expect(askSettings(asked({ roots: file }))).rejects.toMatchObject({
+    message: expect.stringContaining('--roots must be a PEM file'),
+  })
 })
 
 test('what is next says where each secret has to be put, and how it is deployed', async () => {
