@@ -93,6 +93,9 @@ function refuse(settings, namesOf) {
   refuseAll([
     ...deadReferences(settings, namesOf),
     ...(type === 'file' ? ['store.type "file" is not for a function: use s3 or secretsmanager'] : []),
+    ...((settings.schedule?.shards ?? 1) > 1
+      ? ['schedule.shards is for FunctionGraph: on Lambda one function hands on by schedule.fanOut']
+      : []),
     ...(type === 'csms'
       ? ['store.type "csms" has no lock, and Lambda may run two at once: use s3 or secretsmanager']
       : []),

@@ -8,6 +8,7 @@ import { type Secret, secret } from '../../lib/base/secret.ts'
 import { systemClock } from '../../lib/base/time.ts'
 import { createHuaweiClient } from '../../lib/clouds/huawei/client.ts'
 import { proxyFrom } from '../../lib/config/proxy.ts'
+import { parseShard, type Shard, shardOf, shardText } from '../../lib/config/sections/shards.ts'
 import { createHttp } from '../../lib/http/client.ts'
 import { namesOf } from '../../lib/permissions/raw.ts'
 import { zipFor } from '../optional-packages.mjs'
@@ -29,6 +30,7 @@ or when it was interrupted: what is right already is left alone.
   --config csms:NAME     or where the function finds them; --settings then names a copy
   --topic-urn URN        SMN topic that hears of failed invocations; without it nobody does
   --name NAME            default iotda-cert
+  --shard i/n            one of the n functions of a divided fleet, NAME-i (schedule.shards; docs/fleet.md)
   --schedule CRON        default "CRON_TZ=Etc/UTC 0 5,35 * * * ?"
   --runtime NAME         default Node.js20.15
   --memory MB            default 256
@@ -55,6 +57,7 @@ const OPTIONS = {
   config: text,
   'topic-urn': text,
   name: text,
+  shard: text,
   schedule: text,
   runtime: text,
   memory: text,
@@ -152,6 +155,40 @@ function scheduleOf(option: string, given: string | undefined, standard: string)
   return given ?? standard
 }
 
+/** Runs come every so many minutes. */
+const EVERY_MIN = 30
+
+/** Each shard has its turn at another minute. */
+function standardSchedule({ number, count }: Pick<Shard, 'number' | 'count'>): string {
+  const minute = (5 + Math.floor(((number - 1) * EVERY_MIN) / count)) % EVERY_MIN
+  return `CRON_TZ=Etc/UTC 0 ${minute},${minute + EVERY_MIN} * * * ?`
+}
+
+interface Divided {
+  readonly schedule?: { readonly shards?: number; readonly fanOut?: unknown }
+  readonly targets: readonly { readonly certificate: string }[]
+}
+
+/** Which part of the fleet the function looks after; null: it is not divided. */
+function shardFrom({ shard }: Flags, settings: Divided): Pick<Shard, 'number' | 'count'> | null {
+  const count = settings.schedule?.shards ?? 1
+  if ((settings.schedule?.fanOut ?? null) !== null)
+    throw usage('schedule.fanOut is for AWS Lambda: leave it out, and divide the fleet by schedule.shards')
+  if (shard === undefined) {
+    if (count === 1) return null
+    throw usage(
+      `schedule.shards is ${count}: deploy each with --shard 1/${count} to --shard ${count}/${count}`,
+    )
+  }
+  const own = parseShard(shard)
+  if (own === null) throw usage(`--shard must be such as 2/3, and is ${shard}`)
+  if (own.count !== count)
+    throw usage(`--shard is ${shard}, and schedule.shards is ${count}: all shards need the same settings`)
+  const targets = settings.targets.filter(it => shardOf(it.certificate, count) === own.number)
+  console.log(`shard ${shard}: ${targets.length} of ${settings.targets.length} targets`)
+  return own
+}
+
 /** What both functions have. */
 function commonOf(flags: Flags) {
   const memoryMb = Number(flags.memory ?? 256)
@@ -167,8 +204,10 @@ function commonOf(flags: Flags) {
 async function rotatorFrom(flags: Flags, region: string): Promise<Wanted> {
   const settings = await readSettings(need(flags.settings, '--settings'), checkSettings)
   const secrets = secretsOf(settings, flags['dry-run'] === true)
+  const shard = shardFrom(flags, settings as Divided)
   const userData = {
     IOTDA_CERT_CONFIG: flags.config ?? JSON.stringify(settings),
+    ...(shard ? { IOTDA_CERT_SHARD: shardText(shard) } : {}),
     HUAWEICLOUD_SDK_REGION: region,
   }
   requireRoom(userData, secrets, 'put the settings into CSMS and give --config csms:NAME')
@@ -176,7 +215,7 @@ async function rotatorFrom(flags: Flags, region: string): Promise<Wanted> {
   return {
     ...commonOf(flags),
     description: 'Keeps the server certificates of IoTDA custom domains fresh.',
-    name: flags.name ?? 'iotda-cert',
+    name: shard ? `${flags.name ?? 'iotda-cert'}-${shard.number}` : (flags.name ?? 'iotda-cert'),
     timer: 'iotda-cert',
     initializer: 'index.initializer',
     timeoutS: 900,
@@ -185,7 +224,7 @@ async function rotatorFrom(flags: Flags, region: string): Promise<Wanted> {
     code: await (flags.zip === undefined ? codeFor('functiongraph', settings) : codeIn(flags.zip)),
     userData,
     secrets,
-    schedule: scheduleOf('schedule', flags.schedule, 'CRON_TZ=Etc/UTC 0 5,35 * * * ?'),
+    schedule: scheduleOf('schedule', flags.schedule, standardSchedule(shard ?? { number: 1, count: 1 })),
   }
 }
 

@@ -11,6 +11,12 @@ locals {
   ]
 
   policy = jsonencode(jsondecode(file(var.policy_file)))
+
+  # Of a fleet that is divided, each function has its turn at another minute.
+  shards  = [for i in range(var.shards) : "${i + 1}/${var.shards}"]
+  names   = [for i in range(var.shards) : var.shards == 1 ? var.name : "${var.name}-${i + 1}"]
+  minutes = [for i in range(var.shards) : (5 + floor(i * 30 / var.shards)) % 30]
+  turns   = [for it in local.minutes : format(" 0 %d,%d ", it, it + 30)]
 }
 
 # --- what it may do ----------------------------------------------------------------------------------------------
@@ -40,7 +46,9 @@ resource "huaweicloud_identity_trust_agency" "function" {
 # --- the function ------------------------------------------------------------------------------------------------
 
 resource "huaweicloud_fgs_function" "rotate" {
-  name                  = var.name
+  count = var.shards
+
+  name                  = local.names[count.index]
   app                   = "default"
   description           = "Keeps the server certificates of IoTDA custom domains fresh."
   functiongraph_version = "v2"
@@ -60,10 +68,13 @@ resource "huaweicloud_fgs_function" "rotate" {
   code_filename = basename(var.zip_file)
   func_code     = filebase64(var.zip_file)
 
-  user_data = jsonencode({
-    IOTDA_CERT_CONFIG      = var.settings_location == "" ? jsonencode(local.settings) : var.settings_location
-    HUAWEICLOUD_SDK_REGION = var.region
-  })
+  user_data = jsonencode(merge(
+    {
+      IOTDA_CERT_CONFIG      = var.settings_location == "" ? jsonencode(local.settings) : var.settings_location
+      HUAWEICLOUD_SDK_REGION = var.region
+    },
+    var.shards == 1 ? {} : { IOTDA_CERT_SHARD = local.shards[count.index] },
+  ))
   # Also where there is none: the provider leaves out what is null, and the service then keeps what was there.
   encrypted_user_data = jsonencode(var.secrets)
 
@@ -72,18 +83,24 @@ resource "huaweicloud_fgs_function" "rotate" {
       condition     = length(local.missing) == 0
       error_message = "The zip is without ${join(", ", local.missing)}, which the settings want: IOTDA_CERT_SETTINGS=FILE, with these settings, before npm run package."
     }
+    precondition {
+      condition     = var.shards == try(local.settings.schedule.shards, 1)
+      error_message = "shards is ${var.shards}, and schedule.shards in the settings is another number: they are the same."
+    }
   }
 }
 
 resource "huaweicloud_fgs_function_trigger" "timer" {
-  function_urn = huaweicloud_fgs_function.rotate.urn
+  count = var.shards
+
+  function_urn = huaweicloud_fgs_function.rotate[count.index].urn
   type         = "TIMER"
   status       = "ACTIVE"
 
   event_data = jsonencode({
     name          = var.name
     schedule_type = "Cron"
-    schedule      = var.schedule
+    schedule      = replace(var.schedule, " 0 5,35 ", local.turns[count.index])
     user_event    = ""
   })
 
@@ -108,7 +125,9 @@ resource "huaweicloud_smn_subscription" "email" {
 
 # A rotation goes on from its state at the next tick. A retry of the platform would come at a bad time.
 resource "huaweicloud_fgs_async_invoke_configuration" "rotate" {
-  function_urn                   = huaweicloud_fgs_function.rotate.urn
+  count = var.shards
+
+  function_urn                   = huaweicloud_fgs_function.rotate[count.index].urn
   max_async_retry_attempts       = 0
   max_async_event_age_in_seconds = 900
 

@@ -44,6 +44,17 @@ variable "runtime" {
   default     = "Node.js20.15"
 }
 
+variable "shards" {
+  description = "Into how many functions the fleet is divided: schedule.shards of the settings (docs/fleet.md)."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.shards >= 1 && var.shards <= 50 && floor(var.shards) == var.shards
+    error_message = "shards must be a whole number from 1 to 50."
+  }
+}
+
 variable "memory_mb" {
   description = "Memory of the function in MB."
   type        = number

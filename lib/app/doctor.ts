@@ -6,6 +6,7 @@ import { type Diagnosis, diagnose } from '../doctor/diagnose.ts'
 import { serviceErrorOf } from '../http/api-call.ts'
 import { createEndpoint } from '../iotda/endpoint.ts'
 import { huaweiClient } from './drivers.ts'
+import { partsOf } from './fleet/shards.ts'
 import { inSession, type SettingsRequest, settingsOf } from './session.ts'
 
 export interface DoctorRequest extends SettingsRequest {
@@ -20,7 +21,9 @@ export interface DoctorRequest extends SettingsRequest {
 /** Before the first rotation, or when something is wrong: is each link as it should be? @throws RotationError for the settings */
 export async function doctor(request: DoctorRequest): Promise<Diagnosis> {
   const { write, notify, deadline, log, clock = systemClock } = request
-  const settings = await settingsOf(request)
+  const whole = await settingsOf(request)
+  // The state of one shard stands for that of all.
+  const settings = { ...whole, store: partsOf(whole)[0].store }
   const asked = { runId: `doctor-${randomUUID()}`, clock, log, deadline }
   return inSession(settings, asked, ({ run, http, state, issuing, notifiers }) =>
     diagnose({

@@ -134,13 +134,15 @@ export interface State {
   readonly records: Records
 }
 
-/** `settings`: what documents there may be; null: that is not known. */
+/** `settings`: what documents there may be; null: that is not known. `placed`: where in the store they are. */
 export async function makeState(
   chosen: Settings['store'],
   context: ContextOf,
   settings: Pick<Settings, 'targets' | 'certificates' | 'sources'> | null,
+  placed: (store: StateStore) => StateStore = store => store,
 ): Promise<State> {
-  const store = await make<StateStore, DriverContext>(stores, chosen, context('store'))
+  const made = await make<StateStore, DriverContext>(stores, chosen, context('store'))
+  const store = placed(made)
   const documents = settings && (() => documentKeys(settings))
   const records = openRecords(store, sealKeyOf(chosen, store), chosen.sealKeyPrevious, documents)
   return { store, records }

@@ -1,6 +1,7 @@
 import type { Log } from '../base/log.ts'
 import { RotationError } from '../base/rotation-error.ts'
 import { systemClock } from '../base/time.ts'
+import { partsOf } from './fleet/shards.ts'
 import { inSession, type SettingsRequest, settingsOf } from './session.ts'
 
 /** What `iotda-cert account rollover` asks for. */
@@ -16,7 +17,7 @@ export interface RolloverAnswer {
   readonly version: 1
   readonly ok: true
   readonly source: string
-  /** The account's URL, which a new key does not change. */
+  /** The account's URL, which a new key does not change; of shards, the URL of each. */
   readonly account: string
 }
 
@@ -30,11 +31,16 @@ export async function rollover(request: RolloverRequest): Promise<RolloverAnswer
       `Sources in the settings: ${Object.keys(settings.sources).join(', ')}.`,
     )
   return inSession(settings, { runId: 'account-rollover', clock, log, deadline }, async session => {
-    const { records } = await session.state(settings.store, settings)
-    const { sources } = await session.issuing(settings, records.source)
-    const change = sources[source]?.rollover
-    if (!change) throw usage(`source "${source}" has no account`, 'Only ACME sources have accounts.')
-    return { version: 1, ok: true, source, account: await change(session.run) }
+    const accounts: string[] = []
+    // Each shard has an account of its own.
+    for (const part of partsOf(settings)) {
+      const { records } = await session.state(part.store, part)
+      const { sources } = await session.issuing(part, records.source)
+      const change = sources[source]?.rollover
+      if (!change) throw usage(`source "${source}" has no account`, 'Only ACME sources have accounts.')
+      accounts.push(await change(session.run))
+    }
+    return { version: 1, ok: true, source, account: accounts.join(', ') }
   })
 }
 

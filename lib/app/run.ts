@@ -66,6 +66,7 @@ const TELL_FAILURE_MS = MINUTE_MS / 2
 const publishing = () => import('./publish-page.ts')
 const byHand = () => import('./by-hand.ts')
 const handing = () => import('./fleet/hand-on.ts')
+const sharding = () => import('./fleet/shards.ts')
 
 /** One event, with what it is done with. */
 interface Work {
@@ -105,7 +106,10 @@ export async function run(request: Request): Promise<Answer> {
         ...(signal ? { signal } : {}),
         ...(clients ? { clients } : {}),
       },
-      session => perform({ request, settings, targets, session }),
+      async session => {
+        const work = { request, settings, targets, session }
+        return settings.shards.count === 1 ? perform(work) : (await sharding()).inParts(work, perform)
+      },
     )
   } catch (thrown) {
     if (alerting && tells(request)) await tellFailure(request, alerting, runId, thrown)

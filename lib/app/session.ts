@@ -8,7 +8,7 @@ import { type Alerting, loadSettings, processSurroundings, type Settings } from 
 import { proxyFrom } from '../config/proxy.ts'
 import type { Remote } from '../config/remote.ts'
 import { functionSurroundings, type Runtime, type Surroundings } from '../config/surroundings.ts'
-import type { Run } from '../contracts.ts'
+import type { Run, StateStore } from '../contracts.ts'
 import { createHttp } from '../http/client.ts'
 import { type Clients, openClients } from './clients.ts'
 import {
@@ -116,6 +116,13 @@ export interface Session {
 /** The answer must be out before the platform ends the process. */
 export const FINISH_MS = 2 * SECOND_MS
 
+/** Where in a store the documents of a shard are; of the whole: the store itself. */
+async function placeIn({ shard }: Settings['store'], settings: Settings | null) {
+  if (!shard) return undefined
+  const { shardStore } = await import('./fleet/shards.ts')
+  return (store: StateStore) => shardStore(store, shard, settings)
+}
+
 /** Opens what the work needs, and closes it when the work has ended. */
 export async function inSession<Done>(
   settings: Pick<Alerting, 'credentials' | 'proxy'>,
@@ -132,7 +139,7 @@ export async function inSession<Done>(
       run: { runId, clock, log, deadline: deadline - finishMs, signal },
       http: clients.http,
       context,
-      state: (store, chosen) => makeState(store, context, chosen),
+      state: async (store, chosen) => makeState(store, context, chosen, await placeIn(store, chosen)),
       notifiers: chosen => makeNotifiers(chosen, context),
       issuing: (chosen, memory) => makeSources(chosen, memory, context),
     })

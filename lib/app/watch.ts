@@ -4,6 +4,7 @@ import { systemClock } from '../base/time.ts'
 import { loadWatch, type WatchSettings } from '../config/watch.ts'
 import { type WatchAnswer, type Watching, watch as watchAll } from '../watch/watch.ts'
 import { driverSchemas } from './drivers.ts'
+import { oldestOf } from './fleet/shards.ts'
 import { inSession, type Session, type SettingsRequest, surroundingsOf } from './session.ts'
 
 /** What a door asks for. */
@@ -32,8 +33,17 @@ export async function watch(request: WatchRequest): Promise<WatchAnswer> {
 const rotatorOf = ({ rotator }: WatchSettings, session: Session): Watching['rotator'] =>
   rotator && {
     silentAfterMs: rotator.silentAfterMs,
-    lastRun: async () => (await session.state(rotator.store, null)).records.lastRun(),
+    lastRun: () => lastRunOf(rotator, session),
   }
+
+/** Of the shard that has not run for the longest time. */
+async function lastRunOf({ store, shards: count }: NonNullable<WatchSettings['rotator']>, session: Session) {
+  const places = Array.from({ length: count }, (_, i) =>
+    count === 1 ? store : { ...store, shard: { number: i + 1, count, previous: null } },
+  )
+  const runs = places.map(async place => (await session.state(place, null)).records.lastRun())
+  return oldestOf(await Promise.all(runs))
+}
 
 async function recordOf({ store }: WatchSettings, session: Session): Promise<Watching['record']> {
   if (store === null) return null

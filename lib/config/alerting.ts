@@ -6,6 +6,7 @@ import type { HttpProxy } from '../http/http.ts'
 import type { EventName, Severity } from '../model/events.ts'
 import { asRecord, type Chosen, type ChosenDrivers } from './checks.ts'
 import type { Mistake } from './mistakes.ts'
+import type { Shard } from './sections/shards.ts'
 import type { NotifierShape, SettingsShape } from './settings.ts'
 
 /** A notifier as the settings choose it. */
@@ -27,6 +28,8 @@ export interface ChosenStore extends Chosen {
   readonly sealKey: Secret | null
   /** What keys were sealed with before; opened with it, they are sealed anew. */
   readonly sealKeyPrevious: Secret | null
+  /** The part of the fleet whose state is meant; absent: there is one state for all. */
+  readonly shard?: Shard
 }
 
 /** What it takes to tell a person, which may be whole where the settings as a whole are not. */

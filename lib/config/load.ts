@@ -43,6 +43,7 @@ import { canaryOf } from './sections/canary.ts'
 import { toDevices } from './sections/devices.ts'
 import type { FanOut } from './sections/fan-out.ts'
 import { checkRollout, toRings } from './sections/rollout.ts'
+import { type Shard, shardOf, toShard } from './sections/shards.ts'
 import { type CertificateShape, type SettingsShape, settingsShape, type TargetShape } from './settings.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -71,6 +72,8 @@ export interface Settings extends Alerting {
   readonly rings: Rings | null
   /** How many targets a run looks after at once. */
   readonly concurrency: number
+  /** Into how many parts the targets are divided; in the function of one of them `store.shard` says which, and only its targets are there. */
+  readonly shards: Pick<Shard, 'count' | 'previous'>
   /** Null: a run does everything itself. */
   readonly fanOut: FanOut | null
   /** After each run for all targets the page of the fleet goes into the store. */
@@ -117,6 +120,7 @@ export async function loadSettings(
   checkNames(whole, mistakes)
   checkHolders(whole, resolved, mistakes)
   checkRollout(whole, mistakes)
+  const shard = toShard(whole, around, mistakes)
   checkSolvers(resolved, whole.credentials && Object.keys(whole.credentials), mistakes)
   if (!isFile) checkPrograms(resolved, mistakes)
   checkNotifiers(asRecord(shape).notifiers, mistakes)
@@ -125,7 +129,7 @@ export async function loadSettings(
     salvaged(salvageAlerting(shape, resolved, mistakes, { folder, proxy }))
     throw mistaken(inOrder(mistakes), where)
   }
-  return settle(whole, resolved, folder, proxy)
+  return settle(whole, resolved, { folder, proxy, shard })
 }
 
 /** Reads what stands in a cloud service; null where nobody gave a way to. */
@@ -252,10 +256,12 @@ export function parseJson(text: string, where: string): unknown {
 function settle(
   shape: SettingsShape,
   chosen: ChosenDrivers,
-  folder: string,
-  proxy: HttpProxy | null,
+  { folder, proxy, shard }: { folder: string; proxy: HttpProxy | null; shard: Shard | null },
 ): Settings {
-  const targets = shape.targets.map(toTarget)
+  const isOwn = ({ certificate }: TargetShape) =>
+    shard === null || shardOf(certificate, shard.count) === shard.number
+  const targets = shape.targets.filter(isOwn).map(toTarget)
+  const store = toStore(shape.store, chosen.store, folder)
   return {
     targets,
     rings: toRings(shape.rollout, targets),
@@ -271,7 +277,7 @@ function settle(
     sources: chosen.sources,
     solvers: chosen.solvers,
     credentials: shape.credentials,
-    store: toStore(shape.store, chosen.store, folder),
+    store: shard ? { ...store, shard } : store,
     notifiers: toNotifiers(shape.notifiers, chosen),
     heartbeat: shape.heartbeat,
     intervalMs: shape.schedule.interval,
@@ -280,6 +286,7 @@ function settle(
     metrics: shape.metrics,
     concurrency: shape.schedule.concurrency,
     fanOut: shape.schedule.fanOut,
+    shards: { count: shape.schedule.shards, previous: shape.schedule.shardsPrevious },
     proxy,
   }
 }

@@ -25,6 +25,7 @@ import { canaryField } from './sections/canary.ts'
 import { devicesField } from './sections/devices.ts'
 import { fanOutField } from './sections/fan-out.ts'
 import { rolloutField } from './sections/rollout.ts'
+import { shardsField, shardsPreviousField } from './sections/shards.ts'
 
 /**
  * The shape of the settings file: what each key means, its default, and its unit. Unknown keys are errors.
@@ -320,6 +321,8 @@ export const settingsShape = v.strictObject({
       concurrency: v.optional(concurrency(), 16),
       /** What is due is rotated by runs of its own (Lambda only; docs/fleet.md). */
       fanOut: fanOutField(),
+      shards: shardsField(),
+      shardsPrevious: shardsPreviousField(),
     }),
     {},
   ),

@@ -21,6 +21,7 @@ import { explain, type Mistake, mistaken } from './mistakes.ts'
 import { checkProfiles, type ProfilesShape, profilesField, toProfile } from './profiles.ts'
 import { proxyFrom } from './proxy.ts'
 import { createResolver, onlyLoopback } from './references.ts'
+import { shardsField } from './sections/shards.ts'
 import { notifierShape } from './settings.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -46,7 +47,12 @@ export interface WatchSettings {
   /** Its own record of what was told; null: it has none. */
   readonly store: ChosenStore | null
   /** The rotator's state, which is only read; null: it is not watched. */
-  readonly rotator: { readonly store: ChosenStore; readonly silentAfterMs: number } | null
+  readonly rotator: {
+    readonly store: ChosenStore
+    readonly silentAfterMs: number
+    /** How many parts it is divided into. */
+    readonly shards: number
+  } | null
   /** What the environment says of the way out. */
   readonly proxy: HttpProxy | null
 }
@@ -85,7 +91,9 @@ const shape = v.strictObject({
   ),
   credentials: v.optional(v.record(nameField(), credentialsField()), {}),
   store: orNull(store),
-  rotator: orNull(v.strictObject({ store, silentAfter: v.optional(durationField(), '12h') })),
+  rotator: orNull(
+    v.strictObject({ store, silentAfter: v.optional(durationField(), '12h'), shards: shardsField() }),
+  ),
 })
 
 /**
@@ -140,7 +148,11 @@ export async function loadWatch(
     notifiers: toNotifiers(whole.notifiers, resolved),
     credentials: whole.credentials,
     store: whole.store && open(resolved.store),
-    rotator: whole.rotator && { store: open(rotatorStore), silentAfterMs: whole.rotator.silentAfter },
+    rotator: whole.rotator && {
+      store: open(rotatorStore),
+      silentAfterMs: whole.rotator.silentAfter,
+      shards: whole.rotator.shards,
+    },
     proxy: proxyFrom(around),
   }
 }

@@ -2,7 +2,7 @@ import { allow, readSecrets, regionOf, urn } from '../clouds/huawei/policy.ts'
 import type { HuaweiStatement, RawEntry } from '../contracts.ts'
 import { COUNT_ACTION } from '../iotda/client.ts'
 import { type Chosen, chosenDrivers, chosenStore } from './chosen.ts'
-import { LAST_RUN } from './last-run.ts'
+import { lastRunsOf } from './last-run.ts'
 import { asRaw, entriesOf, namesOf } from './raw.ts'
 
 /**
@@ -84,8 +84,8 @@ export async function huaweiWatchPolicy(settings: unknown, config: string | null
   const raw = asRaw(settings)
   const { store: rotator } = asRaw(raw.rotator)
   return policyOf(
-    (await chosenStore(rotator)).flatMap(
-      ({ driver, entries: [entry = {}] }) => driver.permissions?.huaweiRead?.(entry, LAST_RUN) ?? [],
+    (await chosenStore(rotator)).flatMap(({ driver, entries: [entry = {}] }) =>
+      lastRunsOf(raw).flatMap(key => driver.permissions?.huaweiRead?.(entry, key) ?? []),
     ),
     statementsOf(await chosenStore(raw.store)),
     ofSecrets(raw, config),

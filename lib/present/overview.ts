@@ -1,7 +1,7 @@
 import { allVisible } from '../base/visible.ts'
 import type { Answer } from '../report/answer.ts'
 import { lifeOf, shareLeft } from '../report/health.ts'
-import type { ReportedLife, TargetResult } from '../report/result.ts'
+import { nameIn, type ReportedLife, type TargetResult } from '../report/result.ts'
 import { columnsOf, padded, shortened } from './fit.ts'
 import { painter } from './paint.ts'
 import { resultText } from './text.ts'
@@ -91,7 +91,7 @@ export function overviewText(answer: Answer, style: OverviewStyle): string {
     cut: Column['cut'] = 'end',
   ): Column => ({ title, cells: sorted.map(cellOf), cut })
   const columns = {
-    target: column('target', result => result.target, 'middle'),
+    target: column('target', nameIn, 'middle'),
     left: column('left', result => leftText(leftOf(lifeOf(result), now))),
     bar: column('', result => barOf(lifeOf(result), now, BAR)),
     shortBar: column('', result => barOf(lifeOf(result), now, BAR / 2)),

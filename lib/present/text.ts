@@ -11,7 +11,7 @@ import {
 } from '../model/outcomes.ts'
 import type { Answer } from '../report/answer.ts'
 import { healthOf } from '../report/health.ts'
-import type { ReportedLeaf, TargetResult } from '../report/result.ts'
+import { nameIn, type ReportedLeaf, type TargetResult } from '../report/result.ts'
 import { fitted, shortened } from './fit.ts'
 import { type Paint, painter } from './paint.ts'
 import { probeText } from './probe-text.ts'
@@ -80,7 +80,7 @@ function targetText(result: TargetResult, action: Action, now: number, paint: Pa
   const text = WORDS[action]?.[outcome] ?? OUTCOMES[outcome].text
   const isPlan = action === 'plan'
   const lines = [
-    `${paint(outcome, healthOf(result, now) === 'unwell' ? 31 : 32)}  ${result.target}: ${text}`,
+    `${paint(outcome, healthOf(result, now) === 'unwell' ? 31 : 32)}  ${nameIn(result)}: ${text}`,
     steps.some(s => s.step === 'decide') &&
       `  ${decision.due ? 'due' : 'idle'} (${decision.reason}): ${decision.detail}`,
     ...steps.map(s => isPlan && decision.due && s.step === 'free' && `  slot     ${s.detail}`),

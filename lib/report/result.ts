@@ -63,6 +63,8 @@ export interface TargetResult {
   readonly deleted: readonly { readonly serverCertificateId: string; readonly why: string }[]
   readonly warnings: readonly Warning[]
   readonly error: ReportedError | null
+  /** Where the fleet is divided: the shard that looks after it, e.g. `2/3`. */
+  readonly shard?: string
   /** How long what is bound, and what is served, will last. */
   readonly outlook: Outlook
   /** In the answers of `probe`: what the device port shows, and what devices would say. */
@@ -92,6 +94,10 @@ export interface TargetResult {
     }[]
   }
 }
+
+/** A target, with its shard where there are several. */
+export const nameIn = ({ target, shard }: Pick<TargetResult, 'target' | 'shard'>): string =>
+  shard === undefined ? target : `${target} (shard ${shard})`
 
 /** Devices online; `verdict` null: no bind is watched. */
 export interface ReportedCount {

@@ -73,7 +73,7 @@ describe('unknown keys', () => {
     ],
     [
       raw => Object.assign(raw, { schedule: { cron: '* * * * *' } }),
-      'schedule.cron: is not a setting (known here: interval, concurrency, fanOut)',
+      'schedule.cron: is not a setting (known here: interval, concurrency, fanOut, shards, shardsPrevious)',
     ],
     [
       target({ slots: { remove: 'never' } }),

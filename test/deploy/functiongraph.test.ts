@@ -111,6 +111,60 @@ test('a first deployment makes everything, and a second one finds nothing to do'
   expect(changes()).toEqual([])
 })
 
+describe('a fleet that is divided', () => {
+  const divided = (shards: number) =>
+    onHuawei(settings => {
+      const [first] = settings.targets
+      settings.targets = ['plant-0', 'plant-9', 'plant-1'].map((name, i) => ({
+        ...first,
+        ...{ name, certificate: name, domain: `${name}.example.com` },
+        instance: {
+          ...first.instance,
+          instanceId: `${i}1111111-2222-3333-4444-555555555555`,
+          endpoint: `https://${i}a.st1.iotda-app.cn-north-4.myhuaweicloud.com`,
+        },
+      }))
+      settings.certificates = Object.fromEntries(
+        settings.targets.map(({ name, domain }: Sample) => [
+          name,
+          { names: [domain], source: 'letsencrypt' },
+        ]),
+      )
+      settings.schedule = { shards }
+    })
+
+  test('each is a function of its own, with its part and its minute', async () => {
+    for (const [shard, minutes] of [
+      ['1/3', '5,35'],
+      ['2/3', '15,45'],
+      ['3/3', '25,55'],
+    ] as const) {
+      const { code, stdout, stderr } = await deploy({ args: ['--shard', shard], settings: divided(3) })
+      expect([code, stderr]).toEqual([0, ''])
+      expect(lines(stdout)[0]).toBe(`shard ${shard}: 1 of 3 targets`)
+      const made = graph.functions.get(`${URN}-${shard[0]}`)
+      expect(JSON.parse(String(made?.config.user_data)).IOTDA_CERT_SHARD).toBe(shard)
+      expect(made?.triggers[0]?.data.schedule).toBe(`CRON_TZ=Etc/UTC 0 ${minutes} * * * ?`)
+      expect(made?.maxInstances).toBe(1)
+    }
+    expect(graph.functions.size).toBe(3)
+    const { stdout } = await deploy({ args: ['--shard', '2/3'], settings: divided(3) })
+    expect(lines(stdout).at(-1)).toContain('nothing to do')
+  })
+
+  test.each([
+    [[], divided(3), 'schedule.shards is 3: deploy each with --shard 1/3 to --shard 3/3'],
+    [['--shard', '2/4'], divided(3), '--shard is 2/4, and schedule.shards is 3'],
+    [['--shard', '1/2'], onHuawei(), '--shard is 1/2, and schedule.shards is 1'],
+    [['--shard', '4/3'], divided(3), '--shard must be such as 2/3'],
+    [[], onHuawei(it => Object.assign(it, { schedule: { shards: 0 } })), 'schedule.shards: must be 1 to 50'],
+  ])('%j is refused before anything is made', async (args, settings, why) => {
+    const { code, stderr } = await deploy({ args, settings })
+    expect([code, stderr]).toEqual([2, expect.stringContaining(why)])
+    expect(faults.calls).toEqual([])
+  })
+})
+
 describe('secrets', () => {
   const shown = () => graph.functions.get(URN)?.config ?? {}
   const marked = () => JSON.parse(String(shown().user_data)).IOTDA_CERT_SECRETS_MARK as string

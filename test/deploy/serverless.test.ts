@@ -722,6 +722,11 @@ describe('is refused, with the reason', () => {
       s => Object.assign(s.store, { sealKey: 'PLAINTEXT' }),
       'store.sealKey: a secret must not stand in the settings',
     ],
+    [
+      'a fleet that is divided',
+      s => Object.assign(s, { schedule: { shards: 3 } }),
+      'schedule.shards is for FunctionGraph',
+    ],
     ['no seal key', s => delete s.store.sealKey, 'store.sealKey: is missing'],
     [
       'a solver that is none',

@@ -58,7 +58,9 @@ describe('what it makes', () => {
       // Never null, also without secrets: the provider would leave it out, and the last ones would stay.
       encrypted_user_data: hcl('jsonencode(var.secrets)'),
       agency: hcl('huaweicloud_identity_trust_agency.function.name'),
+      count: hcl('var.shards'),
     })
+    expect(blocks.variable.shards[0].default).toBe(1)
     expect(blocks.variable.runtime[0].default).toBe('Node.js20.15')
     expect(blocks.variable.secrets[0].sensitive).toBe(true)
   })
@@ -66,7 +68,9 @@ describe('what it makes', () => {
   test('a timer with a time zone, and no retries; a failure is told', () => {
     const timer = resource('huaweicloud_fgs_function_trigger', 'timer')
     expect(timer).toMatchObject({ type: 'TIMER', status: 'ACTIVE' })
-    expect(timer.event_data).toMatch(/schedule_type = "Cron"[\s\S]*schedule += var\.schedule/)
+    expect(timer.event_data).toMatch(
+      /schedule_type = "Cron"[\s\S]*schedule += replace\(var\.schedule, .*turns/,
+    )
     expect(blocks.variable.schedule[0].default).toMatch(/^CRON_TZ=\S+ (\S+ ){5}\S+$/)
     expect(resource('huaweicloud_fgs_async_invoke_configuration', 'rotate')).toMatchObject({
       max_async_retry_attempts: 0,
@@ -209,7 +213,7 @@ test('every reference leads somewhere', async () => {
     const [first = '', second = ''] = reference.split('.')
     if (first === 'var') return second in blocks.variable
     if (first === 'local') return blocks.locals.some((it: Sample) => second in it)
-    if (first === 'each') return true
+    if (first === 'each' || first === 'count') return true
     return second in (blocks.resource[first] ?? {})
   }
   expect(found.length).toBeGreaterThan(20)

@@ -23,6 +23,17 @@ test('Terraform works out what a zip lacks of what the settings want, and takes 
   const given = { region: REGION, settings_file: settings, policy_file: settings }
   const main = await localsOf(DEPLOYMENT, 'main.tf', { ...given, zip_file: built.zip('functiongraph') })
   expect(await main('local.missing')).toEqual(['nodemailer'])
+  expect(await main('[local.names, local.turns, local.shards]')).toEqual([
+    ['iotda-cert'],
+    [' 0 5,35 '],
+    ['1/1'],
+  ])
+  const divided = await localsOf(DEPLOYMENT, 'main.tf', { ...given, shards: 3 })
+  expect(await divided('[local.names, local.turns, local.shards]')).toEqual([
+    ['iotda-cert-1', 'iotda-cert-2', 'iotda-cert-3'],
+    [' 0 5,35 ', ' 0 15,45 ', ' 0 25,55 '],
+    ['1/3', '2/3', '3/3'],
+  ])
   const elsewhere = await localsOf(DEPLOYMENT, 'main.tf', {
     ...given,
     zip_file: join(folder, 'of-somebody.zip'),

@@ -1,6 +1,6 @@
 import type { Language } from '../../contracts.ts'
 import { lifeOf, shareLeft } from '../../report/health.ts'
-import type { ReportedLeaf, TargetResult } from '../../report/result.ts'
+import { nameIn, type ReportedLeaf, type TargetResult } from '../../report/result.ts'
 import { byUrgency, conditionOf, countsOf, leftOf, urgencyOf } from '../urgency.ts'
 import { CHINESE } from './chinese.ts'
 import { ENGLISH, type Words } from './english.ts'
@@ -56,7 +56,7 @@ function targetOf(result: TargetResult, now: number, isOpen: boolean, words: Wor
   const next = result.kept?.retryAfter ?? result.decision.nextCheckAt
   const isServed = result.outlook.served !== null
   const condition = words.condition(conditionOf(result, now))
-  return html`<details class="target"${raw(isOpen ? ' open' : '')}><summary><h3>${result.target}</h3>
+  return html`<details class="target"${raw(isOpen ? ' open' : '')}><summary><h3>${nameIn(result)}</h3>
 <span class="bar" role="img" aria-label="${words.shareLeft(percent)}"><i class="${urgency}" style="width:${percent}%"></i></span>
 <span>${words.left(leftOf(life, now))}</span>
 <span class="says ${urgency}">${words.says(words.urgency[urgency], condition)}</span></summary>
