@@ -95,16 +95,18 @@ export async function agreeToTerms(ca: string, asked: Asked): Promise<void> {
 export async function askInstance(asked: Asked, domainQuestion: Question = FIXED.domain) {
   const domain = await answerTo(domainQuestion, asked)
   const endpoint = await answerTo(FIXED.endpoint, asked)
-  await decide(await lookAtEndpoint(endpoint), asked)
+  const reached = await lookAtEndpoint(endpoint)
+  await decide(reached, asked)
   const region = await answerTo(FIXED.region, asked, regionOf(endpoint))
   const project = await answerTo(FIXED.project, asked)
   const instance = await answerTo(FIXED.instance, asked)
   const answers = { domain, endpoint, region, project, instance }
   const look = await lookAtInstance(answers)
   await decide(look, asked)
-  const { message, keyType } = await lookAtPort(domain)
-  asked.say(`  ${message}`)
-  return { answers, found: { signing: look.signing, keyType } }
+  // Who cannot reach the one from here is not made to wait for the other.
+  const port = reached.isWell ? await lookAtPort(domain) : null
+  if (port) asked.say(`  ${port.message}`)
+  return { answers, found: { signing: look.signing, keyType: port?.keyType ?? null } }
 }
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g

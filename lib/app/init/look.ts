@@ -1,4 +1,4 @@
-import { resolveNs } from 'node:dns/promises'
+import { Resolver } from 'node:dns/promises'
 import { asRotationError } from '../../base/rotation-error.ts'
 import { secret } from '../../base/secret.ts'
 import { abortAfter, SECOND_MS, systemClock } from '../../base/time.ts'
@@ -112,10 +112,11 @@ export const serviceOf = (nameServers: readonly string[]): string | null =>
 /** The name servers of the zone that a domain is in, and the DNS service that they belong to, where that is known. */
 export async function findDnsService(
   domain: string,
+  resolver = new Resolver(),
 ): Promise<{ readonly nameServers: readonly string[]; readonly service: string | null }> {
   const labels = domain.split('.')
   for (let at = 0; at < labels.length - 1; at++) {
-    const nameServers = await resolveNs(labels.slice(at).join('.')).catch(() => [])
+    const nameServers = await resolver.resolveNs(labels.slice(at).join('.')).catch(() => [])
     if (nameServers.length > 0) return { nameServers, service: serviceOf(nameServers) }
   }
   return { nameServers: [], service: null }

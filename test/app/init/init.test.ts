@@ -1,4 +1,5 @@
 /** `iotda-cert init` in this process: every solver and every notifier that there is, at every place. */
+import { Resolver } from 'node:dns/promises'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,9 +9,10 @@ import { certificateEntry } from '../../../lib/app/init/compose.ts'
 import { channels } from '../../../lib/app/init/driver-questions.ts'
 import { askSettings, askTarget, nextSteps, settingsIn } from '../../../lib/app/init/init.ts'
 import type { Asked } from '../../../lib/app/init/interview.ts'
-import { lookAtPort, serviceOf } from '../../../lib/app/init/look.ts'
+import { findDnsService, lookAtPort, serviceOf } from '../../../lib/app/init/look.ts'
 import { namesOf } from '../../../lib/permissions/raw.ts'
 import { solvers } from '../../../lib/solvers/index.ts'
+import { createDns } from '../../../sandbox/dns/server.ts'
 import { createRoot } from '../../../sandbox/kit/pki.ts'
 import { fillSlots, startSandbox } from '../../../sandbox/sandbox.ts'
 import { cleanups } from '../../support/cleanups.ts'
@@ -145,6 +147,18 @@ test('the roots of the devices come from a PEM file into the settings; of anothe
   await expect(askSettings(asked({ roots: file }))).rejects.toMatchObject({
     message: expect.stringContaining('--roots must be a PEM file'),
   })
+})
+
+test('the zone of a domain is found, and its name servers tell its service', async () => {
+  const ns = [{ name: 'amy.ns.cloudflare.com', address: '127.0.0.1' }]
+  const dns = await createDns({ zones: [{ name: 'example.com', ns }], resolvers: ['127.0.0.1'] })
+  cleanups.push(dns.dispose)
+  const resolver = new Resolver()
+  resolver.setServers([`127.0.0.1:${dns.port}`])
+  expect(await findDnsService('a.iot.example.com', resolver)).toEqual({
+    ...{ nameServers: ['amy.ns.cloudflare.com'], service: 'cloudflare' },
+  })
+  expect(await findDnsService('iot.example.net', resolver)).toEqual({ nameServers: [], service: null })
 })
 
 test('what is next says where each secret has to be put, and how it is deployed', async () => {
