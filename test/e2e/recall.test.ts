@@ -26,8 +26,7 @@ test('a recall of everything is over after the runs that the CA allows; nothing 
       settings.notifiers = [{ type: 'webhook', url: receiver.url }]
     },
   })
-  const run = async () => (await s.rig.run({}, { clock: s.clock })).results
-  await run()
+  await s.rig.run({}, { clock: s.clock })
   for (const { certId } of s.ca.issued)
     s.ca.setRenewalInfo(certId, {
       start: new Date(s.clock.now() - DAY_MS),
@@ -62,8 +61,8 @@ test('a recall of everything is over after the runs that the CA allows; nothing 
   expect(isLeft()).toBe(false)
   // One certificate for each, never a second one; each is served.
   expect(s.obtained()).toBe(TARGETS)
-  const last = (await run()).map(r => r.outcome)
-  expect(last).toEqual(names.map(() => 'idle'))
+  const { results: loud, counted } = await s.rig.run({}, { clock: s.clock })
+  expect(loud.filter(r => r.outcome === 'idle').length + (counted?.idle ?? 0)).toBe(TARGETS)
   expect(outcomes.filter(it => it.startsWith('failed'))).toEqual([])
   // Refused are at most those that asked at the same time.
   expect(refused).toBeLessThanOrEqual(runs * AT_ONCE)
