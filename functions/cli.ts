@@ -23,7 +23,7 @@ import { completionCommand } from './shell/completion.ts'
 import { drillCommand } from './shell/drill-command.ts'
 import { withExamples } from './shell/examples.ts'
 import { toFit } from './shell/terminal.ts'
-import { refuseForms, statusOptions, statusOutput } from './status.ts'
+import { narrowed, refuseForms, statusOptions, statusOutput } from './status.ts'
 import { watchCommand } from './watch-command.ts'
 
 interface Flags {
@@ -42,6 +42,8 @@ interface Flags {
   readonly timeout?: string
   readonly prometheus?: boolean
   readonly html?: string
+  readonly state?: string
+  readonly name?: string
   readonly watch?: string | true
 }
 
@@ -87,7 +89,11 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
     const { watchStatus } = await commands.watchStatus()
     const look = (signal: AbortSignal) =>
       run({ ...commonOf(signal), event, trigger: 'manual', log: silentLog })
-    return watchStatus({ every: flags.watch, isLong: flags.verbose === true, ask: look })
+    return watchStatus({
+      every: flags.watch,
+      isLong: flags.verbose === true,
+      ask: async signal => narrowed(await look(signal), flags),
+    })
   }
   const interrupt = new AbortController()
   process.once('SIGINT', () => interrupt.abort(new Error('interrupted')))
@@ -101,7 +107,7 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
   }
   const ask = (): Promise<Answer> =>
     run({ ...common, event, trigger: 'manual', log, configured, ...progress })
-  const answer =
+  const whole =
     host === undefined
       ? await ask()
       : await (await commands.probePort()).probePort({
@@ -109,12 +115,13 @@ async function perform(action: Action, flags: Flags, host?: string): Promise<num
           ...parseHost(host, flags.sni),
           profiles: profile ?? [],
         })
+  const answer = action === 'status' ? await narrowed(whole, flags) : whole
   const said = action === 'status' ? await statusOutput(answer, flags, language) : null
   process.stdout.write(
     said ??
       (flags.json ? jsonText(answer) : toFit((await forms.text()).resultText(answer, action, isColoured()))),
   )
-  return exitCode(answer.results, Date.parse(answer.finishedAt))
+  return exitCode(whole.results, Date.parse(whole.finishedAt))
 }
 
 /** The command line. Of an action that is named first nothing but itself is made: the others take half the time of it. */

@@ -16,6 +16,7 @@ export const commands = {
 export const forms = {
   text: () => import('../lib/present/text.ts'),
   overview: () => import('../lib/present/overview.ts'),
+  urgency: () => import('../lib/present/urgency.ts'),
   page: () => import('../lib/present/page/page.ts'),
   drill: () => import('../lib/present/drill-text.ts'),
   rollout: () => import('../lib/present/rollout-text.ts'),

@@ -116,7 +116,9 @@ const codeIn = (text: string): readonly string[] => [
 test('every command that a page shows exists, with its options', () => {
   const namesIn = (text: string): readonly string[] =>
     [...(text.split('Commands:')[1] ?? '').matchAll(/^ {2}([a-z]+)/gm)].map(([, name = '']) => name)
-  const groups = new Map(['rollout', 'account', 'deploy', 'drill'].map(name => [name, namesIn(helpOf([name]))]))
+  const groups = new Map(
+    ['rollout', 'account', 'deploy', 'drill'].map(name => [name, namesIn(helpOf([name]))]),
+  )
   const shown = PAGES.flatMap(path =>
     codeIn(textOf(path)).flatMap(line =>
       [...line.matchAll(/(?:^|[\s(])(?:iotda-cert|node dist\/cli\.mjs) ([a-z][\w-]*)((?: [^|;)]*)?)/g)].map(

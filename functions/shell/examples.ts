@@ -37,7 +37,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   drill: ['iotda-cert drill recall --config settings.json'],
   'drill recall': [
     'iotda-cert drill recall --config settings.json',
-    'iotda-cert drill recall --config settings.json --within 5d --json',
+    'iotda-cert drill recall --config settings.json --within 5d',
   ],
   permissions: ['iotda-cert permissions --cloud aws --config settings.json > policy.json'],
   rollout: [

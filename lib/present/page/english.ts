@@ -8,6 +8,9 @@ export const ENGLISH = {
   size: (count: number) => counted(count, 'target'),
   heading: (size: string, at: Markup) => html`${size}, as of ${at}; most urgent first`,
   summary: 'Summary',
+  show: 'Show',
+  all: 'all',
+  more: (command: string) => html`More: <span class="mono">${command}</span>`,
   fleet: 'Fleet',
   footer: (runId: string) =>
     html`Run ${runId}. What each state means and what to do about it stands in RUNBOOK.md.`,

@@ -4,6 +4,7 @@ import { nameIn, type ReportedLeaf, type TargetResult } from '../../report/resul
 import { byUrgency, conditionOf, countsOf, leftOf, urgencyOf } from '../urgency.ts'
 import { CHINESE } from './chinese.ts'
 import { ENGLISH, type Words } from './english.ts'
+import { filterOf, MANY } from './filter.ts'
 import { html, type Markup, raw } from './html.ts'
 import { STYLE } from './style.ts'
 import { timelineOf } from './timeline.ts'
@@ -19,6 +20,8 @@ export interface Fleet {
 
 const WORDS: Readonly<Record<Language, Words>> = { en: ENGLISH, zh: CHINESE }
 const HISTORY_AT_MOST = 20
+/** The most urgent of a large fleet are shown with all that is known of them. */
+const WHOLE_AT_MOST = 40
 /** Details are open from the start only where there are few. */
 const OPEN_AT_MOST = 3
 
@@ -31,7 +34,8 @@ export function pageOf(answer: Fleet, language: Language = 'en'): string {
   const words = WORDS[language]
   const now = Date.parse(answer.finishedAt)
   const sorted = byUrgency(answer.results, now)
-  const counts = countsOf(sorted, now).map(
+  const all = countsOf(sorted, now)
+  const counts = all.map(
     ([urgency, count]) => html`<li class="${urgency}"><b>${count}</b>${words.urgency[urgency]}</li>`,
   )
   const size = words.size(sorted.length)
@@ -43,26 +47,34 @@ export function pageOf(answer: Fleet, language: Language = 'en'): string {
 <title>iotda-cert: ${size}</title><style>${raw(STYLE)}</style></head>
 <body><header><h1>iotda-cert</h1><p class="soft">${words.heading(size, instant(answer.finishedAt))}</p>
 <ul class="counts" aria-label="${words.summary}">${counts}</ul></header>
-<main><h2>${words.fleet}</h2>${sorted.map(result => targetOf(result, now, isOpen, words))}</main>
+<main><h2>${words.fleet}</h2>${sorted.length > MANY && filterOf(all, words)}${sorted.map((result, i) => targetOf(result, now, { isOpen, isWhole: i < WHOLE_AT_MOST, isOfMany: sorted.length > MANY }, words))}</main>
 <footer><p>${words.footer(answer.runId)}</p></footer></body></html>
 `
   return page.markup
 }
 
-function targetOf(result: TargetResult, now: number, isOpen: boolean, words: Words): Markup {
+interface Shown {
+  readonly isOpen: boolean
+  /** With all that is known of it. */
+  readonly isWhole: boolean
+  readonly isOfMany: boolean
+}
+
+function targetOf(result: TargetResult, now: number, shown: Shown, words: Words): Markup {
+  const { isOpen, isWhole, isOfMany } = shown
   const urgency = urgencyOf(result, now)
   const life = lifeOf(result)
   const percent = life ? Math.round(shareLeft(life, now) * 100) : 0
   const next = result.kept?.retryAfter ?? result.decision.nextCheckAt
   const isServed = result.outlook.served !== null
   const condition = words.condition(conditionOf(result, now))
-  return html`<details class="target"${raw(isOpen ? ' open' : '')}><summary><h3>${nameIn(result)}</h3>
+  return html`<details class="target"${isOfMany && html` data-state="${urgency}"`}${raw(isOpen ? ' open' : '')}><summary><h3>${nameIn(result)}</h3>
 <span class="bar" role="img" aria-label="${words.shareLeft(percent)}"><i class="${urgency}" style="width:${percent}%"></i></span>
 <span>${words.left(leftOf(life, now))}</span>
 <span class="says ${urgency}">${words.says(words.urgency[urgency], condition)}</span></summary>
-<div class="body">${timelineOf(result, now, urgency, words)}
+<div class="body">${isWhole && timelineOf(result, now, urgency, words)}
 ${life && html`<p>${words.lasts(isServed, instant(life.notAfter), next === null ? null : instant(next))}</p>`}
-${PARTS.map(part => part(result, words))}</div></details>
+${isWhole ? PARTS.map(part => part(result, words)) : html`<p class="soft">${words.more(`iotda-cert status --target ${result.target} --verbose`)}</p>`}</div></details>
 `
 }
 

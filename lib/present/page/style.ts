@@ -28,6 +28,8 @@ svg{display:block;width:100%;height:2.9rem}svg path,svg line{vector-effect:non-s
 .window{fill:var(--band)}.now-line{stroke:var(--text);stroke-width:2}.fail{stroke:var(--bad);stroke-width:2}.turn{stroke:var(--well);stroke-width:3}.root{stroke:var(--bad);stroke-width:2;stroke-dasharray:6 4}
 .dates{display:flex;justify-content:space-between;gap:1rem;font-size:.8rem;margin:0}.dates span,time{white-space:nowrap}
 .notes{padding-left:1.1rem;margin:.3rem 0}
+.filter{border:1px solid var(--line);border-radius:.5rem;padding:.2rem .8rem .4rem;margin:.6rem 0}.filter label{margin-right:1rem;white-space:nowrap}
+main:has(#show-bad:checked) .target:not([data-state=bad]),main:has(#show-watch:checked) .target:not([data-state=watch]),main:has(#show-well:checked) .target:not([data-state=well]){display:none}
 @media (max-width:40rem){table{font-size:.85rem}td time,th time{white-space:normal}summary{grid-template-columns:1fr auto}summary .bar{grid-column:1/-1;grid-row:2}summary .says{grid-column:1/-1}th,td{padding-right:.5rem}.hide-small{display:none}}
-@media print{:root{color-scheme:light;--ground:#fff;--card:#fff}.target{break-inside:avoid;content-visibility:visible}details>*{display:block}details::details-content{content-visibility:visible;block-size:auto}}
+@media print{:root{color-scheme:light;--ground:#fff;--card:#fff}.filter{display:none}.target{break-inside:avoid;content-visibility:visible}details>*{display:block}details::details-content{content-visibility:visible;block-size:auto}}
 `
