@@ -35,6 +35,17 @@ test('too few twice in a row: the old certificate is put back, and that one is n
   expect([old, bad]).not.toContain(s.boundId())
 })
 
+test('two runs within a minute counted the same devices twice, and put the old certificate back', async () => {
+  const { s, old } = await openWatched()
+  await s.runTo({ outcome: 'rotated' })
+  expect(await devicesAfter(s, 100)).toMatchObject({ online: { verdict: 'fewer' } })
+  // A person's run, or one that takes a message of the queue, beside that of the schedule.
+  for (let i = 0; i < 3; i += 1)
+    expect(await s.later(60_000)).toMatchObject({ outcome: 'idle', warnings: [] })
+  expect(s.boundId()).not.toBe(old)
+  expect(await s.later(HOUR_MS / 2)).toMatchObject({ outcome: 'rolled-back' })
+})
+
 test('too few once, then all: nothing is undone', async () => {
   const { s, old } = await openWatched()
   await s.runTo({ outcome: 'rotated' })

@@ -12,6 +12,8 @@ import { type Comparison, compare } from './compare.ts'
 
 /** How often devices are counted while nothing is watched. */
 const EVERY_MS = HOUR_MS - 5 * 60 * SECOND_MS
+/** Two counts while one bind is watched: nearer to each other they would say one thing twice. */
+const APART_MS = 5 * 60 * SECOND_MS
 /** How long a run waits for its turn at a service that takes one count a second. */
 const TURN_MS = 30 * SECOND_MS
 /** So many counts in a row below the tolerance, before the old certificate is put back. */
@@ -36,7 +38,7 @@ export async function watchDevices(
   const watch = document.watch && document.watch.until > now ? document.watch : null
   const before = await counts.get()
   const last = before.samples.at(-1)?.[0] ?? 0
-  if (watch === null && now - last < EVERY_MS) return document
+  if (now - last < (watch === null ? EVERY_MS : APART_MS)) return document
   const count = await countNow(context)
   if (count === null) return document
   const comparison = watch && compare(before, target.devices, { at: now, count, boundAt: watch.since })
