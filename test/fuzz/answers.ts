@@ -2,6 +2,7 @@
 import { secret } from '../../lib/base/secret.ts'
 import { readObject } from '../../lib/clouds/aws/s3.ts'
 import { createSecretsManager } from '../../lib/clouds/aws/secretsmanager.ts'
+import { createQueue } from '../../lib/clouds/aws/sqs.ts'
 import { createHuaweiClient } from '../../lib/clouds/huawei/client.ts'
 import { createCsms } from '../../lib/clouds/huawei/csms.ts'
 import type { DnsSolver, DriverContext } from '../../lib/contracts.ts'
@@ -93,6 +94,23 @@ export const stores: Reader = {
       () => csms.previous('s'),
       () => csms.addVersion('s', 'text'),
     ])
+  },
+}
+
+export const queue: Reader = {
+  name: 'the queue of fan-out',
+  samples: [
+    sample({ Successful: [{ Id: '0', MessageId: 'a', MD5OfMessageBody: 'b' }] }),
+    sample({ Failed: [{ Id: '0', Code: 'InternalError', SenderFault: false }], Successful: [] }),
+    sample({ __type: 'com.amazonaws.sqs#QueueDoesNotExist', message: 'no such queue' }),
+  ],
+  read: async (input, random) => {
+    const http = httpOf(input, random)
+    const place = { region: 'eu-west-1', endpoint: null, queueUrl: 'https://sqs.example/1/q' }
+    const { clock } = contextOf(http)
+    const send = createQueue({ http, clock, signal: runOf().signal, keys: awsKeys, ...place })
+    const [why] = await send(['{}'])
+    if (why !== null && (typeof why !== 'string' || why.length > 1_000)) throw new Error(String(why))
   },
 }
 

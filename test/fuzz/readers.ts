@@ -1,6 +1,6 @@
 /** Every reader of what comes from outside. */
 import { acme } from './acme.ts'
-import { iotda, solvers, stores } from './answers.ts'
+import { iotda, queue, solvers, stores } from './answers.ts'
 import { dns, state } from './bytes.ts'
 import { der, lists, pem } from './certificates.ts'
 import type { Reader } from './engine.ts'
@@ -14,6 +14,7 @@ export const READERS: readonly Reader[] = [
   lists,
   iotda,
   stores,
+  queue,
   ...solvers,
   acme,
   mqtt,

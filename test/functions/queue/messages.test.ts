@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { queuedEvent, takeMessages } from '../../../functions/queue/messages.ts'
 import { runEvent } from '../../support/run-event.ts'
@@ -29,6 +30,26 @@ test.each([
 ])('whatever else stands in one is refused: %s', (body, why) => {
   expect(() => queuedEvent(body)).toThrow(
     expect.objectContaining({ code: 'usage', retry: 'never', message: expect.stringContaining(why) }),
+  )
+})
+
+test('anything is a rotation of named targets and nothing more, or a mistake of use', () => {
+  const key = fc.constantFrom('action', 'targets', 'force', 'until', 'accept', '__proto__', '')
+  const body = fc.oneof(
+    fc.json(),
+    fc.string(),
+    fc.dictionary(key, fc.jsonValue()).map(it => JSON.stringify(it)),
+  )
+  fc.assert(
+    fc.property(body, text => {
+      try {
+        const { targets, ...event } = queuedEvent(text)
+        expect(targets?.length).toBeGreaterThan(0)
+        expect({ ...event, targets: null }).toEqual(runEvent({}))
+      } catch (thrown) {
+        expect(thrown).toMatchObject({ code: 'usage', retry: 'never' })
+      }
+    }),
   )
 })
 
