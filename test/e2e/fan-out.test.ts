@@ -145,6 +145,35 @@ test('a target that failed is delivered again, backs off meanwhile, and is rotat
   expect(outcomesOf(await fan.take())).toEqual({ 'eu-1': 'rotated' })
 })
 
+test('rings hold, in whatever order messages are taken', async () => {
+  const fan = await openFanOut(NAMES, {
+    daysLeft: 60,
+    change: settings => {
+      settings.rollout = {
+        rings: [
+          { name: 'first', targets: ['eu-1'], soak: '24h' },
+          { name: 'rest', targets: ['*'] },
+        ],
+      }
+    },
+  })
+  await fan.sweep()
+  fan.s.ca.options.commonName = false
+  fan.s.clock.advance(33 * 24 * HOUR_MS)
+  const before = boundIn(fan)
+  await fan.sweep()
+  // The newest first.
+  expect((await fan.takeAll()).map(outcomesOf)).toEqual([
+    { 'eu-3': 'suspended' },
+    { 'eu-2': 'suspended' },
+    { 'eu-1': 'rotated' },
+  ])
+  expect(boundIn(fan).slice(1)).toEqual(before.slice(1))
+  fan.s.clock.advance(25 * HOUR_MS)
+  expect(outcomesOf(await fan.sweep())).toMatchObject({ 'eu-1': 'idle', 'eu-2': 'suspended' })
+  expect((await fan.takeAll()).map(outcomesOf)).toEqual([{ 'eu-3': 'rotated' }, { 'eu-2': 'rotated' }])
+})
+
 describe('people', () => {
   const telling = async (names: readonly string[]) => {
     const receiver = await receiveAlerts()
