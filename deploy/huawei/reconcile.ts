@@ -223,7 +223,7 @@ async function noticeChange(
   const { destination_config: wantedDestination = null, ...wantedNumbers } = body
   if (there && same(numbers, wantedNumbers) && same(destination, wantedDestination)) return []
   const told = topicUrn === null ? 'nobody is told of failures' : `failures are told to ${topicUrn}`
-  return [{ what: `no retries; ${told}`, apply: () => api.setAsyncInvoke(body) }]
+  return [{ what: `set retries to none; ${told}`, apply: () => api.setAsyncInvoke(body) }]
 }
 
 /** Everything between what is there and what should be, in the order in which it is to be done. */
