@@ -97,7 +97,7 @@ describe.each([
     server = await start()
     call = caller(server)
   }, 480_000)
-  afterAll(() => server.stop())
+  afterAll(() => server?.stop())
 
   /** A queue with its dead letters, as serverless.yml makes it, but quick. */
   const makeQueue = async () => {
