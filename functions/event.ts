@@ -31,6 +31,10 @@ export function scheduledEvent(payload: object, parts: readonly string[] = []): 
   )
 }
 
+/** Whether an event asks of the rings, which is no run: lib/app/rollout/by-event.ts has what else it may say. */
+export const asksOfRings = (payload: unknown): payload is Readonly<Record<string, unknown>> =>
+  typeof payload === 'object' && payload !== null && (payload as { action?: unknown }).action === 'rollout'
+
 /** Actions of a later version. */
 export const RESERVED = ['doctor']
 const KEYS = ['action', 'targets', 'force', 'until', 'accept', 'profiles', 'certificate', 'reason']

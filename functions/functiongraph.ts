@@ -1,9 +1,9 @@
 import { warmUp } from '../lib/app/run.ts'
 import { RotationError } from '../lib/base/rotation-error.ts'
 import type { RunEvent } from '../lib/model/outcomes.ts'
-import { parseEvent, scheduledEvent } from './event.ts'
+import { asksOfRings, parseEvent, scheduledEvent } from './event.ts'
 import { type GraphContext, runtimeOf } from './graph-runtime.ts'
-import { invoke, warm } from './invocation.ts'
+import { askRings, invoke, warm } from './invocation.ts'
 import { configuredMs } from './remaining.ts'
 
 /** By hand there may be less. */
@@ -22,7 +22,7 @@ const configOf = (context: FunctionGraphContext): string | null =>
  */
 export async function handler(payload: unknown, given?: FunctionGraphContext | null): Promise<unknown> {
   const context = given ?? {}
-  return invoke({
+  const invocation = {
     config: configOf(context),
     runtime: runtimeOf(context),
     remainingMs: [
@@ -30,6 +30,10 @@ export async function handler(payload: unknown, given?: FunctionGraphContext | n
       ...configuredMs(context.getRunningTimeInSeconds?.()),
     ],
     requestId: context.getRequestID?.(),
+  }
+  if (asksOfRings(payload)) return askRings(payload, invocation)
+  return invoke({
+    ...invocation,
     read: () =>
       (payload as { trigger_type?: unknown } | null)?.trigger_type === 'TIMER'
         ? { event: timerEvent(payload as TimerEvent), trigger: 'schedule' }

@@ -1,4 +1,4 @@
-import { failed, keepWarm, type Request, run } from '../lib/app/run.ts'
+import { failed, keepWarm, type Request, ringsByEvent, run } from '../lib/app/run.ts'
 import { asRotationError, RotationError } from '../lib/base/rotation-error.ts'
 import { SECOND_MS, systemClock } from '../lib/base/time.ts'
 import type { Answer } from '../lib/report/answer.ts'
@@ -56,6 +56,25 @@ export async function invoke(invocation: Invocation): Promise<Answer> {
 }
 
 const REFUSED = ['unauthorized', 'forbidden']
+
+/** Answers an event that asks of the rings, or brings a person's word on them. @throws an error for the platform */
+export async function askRings(
+  event: Readonly<Record<string, unknown>>,
+  { config, runtime, remainingMs, requestId, logged }: Omit<Invocation, 'read'>,
+): Promise<unknown> {
+  const log = jsonLog('info', logged)
+  try {
+    const { rolloutByEvent } = await ringsByEvent()
+    const leftMs = timeLeft(remainingMs, CONFIGURED_MS)
+    const request = `request ${typeof requestId === 'string' && requestId ? requestId : 'unknown'}`
+    const deadline = systemClock.now() + leftMs - marginOf(leftMs)
+    return await rolloutByEvent(event, { config, ...(runtime ? { runtime } : {}), request, deadline, log })
+  } catch (thrown) {
+    throw doorError(asRotationError(thrown))
+  } finally {
+    await log.flush()
+  }
+}
 
 async function inTime(invocation: Invocation, log: ReturnType<typeof jsonLog>): Promise<Answer> {
   const { config, runtime, configured, counted, takesMessages = false, read } = invocation

@@ -1,6 +1,6 @@
 import { emfLineOf, emfLines, type Metrics } from '../lib/present/emf.ts'
-import { parseEvent, scheduledEvent } from './event.ts'
-import { type Invocation, invoke } from './invocation.ts'
+import { asksOfRings, parseEvent, scheduledEvent } from './event.ts'
+import { askRings, type Invocation, invoke } from './invocation.ts'
 import type { Message } from './queue/messages.ts'
 
 /** https://docs.aws.amazon.com/lambda/latest/dg/nodejs-context.html; whoever calls by hand may give less. */
@@ -20,6 +20,8 @@ export async function handler(payload: unknown, context?: LambdaContext | null):
     invoke({ ...invocationOf(context), ...given })
   if (isOfQueue(payload))
     return (await import('./queue/messages.ts')).takeMessages(payload.Records, take, loggedOf(context))
+  if (asksOfRings(payload))
+    return askRings(payload, { ...invocationOf(context), requestId: context?.awsRequestId })
   return take({
     requestId: context?.awsRequestId,
     read: () =>

@@ -308,6 +308,9 @@ async function vouchedFor({ event, log }: Request, records: Records): Promise<re
   return [{ code: 'state-taken-over', message }]
 }
 
+/** What an event that asks of the rings needs, which is no run. */
+export const ringsByEvent = () => import('./rollout/by-event.ts')
+
 /** Reads the settings before the first event, so that it need not. @throws RotationError */
 export async function warmUp(request: SettingsRequest): Promise<void> {
   await settingsOf(request)

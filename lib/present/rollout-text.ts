@@ -1,36 +1,12 @@
 import { formatDuration } from '../base/time.ts'
 import { allVisible } from '../base/visible.ts'
+import type { ReportedRollout } from '../report/rollout.ts'
 import { painter } from './paint.ts'
-
-/** How things stand in the rings (version 1 of what `iotda-cert rollout` answers). */
-interface Stands {
-  readonly rings: readonly { readonly name: string; readonly soakMs: number; readonly targets: number }[]
-  readonly kinds: readonly {
-    readonly kind: string
-    readonly roots: readonly string[]
-    readonly keys: readonly string[]
-    readonly only: string | null
-    readonly rings: readonly {
-      readonly name: string
-      readonly serving: number
-      readonly soakedAt: string | null
-    }[]
-    readonly frozen: { readonly at: string; readonly target: string; readonly why: string } | null
-    readonly awaited: { readonly ring: string; readonly by: string } | null
-    readonly approved: readonly string[]
-    readonly log: readonly {
-      readonly at: string
-      readonly what: string
-      readonly by: string
-      readonly why: string
-    }[]
-  }[]
-}
 
 const LOG_SHOWN = 5
 
 /** The rings, then each kind with what serves it, what stops it, and what was last done to it. */
-export function rolloutText(answer: Stands, colour: boolean): string {
+export function rolloutText(answer: ReportedRollout, colour: boolean): string {
   const paint = painter(colour)
   const { rings, kinds } = allVisible(answer)
   const order = rings.map(

@@ -1,6 +1,6 @@
 /** What stops a kind is lost neither when the run dies, nor when the store refuses, nor when others write as well. */
 import { expect, test } from 'vitest'
-import { type RolloutWord, rollout } from '../../lib/app/rollout.ts'
+import { type RolloutWord, rollout } from '../../lib/app/rollout/rollout.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import { createS3, type S3 } from '../../sandbox/stores/s3.ts'
 import { AWS_KEY, AWS_SECRET, AWS_TOKEN, awsKeys, REGION } from '../stores/cloud.ts'

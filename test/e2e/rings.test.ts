@@ -1,6 +1,6 @@
 /** What is new to devices reaches the first ring, soaks there, and only then the next; what fails there stops. */
 import { expect, test } from 'vitest'
-import { rollout } from '../../lib/app/rollout.ts'
+import { rollout } from '../../lib/app/rollout/rollout.ts'
 import { silentLog } from '../../lib/base/log.ts'
 import type { TargetResult } from '../../lib/report/result.ts'
 import type { SandboxSettings } from '../../sandbox/sandbox.ts'
