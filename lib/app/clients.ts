@@ -70,7 +70,7 @@ function paced(client: Http, paceOf: (origin: string) => Pace, clock: Clock): Ht
       const isTurn = await pace.take(Number.POSITIVE_INFINITY, signal, LEFT_ALONE_MS).catch(reason => {
         throw new HttpFailure('aborted', `the request to ${host} was given up`, false, reason)
       })
-      if (!isTurn) {
+      if (!isTurn && !request.isUrgent) {
         const until = pace.pausedUntil()
         const message = `${host} wants to be left alone until ${iso(until)}`
         throw new HttpFailure('left-alone', message, false, undefined, until)

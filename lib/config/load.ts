@@ -172,9 +172,10 @@ function currentFolder(): string {
   }
 }
 
-const LIMIT_BYTES = 1024 * 1024
+/** Of ten thousand targets with room to spare. */
+const LIMIT_BYTES = 16 * 1024 * 1024
 const CHUNK_BYTES = 64 * 1024
-/** Reads a file or a pipe, up to 1 MiB: one without an end must not be read for ever. @throws `EFBIG` */
+/** Reads a file or a pipe, up to 16 MiB: one without an end must not be read for ever. @throws `EFBIG` */
 export async function readText(path: string): Promise<string> {
   const file = await open(path)
   try {
@@ -184,7 +185,7 @@ export async function readText(path: string): Promise<string> {
       if (bytesRead === 0) return Buffer.concat(chunks).toString('utf8')
       chunks.push(buffer.subarray(0, bytesRead))
       size += bytesRead
-      if (size > LIMIT_BYTES) throw Object.assign(new Error('larger than 1 MiB'), { code: 'EFBIG' })
+      if (size > LIMIT_BYTES) throw Object.assign(new Error('larger than 16 MiB'), { code: 'EFBIG' })
     }
   } finally {
     await file.close()

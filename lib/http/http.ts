@@ -9,6 +9,8 @@ export interface HttpRequest {
   readonly encoding?: 'utf8' | 'latin1'
   /** Whether one of the host's addresses may be connected to; a proxy is not asked. Default: each may. */
   readonly mayConnect?: (address: string) => boolean
+  /** Devices wait for it: it is sent although the service wants to be left alone. Default: no. */
+  readonly isUrgent?: boolean
   /** Of the answer's body. Default 4 MiB. */
   readonly maxBytes?: number
   /** From the call to the last byte of the answer. Default 30 s. */

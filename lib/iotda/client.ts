@@ -190,7 +190,7 @@ export function createIotdaClient({ projectId, call }: HuaweiClient): IotdaClien
     },
     showDomainConfiguration: async (id, signal) => {
       const request = configurations('ShowDomainConfiguration', 'GET', 'query', id)
-      return call({ ...request, expect: domainConfiguration, signal })
+      return call({ ...request, isUrgent: true, expect: domainConfiguration, signal })
     },
     createDomainConfiguration: async ({ domainName, serverCertificateId }, signal) => {
       const body = {
@@ -211,7 +211,7 @@ export function createIotdaClient({ projectId, call }: HuaweiClient): IotdaClien
         ...(config === null ? {} : { server_certificate_config: config }),
       }
       const request = configurations('UpdateDomainConfiguration', 'PUT', 'update', id)
-      return call({ ...request, body, expect: domainConfiguration, signal })
+      return call({ ...request, isUrgent: true, body, expect: domainConfiguration, signal })
     },
     countDevicesOnline: (where, signal) =>
       call({

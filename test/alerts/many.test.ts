@@ -24,6 +24,20 @@ test.each([4, 60, 500])(
   },
 )
 
+test('1,000 targets and one broken DNS account: three messages from the first to the last', async () => {
+  const f = openFleet(1_000)
+  const said: string[] = []
+  // Ten days: the first of them comes near its end.
+  for (let day = 0; day < 10; day += 1)
+    said.push(...(await f.run(everybody(dnsDown), { pauseMs: DAY })).said)
+  said.push(...(await f.run(everybody('well'))).said, ...(await f.run(everybody('well'))).said)
+  expect(said).toEqual([
+    'new failed warning many:1000',
+    'worse expiring warning many:1000',
+    'recovered recovered info many:1000',
+  ])
+})
+
 test('three are told one by one', async () => {
   const f = openFleet(3)
   expect((await f.run(everybody(dnsDown))).said).toEqual(

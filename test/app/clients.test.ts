@@ -36,13 +36,13 @@ async function openService({ perSecond = 0, retryAfter = null as string | null }
   const clients = openClients(null, clock)
   cleanups.push(clients.close, () => new Promise(resolve => server.close(() => resolve(undefined))))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const ask = (path: string, limit?: Parameters<typeof clients.http>[1]) =>
+  const ask = (path: string, limit?: Parameters<typeof clients.http>[1], isUrgent = false) =>
     callApi({
       call: `service: ${path}`,
       terms: serviceTerms('Check it.'),
       http: clients.http(null, limit),
       clock,
-      request: { method: 'GET', url: `${url}${path}` },
+      request: { method: 'GET', url: `${url}${path}`, isUrgent },
       refusalOf: ({ status }) => (status === 403 ? { code: 'throttled', serviceCode: 'DNS.0014' } : null),
     })
   return { clock, taken, refused, ask }
@@ -86,6 +86,13 @@ test('who wants to be left alone for long is asked no more: the next run goes on
   expect([refused, clock.now()]).toEqual([['/first'], START])
   clock.advance(60_000)
   await expect(ask('/again')).rejects.toMatchObject({ code: 'throttled' })
+})
+
+test('what devices wait for is asked all the same', async () => {
+  const { refused, ask } = await openService({ retryAfter: '60' })
+  await expect(ask('/first')).rejects.toMatchObject({ code: 'throttled' })
+  await expect(ask('/urgent', undefined, true)).rejects.toMatchObject({ code: 'throttled' })
+  expect(refused).toEqual(['/first', '/urgent'])
 })
 
 test('a short pause is waited for', async () => {

@@ -39,6 +39,8 @@ export interface HuaweiCall {
   readonly retry?: 'safe' | 'never'
   /** The IAM action to name when the call is forbidden. */
   readonly iamAction?: string
+  /** Devices wait for it: it is sent although the service wants to be left alone. Default: no. */
+  readonly isUrgent?: boolean
   readonly signal?: AbortSignal | undefined
 }
 
@@ -83,7 +85,7 @@ const attempt = async (
   terms: ApiTerms,
 ): Promise<unknown> => {
   const { http, clock, driver, endpoint, region, projectId, instanceId } = options
-  const { operation, method, signal, iamAction = null, isConfidential = false } = request
+  const { operation, method, signal, iamAction = null, isConfidential = false, isUrgent = false } = request
   const call = `${driver}: ${operation}`
   const keys = await options.keys()
   const url = urlOf(endpoint, request)
@@ -105,7 +107,7 @@ const attempt = async (
     signal,
     http,
     clock,
-    request: { method, url, headers: signed, ...(body === '' ? {} : { body }) },
+    request: { method, url, headers: signed, isUrgent, ...(body === '' ? {} : { body }) },
     refusalOf: (answer, json) => huaweiRefusal(answer, json, { driver, operation, derived, iamAction }),
   })
   return json
