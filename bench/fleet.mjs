@@ -38,7 +38,7 @@ async function openWorld(count) {
   return { ...JSON.parse(line), stop: () => child.kill() }
 }
 
-const settingsOf = ({ url, devicePort, rootPem }, count, store) => ({
+const settingsOf = ({ url, devicePort }, count, store) => ({
   version: 1,
   targets: Array.from({ length: count }, (_, i) => ({
     name: `t${i}`,
@@ -51,7 +51,7 @@ const settingsOf = ({ url, devicePort, rootPem }, count, store) => ({
       endpoint: url,
     },
     certificate: 'fleet',
-    trustedRoots: rootPem,
+    trustedRoots: 'file:root.pem',
     probe: { port: devicePort, addresses: ['127.0.0.1'] },
   })),
   certificates: { fleet: { names: ['*.fleet.example.com'], keyType: 'ec-256', source: 'ca', ari: false } },
@@ -98,6 +98,7 @@ async function runOnce(folder) {
   const seconds = (performance.now() - started) / 1_000
   const used = JSON.parse(err.slice(err.lastIndexOf('USED ') + 5) || '{}')
   const answer = JSON.parse(out)
+  if (answer.error) throw new Error(JSON.stringify(answer.error))
   const outcomes = {}
   for (const { outcome } of answer.results) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
   if (answer.counted) outcomes.idle = (outcomes.idle ?? 0) + answer.counted.idle
@@ -146,6 +147,7 @@ for (const count of COUNTS) {
   try {
     await mkdir(join(folder, 'state'))
     await writeFile(join(folder, 'settings.json'), JSON.stringify(settingsOf(world, count, s3?.settings)))
+    await writeFile(join(folder, 'root.pem'), world.rootPem)
     await writeFile(join(folder, 'meter.cjs'), METER)
     // What is bound is adopted first.
     const first = await runOnce(folder)
