@@ -28,8 +28,7 @@ test('1,000 targets and one broken DNS account: three messages from the first to
   const f = openFleet(1_000)
   const said: string[] = []
   // Ten days: the first of them comes near its end.
-  for (let day = 0; day < 10; day += 1)
-    said.push(...(await f.run(everybody(dnsDown), { pauseMs: DAY })).said)
+  for (let day = 0; day < 10; day += 1) said.push(...(await f.run(everybody(dnsDown), { pauseMs: DAY })).said)
   said.push(...(await f.run(everybody('well'))).said, ...(await f.run(everybody('well'))).said)
   expect(said).toEqual([
     'new failed warning many:1000',
