@@ -30,6 +30,7 @@ const ENGLISH = {
   title: ({ mark, who, what, long, where }: Title) =>
     `${mark}: ${who} ${what}${long && `, ${long}`}${where && ` (${where})`}`,
   error: (code: string, message: string) => `${code}: ${message}`,
+  section: (runbook: string) => runbook,
   certificate: (issuer: string, until: string) => `by ${issuer}, until ${until}`,
   names: {
     targets: 'Targets',
@@ -68,6 +69,8 @@ const CHINESE: Words = {
     const meaning = Object.hasOwn(ERRORS_ZH, code) ? `${ERRORS_ZH[code as ErrorCode]}：` : ''
     return `${code}：${meaning}${message}`
   },
+  // The same headings, hence the same anchors.
+  section: runbook => runbook.replace(/^RUNBOOK/, 'docs/zh-CN/operating'),
   certificate: (issuer, until) => `${issuer} 签发，有效期至 ${until}`,
   names: {
     targets: '目标',
@@ -115,7 +118,7 @@ export function wordingOf(alert: AlertEvent, language: Language): Wording {
     [names.next, alert.nextTryAt],
     [names.before, before && words.certificate(before.issuer, before.notAfter)],
     [names.after, isReplaced ? words.certificate(after.issuer, after.notAfter) : null],
-    [names.runbook, alert.runbook],
+    [names.runbook, words.section(alert.runbook)],
   ]
   return { title, facts: facts.flatMap(([name, value]) => (value ? [[name, value] as const] : [])) }
 }

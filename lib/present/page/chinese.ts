@@ -122,7 +122,7 @@ export const CHINESE: Words = {
   all: '全部',
   more: (command: string) => html`详情：<span class="mono">${command}</span>`,
   fleet: '全部目标',
-  footer: runId => html`运行 ${runId}。各种状态的含义与处理见 RUNBOOK.md。`,
+  footer: runId => html`运行 ${runId}。各种状态的含义与处理见 docs/zh-CN/operating.md。`,
   urgency: { bad: '立即处理', watch: '需要留意', well: '正常' },
   says: (urgency, condition) => `${urgency}：${condition}`,
   condition: conditionText,
