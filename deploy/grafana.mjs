@@ -139,6 +139,10 @@ const dashboard = {
     panel('What people know of', 'table', at(16, 30, 8, 8), [
       ['iotda_cert_alerts_open{target=~"$target"}', ''],
     ]),
+    panel('Devices online', 'timeseries', at(0, 46, 24, 8), [
+      ['iotda_devices_online{target=~"$target"}', '{{target}}'],
+      ['iotda_devices_usual{target=~"$target"}', '{{target}}, usual'],
+    ]),
   ],
 }
 

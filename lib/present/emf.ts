@@ -95,7 +95,7 @@ function wholeOf({ ok, startedAt, results, counted: others, told }: Answer, at: 
 }
 
 function targetLine(result: TargetResult, at: number, common: Members, metrics: Metrics): string {
-  const { target, outcome, outlook, steps, error } = result
+  const { target, outcome, outlook, steps, error, online } = result
   const daysLeft = (life: ReportedLife | null) => life && (Date.parse(life.notAfter) - at) / DAY_MS
   const obtain = steps.filter(s => s.step === 'obtain')
   const own: Values = {
@@ -103,6 +103,8 @@ function targetLine(result: TargetResult, at: number, common: Members, metrics: 
     SlotsUsed: [outlook.slotsUsed, 'Count'],
     DaysLeftServed: [daysLeft(outlook.served), 'None'],
     DaysLeftBound: [daysLeft(outlook.bound), 'None'],
+    DevicesOnline: [online?.count ?? null, 'Count'],
+    DevicesUsual: [online?.usual == null ? null : Math.round(online.usual), 'Count'],
   }
   const overAll: Values = {
     ...own,

@@ -106,6 +106,14 @@ const OF_TARGETS: Samplers = {
     ({ devices }, now) =>
       devices?.ends.length ? one(Math.min(...devices.ends.map(({ at }) => daysUntil(at, now)))) : [],
   ],
+  iotda_devices_online: [
+    'Devices online at the last count, where they are counted.',
+    ({ kept }) => one(kept?.online?.counts.at(-1)?.count),
+  ],
+  iotda_devices_usual: [
+    'Devices that are usually online at that hour; after a bind, of those that were there before.',
+    ({ kept }) => one(kept?.online?.counts.at(-1)?.usual),
+  ],
   alerts_open: [
     '1 while people know of a state that is not over, by what it is and how bad.',
     ({ kept }) =>
@@ -128,9 +136,11 @@ const OF_ALL: Readonly<Record<string, readonly [help: string, at: (answer: Answe
   }
 
 const PREFIX = 'iotda_cert_'
+/** What is about devices is not about certificates, and has its own name. */
+const nameOf = (name: string): string => (name.startsWith('iotda_') ? name : PREFIX + name)
 
 /** Names of all metrics. */
-export const METRIC_NAMES = Object.keys({ ...OF_ALL, ...OF_TARGETS }).map(name => PREFIX + name)
+export const METRIC_NAMES = Object.keys({ ...OF_ALL, ...OF_TARGETS }).map(nameOf)
 
 const isUnwell = (result: TargetResult, now: number): boolean => healthOf(result, now) === 'unwell'
 
@@ -153,9 +163,9 @@ const labelled = (labels: Labels): string =>
     .join(',')
 
 const familyText = (name: string, help: string, lines: readonly string[]): readonly string[] => [
-  `# HELP ${PREFIX}${name} ${help}`,
-  `# TYPE ${PREFIX}${name} gauge`,
-  ...lines.map(line => PREFIX + name + line),
+  `# HELP ${nameOf(name)} ${help}`,
+  `# TYPE ${nameOf(name)} gauge`,
+  ...lines.map(line => nameOf(name) + line),
 ]
 
 /** The whole text. Pure. */

@@ -36,6 +36,14 @@ export interface ReportedKept {
   }[]
   /** What was lately asked of the CAs, as far as it counts against a limit. */
   readonly orders: readonly ReportedOrders[]
+  /** Where devices are counted: the last counts, the newest last, and when a certificate was bound. */
+  readonly online?: ReportedOnline
+}
+
+/** Devices online along time; `usual` null: not known. */
+export interface ReportedOnline {
+  readonly boundAt: string | null
+  readonly counts: readonly { readonly at: string; readonly count: number; readonly usual: number | null }[]
 }
 
 /** What was lately asked of one CA, as far as it counts against a limit. */
@@ -68,11 +76,12 @@ export const lastRunIn = (records: Records): Promise<{ readonly lastRun?: LastRu
 
 /** Reads what is written down; nothing is written. @throws RotationError `store-unreadable` */
 async function keptOf({ records, target, spec }: Subject): Promise<ReportedKept> {
-  const [document, history, certificate, orders] = await Promise.all([
+  const [document, history, certificate, orders, online] = await Promise.all([
     records.target(target).get(),
     records.history(target).get(),
     records.certificate(spec.name).get(),
     ordersOf({ records, spec }),
+    target.devices === null ? null : onlineOf({ records, target }),
   ])
   const { lastResult, held, failures, retryAfter, alerts } = document
   const open = alerts.open.renewal
@@ -96,6 +105,15 @@ async function keptOf({ records, target, spec }: Subject): Promise<ReportedKept>
     })),
     lastSteps: history.lastSteps,
     orders,
+    ...(online ? { online } : {}),
+  }
+}
+
+async function onlineOf({ records, target }: Pick<Subject, 'records' | 'target'>): Promise<ReportedOnline> {
+  const { boundAt, samples } = await records.deviceCounts(target).get()
+  return {
+    boundAt: boundAt === null ? null : iso(boundAt),
+    counts: samples.map(([at, count, usual]) => ({ at: iso(at), count, usual })),
   }
 }
 

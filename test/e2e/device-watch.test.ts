@@ -16,6 +16,9 @@ test('they came back: nothing more is done, and the watch ends', async () => {
     expect(await devicesAfter(s, 190)).toMatchObject({ outcome: 'idle', online: { count: 190 } })
   expect(s.boundId()).not.toBe(old)
   expect(await s.later(4 * HOUR_MS)).toMatchObject({ online: { verdict: null }, warnings: [] })
+  const { kept } = await s.run({ action: 'status' })
+  expect(kept?.online?.counts.slice(-2)).toMatchObject([{ count: 190, usual: 200 }, { count: 190 }])
+  expect(Date.parse(kept?.online?.boundAt ?? '')).toBeLessThan(s.clock.now())
 })
 
 test('too few twice in a row: the old certificate is put back, and that one is never bound again', async () => {

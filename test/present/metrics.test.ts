@@ -250,7 +250,7 @@ describe('Prometheus', () => {
     const file = fileURLToPath(new URL('../../deploy/grafana.json', import.meta.url))
     const { panels, templating } = JSON.parse(await readFile(file, 'utf8'))
     const asked = [...panels, templating].flatMap(it =>
-      [...JSON.stringify(it).matchAll(/iotda_cert_\w+/g)].map(m => m[0]),
+      [...JSON.stringify(it).matchAll(/iotda_(?:cert|devices)_\w+/g)].map(m => m[0]),
     )
     expect([...new Set(asked)].filter(name => !METRIC_NAMES.includes(name))).toEqual([])
     expect(METRIC_NAMES.filter(name => !asked.includes(name))).toEqual([])

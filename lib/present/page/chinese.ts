@@ -134,6 +134,7 @@ export const CHINESE: Words = {
     state: '状态',
     slots: '证书位与实际提供的证书',
     devices: '设备是否接受',
+    online: '在线设备',
     ends: '即将到期的信任',
     steps: '最近一次实际执行的步骤',
     history: '历史',
@@ -174,6 +175,19 @@ export const CHINESE: Words = {
   status: status => word(STATUS, status),
   outcome: outcome => word(OUTCOMES, outcome),
   why: code => (Object.hasOwn(REASONS, code) ? word(REASONS, code) : errorText(code)),
+  online: {
+    label: ({ at, count, usual }, bind) =>
+      [
+        `在线设备：${at} 为 ${count} 台`,
+        usual === null ? '平时数量未知' : `平时 ${usual} 台`,
+        ...(bind ? [`证书于 ${bind.boundAt} 更换`] : []),
+        ...(bind && bind.fewest !== null ? [`此后最少 ${bind.fewest} 台`] : []),
+      ].join('，'),
+    count: '在线设备',
+    usual: '该时段的平时数量',
+    bound: at => `证书于 ${at} 更换`,
+    legend: '虚线为平时数量，竖线为更换证书的时刻',
+  },
   timeline: {
     label: said => `时间线：${said.join('，')}`,
     served: until => `所提供的证书有效期至 ${until}`,

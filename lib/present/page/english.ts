@@ -25,6 +25,7 @@ export const ENGLISH = {
     state: 'State',
     slots: 'Slots and what is served',
     devices: 'What devices make of it',
+    online: 'Devices online',
     ends: 'Trust that ends',
     steps: 'Steps of the last run that did something',
     history: 'History',
@@ -65,6 +66,19 @@ export const ENGLISH = {
   outcome: (outcome: string) => outcome,
   /** An error code, or why a run did something. */
   why: (code: string) => code,
+  online: {
+    label: ({ at, count, usual }: Count, bind: Bind | null) =>
+      [
+        `Devices online: ${count} at ${at}`,
+        usual === null ? 'how many are usual is not known' : `${usual} are usual`,
+        ...(bind ? [`a certificate was bound at ${bind.boundAt}`] : []),
+        ...(bind && bind.fewest !== null ? [`${bind.fewest} at least since then`] : []),
+      ].join(', '),
+    count: 'devices online',
+    usual: 'usual at that hour',
+    bound: (at: string) => `a certificate was bound at ${at}`,
+    legend: 'the dashed line is usual; the upright one is the change of the certificate',
+  },
   timeline: {
     label: (said: readonly string[]) => `Time line: ${said.join(', ')}`,
     served: (until: string) => `served until ${until}`,
@@ -83,6 +97,16 @@ export const ENGLISH = {
 
 export type Words = typeof ENGLISH
 
+interface Count {
+  readonly at: string
+  readonly count: number
+  readonly usual: number | null
+}
+interface Bind {
+  readonly boundAt: string
+  /** Null: nothing was counted since. */
+  readonly fewest: number | null
+}
 interface Said {
   readonly code: string
   readonly message: string

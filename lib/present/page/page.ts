@@ -6,6 +6,7 @@ import { CHINESE } from './chinese.ts'
 import { ENGLISH, type Words } from './english.ts'
 import { filterOf, MANY } from './filter.ts'
 import { html, type Markup, raw } from './html.ts'
+import { onlineOf } from './online.ts'
 import { STYLE } from './style.ts'
 import { timelineOf } from './timeline.ts'
 
@@ -153,4 +154,4 @@ const historyOf: Section = ({ kept }, words) => {
   return html`<h4>${headings.history}</h4><div class="scroll"><table><thead><tr><th scope="col">${columns.when}</th><th scope="col">${columns.outcome}</th><th scope="col">${columns.why}</th><th scope="col" class="hide-small">${columns.newUntil}</th></tr></thead><tbody>${rows}</tbody></table></div>`
 }
 
-const PARTS: readonly Section[] = [notesOf, devicesOf, slotsOf, stepsOf, historyOf]
+const PARTS: readonly Section[] = [notesOf, onlineOf, devicesOf, slotsOf, stepsOf, historyOf]

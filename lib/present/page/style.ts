@@ -26,6 +26,7 @@ summary::marker{content:""}summary::-webkit-details-marker{display:none}
 .bar .well{background:var(--well-bar)}.bar .watch{background:var(--watch-bar)}.bar .bad{background:var(--bad-bar)}
 svg{display:block;width:100%;height:2.9rem}svg path,svg line{vector-effect:non-scaling-stroke}.life{fill:var(--past)}.life.now{fill:var(--well-bar)}.life.now.watch{fill:var(--watch-bar)}.life.now.bad{fill:var(--bad-bar)}
 .window{fill:var(--band)}.now-line{stroke:var(--text);stroke-width:2}.fail{stroke:var(--bad);stroke-width:2}.turn{stroke:var(--well);stroke-width:3}.root{stroke:var(--bad);stroke-width:2;stroke-dasharray:6 4}
+svg.online{height:5rem}.online path{fill:none;stroke-width:2}.count{stroke:var(--link)}.usual{stroke:var(--soft);stroke-dasharray:5 4}
 .dates{display:flex;justify-content:space-between;gap:1rem;font-size:.8rem;margin:0}.dates span,time{white-space:nowrap}
 .notes{padding-left:1.1rem;margin:.3rem 0}
 .filter{border:1px solid var(--line);border-radius:.5rem;padding:.2rem .8rem .4rem;margin:.6rem 0}.filter label{margin-right:1rem;white-space:nowrap}
