@@ -1,10 +1,15 @@
-import { RotationError } from '../base/rotation-error.ts'
+import { asRotationError, RotationError } from '../base/rotation-error.ts'
 import { iso } from '../base/time.ts'
 import type { HuaweiClient } from '../clouds/huawei/client.ts'
 import { algorithmFor } from '../clouds/huawei/signer.ts'
 import type { Run } from '../contracts.ts'
 import { serviceErrorOf } from '../http/api-call.ts'
-import { createIotdaClient, type DomainConfiguration, type ServerCertificate } from '../iotda/client.ts'
+import {
+  COUNT_ACTION,
+  createIotdaClient,
+  type DomainConfiguration,
+  type ServerCertificate,
+} from '../iotda/client.ts'
 import type { Endpoint } from '../iotda/endpoint.ts'
 import type { Target } from '../model/target.ts'
 import { type Finding, fail, looked, ok, warn } from './finding.ts'
@@ -123,7 +128,35 @@ async function probeFindings({ target, endpoint, run }: CheckedInstance): Promis
   })
 }
 
-/** Credentials, instance, binding, slots and the device port of one target. Changes nothing. */
+/** Whether devices can be counted, where the settings want them watched after a bind. */
+async function countFindings({ target, client, run }: CheckedInstance): Promise<readonly Finding[]> {
+  const { devices } = target
+  if (devices === null) return []
+  const about = { check: 'devices', subject: target.name }
+  try {
+    const count = await createIotdaClient(client(target.instance.signing)).countDevicesOnline(
+      devices.where,
+      run.signal,
+    )
+    const said = `${count} devices are online`
+    if (count >= devices.minimum) return [ok(about, said)]
+    return [
+      warn(
+        about,
+        `${said}, and fewer than ${devices.minimum} (devices.minimum) say nothing`,
+        'Lower devices.minimum, or mend devices.where, if devices are to be watched now.',
+      ),
+    ]
+  } catch (thrown) {
+    const { code, message } = asRotationError(thrown)
+    // One count a second is taken of the whole account: that many targets were asked for is no fault.
+    if (code === 'throttled') return [ok(about, 'devices can be counted; too many were asked for at once')]
+    const remedy = `Allow ${COUNT_ACTION} (standard and enterprise editions have SearchDevices), mend devices.where, or leave devices out: until then no bind is watched.`
+    return [fail(about, `devices cannot be counted: ${message}`, remedy)]
+  }
+}
+
+/** Credentials, instance, binding, slots, devices and the device port of one target. Changes nothing. */
 export async function checkInstance(checked: CheckedInstance): Promise<readonly Finding[]> {
   const { target, client, run } = checked
   const port = probeFindings(checked)
@@ -146,5 +179,5 @@ export async function checkInstance(checked: CheckedInstance): Promise<readonly 
       })
     return slotFinding(checked, certificates, boundId)
   })
-  return [...first, ...slots, ...(await port)]
+  return [...first, ...slots, ...(await countFindings(checked)), ...(await port)]
 }

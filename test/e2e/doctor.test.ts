@@ -85,6 +85,21 @@ describe('a healthy world', () => {
 })
 
 describe('a broken link is told, with the remedy', () => {
+  test('a device watch without the permission to count', async () => {
+    const rig = await open(put({ 'targets.0.devices': { watch: '8h', minimum: 1 } }))
+    rig.sandbox.faults.add({ operations: ['iotda.SearchDevices'], status: 403, times: 100 })
+    expect(await wrong(rig, 'devices')).toMatchObject({
+      ok: false,
+      verdict: 'fail',
+      message: expect.stringContaining('devices cannot be counted'),
+      remedy: expect.stringContaining('iotda:devices:queryList'),
+    })
+    rig.sandbox.faults.clear()
+    expect(await wrong(rig, 'devices')).toMatchObject({ ok: true, verdict: 'warn' })
+    rig.sandbox.iotda.index.devices = () => [{ deviceId: 'a', productId: 'p', status: 'ONLINE' }]
+    expect(await said(rig)).toContain('devices ok')
+  })
+
   test('the other way to sign', async () => {
     const rig = await open(s => Object.assign(s.targets[0].instance, { signing: 'standard' }))
     expect(await wrong(rig, 'credentials')).toMatchObject({
