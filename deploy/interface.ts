@@ -6,6 +6,7 @@ import { notifiers } from '../lib/notifiers/index.ts'
 import { solvers } from '../lib/solvers/index.ts'
 import { sources } from '../lib/sources/index.ts'
 import { stores } from '../lib/stores/index.ts'
+import { meaningOf } from './meaning.ts'
 import { settingsReference } from './settings-reference.ts'
 
 /** What the settings are, for editors and readers: made from what the loader checks with, and what drivers say. */
@@ -22,19 +23,30 @@ const driversIn = (registry: Registry): Promise<readonly (readonly [type: string
 
 // --- settings.schema.json ----------------------------------------------------------------------------------
 
+/** A schema with what the page of settings says beyond it: `x-kind`, in words, of a text. */
+type Spoken = JsonSchema & { readonly 'x-kind'?: string }
+
 /** What a settings file holds, so no transformed types; checks that JSON Schema cannot say are left to the loader. */
 const CONVERSION: ConversionConfig = {
   typeMode: 'input',
   errorMode: 'ignore',
-  overrideSchema: ({ valibotSchema }) => {
+  overrideSchema: ({ valibotSchema, jsonSchema }) => {
+    const { type, wrapped, message } = valibotSchema as {
+      type: string
+      wrapped?: { type: string }
+      message?: unknown
+    }
+    const { default: fallback } = valibotSchema as { default?: unknown }
+    const said = meaningOf(valibotSchema)
+    const meaning = said && {
+      description: said.says,
+      ...(said.example !== null && { examples: [JSON.parse(said.example)] }),
+    }
     // Settings of a later version: the default and nothing else.
-    const {
-      type,
-      wrapped,
-      default: fallback,
-    } = valibotSchema as { type: string; wrapped?: { type: string }; default?: unknown }
-    if (type !== 'optional' || wrapped?.type !== 'custom') return undefined
-    return { const: fallback, default: fallback } as JsonSchema
+    if (type === 'optional' && wrapped?.type === 'custom')
+      return { const: fallback, default: fallback, ...meaning } as JsonSchema
+    const kind = type === 'string' && typeof message === 'string' ? /^must be (.*)/.exec(message)?.[1] : null
+    return { ...jsonSchema, ...(kind && { 'x-kind': kind }), ...meaning } as Spoken
   },
 }
 
@@ -60,8 +72,7 @@ async function oneOf(
   return { oneOf: kinds }
 }
 
-/** The text of `settings.schema.json`. */
-export async function schemaText(): Promise<string> {
+async function schemaOfAll(): Promise<JsonSchema> {
   const shape = convert(settingsShape)
   const properties = shape.properties as Record<string, JsonSchema>
   const { sealKey, sealKeyPrevious } = (properties.store?.properties ?? {}) as Record<string, JsonSchema>
@@ -69,7 +80,7 @@ export async function schemaText(): Promise<string> {
   const entry = (properties.notifiers?.items ?? {}) as JsonSchema
   const { type: _, ...everyNotifier } = (entry.properties ?? {}) as Record<string, JsonSchema>
   if (Object.keys(everyNotifier).length !== 4) throw new Error('notifiers have other keys in common')
-  const schema: JsonSchema = {
+  return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Settings of iotda-cert',
     ...shape,
@@ -79,13 +90,17 @@ export async function schemaText(): Promise<string> {
       solvers: { ...properties.solvers, additionalProperties: await oneOf(solvers) },
       store: {
         ...(await oneOf(stores, { sealKey, sealKeyPrevious })),
+        description: properties.store?.description ?? '',
         default: properties.store?.default ?? null,
       },
       notifiers: { ...properties.notifiers, items: await oneOf(notifiers, everyNotifier) },
     },
   }
-  return `${JSON.stringify(schema, null, 2)}\n`
 }
+
+/** The text of `settings.schema.json`. */
+export const schemaText = async (): Promise<string> =>
+  `${JSON.stringify(await schemaOfAll(), (key, value) => (key === 'x-kind' ? undefined : value), 2)}\n`
 
 // --- documents ----------------------------------------------------------------------------------------------
 
@@ -116,7 +131,7 @@ export const pagesWritten = Object.keys(PAGES)
 
 const written = async (name: string): Promise<string> => {
   const table = TABLES[name]
-  return table ? tableOf(table) : settingsReference(await schemaText())
+  return table ? tableOf(table) : settingsReference(await schemaOfAll())
 }
 
 /** A page with its tables, between their markers, as they are now. */

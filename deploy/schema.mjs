@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
+import { meanings } from './meanings.mjs'
 
 /** `npm run schema`: writes settings.schema.json, and the tables of settings and drivers in docs/. */
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -15,6 +16,7 @@ await build({
   platform: 'node',
   format: 'esm',
   packages: 'external',
+  plugins: [meanings],
 })
 const { pagesWritten, schemaText, withTables } = await import(pathToFileURL(outfile).href)
 await writeFile(join(root, 'settings.schema.json'), await schemaText())

@@ -1,6 +1,10 @@
 /** The table of every key of the settings, from their JSON Schema. */
 
 interface Schema {
+  readonly description?: string
+  readonly examples?: readonly unknown[]
+  /** What a text is, in words. */
+  readonly 'x-kind'?: string
   readonly type?: string | readonly string[]
   readonly enum?: readonly unknown[]
   readonly const?: unknown
@@ -28,10 +32,11 @@ function kindOf(schema: Schema): string {
   if (schema.enum) return schema.enum.map(code).join(', ')
   const some = choices(schema)
   if (some.length > 0) return [...new Set(some.map(kindOf))].join(' or ')
-  if (schema.type === 'array') return `list of ${schema.items ? kindOf(schema.items) : 'anything'}`
+  if (schema.type === 'array')
+    return `list of ${schema.items ? kindOf(schema.items).replace(/^an? /, '') : 'anything'}`
   const { minimum, maximum } = schema
   const isBounded = minimum !== undefined && maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER
-  return `${schema.type ?? 'anything'}${isBounded ? ` ${minimum} to ${maximum}` : ''}`
+  return `${schema['x-kind'] ?? schema.type ?? 'anything'}${isBounded ? ` ${minimum} to ${maximum}` : ''}`
 }
 
 /** Each driver has keys of its own: `(route53)`. */
@@ -52,22 +57,45 @@ function membersOf(path: string, schema: Schema): readonly (readonly [string, Sc
   ]
 }
 
-const MARK = { required: 'required', optional: '' } as const
+/** Told by the section: which driver it is. */
+const isDriversType = (key: string): boolean => key.endsWith(').type')
+
+const cell = (text: string): string => text.replaceAll('|', '\\|')
+
+function presetOf({ default: fallback }: Schema, isRequired: boolean): string {
+  if (fallback === undefined) return isRequired ? 'required' : ''
+  const text = code(fallback)
+  return fallback === null || text === '`{}`' || text.length > 60 ? '' : text
+}
+
+/** Whether neither the default, the values nor the kind of value show what may be written. */
+const wantsExample = (schema: Schema): boolean =>
+  (schema.default ?? null) === null &&
+  /^(?!.*(such as|env:|file:PATH|e\.g\.))(an? |the |host|names |string)/.test(kindOf(schema))
+
+/** @throws for a key that does not say what it means, or shows no value */
+function rowOf(key: string, schema: Schema, isRequired: boolean): string {
+  const { description = isDriversType(key) ? 'The driver.' : '', examples = [] } = schema
+  if (description === '') throw new Error(`${key} does not say what it means: write a comment over it`)
+  if (examples.length === 0 && wantsExample(schema))
+    throw new Error(`${key} shows no value: write an @example into the comment over it`)
+  const says = [description, ...examples.map(it => `E.g. ${code(it)}`)].join(' ')
+  return `| \`${key}\` | ${cell(kindOf(schema))} | ${presetOf(schema, isRequired)} | ${cell(says)} |`
+}
 
 /** Sections whose entries have the keys of their driver: each driver's own, under its type. */
 function rowsOf(path: string, schema: Schema): readonly string[] {
-  const seen = new Set<string>()
-  return membersOf(path, schema).flatMap(([key, it, isRequired]) => {
-    const preset = it.default === undefined ? (isRequired ? MARK.required : MARK.optional) : code(it.default)
-    const row = `| \`${key}\` | ${kindOf(it)} | ${preset.length > 60 ? '' : preset} |`
-    if (seen.has(row)) return []
-    seen.add(row)
-    return [row, ...rowsOf(key, it)]
-  })
+  return membersOf(path, schema).flatMap(([key, it, isRequired]) => [
+    rowOf(key, it, isRequired),
+    ...rowsOf(key, it),
+  ])
 }
 
-/** A table of every key: path, what may stand there, default. `[]` is an item of a list, `*` a name of yours. */
-export function settingsReference(schemaText: string): string {
-  const rows = rowsOf('', JSON.parse(schemaText) as Schema)
-  return ['| key | value | default |', '|-|-|-|', ...new Set(rows)].join('\n')
+/**
+ * A table of every key: path, what may stand there, default, meaning. `[]` is an item of a list, `*` a name of yours.
+ * @throws for a key that does not say what it means, or shows no value
+ */
+export function settingsReference(schema: unknown): string {
+  const rows = rowsOf('', schema as Schema)
+  return ['| key | value | default | |', '|-|-|-|-|', ...new Set(rows)].join('\n')
 }

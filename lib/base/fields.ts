@@ -162,9 +162,13 @@ export const propagationField = () =>
         resolvers: v.optional(v.array(resolverField()), []),
         /** Roots for resolvers over HTTPS. */
         caCertificates: v.optional(v.nullable(pemField()), null),
+        /** Servers to ask besides those of the delegation. @example ["ns1.example.com"] */
         nameservers: v.optional(v.array(serverField()), []),
+        /** Of the servers. */
         port: v.optional(portField(), 53),
+        /** How long to wait for the value. */
         within: v.optional(durationField(), '3m'),
+        /** How often to ask. */
         every: v.optional(durationField(), '2s'),
         /** Default: 0s with `authoritative`, 10s with `https`, 1m with `provider`. */
         settle: v.optional(v.nullable(durationField()), null),

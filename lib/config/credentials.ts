@@ -24,7 +24,9 @@ const entries = v.strictObject({
   type: oneOf(TYPES),
   /** Default: what HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and HUAWEICLOUD_SDK_SECURITY_TOKEN say. */
   accessKey: optionalSecret(),
+  /** With `accessKey`. @example "env:HUAWEICLOUD_SDK_SK" */
   secretKey: optionalSecret(),
+  /** With temporary keys. @example "env:HUAWEICLOUD_SDK_SECURITY_TOKEN" */
   securityToken: optionalSecret(),
 })
 type Given = v.InferOutput<typeof entries>

@@ -49,6 +49,7 @@ const MOST_LAG_MS = 30 * 86_400_000
 
 const profileObject = v.pipe(
   v.strictObject({
+    /** How verdicts and alerts call these devices. @example "meter-v1" */
     name: nameField(),
     /** What common stacks take by default; whatever is said here counts more. */
     preset: v.optional(oneOf(Object.keys(PRESETS))),
@@ -56,7 +57,7 @@ const profileObject = v.pipe(
     trustedRoots: list(pemField(), 'roots'),
     /** Versions that these devices speak, from-to. */
     tls: v.optional(oneOf(TLS_RANGES)),
-    /** OpenSSL names joined by `:`. */
+    /** OpenSSL names joined by `:`. @example "ECDHE-RSA-AES128-GCM-SHA256:AES128-SHA256" */
     ciphers: v.optional(ciphers()),
     /** Default: the family of the key that is served today. */
     keyTypes: list(oneOf([...KEY_TYPES, 'ec-521']), 'key types'),
@@ -64,17 +65,22 @@ const profileObject = v.pipe(
     issuerKeyTypes: list(oneOf([...KEY_TYPES, 'ec-521']), 'key types'),
     /** Along the path, the root's own left out. */
     signatureAlgorithms: list(oneOf(SIGNATURE_ALGORITHMS), 'signature algorithms'),
-    /** Bytes of all certificates sent, in DER. */
+    /** Bytes of all certificates sent, in DER. @example 8192 */
     maxChainBytes: v.optional(limit('must be a number of bytes', 256)),
-    /** Certificates sent, the leaf included. */
+    /** Certificates sent, the leaf included. @example 3 */
     maxChainDepth: v.optional(limit('must be a number of certificates', 1)),
     /** Every certificate sent must lead to a root of these devices, not only the leaf: true for some stacks. */
     needsWholeChain: v.optional(flagField()),
+    /** The leaf must have a common name. */
     needsCommonName: v.optional(flagField()),
+    /** The leaf must have this key usage. */
     needsKeyEncipherment: v.optional(flagField()),
     /** How far these devices' clocks may be behind. */
     clockLag: v.optional(durationField(MOST_LAG_MS)),
-    /** One of these keys must be on the path: `sha256/` and the base64 of the SHA-256 of its SubjectPublicKeyInfo. */
+    /**
+     * One of these keys must be on the path: `sha256/` and the base64 of the SHA-256 of its
+     * SubjectPublicKeyInfo. @example ["sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
+     */
     pins: list(pin(), 'pins'),
     /** Instead of the target's `probe.canary`. */
     canary: canaryField(),

@@ -15,6 +15,7 @@ export default defineNotifier({
     routingKey: secretField(),
     /** Of another service region, e.g. `https://events.eu.pagerduty.com/v2/enqueue`. */
     endpoint: v.optional(urlField(), 'https://events.pagerduty.com/v2/enqueue'),
+    /** Roots for the service's HTTPS instead of Node's. */
     caCertificates: v.optional(v.nullable(pemField()), null),
   }),
   create: ({ routingKey, endpoint, caCertificates }, { name, http, language }) => ({

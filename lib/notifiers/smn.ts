@@ -22,14 +22,19 @@ const topicsOf = (topicUrn: string): readonly string[] => {
 
 export default defineNotifier({
   settings: v.strictObject({
-    /** Name of an entry of `credentials`. */
+    /** Name of an entry of `credentials`. @example "cn" */
     credentials: nameField(),
+    /**
+     * Of the topic; it says region and project.
+     * @example "urn:smn:cn-north-4:0123456789abcdef0123456789abcdef:alerts"
+     */
     topicUrn: v.pipe(
       v.string('must be the URN of a topic'),
       v.regex(TOPIC, 'must be the URN of a topic, e.g. urn:smn:cn-north-4:0123456789abcdef:alerts'),
     ),
-    /** Default: the region's own. */
+    /** Default: the region's own. @example "https://smn.cn-north-4.myhuaweicloud.com" */
     endpoint: v.optional(v.nullable(urlField()), null),
+    /** Roots for the service's HTTPS instead of Node's. */
     caCertificates: v.optional(v.nullable(pemField()), null),
   }),
   create: ({ credentials, topicUrn, endpoint, caCertificates }, context) => {

@@ -15,6 +15,7 @@ const address = () =>
 const SECURITY = ['starttls', 'tls', 'none'] as const
 
 const entries = v.strictObject({
+  /** The mail server. @example "mail.example.com" */
   host: v.pipe(v.string('must be a host'), v.regex(/^[\w.:-]+$/, 'must be a host')),
   /** Default: 587, with `tls` 465. */
   port: v.optional(v.nullable(portField()), null),
@@ -23,10 +24,15 @@ const entries = v.strictObject({
     v.picklist(SECURITY, `must be one of ${SECURITY.map(it => JSON.stringify(it)).join(', ')}`),
     'starttls',
   ),
+  /** Left out: without a login. @example "alerts" */
   username: v.optional(v.nullable(v.pipe(v.string(), v.minLength(1))), null),
+  /** With `username`. @example "env:SMTP_PASSWORD" */
   password: v.optional(v.nullable(secretField()), null),
+  /** The sender. @example "iotda-cert@example.com" */
   from: address(),
+  /** The receivers. @example ["ops@example.com"] */
   to: v.pipe(v.array(address(), 'must be a list of addresses'), v.minLength(1, 'must have an address')),
+  /** Roots for the service's HTTPS instead of Node's. */
   caCertificates: v.optional(v.nullable(pemField()), null),
 })
 type Settings = v.InferOutput<typeof entries>

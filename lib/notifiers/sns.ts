@@ -48,6 +48,7 @@ function publication(alert: AlertEvent, topicArn: string, language: Language): s
 export default defineNotifier({
   settings: awsSettings(
     {
+      /** Of the topic. @example "arn:aws:sns:eu-central-1:123456789012:alerts" */
       topicArn: v.pipe(
         v.string('must be the ARN of a topic'),
         v.regex(TOPIC, 'must be the ARN of a topic, e.g. arn:aws:sns:eu-central-1:123456789012:alerts'),

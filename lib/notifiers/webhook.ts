@@ -20,13 +20,16 @@ const HINT = 'Check the URL behind notifiers[].url, and notifiers[].format and s
 /** Posts each alert in the format of a service. The URL counts as a secret: it often is one. */
 export default defineNotifier({
   settings: v.strictObject({
+    /** Where messages are posted to: https, and a secret. @example "env:ALERT_URL" */
     url: secretField(),
+    /** What is posted; `msteams` is for a workflow. */
     format: v.optional(
       v.picklist(NAMES, `must be one of ${NAMES.map(name => JSON.stringify(name)).join(', ')}`),
       'json',
     ),
     /** What json, feishu and dingtalk sign with. */
     secret: v.optional(v.nullable(secretField()), null),
+    /** Roots for the service's HTTPS instead of Node's. */
     caCertificates: v.optional(v.nullable(pemField()), null),
   }),
   create: ({ url: address, format, secret, caCertificates }, { name, http, language }) => {

@@ -16,12 +16,18 @@ const word = (what: string) =>
 
 /** What `POST /register` of the server answered, once. */
 const settings = v.strictObject({
-  /** Base URL of the acme-dns server. */
+  /** Base URL of the acme-dns server. @example "https://auth.example.com" */
   endpoint: urlField(),
+  /** As its registration said. @example "8e5700ea-a4bf-41c7-8a77-e990661dcc6a" */
   subdomain: word('the subdomain of the account'),
+  /** As its registration said. @example "c36f50e8-4632-44f0-83fe-e070fef28a10" */
   username: word('the username of the account'),
+  /** As its registration said. @example "env:ACMEDNS_PASSWORD" */
   password: secretField(),
-  /** Where the server serves the account's TXT records. */
+  /**
+   * Where the server serves the account's TXT records. @example
+   * "8e5700ea-a4bf-41c7-8a77-e990661dcc6a.auth.example.com"
+   */
   fulldomain: word('the fulldomain of the account'),
   ...httpFields(),
 })

@@ -17,6 +17,7 @@ import { longestZone, relativeName } from './shared/zone.ts'
 const settings = v.strictObject({
   /** Of a RAM user with the actions alidns:DescribeDomains, DescribeSubDomainRecords, AddDomainRecord, DeleteDomainRecord. */
   accessKeyId: secretField(),
+  /** With `accessKeyId`. @example "env:ALICLOUD_SECRET_KEY" */
   accessKeySecret: secretField(),
   /** With temporary keys of STS. */
   securityToken: v.optional(v.nullable(secretField()), null),

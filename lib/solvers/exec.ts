@@ -11,7 +11,10 @@ import { excerpt } from '../http/service.ts'
 import { inTurn } from './shared/turns.ts'
 
 const settings = v.strictObject({
-  /** A program, by its path or found in /usr/local/bin, /usr/bin or /bin; no shell reads it. */
+  /**
+   * A program, by its path or found in /usr/local/bin, /usr/bin or /bin; no shell reads it. @example
+   * "./dns.sh"
+   */
   command: v.pipe(v.string('must be a program'), v.minLength(1, 'must be a program, not empty')),
   /** Arguments before `present` or `cleanup`. */
   args: v.optional(v.array(v.string('must be a text')), []),
@@ -22,6 +25,7 @@ const settings = v.strictObject({
   ),
   /** How long one call may take; then the program and its children are killed. */
   timeout: v.optional(durationField(), '2m'),
+  /** How the value is awaited before the CA is told. */
   propagation: propagationField(),
 })
 type Settings = v.InferOutput<typeof settings>

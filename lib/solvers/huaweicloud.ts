@@ -14,12 +14,19 @@ import { type Apply, createRecordSetSolver } from './shared/record-set.ts'
 import { longestZone } from './shared/zone.ts'
 
 const settings = v.strictObject({
-  /** Name of an entry of `credentials`. */
+  /** Name of an entry of `credentials`. @example "cn" */
   credentials: nameField(),
-  /** Default: `https://dns.myhuaweicloud.com`, or the region's own when `region` is given. */
+  /**
+   * Default: `https://dns.myhuaweicloud.com`, or the region's own when `region` is given. @example
+   * "https://dns.cn-north-4.myhuaweicloud.com"
+   */
   endpoint: v.optional(v.nullable(urlField()), null),
+  /** That requests are signed for. Default: the address for all regions. @example "cn-north-4" */
   region: v.optional(v.nullable(nameField()), null),
-  /** Sent as `X-Project-Id`; without it the keys' own project of the region is meant. */
+  /**
+   * Sent as `X-Project-Id`; without it the keys' own project of the region is meant. @example
+   * "0123456789abcdef0123456789abcdef"
+   */
   projectId: v.optional(v.nullable(nameField()), null),
   /** The ids of the zones that are written, for the policy that `permissions` prints. Default: any. */
   zoneIds: v.optional(

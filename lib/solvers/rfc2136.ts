@@ -25,19 +25,22 @@ import { ttlField } from './shared/fields.ts'
 import { inTurn } from './shared/turns.ts'
 
 const settings = v.strictObject({
-  /** The primary server of the zones, `host` or `host:port`. */
+  /** The primary server of the zones, `host` or `host:port`. @example "192.0.2.53:53" */
   server: serverField(),
-  /** The name of the TSIG key, as the server knows it. */
+  /** The name of the TSIG key, as the server knows it. @example "acme-update" */
   keyName: v.pipe(v.string('must be the name of a key'), v.minLength(1, 'must not be empty')),
   /** Base64, as `tsig-keygen` prints it. */
   keySecret: secretField(),
+  /** Of the TSIG key. */
   algorithm: v.optional(
     v.picklist(TSIG_ALGORITHMS, `must be ${TSIG_ALGORITHMS.join(' or ')}`),
     'hmac-sha256',
   ),
+  /** Of updates. */
   transport: v.optional(v.picklist(['tcp', 'udp'], 'must be tcp or udp'), 'tcp'),
   /** Seconds. */
   ttl: ttlField(60),
+  /** How the value is awaited before the CA is told. */
   propagation: propagationField(),
 })
 type Settings = v.InferOutput<typeof settings>

@@ -28,9 +28,14 @@ const settings = v.pipe(
   v.strictObject({
     /** Both or neither: without them the AWS SDK's own chain is used (environment, profile, role). */
     accessKeyId: v.optional(v.nullable(secretField()), null),
+    /** With `accessKeyId`. @example "env:AWS_SECRET_ACCESS_KEY" */
     secretAccessKey: v.optional(v.nullable(secretField()), null),
+    /** With temporary keys. @example "env:AWS_SESSION_TOKEN" */
     sessionToken: v.optional(v.nullable(secretField()), null),
-    /** Chooses the zone, when there are several of a name or the key may not list zones. It is then taken as delegated. */
+    /**
+     * Chooses the zone, when there are several of a name or the key may not list zones. It is then taken as
+     * delegated. @example "Z0123456789ABCDEFGHIJ"
+     */
     hostedZoneId: v.optional(v.nullable(nameField()), null),
     /**
      * Where `_acme-challenge` names that are CNAMEs lead: the policy that `permissions` prints lets TXT values be
@@ -48,7 +53,7 @@ const settings = v.pipe(
     ),
     /** The partition's region; Route 53 is global. */
     region: v.optional(nameField(), 'us-east-1'),
-    /** Default: the SDK's own for the region. */
+    /** Default: the SDK's own for the region. @example "https://route53.amazonaws.com" */
     endpoint: v.optional(v.nullable(urlField()), null),
     /** Seconds; for record sets this solver creates, others keep theirs. */
     ttl: ttlField(60),

@@ -17,6 +17,7 @@ import { longestZone, relativeName } from './shared/zone.ts'
 const settings = v.strictObject({
   /** Of a CAM user with dnspod:DescribeDomainList, DescribeRecordList, CreateRecord and DeleteRecord. */
   secretId: secretField(),
+  /** With `secretId`. @example "env:TENCENTCLOUD_SECRET_KEY" */
   secretKey: secretField(),
   /** With temporary keys of STS. */
   token: v.optional(v.nullable(secretField()), null),

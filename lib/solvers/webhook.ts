@@ -13,12 +13,17 @@ import { serviceTerms, wordsOf } from '../http/service.ts'
 import { httpFields } from './shared/fields.ts'
 
 const settings = v.strictObject({
-  /** Base URL; `/present` and `/cleanup` are appended to its path, its query is kept. */
+  /**
+   * Base URL; `/present` and `/cleanup` are appended to its path, its query is kept. @example
+   * "https://dns-hook.example.com"
+   */
   url: urlField(),
+  /** For basic authentication. @example "iotda-cert" */
   username: v.optional(
     v.nullable(v.pipe(v.string('must be a text'), v.minLength(1, 'must not be empty'))),
     null,
   ),
+  /** For basic authentication. @example "env:HTTPREQ_PASSWORD" */
   password: v.optional(v.nullable(secretField()), null),
   ...httpFields(),
 })

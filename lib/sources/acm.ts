@@ -19,16 +19,21 @@ import { newPassphrase } from '../x509/key.ts'
 
 const settings = v.pipe(
   v.strictObject({
-    /** The certificate in ACM; its region is where it is asked for. */
+    /**
+     * The certificate in ACM; its region is where it is asked for. @example
+     * "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
+     */
     certificateArn: v.pipe(
       v.string('must be the ARN of a certificate in ACM'),
       v.regex(ARN, 'must be the ARN of a certificate in ACM: arn:aws:acm:REGION:ACCOUNT:certificate/ID'),
     ),
     /** Both or neither: without them the AWS SDK's own chain is used (environment, profile, role). */
     accessKeyId: v.optional(v.nullable(secretField()), null),
+    /** With `accessKeyId`. @example "env:AWS_SECRET_ACCESS_KEY" */
     secretAccessKey: v.optional(v.nullable(secretField()), null),
+    /** With temporary keys. @example "env:AWS_SESSION_TOKEN" */
     sessionToken: v.optional(v.nullable(secretField()), null),
-    /** Default: the SDK's own for the region. */
+    /** Default: the SDK's own for the region. @example "https://acm.eu-central-1.amazonaws.com" */
     endpoint: v.optional(v.nullable(urlField()), null),
     /** Roots for the service's HTTPS instead of Node's. */
     caCertificates: v.optional(v.nullable(pemField()), null),

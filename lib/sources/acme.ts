@@ -17,12 +17,13 @@ const count = () =>
   )
 
 const settings = v.strictObject({
-  /** The CA's directory (RFC 8555 section 7.1.1). */
+  /** The CA's directory (RFC 8555 section 7.1.1). @example "https://acme-v02.api.letsencrypt.org/directory" */
   directory: urlField(),
+  /** Contact of the account. @example "ops@example.com" */
   email: v.optional(v.nullable(v.pipe(v.string(), v.email('must be an e-mail address'))), null),
   /** Agreement to the CA's terms of service; an account is not made without. */
   termsOfServiceAgreed: v.optional(v.boolean('must be true or false'), false),
-  /** The solver that writes the TXT records, or one for each zone. */
+  /** The solver that writes the TXT records, or one for each zone. @example "dns" */
   solver: v.union(
     [nameField(), v.pipe(v.record(v.string(), nameField()), v.check(areZones))],
     'must be the name of a solver, or names by zone',
@@ -33,10 +34,20 @@ const settings = v.strictObject({
   caCertificates: v.optional(v.nullable(pemField()), null),
   /** External account binding (RFC 8555 section 7.3.4). `hmacKey` is base64url. */
   externalAccount: v.optional(
-    v.nullable(v.strictObject({ kid: v.pipe(v.string(), v.minLength(1)), hmacKey: secretField() })),
+    v.nullable(
+      v.strictObject({
+        /** The key id that the CA gave. @example "kid-1" */
+        kid: v.pipe(v.string(), v.minLength(1)),
+        /** Its key, base64url. @example "env:EAB_HMAC_KEY" */
+        hmacKey: secretField(),
+      }),
+    ),
     null,
   ),
-  /** Directory of the CA's test environment: after a failed validation the next try is rehearsed there. */
+  /**
+   * Directory of the CA's test environment: after a failed validation the next try is rehearsed there.
+   * @example "https://acme-staging-v02.api.letsencrypt.org/directory"
+   */
   staging: v.optional(v.nullable(urlField()), null),
   /**
    * What is spent on one set of names at most: orders within `per`, failed validations within an hour. For
@@ -46,8 +57,11 @@ const settings = v.strictObject({
   budget: v.optional(
     v.pipe(
       v.strictObject({
+        /** Orders within `per`. */
         orders: v.optional(count(), 3),
+        /** In how long. */
         per: v.optional(durationField(), '7d'),
+        /** Failed validations within an hour. */
         failedValidations: v.optional(count(), 2),
       }),
       v.transform(({ per, ...rest }) => ({ ...rest, perMs: per })),

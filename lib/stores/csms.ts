@@ -31,17 +31,22 @@ const SINGLE_WRITER = {
 }
 
 const settings = v.strictObject({
-  /** Name of an entry of `credentials`. */
+  /** Name of an entry of `credentials`. @example "cn" */
   credentials: nameField(),
+  /** Of CSMS. */
   region: v.pipe(
     v.string('must be a region such as "cn-north-4"'),
     v.regex(/^[a-z0-9-]+$/, 'must be a region such as "cn-north-4"'),
   ),
+  /** The project in that region. @example "0123456789abcdef0123456789abcdef" */
   projectId: v.pipe(
     v.string('must be the project id'),
     v.regex(/^[0-9A-Za-z]{1,64}$/, 'must be the project id (32 hex characters, console: My Credentials)'),
   ),
-  /** Default: `https://csms.<region>.myhuaweicloud.com`; some regions answer at `https://kms.…` only. */
+  /**
+   * Default: `https://csms.<region>.myhuaweicloud.com`; some regions answer at `https://kms.…` only. @example
+   * "https://kms.cn-north-4.myhuaweicloud.com"
+   */
   endpoint: v.optional(v.nullable(urlField()), null),
   /** What every secret's name begins with. */
   prefix: v.optional(
@@ -51,6 +56,7 @@ const settings = v.strictObject({
     ),
     PREFIX,
   ),
+  /** Roots for the service's HTTPS instead of Node's. */
   caCertificates: v.optional(v.nullable(pemField()), null),
 })
 type Settings = v.InferOutput<typeof settings>

@@ -299,7 +299,7 @@ const publish = async (path: string, page: string, writer: string): Promise<stri
 export default defineStore({
   canPublish: true,
   settings: v.strictObject({
-    /** The folder; made when it is not there. */
+    /** The folder; made when it is not there. @example "./state" */
     path: v.pipe(v.string('must be a folder'), v.minLength(1, 'must be a folder, not empty')),
   }),
   create: (settings): StateStore => {

@@ -26,7 +26,7 @@ import { movingStore } from './shared/moving-store.ts'
 const PREFIX = 'iotda-cert/'
 
 const own = {
-  /** Default: what IOTDA_CERT_STATE_BUCKET says, as the deployment to AWS sets it. */
+  /** Default: what IOTDA_CERT_STATE_BUCKET says, as the deployment to AWS sets it. @example "my-state" */
   bucket: v.pipe(
     v.optional(
       v.nullable(

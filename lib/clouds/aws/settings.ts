@@ -14,11 +14,16 @@ const entries = {
     ),
     null,
   ),
-  /** Another address of the service, e.g. of a compatible one or of a VPC endpoint. Default: AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL. */
+  /**
+   * Another address of the service, e.g. of a compatible one or of a VPC endpoint. Default:
+   * AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL. @example "https://vpce-1a2b3c4d.example.com"
+   */
   endpoint: v.optional(v.nullable(urlField()), null),
   /** Default: what AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN say, as they do inside Lambda; on the command line else profile, SSO, web identity, container or instance. */
   accessKeyId: v.optional(v.nullable(secretField()), null),
+  /** With `accessKeyId`. @example "env:AWS_SECRET_ACCESS_KEY" */
   secretAccessKey: v.optional(v.nullable(secretField()), null),
+  /** With temporary keys. @example "env:AWS_SESSION_TOKEN" */
   sessionToken: v.optional(v.nullable(secretField()), null),
   /** Roots for the service's HTTPS instead of Node's. Default, on the command line: the file that AWS_CA_BUNDLE names. */
   caCertificates: v.optional(v.nullable(pemField()), null),

@@ -20,10 +20,17 @@ export const canaryField = () =>
   orNull(
     v.pipe(
       v.strictObject({
+        /** As IoTDA registered it, with `secret`. @example "canary-1" */
         deviceId: v.optional(textField('the id of a device')),
+        /** Of that device. @example "env:CANARY_SECRET" */
         secret: v.optional(secretField()),
+        /**
+         * What it says in MQTT CONNECT instead, with `username` and `password`. @example "canary-1_0_0_2026010100"
+         */
         clientId: v.optional(textField('a client id')),
+        /** Of MQTT CONNECT. @example "canary-1" */
         username: v.optional(textField('a user name')),
+        /** Of MQTT CONNECT. @example "env:CANARY_PASSWORD" */
         password: v.optional(secretField()),
       }),
       v.check(

@@ -28,7 +28,10 @@ export const fanOutField = () =>
       awsSettings(
         {
           type: v.literal('sqs', 'must be "sqs"'),
-          /** Default: what IOTDA_CERT_QUEUE_URL says, which the deployment sets for the queue that it makes. */
+          /**
+           * Default: what IOTDA_CERT_QUEUE_URL says, which the deployment sets for the queue that it makes.
+           * @example "https://sqs.eu-central-1.amazonaws.com/123456789012/iotda-cert"
+           */
           queueUrl: orNull(queueUrl()),
         },
         'SQS',

@@ -15,6 +15,7 @@ const targetPattern = () =>
   )
 
 const ring = v.strictObject({
+  /** How people and options call it. @example "pilot" */
   name: nameField(),
   /** Names of targets, patterns with `*`, or `*` alone: all that no other ring names. */
   targets: v.pipe(
@@ -29,6 +30,7 @@ const ring = v.strictObject({
 export const rolloutField = () =>
   orNull(
     v.strictObject({
+      /** In order; each target is in one. */
       rings: v.pipe(
         v.array(ring, 'must be a list of rings'),
         v.minLength(1, 'must have at least one ring'),

@@ -17,12 +17,15 @@ export const ttlField = (standard: number, least = 1) =>
 
 /** What the settings of every DNS service with an HTTP API have. */
 export const httpFields = () => ({
+  /** Roots for the service's HTTPS instead of Node's. */
   caCertificates: v.optional(v.nullable(pemField()), null),
+  /** How the value is awaited before the CA is told. */
   propagation: propagationField(),
 })
 
 /** The same, with an endpoint that is rarely another. */
 export const serviceFields = (endpoint: string) => ({
+  /** Base URL of the API; the vendor's own unless there is another. */
   endpoint: v.optional(urlField(), endpoint),
   ...httpFields(),
 })
