@@ -140,18 +140,27 @@ const stores: readonly {
   },
 ]
 
-test.each(stores)('of a refused $operation nothing is told of what was to be written', async given => {
-  const { operation, field, body, open } = given
-  const rig = await createRig()
-  cleanups.push(rig.dispose)
-  await fillSlots(rig.sandbox)
-  const store = await open(rig)
-  await rig.configure((settings: SandboxSettings) => Object.assign(settings, { store }))
-  const quoting = { field, chars: 200, end: 'first', as: 'plain' } as const
-  rig.sandbox.faults.add({ operations: [operation], times: ALWAYS, status: 400, body, quoting })
-  const clock = fakeClock()
-  const answer = await rig.run({}, { clock }).catch((error: unknown) => inspect(error, { depth: 10 }))
-  const text = await emitted(rig, answer)
-  expect(text).toMatch(/answered HTTP 400 \w/)
-  expect(text).not.toContain('bad value')
-})
+const [, secretsManager, csms] = stores as [unknown, (typeof stores)[number], (typeof stores)[number]]
+const reads: typeof stores = [
+  { ...secretsManager, operation: 'secretsmanager.GetSecretValue', field: null },
+  { ...csms, operation: 'csms.ShowSecretVersion', field: null },
+]
+
+test.each([...stores, ...reads])(
+  'of a refused $operation nothing is told of what was to be written, or is kept',
+  async given => {
+    const { operation, field, body, open } = given
+    const rig = await createRig()
+    cleanups.push(rig.dispose)
+    await fillSlots(rig.sandbox)
+    const store = await open(rig)
+    await rig.configure((settings: SandboxSettings) => Object.assign(settings, { store }))
+    const quoting = { field, chars: 200, end: 'first', as: 'plain' } as const
+    rig.sandbox.faults.add({ operations: [operation], times: ALWAYS, status: 400, body, quoting })
+    const clock = fakeClock()
+    const answer = await rig.run({}, { clock }).catch((error: unknown) => inspect(error, { depth: 10 }))
+    const text = await emitted(rig, answer)
+    expect(text).toMatch(/answered HTTP 400 \w/)
+    expect(text).not.toContain('bad value')
+  },
+)

@@ -1,11 +1,14 @@
 /** Somebody can write the state: what it would have us bind, hold, wait for and send, and what comes of it. */
 import { X509Certificate } from 'node:crypto'
-import { cp, readdir, readFile, rm } from 'node:fs/promises'
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { receiveAlerts } from '../support/alert-receiver.ts'
+import { cleanups } from '../support/cleanups.ts'
 import { forge } from '../support/forge.ts'
-import { DAY_MS, openScenario, type Scenario } from '../support/scenario.ts'
+import { BIND, DAY_MS, HOUR_MS, openScenario, type Scenario } from '../support/scenario.ts'
 
 const stateOf = (s: Scenario): string => join(s.rig.folder, 'state')
 
@@ -102,6 +105,70 @@ describe("another name's certificate is not put back by a forged failedWhy and r
     expect(s.boundId()).toBe(good)
   })
 })
+
+test('nor where a person asks again for what is bound already, and devices are served something else', async () => {
+  const s = await openScenario({
+    change: settings => {
+      settings.sources.bought = {
+        ...{ type: 'file', certificate: 'file:chain.pem', privateKey: 'file:key.pem' },
+      }
+      settings.certificates.iot.source = 'bought'
+    },
+  })
+  const bought = await s.issue(-1, 60)
+  await writeFile(join(s.rig.folder, 'chain.pem'), bought.certPem)
+  await writeFile(join(s.rig.folder, 'key.pem'), bought.keyPem)
+  const bound = s.iotda.upload(bought.certPem, bought.keyPem)
+  s.iotda.createConfiguration(s.domain, bound)
+  expect(await s.run()).toMatchObject({ outcome: 'idle' })
+  const other = await s.upload(-1, 80, ['other.example.org'])
+  const print = (id: string) => s.iotda.certificates().find(c => c.id === id)?.fingerprint
+  const world = { s, bound, other, print }
+  const boundAt = s.clock.now() - 2 * HOUR_MS
+  await forge(stateOf(s), 'targets/', putBack(world, { failedWhy: null, boundAt }), { signed: true })
+  s.device.switches.serve = await s.issue(-2, 30)
+  // Neither look can read what is bound; what asks later can.
+  const unreadable = { operations: ['iotda.ShowServerCertificate'], status: 404, body: '{}', times: 1 }
+  for (const skip of [0, 2]) s.faults.add({ ...unreadable, skip })
+  s.changes()
+  await s.runTo({ error: { code: 'not-served' } }, { force: true })
+  expect(s.changes()).not.toContain(BIND)
+  expect(s.boundId()).toBe(bound)
+})
+
+test.each([
+  ["another origin's directory", (url: string, at: string) => ({ url, at })],
+  ["the settings' own directory with URLs of another origin", (_: string, at: string) => ({ url: null, at })],
+])('by a forged memory of %s no request goes elsewhere', async (_, forged) => {
+  const asked: string[] = []
+  const server = createServer((request, response) => {
+    asked.push(request.url ?? '')
+    response.writeHead(500).end()
+  })
+  await new Promise<void>(resolve => void server.listen(0, '127.0.0.1', resolve))
+  cleanups.push(() => new Promise<void>(resolve => void server.close(() => resolve())))
+  const elsewhere = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const s = await openScenario()
+  await s.bindOne(20)
+  expect(await s.run()).toMatchObject({ outcome: 'rotated' })
+  s.clock.advance(2 * HOUR_MS)
+  const { url, at } = forged(`${elsewhere}/directory`, elsewhere)
+  const change = ({ notes: { directory } }: { readonly notes: { readonly directory: Remembered } }) => {
+    directory.url = url ?? directory.url
+    directory.fetchedAt = s.clock.now()
+    for (const [name, value] of Object.entries(directory.body))
+      if (typeof value === 'string') directory.body[name] = value.replace(/^https?:\/\/[^/]+/, at)
+  }
+  await forge(stateOf(s), 'sources/', change, { signed: true })
+  await s.runTo({ outcome: 'rotated' }, { force: true })
+  expect(asked).toEqual([])
+})
+
+interface Remembered {
+  url: string
+  fetchedAt: number
+  readonly body: Record<string, unknown>
+}
 
 test('a revoked predecessor is not put back, by hand either', async () => {
   const s = await openScenario()

@@ -27,7 +27,7 @@ export function createSecretsManager(access: AwsAccess, driver: string): Secrets
         'X-Amz-Target': `secretsmanager.${operation}`,
       },
       body: JSON.stringify(input),
-      isConfidential: input.SecretString !== undefined,
+      isConfidential: input.SecretString !== undefined || operation === 'GetSecretValue',
       retry,
       permission: `secretsmanager:${operation} on ${input.SecretId ?? input.Name ?? 'the secret'}`,
       changes: !READS.has(operation),

@@ -74,6 +74,7 @@ export function createCsms({ endpoint, ...access }: CsmsAccess, driver: string):
         operation: 'ShowSecretVersion',
         method: 'GET',
         path: `${at(name)}/versions/latest`,
+        isConfidential: true,
         iamAction: 'csms:secret:getVersion',
         expect: shown,
       })

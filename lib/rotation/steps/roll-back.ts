@@ -64,8 +64,9 @@ async function inTheWayBack(context: Context, bound: Bound, replaced: Replaced):
   const predecessor = predecessorOf(bound, replaced)
   if (!predecessor) return 'is gone'
   if (predecessor.expiryDate <= context.run.clock.now()) return 'has expired'
-  // This run saw for itself what it replaced, and that devices lived with it.
-  return bound.deployed ? revokedHere(context, predecessor) : unfitToReturn(context, predecessor)
+  // This run saw for itself what was replaced, and that devices lived with it; else it is only remembered.
+  const wasSeen = bound.inspection.bound?.serverCertificateId === replaced.serverCertificateId
+  return wasSeen ? revokedHere(context, predecessor) : unfitToReturn(context, predecessor)
 }
 
 /**
