@@ -113,33 +113,72 @@ const codeIn = (text: string): readonly string[] => [
   ...[...text.replace(/```[\s\S]*?```/g, '').matchAll(/`([^`\n]+)`/g)].map(([, span = '']) => span),
 ]
 
-test('every command that a page shows exists, with its options', () => {
-  const namesIn = (text: string): readonly string[] =>
-    [...(text.split('Commands:')[1] ?? '').matchAll(/^ {2}([a-z]+)/gm)].map(([, name = '']) => name)
-  const groups = new Map(
-    ['rollout', 'account', 'deploy', 'drill'].map(name => [name, namesIn(helpOf([name]))]),
+const namesIn = (text: string): readonly string[] =>
+  [...(text.split('Commands:')[1] ?? '').matchAll(/^ {2}([a-z]+)/gm)].flatMap(([, name = '']) =>
+    name === 'help' ? [] : [name],
   )
-  const shown = PAGES.flatMap(path =>
-    codeIn(textOf(path)).flatMap(line =>
-      [...line.matchAll(/(?:^|[\s(])(?:iotda-cert|node dist\/cli\.mjs) ([a-z][\w-]*)((?: [^|;)]*)?)/g)].map(
-        ([command, name = '', rest = '']) => ({ path, command, name, rest }),
-      ),
+/** The options that a help says, as they are written: `--config`, `-c`. */
+const optionsIn = (text: string): ReadonlySet<string> =>
+  new Set(
+    [...text.matchAll(/^ {2}(-[-\w, ]*)/gm)].flatMap(
+      ([, names = '']) => names.match(/--?[a-zA-Z][\w-]*/g) ?? [],
     ),
   )
-  expect(shown.length).toBeGreaterThan(30)
-  const names = namesIn(helpOf([]))
-  const wrong = shown.flatMap(({ path, command, name, rest }) => {
-    if (!names.includes(name)) return [`${path}: ${command}`]
-    const second = /^ ([a-z]+)/.exec(rest)?.[1] ?? ''
-    const own = groups.get(name)?.includes(second)
-      ? [name, second]
-      : name === 'rollout'
-        ? [name, 'show']
-        : [name]
-    const options = rest.match(/(?<= )--[a-z-]+/g) ?? []
-    return options.filter(option => !helpOf(own).includes(option)).map(it => `${path}: ${command} (${it})`)
+
+/** What is wrong with a command as one types it, without the program's name; null when it exists with its options. */
+function mistakeIn(words: readonly string[]): string | null {
+  const [name = '', second = ''] = words
+  if (name === '--help' || name === '--version') return null
+  if (!namesIn(helpOf([])).includes(name)) return `no command ${name}`
+  const below = namesIn(helpOf([name]))
+  // Alone it is what `rollout show` is.
+  const alone = name === 'rollout' && (second === '' || second.startsWith('-')) ? [name, 'show'] : [name]
+  const own = below.includes(second) ? [name, second] : alone
+  if (below.length > 0 && second !== '' && !second.startsWith('-') && own.length === 1)
+    return `no command ${name} ${second}`
+  const known = optionsIn(helpOf(own))
+  const unknown = words.flatMap(word => /^--?[a-zA-Z][\w-]*/.exec(word) ?? []).filter(it => !known.has(it))
+  return unknown.length > 0 ? `${own.join(' ')} has no ${unknown.join(', ')}` : null
+}
+
+const PROGRAM =
+  /(?:^|[\s($"'])(?:iotda-cert|node dist\/cli\.mjs) (--?[a-z][\w-]*|[a-z][\w-]*)((?: [^|;)&>]*)?)/g
+/** Between backquotes a command may stand without the program's name: `rotate --force`. */
+const SHORT =
+  /^(plan|rotate|status|rollback|hold|resume|revoke|probe|account|doctor|permissions|rollout|watch|init|deploy|drill) ((?:[a-z]+ )?--[^|;)&>]*)/
+
+const wordsOf = (name: string, rest: string): readonly string[] => {
+  const unquoted = rest.replaceAll(/'[^']*'|"[^"]*"/g, 'TEXT')
+  return [name, ...unquoted.split(/\s+/).filter(Boolean)]
+}
+
+const shown = PAGES.filter(path => path !== 'CHANGELOG.md').flatMap(path =>
+  codeIn(textOf(path)).flatMap(line => {
+    const full = [...line.matchAll(PROGRAM)].map(([, name = '', rest = '']) => wordsOf(name, rest))
+    const [, name = '', rest = ''] = SHORT.exec(line) ?? []
+    return [...full, ...(name ? [wordsOf(name, rest)] : [])].map(words => ({ path, words }))
+  }),
+)
+
+test('every command that a page shows exists, with exactly its options', () => {
+  expect(shown.length).toBeGreaterThan(100)
+  const wrong = shown.flatMap(({ path, words }) => {
+    const mistake = mistakeIn(words)
+    return mistake === null ? [] : [`${path}: ${words.join(' ')}: ${mistake}`]
   })
   expect(wrong).toEqual([])
+})
+
+test.each([
+  ['xyz --config settings.json', 'no command xyz'],
+  ['rotate --forc', 'rotate has no --forc'],
+  ['status --force', 'status has no --force'],
+  ['rollout freeze', 'no command rollout freeze'],
+  ['rollout --why x', 'rollout show has no --why'],
+  ['rotate -t factory-1 --force', null],
+  ['deploy aws --settings settings.json --dry-run', null],
+])('iotda-cert %s: %s', (line, mistake) => {
+  expect(mistakeIn(line.split(' '))).toBe(mistake)
 })
 
 describe('short', () => {
@@ -160,9 +199,51 @@ describe('short', () => {
   })
 })
 
-test('the two READMEs have the same sections and show the same commands', () => {
+/** Pages that are there in both languages; the runbook's sections are compared by test/runbook.test.ts. */
+const TWINS = [
+  ['README.md', 'README.zh-CN.md'],
+  ['docs/alerts-and-metrics.md', 'docs/zh-CN/alerts.md'],
+  ['docs/limits.md', 'docs/zh-CN/limits.md'],
+  ['docs/quick-start-huawei-cloud.md', 'docs/zh-CN/quick-start.md'],
+  ['docs/three-in-the-morning.md', 'docs/zh-CN/three-in-the-morning.md'],
+  ['RUNBOOK.md', 'docs/zh-CN/operating.md'],
+] as const
+
+test('every Chinese page has an English one', () => {
+  const chinese = PAGES.filter(path => /(^|\/)zh-CN\/|\.zh-CN\.md$/.test(path))
+  expect(TWINS.map(([, it]) => it).toSorted()).toEqual(chinese.toSorted())
+})
+
+describe.each(TWINS)('%s and %s', (...paths) => {
+  const [english, chinese] = paths.map(textOf)
+
+  test('have the same sections, in the same order', () => {
+    const levelsOf = (text = '') => withoutCode(text).match(/^#+(?= )/gm)
+    expect(levelsOf(chinese)).toEqual(levelsOf(english))
+  })
+
+  test('show the same settings, but for the language of messages', () => {
+    const settingsOf = (text = '') =>
+      [...text.matchAll(/```json\n([\s\S]*?)```/g)].map(([, json = '']) =>
+        JSON.parse(json, (key, value) => (key === 'language' ? undefined : value)),
+      )
+    expect(settingsOf(chinese)).toEqual(settingsOf(english))
+  })
+
+  test('name the same codes in the first column of their tables', () => {
+    const rowsOf = (text = '') =>
+      [...text.matchAll(/^\|([^|]*)\|/gm)]
+        .map(([, cell = '']) => cell.match(/`[^`]+`/g)?.join(' ') ?? '')
+        .filter(Boolean)
+    // Tables that are written by npm run schema, or are long, stand in English alone.
+    const [few, many] = [rowsOf(chinese), rowsOf(english)]
+    expect(few.filter(row => !many.includes(row))).toEqual([])
+    if (paths[0].includes('three')) expect(few).toEqual(many)
+  })
+})
+
+test('the two READMEs show the same commands', () => {
   const [english, chinese] = ['README.md', 'README.zh-CN.md'].map(textOf)
   const commandsOf = (text = '') => text.match(/^(?: {4})?(?:npm|npx|node) .+$/gm)
   expect(commandsOf(chinese)).toEqual(commandsOf(english))
-  expect(chinese?.match(/^## /gm)?.length).toBe(english?.match(/^## /gm)?.length)
 })
