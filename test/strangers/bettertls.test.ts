@@ -93,8 +93,13 @@ test('accepts nothing that BetterTLS wants refused', () => {
   expect(of('dangerous').map(({ suite, id }) => `${suite} ${id}`)).toEqual([])
 })
 
-test('finds the path in nearly any order', () => {
-  expect(of('costly', 'pathbuilding').length).toBeLessThanOrEqual(10)
+/** What `openssl verify` does not find, either, and chains of more certificates than are read. */
+const NOT_FOUND = /does not come back|leads to nothing that is held|has \d+ certificates, more than 20$/
+
+test('finds the path in any order, but where OpenSSL itself goes astray or the chain is too long', () => {
+  const costly = of('costly', 'pathbuilding')
+  expect(costly.filter(({ reason }) => !NOT_FOUND.test(reason))).toEqual([])
+  expect(costly.length).toBeLessThanOrEqual(30)
 })
 
 test('keeps constraints of names, addresses and subjects', () => {
