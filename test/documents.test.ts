@@ -169,6 +169,16 @@ test('every command that a page shows exists, with exactly its options', () => {
   expect(wrong).toEqual([])
 })
 
+test('docs/commands.md has every command', () => {
+  const page = textOf('docs/commands.md')
+  const all = namesIn(helpOf([])).flatMap(name => {
+    const below = namesIn(helpOf([name])).filter(it => it !== 'show')
+    return below.length > 0 ? below.map(it => `${name} ${it}`) : [name]
+  })
+  expect(all.length).toBeGreaterThan(15)
+  expect(all.filter(it => !new RegExp(`\`${it}[ \`]`).test(page))).toEqual([])
+})
+
 test.each([
   ['xyz --config settings.json', 'no command xyz'],
   ['rotate --forc', 'rotate has no --forc'],
