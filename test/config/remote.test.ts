@@ -144,11 +144,12 @@ describe('secret references', () => {
     expect(faults.calls.map(call => call.operation)).toEqual(['secretsmanager.GetSecretValue'])
   })
 
-  test('an ARN says its region', async () => {
+  test('an ARN says its region, and the whole of it is asked for: the secret may be of another account', async () => {
     delete env.AWS_REGION
     const arn = `arn:aws:secretsmanager:${REGION}:123456789012:secret:prod-AbCdEf`
     put.awssm(arn, 'x')
     expect((await load(withKeys(`awssm:${arn}`))).credentials.cn?.accessKey.reveal()).toBe('x')
+    expect(JSON.parse(faults.calls[0]?.body ?? '')).toMatchObject({ SecretId: arn })
   })
 
   test('every mistake is named by its path, all at once', async () => {
