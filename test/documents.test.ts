@@ -114,8 +114,8 @@ const codeIn = (text: string): readonly string[] => [
 ]
 
 const namesIn = (text: string): readonly string[] =>
-  [...(text.split('Commands:')[1] ?? '').matchAll(/^ {2}([a-z]+)/gm)].flatMap(([, name = '']) =>
-    name === 'help' ? [] : [name],
+  [...(text.split('Commands:')[1]?.split('\n\n')[0] ?? '').matchAll(/^ {2}([a-z]+)/gm)].flatMap(
+    ([, name = '']) => (name === 'help' ? [] : [name]),
   )
 /** The options that a help says, as they are written: `--config`, `-c`. */
 const optionsIn = (text: string): ReadonlySet<string> =>
