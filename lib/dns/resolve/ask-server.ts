@@ -3,7 +3,7 @@ import { RotationError } from '../../base/rotation-error.ts'
 import { stopped } from '../../base/stopped.ts'
 import { SECOND_MS } from '../../base/time.ts'
 import type { Run } from '../../contracts.ts'
-import { type Asking, withoutValidation } from './asking.ts'
+import { type Asking, mostTelling, withoutValidation } from './asking.ts'
 import { type DnsServer, exchange } from './exchange.ts'
 import { encodeRequest, OPCODE, TYPE } from './message.ts'
 import { type Question, type RecordType, type Response, readResponse, unread } from './response.ts'
@@ -73,8 +73,9 @@ export async function askServer<T extends RecordType>(
 }
 
 /**
- * Asks servers that may ask others, one after another until one does not fail; once more those that say nothing. One
- * that fails only because it validates is believed before others that do not.
+ * Asks servers that may ask others, all at once, and once more those that say nothing while nobody has an answer. The
+ * first of them that does not fail is believed, but before it one that fails only because it validates: those that do
+ * not validate cannot tell.
  * @throws RotationError `out-of-time` (or the signal's own) when `run.signal` is aborted
  */
 export async function askResolvers<T extends RecordType>(
@@ -88,17 +89,19 @@ export async function askResolvers<T extends RecordType>(
   const failures = new Set<string>()
   let left = servers
   for (let tried = 1; tried <= TRIES; tried += 1) {
-    const silent: ServerAddress[] = []
-    for (const server of left) {
-      const ask = (how: Asking) =>
-        askOnce(server, question, { ...how, recurse: true, run, timeoutMs: tried * TIMEOUT_MS })
-      const { resolved: said, isSilence } = await ask(asking)
-      const resolved = await withoutValidation(said, asking, async how => (await ask(how)).resolved)
-      if (resolved.kind !== 'failed' || resolved.unvalidated !== undefined) return resolved
-      failures.add(resolved.why)
-      if (isSilence) silent.push(server)
-    }
-    left = silent
+    const answers = await Promise.all(
+      left.map(async server => {
+        const ask = (how: Asking) =>
+          askOnce(server, question, { ...how, recurse: true, run, timeoutMs: tried * TIMEOUT_MS })
+        const { resolved: said, isSilence } = await ask(asking)
+        const resolved = await withoutValidation(said, asking, async how => (await ask(how)).resolved)
+        return { server, resolved, isSilence }
+      }),
+    )
+    const believed = mostTelling(answers.map(it => it.resolved))
+    if (believed) return believed
+    for (const { resolved } of answers) if (resolved.kind === 'failed') failures.add(resolved.why)
+    left = answers.filter(it => it.isSilence).map(it => it.server)
   }
   return { kind: 'failed', why: [...failures].join(', ') || 'there is no resolver' }
 }

@@ -8,7 +8,7 @@ export interface Asking {
   readonly signatures?: boolean
 }
 
-/** Asks resolvers, one after another until one does not fail. They may remember earlier answers. */
+/** Asks resolvers, all of them. They may remember earlier answers. */
 export type Lookup = <T extends RecordType>(
   type: T,
   name: string,
@@ -33,3 +33,8 @@ export async function withoutValidation<T>(
   const again = await ask(asking)
   return again.kind === 'failed' && again.why === SERVFAIL ? { ...again, unvalidated } : again
 }
+
+/** Of what several resolvers say: a chain of trust that is broken, else the first answer; undefined: all of them fail. */
+export const mostTelling = <T>(said: readonly Resolved<T>[]): Resolved<T> | undefined =>
+  said.find(it => it.kind === 'failed' && it.unvalidated !== undefined) ??
+  said.find(it => it.kind !== 'failed')

@@ -3,7 +3,7 @@ import { RotationError } from '../../base/rotation-error.ts'
 import type { DriverContext, PropagationSettings, Run } from '../../contracts.ts'
 import { askHttps } from './ask-https.ts'
 import { askResolvers } from './ask-server.ts'
-import type { Lookup } from './asking.ts'
+import { type Lookup, mostTelling } from './asking.ts'
 import { brokenChain } from './chain-of-trust.ts'
 import type { Resolved } from './response.ts'
 import { serverAddresses } from './server-address.ts'
@@ -31,12 +31,17 @@ const overPort53 = async (servers: readonly string[], run: Run): Promise<Lookup>
 const overHttps =
   ({ propagation, http, run }: DnsAccess): Lookup =>
   async (type, name, asking) => {
-    const failures: string[] = []
-    for (const url of propagation.resolvers) {
-      const resolved = await askHttps(http(propagation.caCertificates), url, name, type, run, asking)
-      if (resolved.kind !== 'failed' || resolved.unvalidated !== undefined) return resolved
-      failures.push(`${url}: ${resolved.why}`)
-    }
+    const said = await Promise.all(
+      propagation.resolvers.map(async url => ({
+        url,
+        resolved: await askHttps(http(propagation.caCertificates), url, name, type, run, asking),
+      })),
+    )
+    const believed = mostTelling(said.map(it => it.resolved))
+    if (believed) return believed
+    const failures = said.map(({ url, resolved }) =>
+      resolved.kind === 'failed' ? `${url}: ${resolved.why}` : url,
+    )
     return { kind: 'failed', why: failures.join('; ') }
   }
 
