@@ -146,6 +146,12 @@ const REFUSED: readonly (readonly [string, string, readonly string[], RegExp])[]
   ['no way back', 'two intermediates of one name, the first is no CA', ['openssl'], /does not come back/],
   ['a key twice', 'a root of the same key and another name first', ['wolfssl'], /nothing that it knows/],
   ['a key twice', 'the intermediate has the key of the root', ['wolfssl'], /nothing that it knows issues/],
+  [
+    'a key twice',
+    'the leaf has name and key of the intermediate',
+    ['openssl'],
+    /bears the name of its own issuer/,
+  ],
 ]
 
 /** What was too strict. */

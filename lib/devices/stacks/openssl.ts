@@ -133,7 +133,7 @@ export const openssl: Stack = input => {
     // 4.0.1 takes it for one that signed itself, and looks no further; a root that was sent is passed over.
     const between = way
       .slice(0, -1)
-      .find((one, index) => isSelfIssued(one) && !isSameKey(one, way[index + 1]))
+      .find((one, index) => isSelfIssued(one) && (index === 0 || !isSameKey(one, way[index + 1])))
     if (between) return `${titleOf(between)} bears the name of its own issuer below the root`
   }
   const [leaf] = input.chain

@@ -117,6 +117,9 @@ export const HELD: readonly Deviation[] = [
     'the intermediate has the key of the root': plan => {
       middleOf(plan).use = plan.root.use
     },
+    'the leaf has name and key of the intermediate': plan => {
+      Object.assign(plan.leaf, { subject: middleOf(plan).subject, use: middleOf(plan).use })
+    },
     'the intermediate is named as the root, no key identifiers': plan => {
       for (const spec of [plan.leaf, middleOf(plan), plan.root])
         Object.assign(spec, { ski: 'none', aki: 'none' })
