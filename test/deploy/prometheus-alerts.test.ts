@@ -46,13 +46,17 @@ const { groups } = parse(await fileOf('prometheus-alerts.yml')) as {
 }
 const rules = groups.flatMap(group => group.rules)
 
+/** Thirty targets; of one the devices are counted. */
+const [first, ...others] = fleet(30).results
+const counts = [{ at: '2026-06-15T12:00:00Z', count: 190, usual: 200 }]
+const counted = first?.kept ? [{ ...first, kept: { ...first.kept, online: { boundAt: null, counts } } }] : []
+
 /** The names of the labels that samples of each metric have. */
 const lastRun = { lastRun: { at: '2026-06-15T11:30:00Z', ok: true } }
 const emitted = new Map(
-  parsePrometheus(prometheusText({ ...fleet(30), ...lastRun })).map(({ name, metrics }) => [
-    name,
-    new Set(metrics.flatMap(({ labels }) => Object.keys(labels ?? {}))),
-  ]),
+  parsePrometheus(prometheusText({ ...fleet(30), results: [...counted, ...others], ...lastRun })).map(
+    ({ name, metrics }) => [name, new Set(metrics.flatMap(({ labels }) => Object.keys(labels ?? {})))],
+  ),
 )
 
 describe.each(rules.map(rule => [rule.alert, rule] as const))('%s', (_, rule) => {

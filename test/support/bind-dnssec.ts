@@ -42,6 +42,8 @@ const zoneText = (serial: number, records: readonly string[]): string =>
     '\n',
   )
 
+const byLength = (one: SignedZone, other: SignedZone): number => one.name.length - other.name.length
+
 interface Keys {
   readonly folder: string
   readonly ksk: string
@@ -94,17 +96,25 @@ export async function startSignedWorld(zones: readonly SignedZone[]): Promise<Si
   let serial = 0
   const write = async (folder: string, served: readonly SignedZone[]): Promise<void> => {
     serial += 1
-    const signers: string[] = []
-    for (const { name, records = [], holds = MONTH, ...zone } of served) {
-      const { edit = (text: string) => text, ds = (own: string) => own } = zone
-      const plain = zoneText(serial, records)
+    const delegations = new Map<string, string[]>()
+    for (const { name, ds = (own: string) => own } of served) {
+      const above =
+        served
+          .filter(it => name.endsWith(`.${it.name}`))
+          .toSorted(byLength)
+          .at(-1)?.name ?? TOP
       const keys = await keysOf(name)
-      signers.push(ds(keys.ds, keys.otherDs), `${name}. NS ns.${TOP}.`)
+      const own = [ds(keys.ds, keys.otherDs), `${name}. NS ns.${TOP}.`]
+      delegations.set(above, [...(delegations.get(above) ?? []), ...own])
+    }
+    const below = (zone: string): readonly string[] => delegations.get(zone) ?? []
+    for (const { name, records = [], holds = MONTH, edit = (text: string) => text } of served) {
+      const plain = zoneText(serial, [...records, ...below(name)])
       const text =
         holds === null ? plain : edit(await sign(name, plain, holds), await sign(name, plain, holds, true))
       await writeFile(join(folder, `${name}.zone`), text)
     }
-    const top = await sign(TOP, zoneText(serial, [`ns A ${HOST}`, ...signers]), MONTH)
+    const top = await sign(TOP, zoneText(serial, [`ns A ${HOST}`, ...below(TOP)]), MONTH)
     await writeFile(join(folder, `${TOP}.zone`), top)
   }
   const start = async (name: string, config: (folder: string, port: number) => Promise<string>) => {
